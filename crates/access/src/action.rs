@@ -1,0 +1,167 @@
+//! What the server does, by the names of IAM.
+
+use crate::error::StatementProblem;
+use crate::wildcard::Pattern;
+
+/// Services whose actions and resources a policy may name; `strongroom` is the server's own administration.
+pub(crate) const SERVICES: [&str; 3] = ["s3", "kms", "strongroom"];
+
+macro_rules! actions {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal,)*) => {
+        /// Something that a caller may or may not do. Source of the names: the Service Authorization Reference of AWS.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Action {
+            $($(#[doc = $doc])* $variant,)*
+        }
+
+        impl Action {
+            /// Every action.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The name that policies use, such as `s3:GetObject`.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    /// `ListBuckets`; on [`crate::arn::ALL_BUCKETS`].
+    ListAllMyBuckets = "s3:ListAllMyBuckets",
+    /// `CreateBucket`; on the bucket.
+    CreateBucket = "s3:CreateBucket",
+    /// `DeleteBucket`; on the bucket.
+    DeleteBucket = "s3:DeleteBucket",
+    /// `ListObjects`, `ListObjectsV2`, `HeadBucket`; on the bucket.
+    ListBucket = "s3:ListBucket",
+    /// `ListMultipartUploads`; on the bucket.
+    ListBucketMultipartUploads = "s3:ListBucketMultipartUploads",
+    /// `GetBucketLocation`; on the bucket.
+    GetBucketLocation = "s3:GetBucketLocation",
+    /// `GetBucketVersioning`; on the bucket.
+    GetBucketVersioning = "s3:GetBucketVersioning",
+    /// `GetBucketEncryption`; on the bucket.
+    GetEncryptionConfiguration = "s3:GetEncryptionConfiguration",
+    /// `PutBucketEncryption` and `DeleteBucketEncryption`; on the bucket.
+    PutEncryptionConfiguration = "s3:PutEncryptionConfiguration",
+    /// `GetObject`, `HeadObject`, and the source of a copy; on the object.
+    GetObject = "s3:GetObject",
+    /// The same with a version id.
+    GetObjectVersion = "s3:GetObjectVersion",
+    /// `GetObjectAttributes`, besides `s3:GetObject`; on the object.
+    GetObjectAttributes = "s3:GetObjectAttributes",
+    /// The same with a version id, besides `s3:GetObjectVersion`.
+    GetObjectVersionAttributes = "s3:GetObjectVersionAttributes",
+    /// `PutObject`, the target of a copy, and beginning, filling and completing a multipart upload; on the object.
+    PutObject = "s3:PutObject",
+    /// `DeleteObject`, and each key of `DeleteObjects`; on the object.
+    DeleteObject = "s3:DeleteObject",
+    /// The same with a version id.
+    DeleteObjectVersion = "s3:DeleteObjectVersion",
+    /// `AbortMultipartUpload`; on the object.
+    AbortMultipartUpload = "s3:AbortMultipartUpload",
+    /// `ListParts`; on the object.
+    ListMultipartUploadParts = "s3:ListMultipartUploadParts",
+    /// Encrypting new data under a KMS key; on the key.
+    GenerateDataKey = "kms:GenerateDataKey",
+    /// Reading data that is encrypted under a KMS key; on the key.
+    Decrypt = "kms:Decrypt",
+}
+
+/// A set of actions: one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ActionSet(u64);
+
+const _: () = assert!(Action::ALL.len() <= 64, "an ActionSet has 64 bits");
+
+impl ActionSet {
+    /// The actions that a policy's action pattern means. The empty set is no error: AWS knows actions that this server does not have.
+    pub(crate) fn matching(pattern: &str) -> Result<Self, StatementProblem> {
+        check_form(pattern)?;
+        let compiled = Pattern::new(&pattern.to_ascii_lowercase())?;
+        let matching = Action::ALL.iter().filter(|action| compiled.matches(&action.as_str().to_ascii_lowercase()));
+        Ok(matching.fold(Self::default(), |set, action| set.union(Self(action.bit()))))
+    }
+
+    pub(crate) fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) fn contains(self, action: Action) -> bool {
+        self.0 & action.bit() != 0
+    }
+}
+
+impl Action {
+    const fn bit(self) -> u64 {
+        1 << self as u32
+    }
+}
+
+/// `*`, or `service:name` of a service there is.
+fn check_form(pattern: &str) -> Result<(), StatementProblem> {
+    if pattern == "*" {
+        return Ok(());
+    }
+    let malformed = || StatementProblem::MalformedAction(pattern.to_owned());
+    let (service, name) = pattern.split_once(':').ok_or_else(malformed)?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'*' || byte == b'?';
+    if service.is_empty() || name.is_empty() || !service.bytes().chain(name.bytes()).all(allowed) {
+        return Err(malformed());
+    }
+    let service_pattern = Pattern::new(&service.to_ascii_lowercase())?;
+    if SERVICES.iter().any(|known| service_pattern.matches(known)) {
+        Ok(())
+    } else {
+        Err(StatementProblem::ForeignService(pattern.to_owned()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn matching(pattern: &str) -> Vec<Action> {
+        let set = ActionSet::matching(pattern).unwrap();
+        Action::ALL.iter().copied().filter(|action| set.contains(*action)).collect()
+    }
+
+    #[test]
+    fn an_action_is_named_as_its_variant_is() {
+        for action in Action::ALL {
+            let (service, name) = action.as_str().split_once(':').unwrap();
+            assert_eq!(name, format!("{action:?}"));
+            assert!(SERVICES.contains(&service));
+        }
+    }
+
+    #[test]
+    fn patterns_match_whatever_the_case() {
+        assert_eq!(matching("s3:getobject"), [Action::GetObject]);
+        assert_eq!(matching("S3:GetObject"), [Action::GetObject]);
+        assert_eq!(matching("KMS:*"), [Action::GenerateDataKey, Action::Decrypt]);
+        assert_eq!(matching("s3:DeleteObject*"), [Action::DeleteObject, Action::DeleteObjectVersion]);
+        assert_eq!(matching("s3:?utObject"), [Action::PutObject]);
+        assert_eq!(matching("*"), Action::ALL);
+        assert_eq!(matching("*:*"), Action::ALL);
+        assert_eq!(matching("s3:GetObjectTagging"), []);
+    }
+
+    #[test]
+    fn what_is_no_action_is_refused() {
+        for pattern in ["", "s3", "s3:", ":GetObject", "GetObject", "s3:Get Object", "s3:Get/Object", "s3:${x}", "s3:a:b"] {
+            assert_eq!(ActionSet::matching(pattern), Err(StatementProblem::MalformedAction(pattern.to_owned())));
+        }
+        for pattern in ["ec2:RunInstances", "s4:GetObject", "e*:*"] {
+            assert_eq!(ActionSet::matching(pattern), Err(StatementProblem::ForeignService(pattern.to_owned())));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Identities, and finding one by its access key.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::{AccessError, PolicySet, SecretKey};
+
+/// The name of the identity that may do everything.
+pub const ROOT_NAME: &str = "root";
+
+const ACCESS_KEY_BYTES: std::ops::RangeInclusive<usize> = 3..=128;
+const MAX_NAME_BYTES: usize = 64;
+
+/// Somebody who signs requests.
+pub struct Identity {
+    /// Unique; owns the buckets that it creates.
+    pub name: String,
+    /// Unique; sent with every request.
+    pub access_key: String,
+    /// What requests are signed with.
+    pub secret: SecretKey,
+    pub(crate) rights: Rights,
+}
+
+/// What an identity may do.
+pub(crate) enum Rights {
+    /// Everything.
+    Root,
+    /// What the policies say.
+    Policies(PolicySet),
+}
+
+impl Identity {
+    /// The identity that may do everything.
+    pub fn root(access_key: impl Into<String>, secret: SecretKey) -> Result<Self, AccessError> {
+        Self::checked(ROOT_NAME.to_owned(), access_key.into(), secret, Rights::Root)
+    }
+
+    /// A user, who may do what the policies allow; nothing without one.
+    pub fn user(
+        name: impl Into<String>,
+        access_key: impl Into<String>,
+        secret: SecretKey,
+        policies: PolicySet,
+    ) -> Result<Self, AccessError> {
+        let name = name.into();
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(allowed) || name == ROOT_NAME {
+            return Err(AccessError::InvalidName(name));
+        }
+        Self::checked(name, access_key.into(), secret, Rights::Policies(policies))
+    }
+
+    /// Whether this is root.
+    pub fn is_root(&self) -> bool {
+        matches!(self.rights, Rights::Root)
+    }
+
+    fn checked(name: String, access_key: String, secret: SecretKey, rights: Rights) -> Result<Self, AccessError> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+.@_-".contains(&byte);
+        if ACCESS_KEY_BYTES.contains(&access_key.len()) && access_key.bytes().all(allowed) {
+            return Ok(Self { name, access_key, secret, rights });
+        }
+        Err(AccessError::InvalidAccessKey { name, min_bytes: *ACCESS_KEY_BYTES.start(), max_bytes: *ACCESS_KEY_BYTES.end() })
+    }
+}
+
+/// Every identity there is.
+pub struct Identities {
+    by_access_key: HashMap<String, Arc<Identity>>,
+}
+
+impl Identities {
+    /// Refuses two identities with one access key, and two users with one name.
+    pub fn new(root: Identity, users: Vec<Identity>) -> Result<Self, AccessError> {
+        let mut names = HashSet::new();
+        let mut by_access_key: HashMap<String, Arc<Identity>> = HashMap::new();
+        for identity in std::iter::once(root).chain(users) {
+            if !names.insert(identity.name.clone()) {
+                return Err(AccessError::DuplicateName(identity.name));
+            }
+            if let Some(first) = by_access_key.get(&identity.access_key) {
+                return Err(AccessError::DuplicateAccessKey { first: first.name.clone(), second: identity.name });
+            }
+            by_access_key.insert(identity.access_key.clone(), Arc::new(identity));
+        }
+        Ok(Self { by_access_key })
+    }
+
+    /// The identity that an access key belongs to. Whether it is really the caller shows in the signature.
+    pub fn by_access_key(&self, access_key: &str) -> Option<Arc<Identity>> {
+        self.by_access_key.get(access_key).map(Arc::clone)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn secret() -> SecretKey {
+        SecretKey::new("long enough".to_owned()).unwrap()
+    }
+
+    fn user(name: &str, access_key: &str) -> Result<Identity, AccessError> {
+        Identity::user(name, access_key, secret(), PolicySet::default())
+    }
+
+    #[test]
+    fn an_identity_is_found_by_its_access_key_and_by_no_other() {
+        let root = Identity::root("admin", secret()).unwrap();
+        let identities = Identities::new(root, vec![user("alice", "AKALICE").unwrap()]).unwrap();
+        assert_eq!(identities.by_access_key("AKALICE").unwrap().name, "alice");
+        assert!(!identities.by_access_key("AKALICE").unwrap().is_root());
+        assert!(identities.by_access_key("admin").unwrap().is_root());
+        assert!(identities.by_access_key("akalice").is_none());
+        assert!(identities.by_access_key("").is_none());
+    }
+
+    #[test]
+    fn two_identities_never_share_an_access_key_or_a_name() {
+        let root = || Identity::root("admin", secret()).unwrap();
+        let shared = Identities::new(root(), vec![user("alice", "admin").unwrap()]).err();
+        assert!(matches!(shared, Some(AccessError::DuplicateAccessKey { first, second }) if first == "root" && second == "alice"));
+        let shared = Identities::new(root(), vec![user("alice", "AK1").unwrap(), user("alice", "AK2").unwrap()]).err();
+        assert!(matches!(shared, Some(AccessError::DuplicateName(name)) if name == "alice"));
+    }
+
+    #[test]
+    fn names_and_access_keys_are_checked() {
+        for access_key in ["", "ab", "a/b/c", "a,b", "a=b", "with space", &"x".repeat(129)] {
+            assert!(matches!(user("alice", access_key), Err(AccessError::InvalidAccessKey { .. })), "{access_key}");
+        }
+        assert!(user("alice", "abc").is_ok() && user("alice", &"x".repeat(128)).is_ok());
+        for name in ["", "root", "with space", "sl/ash", &"x".repeat(65)] {
+            assert!(matches!(user(name, "abc"), Err(AccessError::InvalidName(_))), "{name}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Who may do what: identities, IAM policies, and the one decision over them. No I/O.
+//!
+//! [`Identities`] finds the caller by access key. [`Identity::authorize`] decides deny-first (an explicit Deny beats every
+//! Allow, and what nothing allows is denied) and is the only maker of [`Authorized`], so that what takes one cannot be
+//! reached by a request that was not decided on. Policies are compiled when they are loaded: what this server cannot honour
+//! is refused then, never ignored. `docs/access.md` tells users the same.
+//!
+//! ```
+//! use strongroom_access::{Action, Conditions, Identities, Identity, PolicySet, SecretKey, arn};
+//!
+//! # fn main() -> Result<(), strongroom_access::AccessError> {
+//! let root = Identity::root("admin", SecretKey::new("a long secret".to_owned())?)?;
+//! let policies = PolicySet::from_config(&["readonly"], None)?;
+//! let reader = Identity::user("reader", "reader-key", SecretKey::new("another secret".to_owned())?, policies)?;
+//! let identities = Identities::new(root, vec![reader])?;
+//!
+//! let caller = identities.by_access_key("reader-key").expect("it was just added");
+//! let conditions = Conditions::new(true);
+//! assert!(caller.authorize(Action::GetObject, &arn::object("photos", "cat.jpg"), &conditions).is_ok());
+//! assert!(caller.authorize(Action::PutObject, &arn::object("photos", "cat.jpg"), &conditions).is_err());
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod action;
+pub mod arn;
+mod conditions;
+mod error;
+mod evaluate;
+mod identity;
+mod policy;
+mod secret;
+mod wildcard;
+
+pub use action::Action;
+pub use conditions::{ConditionKey, Conditions};
+pub use error::{AccessError, StatementProblem};
+pub use evaluate::{Authorized, Decision, Denied};
+pub use identity::{Identities, Identity, ROOT_NAME};
+pub use policy::{CANNED_POLICIES, Policy, PolicySet};
+pub use secret::SecretKey;

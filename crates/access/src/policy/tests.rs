@@ -1,0 +1,358 @@
+//! Documents that are refused, conditions, canned policies, and deny-first against a model.
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Action, ConditionKey, Conditions, Decision, Identity, SecretKey, StatementProblem, arn};
+
+fn secret() -> SecretKey {
+    SecretKey::new("long enough".to_owned()).unwrap()
+}
+
+fn user(names: &[&str], document: Option<&str>) -> Identity {
+    Identity::user("alice", "AKALICE", secret(), PolicySet::from_config(names, document).unwrap()).unwrap()
+}
+
+/// What a policy of these statements says to `GetObject` of b/k.
+fn decide(statements: &str, conditions: &Conditions) -> Decision {
+    user(&[], Some(&document(statements))).may(Action::GetObject, &arn::object("b", "k"), conditions)
+}
+
+fn document(statements: &str) -> String {
+    format!(r#"{{"Version": "2012-10-17", "Statement": [{statements}]}}"#)
+}
+
+fn problem(statement: &str) -> StatementProblem {
+    match Policy::parse(&document(statement)) {
+        Err(AccessError::Statement { statement, problem }) if statement == "1" => problem,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_document_of_one_statement_or_of_a_list_is_a_policy() {
+    let statement = r#"{"Sid": "Read", "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}"#;
+    for text in [
+        format!(r#"{{"Version": "2012-10-17", "Statement": {statement}}}"#),
+        format!(r#"{{"Version": "2008-10-17", "Id": "x", "Statement": [{statement}, {statement}]}}"#),
+        format!(r#"{{"Statement": [{statement}]}}"#),
+    ] {
+        assert_eq!(user(&[], Some(&text)).may(Action::GetObject, &arn::object("b", "k"), &Conditions::new(true)), Decision::Allow);
+    }
+}
+
+#[test]
+fn what_no_policy_has_is_refused_with_its_name() {
+    let statement = r#"{"Effect": "Allow", "Action": "*", "Resource": "*"}"#;
+    for (text, named) in [
+        ("{".to_owned(), "EOF"),
+        (r#"{"Version": "2012-10-17"}"#.to_owned(), "missing field `Statement`"),
+        (format!(r#"{{"Version": "2020-01-01", "Statement": {statement}}}"#), "unknown variant `2020-01-01`"),
+        (format!(r#"{{"Statement": {statement}, "Statements": []}}"#), "unknown field `Statements`"),
+        (format!(r#"{{"Statement": {statement}, "Statement": []}}"#), "duplicate field `Statement`"),
+        (format!(r#"{{"Statement": {statement}}} x"#), "trailing characters"),
+        (document(r#"{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}"#), "unknown field `Principal`"),
+        (document(r#"{"Effect": "allow", "Action": "*", "Resource": "*"}"#), "unknown variant `allow`"),
+        (document(r#"{"Action": "*", "Resource": "*"}"#), "missing field `Effect`"),
+        (document(r#"{"Effect": "Deny", "Action": 7, "Resource": "*"}"#), "a value or a list of values"),
+        (document(r#"{"Effect": "Deny", "Action": [["*"]], "Resource": "*"}"#), "expected a string"),
+        (condition(r#"{"Bool": {"aws:SecureTransport": 1}}"#), "a value or a list of values"),
+        (
+            condition(r#"{"Bool": {"aws:SecureTransport": "true", "AWS:securetransport": "false"}}"#),
+            "duplicate field `AWS:securetransport`",
+        ),
+        (condition(r#"{"Null": {"s3:prefix": true}, "Null": {"s3:prefix": false}}"#), "duplicate field `Null`"),
+    ] {
+        match Policy::parse(&text) {
+            Err(AccessError::PolicyMalformed(error)) => assert!(error.to_string().contains(named), "{text}: {error}"),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+}
+
+/// A policy that allows everything under a condition.
+fn condition(block: &str) -> String {
+    document(&allow_if(block))
+}
+
+fn allow_if(block: &str) -> String {
+    format!(r#"{{"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {block}}}"#)
+}
+
+#[test]
+fn what_cannot_be_honoured_is_refused() {
+    use StatementProblem::{EitherOr, Empty, NoBool, NoKey, UnknownKey, UnknownOperator, UnsuitableOperator, Variable};
+    let text = str::to_owned;
+    for (statement, expected) in [
+        (text(r#"{"Effect": "Allow", "Resource": "*"}"#), EitherOr("Action")),
+        (text(r#"{"Effect": "Allow", "Action": "*", "NotAction": "s3:*", "Resource": "*"}"#), EitherOr("Action")),
+        (text(r#"{"Effect": "Allow", "Action": "*"}"#), EitherOr("Resource")),
+        (text(r#"{"Effect": "Allow", "Action": "*", "Resource": "*", "NotResource": "*"}"#), EitherOr("Resource")),
+        (text(r#"{"Effect": "Deny", "Action": [], "Resource": "*"}"#), Empty(text("Action"))),
+        (text(r#"{"Effect": "Deny", "Action": "*", "NotResource": []}"#), Empty(text("Resource"))),
+        (allow_if(r#"{"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}"#), UnknownKey(text("aws:SourceIp"))),
+        (allow_if(r#"{"StringEqualsIgnoreCase": {"s3:prefix": "a"}}"#), UnknownOperator(text("StringEqualsIgnoreCase"))),
+        (allow_if(r#"{"ForAnyValue:StringEquals": {"s3:prefix": "a"}}"#), UnknownOperator(text("ForAnyValue:StringEquals"))),
+        (allow_if(r#"{"NullIfExists": {"s3:prefix": true}}"#), UnknownOperator(text("NullIfExists"))),
+        (allow_if(r#"{"StringEquals": {}}"#), Empty(text("StringEquals"))),
+        (allow_if(r#"{"StringEquals": {"s3:prefix": []}}"#), Empty(text("s3:prefix"))),
+        (allow_if(r#"{"StringEquals": {"s3:prefix": "${aws:username}/"}}"#), Variable(text("${aws:username}/"))),
+        (allow_if(r#"{"Bool": {"aws:SecureTransport": "yes"}}"#), NoBool(text("yes"))),
+        (allow_if(r#"{"Null": {"s3:prefix": ["true", "false"]}}"#), NoBool(text("a list"))),
+        (allow_if(r#"{"Bool": {"s3:prefix": "true"}}"#), UnsuitableOperator { operator: text("Bool"), key: text("s3:prefix") }),
+        (
+            allow_if(r#"{"StringEquals": {"aws:SecureTransport": "true"}}"#),
+            UnsuitableOperator { operator: text("StringEquals"), key: text("aws:SecureTransport") },
+        ),
+        (
+            allow_if(r#"{"StringEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": "arn:aws:kms:::alias/a"}}"#),
+            NoKey(text("arn:aws:kms:::alias/a")),
+        ),
+    ] {
+        assert_eq!(problem(&statement), expected, "{statement}");
+    }
+}
+
+#[test]
+fn size_and_number_are_bounded() {
+    let statement = r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#;
+    let statements = |count| document(&vec![statement; count].join(","));
+    assert!(Policy::parse(&statements(128)).is_ok());
+    assert!(matches!(Policy::parse(&statements(129)), Err(AccessError::StatementCount { count: 129, max: 128 })));
+    assert!(matches!(Policy::parse(&statements(0)), Err(AccessError::StatementCount { count: 0, .. })));
+    let padded = |len| format!("{:len$}", statements(1));
+    assert!(Policy::parse(&padded(20_480)).is_ok());
+    assert!(matches!(Policy::parse(&padded(20_481)), Err(AccessError::PolicyTooLarge { len_bytes: 20_481, max_bytes: 20_480 })));
+    assert!(PolicySet::from_config(&["readonly"; 16], None).is_ok());
+    let too_many = PolicySet::from_config(&["readonly"; 16], Some(&statements(1)));
+    assert!(matches!(too_many, Err(AccessError::TooManyPolicies { count: 17, max: 16 })));
+}
+
+#[test]
+fn actions_that_match_nothing_are_reported() {
+    let text = document(r#"{"Effect": "Deny", "Action": ["s3:GetObjct", "s3:GetObject", "s3:PutBucketAcl"], "Resource": "*"}"#);
+    assert_eq!(Policy::parse(&text).unwrap().unmatched_actions(), ["s3:GetObjct", "s3:PutBucketAcl"]);
+}
+
+#[test]
+fn negated_actions_and_resources_mean_all_others() {
+    let conditions = Conditions::new(true);
+    let identity = user(&[], Some(&document(r#"{"Effect": "Allow", "NotAction": "s3:Delete*", "NotResource": "arn:aws:s3:::secret/*"}"#)));
+    assert_eq!(identity.may(Action::GetObject, &arn::object("b", "k"), &conditions), Decision::Allow);
+    assert_eq!(identity.may(Action::DeleteObject, &arn::object("b", "k"), &conditions), Decision::ImplicitDeny);
+    assert_eq!(identity.may(Action::GetObject, &arn::object("secret", "k"), &conditions), Decision::ImplicitDeny);
+}
+
+/// The matrix of IAM's documentation: operator × (key absent, value matches, value does not match).
+#[test]
+fn conditions_hold_as_in_iam() {
+    let key = ConditionKey::Encryption;
+    let requests = [Conditions::new(true), Conditions::new(true).with(key, "aws:kms"), Conditions::new(true).with(key, "AES256")];
+    for (operator, values, holds) in [
+        ("StringEquals", r#""aws:kms""#, [false, true, false]),
+        ("StringEquals", r#"["x", "aws:kms"]"#, [false, true, false]),
+        ("StringEquals", r#""aws:*""#, [false, false, false]),
+        ("StringEquals", r#""AWS:KMS""#, [false, false, false]),
+        ("StringEqualsIfExists", r#""aws:kms""#, [true, true, false]),
+        ("StringNotEquals", r#""aws:kms""#, [true, false, true]),
+        ("StringNotEquals", r#"["AES256", "aws:kms"]"#, [true, false, false]),
+        ("StringNotEqualsIfExists", r#""aws:kms""#, [true, false, true]),
+        ("StringLike", r#""aws:?ms*""#, [false, true, false]),
+        ("StringLikeIfExists", r#""aws:*""#, [true, true, false]),
+        ("StringNotLike", r#""aws:*""#, [true, false, true]),
+        ("StringNotLikeIfExists", r#""aws:*""#, [true, false, true]),
+        ("Null", "true", [true, false, false]),
+        ("Null", r#""false""#, [false, true, true]),
+    ] {
+        let statement = allow_if(&format!(r#"{{"{operator}": {{"S3:X-amz-server-side-encryption": {values}}}}}"#));
+        for (request, holds) in requests.iter().zip(holds) {
+            let expected = if holds { Decision::Allow } else { Decision::ImplicitDeny };
+            assert_eq!(decide(&statement, request), expected, "{operator} {values}: {request:?}");
+        }
+    }
+}
+
+#[test]
+fn a_bool_condition_tells_tls_from_plain() {
+    let deny = r#"{"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": false}}}"#;
+    let statements = format!(r#"{{"Effect": "Allow", "Action": "*", "Resource": "*"}}, {deny}"#);
+    assert_eq!(decide(&statements, &Conditions::new(true)), Decision::Allow);
+    assert_eq!(decide(&statements, &Conditions::new(false)), Decision::ExplicitDeny);
+}
+
+#[test]
+fn all_conditions_of_a_statement_must_hold() {
+    let statement = allow_if(r#"{"Bool": {"aws:SecureTransport": "true"}, "StringEquals": {"s3:prefix": "a/", "s3:delimiter": "/"}}"#);
+    let both = Conditions::new(true).with(ConditionKey::Prefix, "a/").with(ConditionKey::Delimiter, "/");
+    assert_eq!(decide(&statement, &both), Decision::Allow);
+    assert_eq!(decide(&statement, &both.clone().with(ConditionKey::Delimiter, "x")), Decision::ImplicitDeny);
+    assert_eq!(decide(&statement, &Conditions::new(true).with(ConditionKey::Prefix, "a/")), Decision::ImplicitDeny);
+    assert_eq!(decide(&statement, &both.with(ConditionKey::SecureTransport, "false")), Decision::ImplicitDeny);
+}
+
+#[test]
+fn a_key_condition_cannot_be_evaded_by_spelling() {
+    let name = ConditionKey::EncryptionKeyId.as_str();
+    for written in ["payroll", "arn:aws:kms:::key/payroll", "arn:aws:kms:*:*:key/payroll", "arn:aws:kms:us-east-1:000000000000:key/payroll"]
+    {
+        let deny = format!(
+            r#"{{"Effect": "Allow", "Action": "*", "Resource": "*"}},
+               {{"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {{"StringEquals": {{"{name}": "{written}"}}}}}}"#
+        );
+        for sent in ["payroll", "arn:aws:kms:us-east-1:000000000000:key/payroll", "arn:aws:kms:eu-west-1:1:key/payroll"] {
+            let request = Conditions::new(true).with(ConditionKey::EncryptionKeyId, sent);
+            assert_eq!(decide(&deny, &request), Decision::ExplicitDeny, "{written} {sent}");
+        }
+        let request = Conditions::new(true).with(ConditionKey::EncryptionKeyId, "other");
+        assert_eq!(decide(&deny, &request), Decision::Allow);
+    }
+}
+
+#[test]
+fn canned_policies_allow_these_actions_and_no_others() {
+    use Action::{
+        AbortMultipartUpload, Decrypt, GenerateDataKey, GetBucketLocation, GetObject, GetObjectAttributes, GetObjectVersion,
+        GetObjectVersionAttributes, PutObject,
+    };
+    let allowed = |name: &str| {
+        let identity = user(&[name], None);
+        let resource = |action: Action| {
+            if action.as_str().starts_with("kms:") { arn::key("default") } else { arn::object("b", "k") }
+        };
+        let may = |action: &&Action| identity.may(**action, &resource(**action), &Conditions::new(true)) == Decision::Allow;
+        Action::ALL.iter().filter(may).copied().collect::<Vec<_>>()
+    };
+    let readonly = [GetBucketLocation, GetObject, GetObjectVersion, GetObjectAttributes, GetObjectVersionAttributes, Decrypt];
+    assert_eq!(allowed("readonly"), readonly);
+    assert_eq!(allowed("writeonly"), [PutObject, AbortMultipartUpload, GenerateDataKey, Decrypt]);
+    assert_eq!(allowed("readwrite"), Action::ALL);
+    assert_eq!(CANNED_POLICIES.len(), 3);
+    for (name, _) in CANNED_POLICIES {
+        assert!(Policy::canned(name).unwrap().unmatched_actions().is_empty());
+    }
+    assert!(matches!(Policy::canned("ReadOnly"), Err(AccessError::UnknownPolicy(name)) if name == "ReadOnly"));
+}
+
+#[test]
+fn root_may_everything_and_a_user_without_policies_nothing() {
+    let root = Identity::root("admin", secret()).unwrap();
+    let nobody = user(&[], None);
+    for action in Action::ALL {
+        assert_eq!(root.may(*action, arn::ALL_BUCKETS, &Conditions::new(false)), Decision::Allow);
+        assert_eq!(nobody.may(*action, arn::ALL_BUCKETS, &Conditions::new(false)), Decision::ImplicitDeny);
+    }
+}
+
+#[test]
+fn a_resource_that_is_no_arn_is_denied() {
+    let all = user(&[], Some(&document(r#"{"Effect": "Allow", "Action": "*", "Resource": "*"}"#)));
+    for resource in ["", "b/k", "arn:aws:s3:b", "urn:aws:s3:::b"] {
+        assert_eq!(all.may(Action::GetObject, resource, &Conditions::new(true)), Decision::ImplicitDeny);
+    }
+}
+
+#[test]
+fn authorize_gives_the_proof_or_says_who_may_not_what() {
+    let alice = user(&["readonly"], Some(&document(r#"{"Effect": "Deny", "Action": "*", "Resource": "arn:aws:s3:::b/private/*"}"#)));
+    let (open, private) = (arn::object("b", "k"), arn::object("b", "private/k"));
+    let conditions = Conditions::new(true);
+    let authorized = alice.authorize(Action::GetObject, &open, &conditions).unwrap();
+    assert_eq!((authorized.action(), authorized.resource()), (Action::GetObject, "arn:aws:s3:::b/k"));
+    let denied = alice.authorize(Action::GetObject, &private, &conditions).unwrap_err();
+    assert_eq!(denied.to_string(), "alice may not s3:GetObject on arn:aws:s3:::b/private/k: a policy denies it");
+    let denied = alice.authorize(Action::PutObject, &open, &conditions).unwrap_err();
+    assert_eq!(denied.to_string(), "alice may not s3:PutObject on arn:aws:s3:::b/k: no policy allows it");
+}
+
+/// A statement of the model: what it says, and about what.
+#[derive(Clone, Debug)]
+struct Said {
+    allow: bool,
+    not_action: bool,
+    actions: Vec<&'static str>,
+    not_resource: bool,
+    resources: Vec<&'static str>,
+    only_if_secure: Option<bool>,
+}
+
+impl Said {
+    fn json(&self) -> String {
+        let not = |not: bool| if not { "Not" } else { "" };
+        let condition = self.only_if_secure.map(|secure| format!(r#", "Condition": {{"Bool": {{"aws:SecureTransport": {secure}}}}}"#));
+        format!(
+            r#"{{"Effect": "{}", "{}Action": {:?}, "{}Resource": {:?}{}}}"#,
+            if self.allow { "Allow" } else { "Deny" },
+            not(self.not_action),
+            self.actions,
+            not(self.not_resource),
+            self.resources,
+            condition.unwrap_or_default(),
+        )
+    }
+
+    /// Every pattern of the model is a name, or the beginning of names and a star.
+    fn applies(&self, action: &str, resource: &str, secure: bool) -> bool {
+        let fits = |pattern: &&str, name: &str| pattern.strip_suffix('*').map_or(name == *pattern, |start| name.starts_with(start));
+        self.actions.iter().any(|pattern| fits(pattern, action)) != self.not_action
+            && self.resources.iter().any(|pattern| fits(pattern, resource)) != self.not_resource
+            && self.only_if_secure.is_none_or(|wanted| wanted == secure)
+    }
+}
+
+fn any_said() -> impl Strategy<Value = Said> {
+    let actions = ["*", "s3:*", "s3:Get*", "s3:GetObject", "s3:PutObject", "kms:*", "kms:Decrypt"];
+    let resources = [
+        "*",
+        "arn:aws:s3:::*",
+        "arn:aws:s3:::b",
+        "arn:aws:s3:::b/*",
+        "arn:aws:s3:::b/k",
+        "arn:aws:s3:::c*",
+        "arn:aws:kms:us-east-1:000000000000:key/*",
+        "arn:aws:kms:us-east-1:000000000000:key/k",
+    ];
+    (
+        any::<bool>(),
+        proptest::bool::weighted(0.2),
+        proptest::sample::subsequence(actions.to_vec(), 1..3),
+        proptest::bool::weighted(0.2),
+        proptest::sample::subsequence(resources.to_vec(), 1..3),
+        proptest::option::weighted(0.3, any::<bool>()),
+    )
+        .prop_map(|(allow, not_action, actions, not_resource, resources, only_if_secure)| Said {
+            allow,
+            not_action,
+            actions,
+            not_resource,
+            resources,
+            only_if_secure,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_deny_beats_every_allow_whatever_the_order(said in proptest::collection::vec(any_said(), 1..5), split in 0..5_usize) {
+        let (first, second) = said.split_at(split.min(said.len() - 1));
+        let parsed = [first, second].into_iter().filter(|part| !part.is_empty()).map(|part| {
+            Policy::parse(&document(&part.iter().map(Said::json).collect::<Vec<_>>().join(","))).unwrap()
+        });
+        let identity = Identity::user("alice", "AKALICE", secret(), PolicySet::new(parsed.collect()).unwrap()).unwrap();
+        let resources = [arn::ALL_BUCKETS.to_owned(), arn::bucket("b"), arn::object("b", "k"), arn::object("c", "k"), arn::key("k"), arn::key("l")];
+        for action in Action::ALL {
+            for resource in &resources {
+                for secure in [false, true] {
+                    let applying: Vec<_> = said.iter().filter(|said| said.applies(action.as_str(), resource, secure)).collect();
+                    let expected = match (applying.iter().any(|said| !said.allow), applying.is_empty()) {
+                        (true, _) => Decision::ExplicitDeny,
+                        (false, true) => Decision::ImplicitDeny,
+                        (false, false) => Decision::Allow,
+                    };
+                    prop_assert_eq!(identity.may(*action, resource, &Conditions::new(secure)), expected);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Reads one file at any offset.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::BytesMut;
+
+use crate::blocking::{blocking, failed};
+use crate::sys::read_at;
+use crate::{BlobError, BlobId, BlobReader};
+
+use super::layout::Layout;
+
+/// An open file: it stays readable after the blob is deleted.
+pub(super) struct FileReader {
+    id: BlobId,
+    file: Arc<File>,
+}
+
+impl FileReader {
+    /// Opens a finished blob. Blocks.
+    pub(super) fn open(layout: &Layout, id: BlobId) -> Result<Self, BlobError> {
+        match File::open(layout.blob(id)) {
+            Ok(file) => Ok(Self { id, file: Arc::new(file) }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(BlobError::Missing(id)),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+#[async_trait]
+impl BlobReader for FileReader {
+    async fn read(&self, offset_bytes: u64, len_bytes: usize) -> Result<BytesMut, BlobError> {
+        let (id, file) = (self.id, Arc::clone(&self.file));
+        blocking(move || {
+            let mut out = BytesMut::new();
+            read_at(&file, offset_bytes, len_bytes, &mut out).map_err(failed)?;
+            if out.len() == len_bytes {
+                return Ok(out);
+            }
+            let len_bytes = file.metadata().map_err(failed)?.len();
+            Err(BlobError::Short { id, len_bytes })
+        })
+        .await
+    }
+}

@@ -1,0 +1,115 @@
+//! The model: blobs in memory.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use strongroom_seal::SealedBytes;
+
+use crate::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter};
+
+/// Blobs in memory, with the visibility rules of the real ones and no durability.
+#[derive(Clone, Default)]
+pub struct MemoryBlobs {
+    /// `None` is a blob that is being written, or the leftover of one.
+    blobs: Arc<Mutex<BTreeMap<BlobId, Option<Bytes>>>>,
+}
+
+impl MemoryBlobs {
+    /// The bytes of a finished blob.
+    pub fn bytes(&self, id: BlobId) -> Option<Bytes> {
+        self.lock().get(&id).cloned().flatten()
+    }
+
+    /// Replaces the bytes of a finished blob, as somebody with access to the disk could.
+    pub fn tamper(&self, id: BlobId, bytes: impl Into<Bytes>) {
+        let before = self.lock().insert(id, Some(bytes.into()));
+        assert!(matches!(before, Some(Some(_))), "only a finished blob can be tampered with");
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<BlobId, Option<Bytes>>> {
+        self.blobs.lock().unwrap()
+    }
+}
+
+#[async_trait]
+impl BlobStore for MemoryBlobs {
+    async fn create(&self, id: BlobId) -> Result<Box<dyn BlobWriter>, BlobError> {
+        let mut blobs = self.lock();
+        if blobs.contains_key(&id) {
+            return Err(BlobError::Io(ErrorKind::AlreadyExists.into()));
+        }
+        blobs.insert(id, None);
+        Ok(Box::new(MemoryWriter { store: self.clone(), id, written: BytesMut::new(), finished: false }))
+    }
+
+    async fn open(&self, id: BlobId) -> Result<Box<dyn BlobReader>, BlobError> {
+        let bytes = self.bytes(id).ok_or(BlobError::Missing(id))?;
+        Ok(Box::new(MemoryReader { id, bytes }))
+    }
+
+    async fn delete(&self, id: BlobId) -> Result<(), BlobError> {
+        self.lock().remove(&id);
+        Ok(())
+    }
+
+    async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<BlobId>, BlobError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(self.lock().range((from, Bound::Unbounded)).take(limit).map(|(id, _)| *id).collect())
+    }
+}
+
+struct MemoryWriter {
+    store: MemoryBlobs,
+    id: BlobId,
+    written: BytesMut,
+    finished: bool,
+}
+
+#[async_trait]
+impl BlobWriter for MemoryWriter {
+    async fn write(&mut self, sealed: SealedBytes) -> Result<(), BlobError> {
+        self.written.extend_from_slice(sealed.as_slice());
+        Ok(())
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<u64, BlobError> {
+        let bytes = std::mem::take(&mut self.written).freeze();
+        let len_bytes = bytes.len() as u64;
+        match self.store.lock().get_mut(&self.id) {
+            Some(entry) => *entry = Some(bytes),
+            None => return Err(BlobError::Io(io::Error::from(ErrorKind::NotFound))),
+        }
+        self.finished = true;
+        Ok(len_bytes)
+    }
+}
+
+impl Drop for MemoryWriter {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.store.lock().remove(&self.id);
+        }
+    }
+}
+
+struct MemoryReader {
+    id: BlobId,
+    bytes: Bytes,
+}
+
+#[async_trait]
+impl BlobReader for MemoryReader {
+    async fn read(&self, offset_bytes: u64, len_bytes: usize) -> Result<BytesMut, BlobError> {
+        let start = usize::try_from(offset_bytes).unwrap_or(usize::MAX);
+        let range = start..start.saturating_add(len_bytes);
+        match self.bytes.get(range) {
+            Some(bytes) => Ok(bytes.into()),
+            None if len_bytes == 0 => Ok(BytesMut::new()),
+            None => Err(BlobError::Short { id: self.id, len_bytes: self.bytes.len() as u64 }),
+        }
+    }
+}

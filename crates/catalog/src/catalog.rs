@@ -1,0 +1,139 @@
+//! The trait every catalog engine implements.
+
+use async_trait::async_trait;
+
+use crate::{
+    BlobKey, Bucket, BucketEncryption, BucketId, CatalogError, Committed, Deleted, Envelope, Expect, KeyUsage, ListPage, ListQuery,
+    NewVersion, Part, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
+};
+
+/// Names, versions, uploads, references and settings.
+///
+/// Every call is one transaction: it happens wholly or not at all, and a call that returned `Ok` survives a crash.
+/// Calls that run at the same time behave as if they ran one after another. Nothing here is particular to one
+/// database: ids come from the caller, and order is by UTF-8 bytes.
+#[async_trait]
+pub trait Catalog: Send + Sync + 'static {
+    // ---- buckets
+
+    /// Adds a bucket. [`CatalogError::BucketExists`] names the owner of the one that is there.
+    async fn create_bucket(&self, bucket: Bucket) -> Result<(), CatalogError>;
+
+    /// The bucket of that name.
+    async fn bucket(&self, name: &str) -> Result<Option<Bucket>, CatalogError>;
+
+    /// Buckets in the order of names, greater than `after`, at the most `limit`.
+    async fn list_buckets(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Bucket>, CatalogError>;
+
+    /// Removes an empty bucket; unfinished uploads go with it, versions and delete markers forbid it.
+    async fn delete_bucket(&self, name: &str) -> Result<(), CatalogError>;
+
+    /// Sets or clears the default encryption.
+    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>) -> Result<(), CatalogError>;
+
+    // ---- object versions
+
+    /// The bucket of that name and, in the same look-up, the version meant. `None` where there is no such bucket.
+    async fn find_version(
+        &self,
+        bucket: &str,
+        key: &str,
+        which: VersionSelector,
+    ) -> Result<Option<(Bucket, Option<Version>)>, CatalogError>;
+
+    /// As [`Catalog::find_version`], with where the bytes lie.
+    async fn find_version_data(
+        &self,
+        bucket: &str,
+        key: &str,
+        which: VersionSelector,
+    ) -> Result<Option<(Bucket, Option<(Version, VersionData)>)>, CatalogError>;
+
+    /// Commits a version, and with it its blobs. What it replaces (see [`crate::Versioning`]) lets go of its blobs.
+    async fn put_version(&self, version: NewVersion, expect: Expect) -> Result<Committed, CatalogError>;
+
+    /// Replaces the sealed keys, the record and nothing else of a version, if its sealed keys still are `present`;
+    /// else [`CatalogError::PreconditionFailed`].
+    async fn reseal_version(
+        &self,
+        bucket_id: BucketId,
+        key: &str,
+        version_id: VersionId,
+        present: &[u8],
+        envelope: Envelope,
+        record: Vec<u8>,
+    ) -> Result<(), CatalogError>;
+
+    /// Deletes a version; without one named, deletes the null version (unversioned) or adds a delete marker that gets the id
+    /// `marker`.
+    async fn delete_version(
+        &self,
+        bucket_id: BucketId,
+        key: &str,
+        which: VersionSelector,
+        expect: Expect,
+        marker: VersionId,
+        now: UnixMillis,
+    ) -> Result<Deleted, CatalogError>;
+
+    /// Latest versions that are no delete markers.
+    async fn list_objects(&self, query: ListQuery) -> Result<ListPage<Version>, CatalogError>;
+
+    // ---- multipart uploads
+
+    /// Begins an upload.
+    async fn create_upload(&self, upload: Upload) -> Result<(), CatalogError>;
+
+    /// The bucket of that name and the upload, if it is under way for that key.
+    async fn find_upload(&self, bucket: &str, key: &str, upload_id: UploadId) -> Result<Option<(Bucket, Option<Upload>)>, CatalogError>;
+
+    /// Adds a part, or replaces the one of its number, which lets go of its blob. [`CatalogError::NoSuchUpload`] where the
+    /// upload has ended.
+    async fn put_part(&self, upload_id: UploadId, part: Part) -> Result<(), CatalogError>;
+
+    /// Parts in the order of numbers, greater than `after`, at the most `limit`.
+    async fn list_parts(&self, upload_id: UploadId, after: u16, limit: usize) -> Result<Vec<Part>, CatalogError>;
+
+    /// Ends an upload in a version. `used` names the parts it is made of and the blob each had when the engine looked:
+    /// [`CatalogError::PartChanged`] where that is no longer so. Those blobs pass to the version (`version.blobs` is empty);
+    /// the other parts let go of theirs.
+    async fn complete_upload(
+        &self,
+        upload_id: UploadId,
+        used: Vec<(u16, BlobKey)>,
+        version: NewVersion,
+        expect: Expect,
+    ) -> Result<Committed, CatalogError>;
+
+    /// The version that an upload ended in, if it still is there.
+    async fn find_completed(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<Option<Version>, CatalogError>;
+
+    /// Ends an upload; all its parts let go of their blobs. [`CatalogError::NoSuchUpload`] where there is none.
+    async fn abort_upload(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<(), CatalogError>;
+
+    /// Uploads in the order of keys, then of initiation. `query.after` and `after_upload` are the markers: entries of a key greater than
+    /// `after`, and those of the key `after` itself that come after the upload `after_upload` (where that is given).
+    async fn list_uploads(&self, query: ListQuery, after_upload: Option<UploadId>) -> Result<ListPage<Upload>, CatalogError>;
+
+    // ---- blobs
+
+    /// Blobs that nothing has referred to since before `died_before`, at the most `limit`.
+    async fn dead_blobs(&self, died_before: UnixMillis, limit: usize) -> Result<Vec<BlobKey>, CatalogError>;
+
+    /// Forgets dead blobs, after the blob store deleted them.
+    async fn forget_blobs(&self, blobs: Vec<BlobKey>) -> Result<(), CatalogError>;
+
+    /// Which of these blobs the catalog knows, dead or alive, in the same order.
+    async fn known_blobs(&self, blobs: Vec<BlobKey>) -> Result<Vec<bool>, CatalogError>;
+
+    // ---- keys and settings
+
+    /// What depends on the KMS key, by version.
+    async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError>;
+
+    /// A setting of the store, such as its wrapped store key.
+    async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, CatalogError>;
+
+    /// Writes a setting if `present` still is its value.
+    async fn set_setting(&self, name: &str, present: Option<Vec<u8>>, value: Vec<u8>) -> Result<(), CatalogError>;
+}

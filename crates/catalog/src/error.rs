@@ -1,0 +1,53 @@
+//! The situations a catalog call can end in.
+
+/// Why a catalog call failed. A failed call changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// No bucket of that name or id.
+    #[error("no such bucket")]
+    NoSuchBucket,
+    /// A bucket of that name exists.
+    #[error("the bucket exists and belongs to {owner}")]
+    BucketExists {
+        /// Whose it is.
+        owner: String,
+    },
+    /// The bucket holds versions or delete markers.
+    #[error("the bucket is not empty")]
+    BucketNotEmpty,
+    /// No version of that id.
+    #[error("no such version")]
+    NoSuchVersion,
+    /// No upload of that id: it was completed, aborted, or never begun.
+    #[error("no such upload")]
+    NoSuchUpload,
+    /// What the caller expected of the present state does not hold.
+    #[error("the present state is not the expected one")]
+    PreconditionFailed,
+    /// A part was replaced while the upload was being completed.
+    #[error("part {0} was replaced meanwhile")]
+    PartChanged(u16),
+    /// A blob to be shared has been let go of meanwhile.
+    #[error("the blob to share is gone")]
+    BlobGone,
+    /// The disk or the quota is full.
+    #[error("the catalog's disk is full: free space")]
+    Full,
+    /// The catalog was written by a newer version of Strongroom.
+    #[error("the data directory has catalog version {found}, this program knows up to {known}: run a newer version of Strongroom")]
+    TooNew {
+        /// The version that the data has.
+        found: u32,
+        /// The newest one this program knows.
+        known: u32,
+    },
+    /// The queue of writes is full, or the catalog is shutting down. Worth trying again.
+    #[error("the catalog is too busy")]
+    Busy,
+    /// Stored rows do not make sense.
+    #[error("the catalog is damaged: {0}")]
+    Damaged(String),
+    /// Any other failure of the database.
+    #[error("the catalog failed")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+}

@@ -1,0 +1,42 @@
+//! Buckets, object versions, uploads, blob references, and which key each object depends on.
+//!
+//! [`Catalog`] is the seam; [`SqliteCatalog`] is the engine for one machine. The feature `testing` adds a catalog in memory
+//! that is simple enough to serve as the model of the others, and a wrapper that fails on command.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), strongroom_catalog::CatalogError> {
+//! use strongroom_catalog::{Catalog, SqliteCatalog, SqliteOptions};
+//!
+//! let catalog = SqliteCatalog::open("data/catalog.db".as_ref(), SqliteOptions::default())?;
+//! catalog.set_setting("store-key", None, b"wrapped".to_vec()).await?;
+//! catalog.close().await;
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+// S3's operation names and headers are plain words in these texts.
+#![allow(clippy::doc_markdown)]
+
+mod catalog;
+mod clock;
+mod error;
+#[cfg(feature = "testing")]
+mod faulty;
+mod listing;
+#[cfg(feature = "testing")]
+mod memory;
+mod model;
+mod sqlite;
+
+pub use catalog::Catalog;
+pub use clock::Clock;
+pub use error::CatalogError;
+#[cfg(feature = "testing")]
+pub use faulty::{FaultMoment, FaultyCatalog};
+#[cfg(feature = "testing")]
+pub use memory::MemoryCatalog;
+pub use model::{
+    BlobKey, BlobUse, Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketId, Committed, Deleted, Envelope, Expect, KeyRef, KeyUsage,
+    ListEntry, ListPage, ListQuery, NewVersion, Part, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector, Versioning,
+};
+pub use sqlite::{SqliteCatalog, SqliteOptions};

@@ -1,0 +1,306 @@
+//! What the catalog knows: plain rows, no behaviour, no encryption.
+//!
+//! Everything a reader of the disk must not learn arrives here sealed (`record`, `sealed_keys`, `inline`); the
+//! catalog stores those bytes and never looks inside.
+
+/// 16 random bytes that name a bucket for ever; a bucket made again under the same name gets other ones.
+pub type BucketId = [u8; 16];
+/// 16 bytes that name one version of one object, assigned by the engine, never used twice.
+pub type VersionId = [u8; 16];
+/// 16 random bytes that name a multipart upload.
+pub type UploadId = [u8; 16];
+/// 16 random bytes that name a blob (the same as in the blob store).
+pub type BlobKey = [u8; 16];
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+pub type UnixMillis = i64;
+
+/// A bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its id; bound into the keys of its objects.
+    pub id: BucketId,
+    /// Its name, unique in the store.
+    pub name: String,
+    /// The identity that created it.
+    pub owner: String,
+    /// The location constraint it was created with; empty where none was given.
+    pub region: String,
+    /// When it was created.
+    pub created: UnixMillis,
+    /// Whether overwriting keeps old versions.
+    pub versioning: Versioning,
+    /// Its default encryption, if set.
+    pub encryption: Option<BucketEncryption>,
+}
+
+/// The versioning state of a bucket (S3 `PutBucketVersioning`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Versioning {
+    /// Never enabled: every write replaces the one "null" version.
+    #[default]
+    Unversioned,
+    /// Every write adds a version.
+    Enabled,
+    /// Every write replaces the "null" version and leaves the others.
+    Suspended,
+}
+
+/// The default encryption of a bucket (S3 `PutBucketEncryption`, one rule).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketEncryption {
+    /// As in the XML.
+    pub algorithm: BucketEncryptionAlgorithm,
+    /// The KMS key as the client gave it; only with the KMS algorithms.
+    pub kms_key_id: Option<String>,
+    /// Whether EKs derive from a bucket-level data key.
+    pub bucket_key_enabled: bool,
+}
+
+/// `SSEAlgorithm` of a default encryption rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BucketEncryptionAlgorithm {
+    /// `AES256`
+    SseS3,
+    /// `aws:kms`
+    SseKms,
+    /// `aws:kms:dsse`
+    DsseKms,
+}
+
+/// The KMS key, and its version, that something depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KeyRef {
+    /// The KMS backend (`local`, `vault`, …).
+    pub backend: String,
+    /// The master key, by the KMS's own id.
+    pub key_id: String,
+    /// The version of the master key.
+    pub version: u32,
+}
+
+/// The sealed keys of a version or an upload: the only bytes that change when it is re-keyed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// The encryption mode, `strongroom_seal::Mode` as a byte.
+    pub mode: u8,
+    /// The KMS key it depends on (indexed); none for SSE-C and for objects under the store key.
+    pub key: Option<KeyRef>,
+    /// The EK as the KMS wrapped it; empty where `key` is none.
+    pub wrapped_key: Vec<u8>,
+    /// The sealed object keys (`docs/format.md`).
+    pub sealed_keys: Vec<u8>,
+}
+
+/// The data of a version: where its sealed bytes lie.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionData {
+    /// The encoded manifest (`docs/format.md`): parts, their salts, lengths and blobs.
+    pub manifest: Vec<u8>,
+    /// Sealed: the checksums of the parts, where they have any; else empty.
+    pub part_record: Vec<u8>,
+    /// The sealed bytes of a small object; none where they lie in blobs.
+    pub inline: Option<Vec<u8>>,
+}
+
+/// One version of an object, or a delete marker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// The object key.
+    pub key: String,
+    /// The version's id, also where clients see it as "null".
+    pub version_id: VersionId,
+    /// Whether clients see this version as "null".
+    pub is_null: bool,
+    /// Whether it is the one that a read without a version id gets.
+    pub is_latest: bool,
+    /// Whether it is a delete marker: no envelope, no data.
+    pub is_delete_marker: bool,
+    /// Length of the plaintext in bytes.
+    pub size_bytes: u64,
+    /// Last-Modified.
+    pub modified: UnixMillis,
+    /// The sealed keys; none for a delete marker.
+    pub envelope: Option<Envelope>,
+    /// The sealed metadata record.
+    pub record: Vec<u8>,
+}
+
+/// A version to commit.
+#[derive(Clone, Debug)]
+pub struct NewVersion {
+    /// The bucket.
+    pub bucket_id: BucketId,
+    /// The object key.
+    pub key: String,
+    /// The version's id.
+    pub version_id: VersionId,
+    /// Length of the plaintext in bytes.
+    pub size_bytes: u64,
+    /// Last-Modified.
+    pub modified: UnixMillis,
+    /// The sealed keys.
+    pub envelope: Envelope,
+    /// The sealed metadata record.
+    pub record: Vec<u8>,
+    /// Where the bytes lie.
+    pub data: VersionData,
+    /// Every blob that the manifest names, once.
+    pub blobs: Vec<BlobUse>,
+    /// The multipart upload it came from, kept so that a repeated CompleteMultipartUpload finds it.
+    pub upload_id: Option<UploadId>,
+}
+
+/// How a new version comes by a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlobUse {
+    /// The blob was just written, and nothing else refers to it.
+    New {
+        /// The blob.
+        id: BlobKey,
+        /// Its sealed length in bytes.
+        len_bytes: u64,
+    },
+    /// The blob belongs to another version too (CopyObject): one reference more.
+    Shared {
+        /// The blob.
+        id: BlobKey,
+    },
+}
+
+/// What a conditional write expects of the present latest version. ETags are sealed, so the engine
+/// compares them and then expects the very version it looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Anything.
+    Any,
+    /// No latest version, or a delete marker (`If-None-Match: *`).
+    Absent,
+    /// This version is the latest (`If-Match`, after its ETag was compared).
+    Latest(VersionId),
+}
+
+/// Which version a request means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionSelector {
+    /// The latest.
+    Latest,
+    /// The one clients see as "null".
+    Null,
+    /// The one of this id (whether or not clients see it as "null").
+    Id(VersionId),
+}
+
+/// What a commit did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Whether the new version is seen as "null".
+    pub is_null: bool,
+}
+
+/// What a delete did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// Nothing was there.
+    Nothing,
+    /// This version is gone.
+    Removed {
+        /// The version.
+        version_id: VersionId,
+        /// Whether it was a delete marker.
+        was_delete_marker: bool,
+        /// Whether clients saw it as "null".
+        is_null: bool,
+    },
+    /// A delete marker was added.
+    MarkerAdded {
+        /// The marker's version id.
+        version_id: VersionId,
+        /// Whether clients see it as "null".
+        is_null: bool,
+    },
+}
+
+/// A listing of latest versions (ListObjects, ListObjectsV2) or of uploads.
+#[derive(Clone, Debug, Default)]
+pub struct ListQuery {
+    /// The bucket.
+    pub bucket_id: BucketId,
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// Keys that share what comes before the first delimiter after the prefix are rolled into one entry.
+    pub delimiter: Option<String>,
+    /// Only entries greater than this one (a key, or a common prefix that was the last entry of the page before).
+    pub after: Option<String>,
+    /// At the most so many entries, keys and prefixes together.
+    pub limit: usize,
+}
+
+/// An entry of a listing, in the order of UTF-8 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListEntry<T> {
+    /// A key.
+    Item(T),
+    /// A common prefix.
+    Prefix(String),
+}
+
+/// A page of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListPage<T> {
+    /// Up to `limit` entries.
+    pub entries: Vec<ListEntry<T>>,
+    /// Whether more entries follow.
+    pub truncated: bool,
+}
+
+/// A multipart upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// Its id.
+    pub upload_id: UploadId,
+    /// The bucket.
+    pub bucket_id: BucketId,
+    /// The object key.
+    pub key: String,
+    /// The id that the version will have: bound into the sealed keys from the start.
+    pub version_id: VersionId,
+    /// When it was begun.
+    pub initiated: UnixMillis,
+    /// The identity that began it.
+    pub initiator: String,
+    /// The sealed keys.
+    pub envelope: Envelope,
+    /// The sealed metadata record.
+    pub record: Vec<u8>,
+}
+
+/// A part of an upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// 1 to 10,000.
+    pub number: u16,
+    /// Its blob.
+    pub blob: BlobKey,
+    /// Sealed length of the blob in bytes.
+    pub blob_len_bytes: u64,
+    /// Length of the plaintext in bytes.
+    pub size_bytes: u64,
+    /// When it was uploaded.
+    pub modified: UnixMillis,
+    /// Sealed: its ETag, checksum and salt.
+    pub record: Vec<u8>,
+}
+
+/// What depends on one version of a KMS key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyUsage {
+    /// The key and its version.
+    pub key: KeyRef,
+    /// Object versions sealed under it.
+    pub versions: u64,
+    /// Their plaintext bytes.
+    pub bytes: u64,
+    /// Unfinished multipart uploads sealed under it.
+    pub uploads: u64,
+}

@@ -1,0 +1,158 @@
+//! Buckets.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::columns::{Columns, at_most};
+use super::uploads;
+use crate::listing::{end_of, next_key};
+use crate::{Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketId, CatalogError, UnixMillis, Versioning};
+
+/// The columns of a bucket `b`, for [`read`].
+macro_rules! bucket_columns {
+    () => {
+        "b.bucket_id, b.name, b.owner, b.region, b.created, b.versioning, b.encryption, b.encryption_key, b.encryption_bucket_key"
+    };
+}
+pub(super) use bucket_columns;
+
+/// What a write needs to know of its bucket.
+pub(super) struct Place {
+    /// The row.
+    pub(super) row: i64,
+    pub(super) versioning: Versioning,
+}
+
+pub(super) fn create(transaction: &Connection, bucket: &Bucket) -> Result<(), CatalogError> {
+    if let Some(present) = find(transaction, &bucket.name)? {
+        return Err(CatalogError::BucketExists { owner: present.owner });
+    }
+    let sql = "INSERT INTO buckets (bucket_id, name, owner, region, created, versioning, encryption, encryption_key, encryption_bucket_key) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING";
+    let encryption = bucket.encryption.as_ref();
+    let added = transaction.prepare_cached(sql)?.execute(params![
+        bucket.id,
+        bucket.name.as_bytes(),
+        bucket.owner,
+        bucket.region,
+        bucket.created,
+        versioning_code(bucket.versioning),
+        encryption.map(|encryption| algorithm_code(encryption.algorithm)),
+        encryption.and_then(|encryption| encryption.kms_key_id.as_deref()),
+        encryption.is_some_and(|encryption| encryption.bucket_key_enabled),
+    ])?;
+    if added == 1 { Ok(()) } else { Err(CatalogError::Damaged("a new bucket has the id of another".to_owned())) }
+}
+
+pub(super) fn find(connection: &Connection, name: &str) -> Result<Option<Bucket>, CatalogError> {
+    let sql = concat!("SELECT ", bucket_columns!(), " FROM buckets b WHERE b.name = ?1");
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([name.as_bytes()])?;
+    rows.next()?.map(|row| read(&mut Columns::new(row))).transpose()
+}
+
+pub(super) fn list(connection: &Connection, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Bucket>, CatalogError> {
+    let sql = concat!(
+        "SELECT ",
+        bucket_columns!(),
+        " FROM buckets b WHERE b.name >= ?1 AND b.name < ?2 ORDER BY b.name LIMIT ?3"
+    );
+    let first = after.map(|after| next_key(after.as_bytes().to_vec())).unwrap_or_default();
+    let mut statement = connection.prepare_cached(sql)?;
+    let first = first.max(prefix.as_bytes().to_vec());
+    let mut rows = statement.query(params![first, end_of(prefix.as_bytes()), at_most(limit)])?;
+    let mut buckets = Vec::new();
+    while let Some(row) = rows.next()? {
+        buckets.push(read(&mut Columns::new(row))?);
+    }
+    Ok(buckets)
+}
+
+pub(super) fn delete(transaction: &Connection, name: &str, now: UnixMillis) -> Result<(), CatalogError> {
+    let sql = "SELECT b.id, EXISTS (SELECT 1 FROM versions v WHERE v.bucket = b.id AND v.is_latest = 1 AND v.is_delete_marker = 0) \
+               OR EXISTS (SELECT 1 FROM versions v WHERE v.bucket = b.id AND v.is_latest = 1 AND v.is_delete_marker = 1) \
+               FROM buckets b WHERE b.name = ?1";
+    let mut statement = transaction.prepare_cached(sql)?;
+    let found = statement.query_row([name.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let (row, has_versions): (i64, bool) = found.ok_or(CatalogError::NoSuchBucket)?;
+    if has_versions {
+        return Err(CatalogError::BucketNotEmpty);
+    }
+    uploads::abort_all(transaction, row, now)?;
+    transaction.prepare_cached("DELETE FROM buckets WHERE id = ?1")?.execute([row])?;
+    Ok(())
+}
+
+pub(super) fn set_encryption(transaction: &Connection, name: &str, encryption: Option<&BucketEncryption>) -> Result<(), CatalogError> {
+    let sql = "UPDATE buckets SET encryption = ?2, encryption_key = ?3, encryption_bucket_key = ?4 WHERE name = ?1";
+    let changed = transaction.prepare_cached(sql)?.execute(params![
+        name.as_bytes(),
+        encryption.map(|encryption| algorithm_code(encryption.algorithm)),
+        encryption.and_then(|encryption| encryption.kms_key_id.as_deref()),
+        encryption.is_some_and(|encryption| encryption.bucket_key_enabled),
+    ])?;
+    if changed == 1 { Ok(()) } else { Err(CatalogError::NoSuchBucket) }
+}
+
+/// The row of the bucket of that id.
+pub(super) fn place(connection: &Connection, id: BucketId) -> Result<Place, CatalogError> {
+    let mut statement = connection.prepare_cached("SELECT id, versioning FROM buckets WHERE bucket_id = ?1")?;
+    let mut rows = statement.query([id])?;
+    let mut columns = Columns::new(rows.next()?.ok_or(CatalogError::NoSuchBucket)?);
+    Ok(Place { row: columns.integer()?, versioning: versioning(columns.integer()?)? })
+}
+
+/// Reads [`bucket_columns`].
+pub(super) fn read(columns: &mut Columns<'_, '_>) -> Result<Bucket, CatalogError> {
+    Ok(Bucket {
+        id: columns.id()?,
+        name: columns.key()?,
+        owner: columns.text()?,
+        region: columns.text()?,
+        created: columns.integer()?,
+        versioning: versioning(columns.integer()?)?,
+        encryption: read_encryption(columns)?,
+    })
+}
+
+fn read_encryption(columns: &mut Columns<'_, '_>) -> Result<Option<BucketEncryption>, CatalogError> {
+    if columns.at_null()? {
+        columns.skip(3);
+        return Ok(None);
+    }
+    let algorithm = algorithm(columns.integer()?)?;
+    Ok(Some(BucketEncryption { algorithm, kms_key_id: columns.optional_text()?, bucket_key_enabled: columns.flag()? }))
+}
+
+fn versioning_code(versioning: Versioning) -> i64 {
+    match versioning {
+        Versioning::Unversioned => 0,
+        Versioning::Enabled => 1,
+        Versioning::Suspended => 2,
+    }
+}
+
+fn versioning(code: i64) -> Result<Versioning, CatalogError> {
+    match code {
+        0 => Ok(Versioning::Unversioned),
+        1 => Ok(Versioning::Enabled),
+        2 => Ok(Versioning::Suspended),
+        _ => Err(CatalogError::Damaged("a bucket has an unknown versioning state".to_owned())),
+    }
+}
+
+fn algorithm_code(algorithm: BucketEncryptionAlgorithm) -> i64 {
+    match algorithm {
+        BucketEncryptionAlgorithm::SseS3 => 1,
+        BucketEncryptionAlgorithm::SseKms => 2,
+        BucketEncryptionAlgorithm::DsseKms => 3,
+    }
+}
+
+fn algorithm(code: i64) -> Result<BucketEncryptionAlgorithm, CatalogError> {
+    match code {
+        1 => Ok(BucketEncryptionAlgorithm::SseS3),
+        2 => Ok(BucketEncryptionAlgorithm::SseKms),
+        3 => Ok(BucketEncryptionAlgorithm::DsseKms),
+        _ => Err(CatalogError::Damaged("a bucket has an unknown default encryption".to_owned())),
+    }
+}

@@ -1,0 +1,81 @@
+//! Rows read column by column.
+
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
+
+use crate::CatalogError;
+
+/// Takes the columns of a row in their order; a column of another type than the one asked for is damage.
+pub(super) struct Columns<'r, 's> {
+    row: &'r Row<'s>,
+    next: usize,
+}
+
+impl<'r, 's> Columns<'r, 's> {
+    pub(super) fn new(row: &'r Row<'s>) -> Self {
+        Self { row, next: 0 }
+    }
+
+    /// Whether the next column is NULL: of an outer join, that there is no row.
+    pub(super) fn at_null(&self) -> Result<bool, CatalogError> {
+        Ok(self.row.get_ref(self.next)? == ValueRef::Null)
+    }
+
+    pub(super) fn skip(&mut self, columns: usize) {
+        self.next += columns;
+    }
+
+    pub(super) fn integer(&mut self) -> Result<i64, CatalogError> {
+        Ok(self.value()?.as_i64()?)
+    }
+
+    pub(super) fn unsigned<T: TryFrom<i64>>(&mut self) -> Result<T, CatalogError> {
+        T::try_from(self.integer()?).map_err(|_| CatalogError::Damaged("a number is out of range".to_owned()))
+    }
+
+    pub(super) fn flag(&mut self) -> Result<bool, CatalogError> {
+        Ok(self.integer()? != 0)
+    }
+
+    pub(super) fn text(&mut self) -> Result<String, CatalogError> {
+        Ok(self.value()?.as_str()?.to_owned())
+    }
+
+    pub(super) fn optional_text(&mut self) -> Result<Option<String>, CatalogError> {
+        Ok(self.value()?.as_str_or_null()?.map(str::to_owned))
+    }
+
+    /// A name or key: text that is stored as bytes.
+    pub(super) fn key(&mut self) -> Result<String, CatalogError> {
+        String::from_utf8(self.bytes()?).map_err(|_| CatalogError::Damaged("a key is not UTF-8".to_owned()))
+    }
+
+    pub(super) fn bytes(&mut self) -> Result<Vec<u8>, CatalogError> {
+        Ok(self.value()?.as_blob()?.to_vec())
+    }
+
+    pub(super) fn optional_bytes(&mut self) -> Result<Option<Vec<u8>>, CatalogError> {
+        Ok(self.value()?.as_blob_or_null()?.map(<[u8]>::to_vec))
+    }
+
+    pub(super) fn id(&mut self) -> Result<[u8; 16], CatalogError> {
+        let bytes = self.value()?.as_blob()?;
+        bytes.try_into().map_err(|_| CatalogError::Damaged("an id is not 16 bytes long".to_owned()))
+    }
+
+    fn value(&mut self) -> Result<ValueRef<'r>, CatalogError> {
+        let value = self.row.get_ref(self.next)?;
+        self.next += 1;
+        Ok(value)
+    }
+}
+
+/// A length as SQLite stores it.
+pub(super) fn signed(len_bytes: u64) -> Result<i64, CatalogError> {
+    i64::try_from(len_bytes).map_err(|_| CatalogError::Damaged("a length is out of range".to_owned()))
+}
+
+/// A limit as SQLite takes it.
+pub(super) fn at_most(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

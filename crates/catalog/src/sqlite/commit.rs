@@ -1,0 +1,291 @@
+//! Committing, resealing and deleting object versions.
+
+use rusqlite::{Connection, params};
+
+use super::blobs;
+use super::buckets::{self, Place};
+use super::columns::{Columns, signed};
+use super::keys;
+use super::versions::{latest_row, row_of_id};
+use crate::{
+    BlobKey, BlobUse, BucketId, CatalogError, Committed, Deleted, Envelope, Expect, NewVersion, UnixMillis, UploadId, VersionId,
+    VersionSelector, Versioning,
+};
+
+pub(super) fn put(transaction: &Connection, version: &NewVersion, expect: Expect, now: UnixMillis) -> Result<Committed, CatalogError> {
+    put_with(transaction, version, &[], expect, now)
+}
+
+/// As [`put`], with blobs whose reference passes to the version from what referred to them before.
+pub(super) fn put_with(
+    transaction: &Connection,
+    version: &NewVersion,
+    passed: &[BlobKey],
+    expect: Expect,
+    now: UnixMillis,
+) -> Result<Committed, CatalogError> {
+    let object = Object::find(transaction, version.bucket_id, &version.key)?;
+    object.check(expect)?;
+    object.check_unused(version.version_id)?;
+    // Before the replaced version lets go, since the new one may share its blobs.
+    for &blob in &version.blobs {
+        blobs::retain(transaction, blob)?;
+    }
+    let is_null = object.make_room(now)?;
+    let row = object.insert(&NewRow {
+        version_id: version.version_id,
+        is_null,
+        size_bytes: signed(version.size_bytes)?,
+        modified: version.modified,
+        envelope: Some(&version.envelope),
+        upload_id: version.upload_id.as_ref(),
+        record: &version.record,
+    })?;
+    let sql = "INSERT INTO version_data (version, manifest, part_record, inline) VALUES (?1, ?2, ?3, ?4)";
+    let data = &version.data;
+    transaction.prepare_cached(sql)?.execute(params![row, data.manifest, data.part_record, data.inline])?;
+    refer(transaction, row, version, passed)?;
+    Ok(Committed { is_null })
+}
+
+/// The version whose keys are replaced, and with what.
+pub(super) struct Reseal {
+    pub(super) bucket_id: BucketId,
+    pub(super) key: String,
+    pub(super) version_id: VersionId,
+    pub(super) present: Vec<u8>,
+    pub(super) envelope: Envelope,
+    pub(super) record: Vec<u8>,
+}
+
+pub(super) fn reseal(transaction: &Connection, reseal: &Reseal) -> Result<(), CatalogError> {
+    let bucket = buckets::place(transaction, reseal.bucket_id)?;
+    let row = row_of_id(transaction, bucket.row, &reseal.key, reseal.version_id)?.ok_or(CatalogError::NoSuchVersion)?;
+    let sql = "SELECT sealed_keys FROM versions WHERE id = ?1";
+    let sealed: Option<Vec<u8>> = transaction.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
+    if sealed.ok_or(CatalogError::NoSuchVersion)? != reseal.present {
+        return Err(CatalogError::PreconditionFailed);
+    }
+    let kms_key = keys::row(transaction, reseal.envelope.key.as_ref())?;
+    let sql = "UPDATE versions SET mode = ?2, kms_key = ?3, wrapped_key = ?4, sealed_keys = ?5, record = ?6 WHERE id = ?1";
+    let envelope = &reseal.envelope;
+    transaction.prepare_cached(sql)?.execute(params![
+        row,
+        envelope.mode,
+        kms_key,
+        envelope.wrapped_key,
+        envelope.sealed_keys,
+        reseal.record
+    ])?;
+    Ok(())
+}
+
+/// The version to delete, and the marker that a delete without a version id may leave.
+pub(super) struct Delete {
+    pub(super) bucket_id: BucketId,
+    pub(super) key: String,
+    pub(super) which: VersionSelector,
+    pub(super) expect: Expect,
+    pub(super) marker: VersionId,
+    pub(super) modified: UnixMillis,
+}
+
+pub(super) fn delete(transaction: &Connection, delete: &Delete, now: UnixMillis) -> Result<Deleted, CatalogError> {
+    let object = Object::find(transaction, delete.bucket_id, &delete.key)?;
+    object.check(delete.expect)?;
+    match delete.which {
+        VersionSelector::Id(id) => object.remove_found(object.by_id(id)?, now),
+        VersionSelector::Null => object.remove_found(object.null()?, now),
+        VersionSelector::Latest if object.bucket.versioning == Versioning::Unversioned => object.remove_found(object.null()?, now),
+        VersionSelector::Latest => object.mark_deleted(delete.marker, delete.modified, now),
+    }
+}
+
+/// A key in a bucket, and its latest version.
+struct Object<'t> {
+    transaction: &'t Connection,
+    bucket: Place,
+    key: &'t str,
+    latest: Option<Present>,
+}
+
+/// A version that is there.
+#[derive(Clone, Copy)]
+struct Present {
+    row: i64,
+    version_id: VersionId,
+    is_null: bool,
+    is_delete_marker: bool,
+}
+
+/// A version to be the latest.
+struct NewRow<'v> {
+    version_id: VersionId,
+    is_null: bool,
+    size_bytes: i64,
+    modified: UnixMillis,
+    /// None for a delete marker.
+    envelope: Option<&'v Envelope>,
+    upload_id: Option<&'v UploadId>,
+    record: &'v [u8],
+}
+
+const PRESENT_BY_ROW: &str = "SELECT id, version_id, is_null, is_delete_marker FROM versions WHERE id = ?1";
+
+impl<'t> Object<'t> {
+    fn find(transaction: &'t Connection, bucket: BucketId, key: &'t str) -> Result<Self, CatalogError> {
+        let bucket = buckets::place(transaction, bucket)?;
+        let sql = concat!("SELECT id, version_id, is_null, is_delete_marker FROM versions WHERE id = ", latest_row!("?1", "?2"));
+        let latest = present(transaction, sql, params![bucket.row, key.as_bytes()])?;
+        Ok(Self { transaction, bucket, key, latest })
+    }
+
+    fn check(&self, expect: Expect) -> Result<(), CatalogError> {
+        let holds = match expect {
+            Expect::Any => true,
+            Expect::Absent => self.latest.is_none_or(|latest| latest.is_delete_marker),
+            Expect::Latest(id) => self.latest.is_some_and(|latest| latest.version_id == id),
+        };
+        if holds { Ok(()) } else { Err(CatalogError::PreconditionFailed) }
+    }
+
+    fn check_unused(&self, id: VersionId) -> Result<(), CatalogError> {
+        match self.by_id(id)? {
+            None => Ok(()),
+            Some(_) => Err(CatalogError::Damaged("a new version has the id of another".to_owned())),
+        }
+    }
+
+    fn by_id(&self, id: VersionId) -> Result<Option<Present>, CatalogError> {
+        match self.latest {
+            None => Ok(None),
+            Some(latest) if latest.version_id == id => Ok(Some(latest)),
+            Some(_) if self.bucket.versioning == Versioning::Unversioned => Ok(None),
+            Some(_) => match row_of_id(self.transaction, self.bucket.row, self.key, id)? {
+                None => Ok(None),
+                Some(row) => present(self.transaction, PRESENT_BY_ROW, [row]),
+            },
+        }
+    }
+
+    fn null(&self) -> Result<Option<Present>, CatalogError> {
+        match self.latest {
+            None => Ok(None),
+            Some(latest) if latest.is_null => Ok(Some(latest)),
+            Some(_) => {
+                let sql = "SELECT id, version_id, is_null, is_delete_marker FROM versions \
+                           WHERE bucket = ?1 AND key = ?2 AND is_latest = 0 AND is_null = 1";
+                present(self.transaction, sql, params![self.bucket.row, self.key.as_bytes()])
+            }
+        }
+    }
+
+    /// Replaces or sets back what is there, as the bucket's versioning wants it; whether the next version is the null one.
+    fn make_room(&self, now: UnixMillis) -> Result<bool, CatalogError> {
+        let is_null = self.bucket.versioning != Versioning::Enabled;
+        let replaced = if is_null { self.null()? } else { None };
+        if let Some(replaced) = replaced {
+            remove(self.transaction, replaced.row, now)?;
+        }
+        match self.latest {
+            Some(latest) if replaced.is_none_or(|replaced| replaced.row != latest.row) => {
+                self.transaction.prepare_cached("UPDATE versions SET is_latest = 0 WHERE id = ?1")?.execute([latest.row])?;
+            }
+            _ => {}
+        }
+        Ok(is_null)
+    }
+
+    fn insert(&self, new: &NewRow<'_>) -> Result<i64, CatalogError> {
+        let sql = "INSERT INTO versions (bucket, key, version_id, is_latest, is_null, is_delete_marker, size_bytes, modified, \
+                   mode, kms_key, upload_id, wrapped_key, sealed_keys, record) \
+                   VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+        let kms_key = keys::row(self.transaction, new.envelope.and_then(|envelope| envelope.key.as_ref()))?;
+        self.transaction.prepare_cached(sql)?.execute(params![
+            self.bucket.row,
+            self.key.as_bytes(),
+            new.version_id,
+            new.is_null,
+            new.envelope.is_none(),
+            new.size_bytes,
+            new.modified,
+            new.envelope.map(|envelope| envelope.mode),
+            kms_key,
+            new.upload_id,
+            new.envelope.map(|envelope| &envelope.wrapped_key),
+            new.envelope.map(|envelope| &envelope.sealed_keys),
+            new.record,
+        ])?;
+        Ok(self.transaction.last_insert_rowid())
+    }
+
+    fn mark_deleted(&self, id: VersionId, modified: UnixMillis, now: UnixMillis) -> Result<Deleted, CatalogError> {
+        self.check_unused(id)?;
+        let is_null = self.make_room(now)?;
+        self.insert(&NewRow { version_id: id, is_null, size_bytes: 0, modified, envelope: None, upload_id: None, record: &[] })?;
+        Ok(Deleted::MarkerAdded { version_id: id, is_null })
+    }
+
+    fn remove_found(&self, found: Option<Present>, now: UnixMillis) -> Result<Deleted, CatalogError> {
+        let Some(found) = found else { return Ok(Deleted::Nothing) };
+        remove(self.transaction, found.row, now)?;
+        if self.latest.is_some_and(|latest| latest.row == found.row) {
+            self.promote()?;
+        }
+        let Present { version_id, is_null, is_delete_marker: was_delete_marker, .. } = found;
+        Ok(Deleted::Removed { version_id, was_delete_marker, is_null })
+    }
+
+    /// Makes the newest of the older versions the latest.
+    fn promote(&self) -> Result<(), CatalogError> {
+        let sql = "UPDATE versions SET is_latest = 1 WHERE id = \
+                   (SELECT id FROM versions WHERE bucket = ?1 AND key = ?2 AND is_latest = 0 ORDER BY id DESC LIMIT 1)";
+        self.transaction.prepare_cached(sql)?.execute(params![self.bucket.row, self.key.as_bytes()])?;
+        Ok(())
+    }
+}
+
+fn present(transaction: &Connection, sql: &str, by: impl rusqlite::Params) -> Result<Option<Present>, CatalogError> {
+    let mut statement = transaction.prepare_cached(sql)?;
+    let mut rows = statement.query(by)?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let mut columns = Columns::new(row);
+    Ok(Some(Present {
+        row: columns.integer()?,
+        version_id: columns.id()?,
+        is_null: columns.flag()?,
+        is_delete_marker: columns.flag()?,
+    }))
+}
+
+/// Notes which blobs the version refers to.
+fn refer(transaction: &Connection, row: i64, version: &NewVersion, passed: &[BlobKey]) -> Result<(), CatalogError> {
+    let own = version.blobs.iter().map(|blob| match blob {
+        BlobUse::New { id, .. } | BlobUse::Shared { id } => id,
+    });
+    for blob in own.chain(passed) {
+        let sql = "INSERT INTO version_blobs (version, blob) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        if transaction.prepare_cached(sql)?.execute(params![row, blob])? == 0 {
+            return Err(CatalogError::Damaged("a version names a blob twice".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn remove(transaction: &Connection, row: i64, now: UnixMillis) -> Result<(), CatalogError> {
+    let mut released = 0_usize;
+    {
+        let mut statement = transaction.prepare_cached("SELECT blob FROM version_blobs WHERE version = ?1")?;
+        let mut rows = statement.query([row])?;
+        while let Some(blob) = rows.next()? {
+            blobs::release(transaction, &Columns::new(blob).id()?, now)?;
+            released += 1;
+        }
+    }
+    if released > 0 {
+        transaction.prepare_cached("DELETE FROM version_blobs WHERE version = ?1")?.execute([row])?;
+    }
+    transaction.prepare_cached("DELETE FROM version_data WHERE version = ?1")?.execute([row])?;
+    transaction.prepare_cached("DELETE FROM versions WHERE id = ?1")?.execute([row])?;
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! Connections and their settings.
+
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::schema;
+use crate::{CatalogError, Clock};
+
+/// Distinct statements of the catalog, with room to spare.
+const CACHED_STATEMENTS: usize = 128;
+/// Larger pages make inline objects cheaper (fewer overflow pages) and each small commit dearer (whole pages are logged).
+const PAGE_BYTES: u32 = 4096;
+/// The log is copied back into the database when it is this long.
+const CHECKPOINT_PAGES: u32 = 4096;
+/// What the log file is cut back to.
+const LOG_BYTES: u32 = 32 << 20;
+
+/// How a [`super::SqliteCatalog`] runs.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// Threads that read, each with a connection; at least 1.
+    pub readers: usize,
+    /// Reads that may wait for a thread; more wait in their callers.
+    pub read_queue: usize,
+    /// Writes that may wait for the writer; more wait in their callers.
+    pub write_queue: usize,
+    /// Writes that are committed together at the most.
+    pub max_batch: usize,
+    /// How long to wait for a lock that another process holds (a backup, `sqlite3`).
+    pub busy_timeout: Duration,
+    /// Page cache of all connections together.
+    pub cache_bytes: u64,
+    /// Whether deleted rows are overwritten with zeroes in the file.
+    pub secure_delete: bool,
+    /// Says when a blob died.
+    pub clock: Clock,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            readers: cores.clamp(2, 4),
+            read_queue: 256,
+            write_queue: 256,
+            max_batch: 128,
+            busy_timeout: Duration::from_secs(5),
+            cache_bytes: 48 << 20,
+            secure_delete: true,
+            clock: Clock::default(),
+        }
+    }
+}
+
+/// The connection that writes. Makes the file (readable by its owner only) and its tables where there are none.
+pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, CatalogError> {
+    create_file(path)?;
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, options)?;
+    schema::check(&connection)?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(CatalogError::Database(format!("the file system supports no write-ahead log (journal mode {mode})").into()));
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "secure_delete", options.secure_delete)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
+    connection.pragma_update(None, "cache_size", cache_kib(options.cache_bytes / 3))?;
+    schema::prepare(&connection)?;
+    Ok(connection)
+}
+
+/// A connection that reads; [`open_writer`] has been there before.
+pub(super) fn open_reader(path: &Path, options: &SqliteOptions) -> Result<Connection, CatalogError> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, options)?;
+    let readers = u64::try_from(options.readers.max(1)).unwrap_or(u64::MAX);
+    connection.pragma_update(None, "cache_size", cache_kib(options.cache_bytes / 3 * 2 / readers))?;
+    Ok(connection)
+}
+
+/// No memory mapping: mapped pages would count as the server's memory once per connection, and an I/O error under a mapping is a
+/// signal instead of an error.
+fn open(path: &Path, access: OpenFlags, options: &SqliteOptions) -> Result<Connection, CatalogError> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(options.busy_timeout)?;
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    connection.pragma_update(None, "foreign_keys", false)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    Ok(connection)
+}
+
+fn create_file(path: &Path) -> Result<(), CatalogError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(file) => file.sync_all().and_then(|()| sync_directory(path)).map_err(io),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(io(error)),
+    }
+}
+
+fn sync_directory(path: &Path) -> std::io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn io(error: std::io::Error) -> CatalogError {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => CatalogError::Full,
+        _ => CatalogError::Database(Box::new(error)),
+    }
+}
+
+/// A negative `cache_size` counts KiB.
+fn cache_kib(bytes: u64) -> i64 {
+    -i64::try_from(bytes >> 10).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,236 @@
+//! The catalog in one SQLite file: one thread writes, with group commit; a few threads read.
+
+mod blobs;
+mod buckets;
+mod columns;
+mod commit;
+mod connection;
+mod failure;
+mod keys;
+mod listing;
+mod readers;
+mod schema;
+mod settings;
+mod uploads;
+mod versions;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+
+use crate::{
+    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, Deleted, Envelope, Expect, KeyUsage, ListPage,
+    ListQuery, NewVersion, Part, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
+};
+
+pub use connection::SqliteOptions;
+use readers::Readers;
+use writer::Writer;
+
+/// The catalog of one machine.
+///
+/// Dropping it commits what is queued; [`SqliteCatalog::close`] does so without blocking.
+pub struct SqliteCatalog {
+    // Closed in this order: the writer leaves no log behind if its connection is the last.
+    readers: Readers,
+    writer: Writer,
+    clock: Clock,
+}
+
+impl SqliteCatalog {
+    /// Opens the catalog in the file `path`, and makes it where there is none. Blocks: reads the disk.
+    ///
+    /// One process opens a file at a time; the caller sees to that.
+    pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, CatalogError> {
+        let writer = connection::open_writer(path, &options)?;
+        let readers: Result<Vec<Connection>, CatalogError> =
+            (0..options.readers.max(1)).map(|_| connection::open_reader(path, &options)).collect();
+        let failed = |error: std::io::Error| CatalogError::Database(Box::new(error));
+        Ok(Self {
+            readers: Readers::start(readers?, options.read_queue).map_err(failed)?,
+            writer: Writer::start(writer, log_path(path), options.write_queue, options.max_batch).map_err(failed)?,
+            clock: options.clock,
+        })
+    }
+
+    /// Commits what waits, moves the log into the file, and answers every later call with [`CatalogError::Busy`].
+    pub async fn close(&self) {
+        self.readers.close();
+        self.writer.close().await;
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, CatalogError> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        self.readers.read(work).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection, UnixMillis) -> Result<T, CatalogError> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        let clock = self.clock.clone();
+        self.writer.write(move |transaction| work(transaction, clock.now())).await
+    }
+}
+
+fn log_path(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
+
+#[async_trait]
+impl Catalog for SqliteCatalog {
+    async fn create_bucket(&self, bucket: Bucket) -> Result<(), CatalogError> {
+        self.write(move |transaction, _| buckets::create(transaction, &bucket)).await
+    }
+
+    async fn bucket(&self, name: &str) -> Result<Option<Bucket>, CatalogError> {
+        let name = name.to_owned();
+        self.read(move |connection| buckets::find(connection, &name)).await
+    }
+
+    async fn list_buckets(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Bucket>, CatalogError> {
+        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+        self.read(move |connection| buckets::list(connection, &prefix, after.as_deref(), limit)).await
+    }
+
+    async fn delete_bucket(&self, name: &str) -> Result<(), CatalogError> {
+        let name = name.to_owned();
+        self.write(move |transaction, now| buckets::delete(transaction, &name, now)).await
+    }
+
+    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>) -> Result<(), CatalogError> {
+        let name = name.to_owned();
+        self.write(move |transaction, _| buckets::set_encryption(transaction, &name, encryption.as_ref())).await
+    }
+
+    async fn find_version(
+        &self,
+        bucket: &str,
+        key: &str,
+        which: VersionSelector,
+    ) -> Result<Option<(Bucket, Option<Version>)>, CatalogError> {
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        self.read(move |connection| versions::find(connection, &bucket, &key, which)).await
+    }
+
+    async fn find_version_data(
+        &self,
+        bucket: &str,
+        key: &str,
+        which: VersionSelector,
+    ) -> Result<Option<(Bucket, Option<(Version, VersionData)>)>, CatalogError> {
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        self.read(move |connection| versions::find_data(connection, &bucket, &key, which)).await
+    }
+
+    async fn put_version(&self, version: NewVersion, expect: Expect) -> Result<Committed, CatalogError> {
+        self.write(move |transaction, now| commit::put(transaction, &version, expect, now)).await
+    }
+
+    async fn reseal_version(
+        &self,
+        bucket_id: BucketId,
+        key: &str,
+        version_id: VersionId,
+        present: &[u8],
+        envelope: Envelope,
+        record: Vec<u8>,
+    ) -> Result<(), CatalogError> {
+        let reseal = commit::Reseal { bucket_id, key: key.to_owned(), version_id, present: present.to_vec(), envelope, record };
+        self.write(move |transaction, _| commit::reseal(transaction, &reseal)).await
+    }
+
+    async fn delete_version(
+        &self,
+        bucket_id: BucketId,
+        key: &str,
+        which: VersionSelector,
+        expect: Expect,
+        marker: VersionId,
+        now: UnixMillis,
+    ) -> Result<Deleted, CatalogError> {
+        let delete = commit::Delete { bucket_id, key: key.to_owned(), which, expect, marker, modified: now };
+        self.write(move |transaction, now| commit::delete(transaction, &delete, now)).await
+    }
+
+    async fn list_objects(&self, query: ListQuery) -> Result<ListPage<Version>, CatalogError> {
+        self.read(move |connection| listing::objects(connection, &query)).await
+    }
+
+    async fn create_upload(&self, upload: Upload) -> Result<(), CatalogError> {
+        self.write(move |transaction, _| uploads::create(transaction, &upload)).await
+    }
+
+    async fn find_upload(&self, bucket: &str, key: &str, upload_id: UploadId) -> Result<Option<(Bucket, Option<Upload>)>, CatalogError> {
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        self.read(move |connection| uploads::find(connection, &bucket, &key, upload_id)).await
+    }
+
+    async fn put_part(&self, upload_id: UploadId, part: Part) -> Result<(), CatalogError> {
+        self.write(move |transaction, now| uploads::put_part(transaction, upload_id, &part, now)).await
+    }
+
+    async fn list_parts(&self, upload_id: UploadId, after: u16, limit: usize) -> Result<Vec<Part>, CatalogError> {
+        self.read(move |connection| uploads::list_parts(connection, upload_id, after, limit)).await
+    }
+
+    async fn complete_upload(
+        &self,
+        upload_id: UploadId,
+        used: Vec<(u16, BlobKey)>,
+        mut version: NewVersion,
+        expect: Expect,
+    ) -> Result<Committed, CatalogError> {
+        self.write(move |transaction, now| uploads::complete(transaction, upload_id, &used, &mut version, expect, now)).await
+    }
+
+    async fn find_completed(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<Option<Version>, CatalogError> {
+        let key = key.to_owned();
+        self.read(move |connection| versions::find_completed(connection, bucket_id, &key, upload_id)).await
+    }
+
+    async fn abort_upload(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<(), CatalogError> {
+        let key = key.to_owned();
+        self.write(move |transaction, now| uploads::abort(transaction, bucket_id, &key, upload_id, now)).await
+    }
+
+    async fn list_uploads(&self, query: ListQuery, after_upload: Option<UploadId>) -> Result<ListPage<Upload>, CatalogError> {
+        self.read(move |connection| listing::all_uploads(connection, &query, after_upload)).await
+    }
+
+    async fn dead_blobs(&self, died_before: UnixMillis, limit: usize) -> Result<Vec<BlobKey>, CatalogError> {
+        self.read(move |connection| blobs::dead(connection, died_before, limit)).await
+    }
+
+    async fn forget_blobs(&self, blobs: Vec<BlobKey>) -> Result<(), CatalogError> {
+        self.write(move |transaction, _| blobs::forget(transaction, &blobs)).await
+    }
+
+    async fn known_blobs(&self, blobs: Vec<BlobKey>) -> Result<Vec<bool>, CatalogError> {
+        self.read(move |connection| blobs::known(connection, &blobs)).await
+    }
+
+    async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {
+        let (backend, key_id) = (backend.to_owned(), key_id.to_owned());
+        self.read(move |connection| keys::usage(connection, &backend, &key_id)).await
+    }
+
+    async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, CatalogError> {
+        let name = name.to_owned();
+        self.read(move |connection| settings::find(connection, &name)).await
+    }
+
+    async fn set_setting(&self, name: &str, present: Option<Vec<u8>>, value: Vec<u8>) -> Result<(), CatalogError> {
+        let name = name.to_owned();
+        self.write(move |transaction, _| settings::set(transaction, &name, present.as_deref(), &value)).await
+    }
+}

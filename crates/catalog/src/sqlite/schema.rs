@@ -1,0 +1,148 @@
+//! The tables, and which version of them a file has.
+
+use rusqlite::Connection;
+
+use crate::CatalogError;
+
+/// The version that this program writes (`user_version`).
+const VERSION: u32 = 1;
+
+/// Names and keys are BLOBs, so that their order is that of UTF-8 bytes and a prefix ends at an exact bound.
+///
+/// - `versions.id` is the commit order: SQLite gives a new row the greatest id plus one. Of the rows of one key exactly one is
+///   the latest, the one with the greatest id. The two indexes of latest versions are disjoint, so that a listing never walks over
+///   delete markers and a write touches one of them; the indexes of older versions are empty where versioning is off.
+/// - `version_data` stands apart so that listings never read it.
+/// - `version_blobs` and `parts` are what `blobs.refs` counts. There are no foreign keys: each would be one more look-up for every
+///   row, and the tests compare the counts instead.
+const TABLES: &str = "
+CREATE TABLE buckets (
+    id INTEGER PRIMARY KEY,
+    bucket_id BLOB NOT NULL UNIQUE,
+    name BLOB NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    region TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    versioning INTEGER NOT NULL,
+    encryption INTEGER,
+    encryption_key TEXT,
+    encryption_bucket_key INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE kms_keys (
+    id INTEGER PRIMARY KEY,
+    backend TEXT NOT NULL,
+    key_id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    UNIQUE (backend, key_id, version)
+) STRICT;
+
+CREATE TABLE versions (
+    id INTEGER PRIMARY KEY,
+    bucket INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    version_id BLOB NOT NULL,
+    is_latest INTEGER NOT NULL,
+    is_null INTEGER NOT NULL,
+    is_delete_marker INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    modified INTEGER NOT NULL,
+    mode INTEGER,
+    kms_key INTEGER,
+    upload_id BLOB,
+    wrapped_key BLOB,
+    sealed_keys BLOB,
+    record BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX versions_live ON versions (bucket, key) WHERE is_latest = 1 AND is_delete_marker = 0;
+CREATE UNIQUE INDEX versions_marker ON versions (bucket, key) WHERE is_latest = 1 AND is_delete_marker = 1;
+CREATE INDEX versions_older ON versions (bucket, key) WHERE is_latest = 0;
+CREATE UNIQUE INDEX versions_older_id ON versions (bucket, key, version_id) WHERE is_latest = 0;
+CREATE UNIQUE INDEX versions_older_null ON versions (bucket, key) WHERE is_latest = 0 AND is_null = 1;
+CREATE INDEX versions_kms_key ON versions (kms_key, size_bytes) WHERE kms_key IS NOT NULL;
+CREATE INDEX versions_upload ON versions (upload_id) WHERE upload_id IS NOT NULL;
+
+CREATE TABLE version_data (
+    version INTEGER PRIMARY KEY,
+    manifest BLOB NOT NULL,
+    part_record BLOB NOT NULL,
+    inline BLOB
+) STRICT;
+
+CREATE TABLE version_blobs (
+    version INTEGER NOT NULL,
+    blob BLOB NOT NULL,
+    PRIMARY KEY (version, blob)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE uploads (
+    id INTEGER PRIMARY KEY,
+    upload_id BLOB NOT NULL UNIQUE,
+    bucket INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    version_id BLOB NOT NULL,
+    initiated INTEGER NOT NULL,
+    initiator TEXT NOT NULL,
+    mode INTEGER NOT NULL,
+    kms_key INTEGER,
+    wrapped_key BLOB NOT NULL,
+    sealed_keys BLOB NOT NULL,
+    record BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX uploads_order ON uploads (bucket, key, initiated, upload_id);
+CREATE INDEX uploads_kms_key ON uploads (kms_key) WHERE kms_key IS NOT NULL;
+
+CREATE TABLE parts (
+    upload INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    blob BLOB NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    modified INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    PRIMARY KEY (upload, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE blobs (
+    id BLOB PRIMARY KEY,
+    len_bytes INTEGER NOT NULL,
+    refs INTEGER NOT NULL CHECK (refs >= 0),
+    died_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX blobs_dead ON blobs (died_at) WHERE refs = 0;
+
+CREATE TABLE settings (
+    name TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// Makes the tables in a new file; checks the version of one that has them.
+pub(super) fn prepare(connection: &Connection) -> Result<(), CatalogError> {
+    match version(connection)? {
+        VERSION => Ok(()),
+        0 => create(connection),
+        found => Err(CatalogError::TooNew { found, known: VERSION }),
+    }
+}
+
+/// The schema version of the file, checked before anything is written to it.
+pub(super) fn check(connection: &Connection) -> Result<(), CatalogError> {
+    match version(connection)? {
+        found if found > VERSION => Err(CatalogError::TooNew { found, known: VERSION }),
+        _ => Ok(()),
+    }
+}
+
+fn version(connection: &Connection) -> Result<u32, CatalogError> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    u32::try_from(version).map_err(|_| CatalogError::Damaged("its schema version is negative".to_owned()))
+}
+
+fn create(connection: &Connection) -> Result<(), CatalogError> {
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables != 0 {
+        return Err(CatalogError::Damaged("the file has tables but no schema version".to_owned()));
+    }
+    let script = format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;");
+    Ok(connection.execute_batch(&script)?)
+}

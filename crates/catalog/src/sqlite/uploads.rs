@@ -1,0 +1,188 @@
+//! Multipart uploads and their parts.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::buckets::{self, bucket_columns};
+use super::columns::{Columns, at_most, signed};
+use super::keys::{self, envelope_columns};
+use super::versions::Found;
+use super::{blobs, commit};
+use crate::{
+    BlobKey, BlobUse, BucketId, CatalogError, Committed, Expect, NewVersion, Part, UnixMillis, Upload, UploadId,
+};
+
+/// The columns of an upload `u`, the id of its bucket `b` and its key `k`, for [`read`].
+macro_rules! upload_columns {
+    () => {
+        concat!(
+            "u.upload_id, b.bucket_id, u.key, u.version_id, u.initiated, u.initiator, u.record, ",
+            envelope_columns!("u")
+        )
+    };
+}
+pub(super) use upload_columns;
+
+pub(super) fn create(transaction: &Connection, upload: &Upload) -> Result<(), CatalogError> {
+    let bucket = buckets::place(transaction, upload.bucket_id)?;
+    let kms_key = keys::row(transaction, upload.envelope.key.as_ref())?;
+    let sql = "INSERT INTO uploads (upload_id, bucket, key, version_id, initiated, initiator, mode, kms_key, wrapped_key, sealed_keys, record) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING";
+    let added = transaction.prepare_cached(sql)?.execute(params![
+        upload.upload_id,
+        bucket.row,
+        upload.key.as_bytes(),
+        upload.version_id,
+        upload.initiated,
+        upload.initiator,
+        upload.envelope.mode,
+        kms_key,
+        upload.envelope.wrapped_key,
+        upload.envelope.sealed_keys,
+        upload.record,
+    ])?;
+    if added == 1 { Ok(()) } else { Err(CatalogError::Damaged("a new upload has the id of another".to_owned())) }
+}
+
+pub(super) fn find(connection: &Connection, bucket: &str, key: &str, id: UploadId) -> Result<Found<Upload>, CatalogError> {
+    let sql = concat!(
+        "SELECT ",
+        bucket_columns!(),
+        ", ",
+        upload_columns!(),
+        " FROM buckets b LEFT JOIN uploads u ON u.upload_id = ?3 AND u.bucket = b.id AND u.key = ?2 \
+         LEFT JOIN kms_keys k ON k.id = u.kms_key WHERE b.name = ?1"
+    );
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![bucket.as_bytes(), key.as_bytes(), id])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let mut columns = Columns::new(row);
+    let bucket = buckets::read(&mut columns)?;
+    let upload = if columns.at_null()? { None } else { Some(read(&mut columns)?) };
+    Ok(Some((bucket, upload)))
+}
+
+pub(super) fn put_part(transaction: &Connection, id: UploadId, part: &Part, now: UnixMillis) -> Result<(), CatalogError> {
+    let upload = row_of_id(transaction, id)?;
+    blobs::retain(transaction, BlobUse::New { id: part.blob, len_bytes: part.blob_len_bytes })?;
+    let sql = "SELECT blob FROM parts WHERE upload = ?1 AND number = ?2";
+    let replaced = transaction.prepare_cached(sql)?.query_row(params![upload, part.number], |row| row.get(0)).optional()?;
+    if let Some(replaced) = replaced {
+        blobs::release(transaction, &replaced, now)?;
+    }
+    let sql = "INSERT OR REPLACE INTO parts (upload, number, blob, size_bytes, modified, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let row = params![upload, part.number, part.blob, signed(part.size_bytes)?, part.modified, part.record];
+    transaction.prepare_cached(sql)?.execute(row)?;
+    Ok(())
+}
+
+pub(super) fn list_parts(connection: &Connection, id: UploadId, after: u16, limit: usize) -> Result<Vec<Part>, CatalogError> {
+    let sql = "SELECT p.number, p.blob, b.len_bytes, p.size_bytes, p.modified, p.record FROM parts p LEFT JOIN blobs b ON b.id = p.blob \
+               WHERE p.upload = (SELECT id FROM uploads WHERE upload_id = ?1) AND p.number > ?2 ORDER BY p.number LIMIT ?3";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![id, after, at_most(limit)])?;
+    let mut parts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut columns = Columns::new(row);
+        parts.push(Part {
+            number: columns.unsigned()?,
+            blob: columns.id()?,
+            blob_len_bytes: columns.unsigned()?,
+            size_bytes: columns.unsigned()?,
+            modified: columns.integer()?,
+            record: columns.bytes()?,
+        });
+    }
+    Ok(parts)
+}
+
+/// The blobs of the parts used pass to the version with the reference that they have; the other parts let go of theirs.
+pub(super) fn complete(
+    transaction: &Connection,
+    id: UploadId,
+    used: &[(u16, BlobKey)],
+    version: &mut NewVersion,
+    expect: Expect,
+    now: UnixMillis,
+) -> Result<Committed, CatalogError> {
+    let upload = matching_row(transaction, id, version.bucket_id, &version.key)?;
+    let mut left = part_blobs(transaction, upload)?;
+    for &(number, blob) in used {
+        if left.remove(&number) != Some(blob) {
+            return Err(CatalogError::PartChanged(number));
+        }
+    }
+    version.upload_id = Some(id);
+    let passed: Vec<BlobKey> = used.iter().map(|&(_, blob)| blob).collect();
+    let committed = commit::put_with(transaction, version, &passed, expect, now)?;
+    for blob in left.values() {
+        blobs::release(transaction, blob, now)?;
+    }
+    remove(transaction, upload)?;
+    Ok(committed)
+}
+
+pub(super) fn abort(transaction: &Connection, bucket: BucketId, key: &str, id: UploadId, now: UnixMillis) -> Result<(), CatalogError> {
+    let upload = matching_row(transaction, id, bucket, key)?;
+    abort_row(transaction, upload, now)
+}
+
+/// Ends all uploads to a bucket.
+pub(super) fn abort_all(transaction: &Connection, bucket: i64, now: UnixMillis) -> Result<(), CatalogError> {
+    let mut statement = transaction.prepare_cached("SELECT id FROM uploads WHERE bucket = ?1 LIMIT 1")?;
+    while let Some(upload) = statement.query_row([bucket], |row| row.get(0)).optional()? {
+        abort_row(transaction, upload, now)?;
+    }
+    Ok(())
+}
+
+/// Reads [`upload_columns`].
+pub(super) fn read(columns: &mut Columns<'_, '_>) -> Result<Upload, CatalogError> {
+    Ok(Upload {
+        upload_id: columns.id()?,
+        bucket_id: columns.id()?,
+        key: columns.key()?,
+        version_id: columns.id()?,
+        initiated: columns.integer()?,
+        initiator: columns.text()?,
+        record: columns.bytes()?,
+        envelope: keys::read_envelope(columns)?.ok_or_else(|| CatalogError::Damaged("an upload has no keys".to_owned()))?,
+    })
+}
+
+fn abort_row(transaction: &Connection, upload: i64, now: UnixMillis) -> Result<(), CatalogError> {
+    for blob in part_blobs(transaction, upload)?.values() {
+        blobs::release(transaction, blob, now)?;
+    }
+    remove(transaction, upload)
+}
+
+fn remove(transaction: &Connection, upload: i64) -> Result<(), CatalogError> {
+    transaction.prepare_cached("DELETE FROM parts WHERE upload = ?1")?.execute([upload])?;
+    transaction.prepare_cached("DELETE FROM uploads WHERE id = ?1")?.execute([upload])?;
+    Ok(())
+}
+
+fn row_of_id(transaction: &Connection, id: UploadId) -> Result<i64, CatalogError> {
+    let mut statement = transaction.prepare_cached("SELECT id FROM uploads WHERE upload_id = ?1")?;
+    statement.query_row([id], |row| row.get(0)).optional()?.ok_or(CatalogError::NoSuchUpload)
+}
+
+fn matching_row(transaction: &Connection, id: UploadId, bucket: BucketId, key: &str) -> Result<i64, CatalogError> {
+    let sql = "SELECT u.id FROM uploads u JOIN buckets b ON b.id = u.bucket WHERE u.upload_id = ?1 AND b.bucket_id = ?2 AND u.key = ?3";
+    let mut statement = transaction.prepare_cached(sql)?;
+    statement.query_row(params![id, bucket, key.as_bytes()], |row| row.get(0)).optional()?.ok_or(CatalogError::NoSuchUpload)
+}
+
+/// By part number; at the most 10,000.
+fn part_blobs(transaction: &Connection, upload: i64) -> Result<BTreeMap<u16, BlobKey>, CatalogError> {
+    let mut statement = transaction.prepare_cached("SELECT number, blob FROM parts WHERE upload = ?1")?;
+    let mut rows = statement.query([upload])?;
+    let mut blobs = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let mut columns = Columns::new(row);
+        blobs.insert(columns.unsigned()?, columns.id()?);
+    }
+    Ok(blobs)
+}

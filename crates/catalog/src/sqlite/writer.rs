@@ -1,0 +1,227 @@
+//! One thread writes; what waits for it is committed together, with one fsync.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, ffi};
+use tokio::sync::{mpsc, oneshot};
+
+use super::failure;
+use crate::CatalogError;
+
+/// A log longer than this is checkpointed with readers held off, so that steady reading cannot keep it growing.
+const MAX_LOG_BYTES: u64 = 64 << 20;
+
+/// The way to the writing thread.
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Message>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Message {
+    Write(Box<dyn Write>),
+    Close(oneshot::Sender<()>),
+}
+
+impl Writer {
+    /// Starts the thread. `log` is the path of the write-ahead log.
+    pub(super) fn start(connection: Connection, log: PathBuf, queue: usize, max_batch: usize) -> std::io::Result<Self> {
+        let (sender, receiver) = mpsc::channel(queue.max(1));
+        let lane = Lane { connection, log, max_batch: max_batch.max(1) };
+        let thread = std::thread::Builder::new().name("catalog-writer".to_owned()).spawn(move || lane.run(receiver))?;
+        Ok(Self { queue: Some(sender), thread: Some(thread) })
+    }
+
+    /// Runs `work` inside a transaction and answers after it has been committed. Waits while the queue is full.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, CatalogError> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Write(Box::new(Job { work: Some(work), result: None, reply }))).await?;
+        answer.await.unwrap_or(Err(CatalogError::Busy))
+    }
+
+    /// Commits what waits, moves the log into the database and stops.
+    pub(super) async fn close(&self) {
+        let (reply, closed) = oneshot::channel();
+        if self.send(Message::Close(reply)).await.is_ok() {
+            let _ = closed.await;
+        }
+    }
+
+    async fn send(&self, message: Message) -> Result<(), CatalogError> {
+        let queue = self.queue.as_ref().ok_or(CatalogError::Busy)?;
+        queue.send(message).await.map_err(|_| CatalogError::Busy)
+    }
+}
+
+impl Drop for Writer {
+    /// Waits for what is queued to be committed.
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One write, without its types.
+trait Write: Send {
+    /// Whether nobody waits for it any more.
+    fn is_abandoned(&self) -> bool;
+    /// Runs it.
+    fn run(&mut self, transaction: &Connection) -> Verdict;
+    /// Answers the caller: with its own result if the transaction was committed.
+    fn answer(self: Box<Self>, outcome: Result<(), CatalogError>);
+}
+
+/// What shall become of what a write did.
+enum Verdict {
+    Keep,
+    Undo { disk_full: bool },
+}
+
+struct Job<F, T> {
+    work: Option<F>,
+    result: Option<Result<T, CatalogError>>,
+    reply: oneshot::Sender<Result<T, CatalogError>>,
+}
+
+impl<T: Send, F: FnOnce(&Connection) -> Result<T, CatalogError> + Send> Write for Job<F, T> {
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn run(&mut self, transaction: &Connection) -> Verdict {
+        let Some(work) = self.work.take() else { return Verdict::Undo { disk_full: false } };
+        let result = catch_unwind(AssertUnwindSafe(|| work(transaction))).unwrap_or_else(|_| Err(panicked()));
+        match self.result.insert(result) {
+            Ok(_) => Verdict::Keep,
+            Err(error) => Verdict::Undo { disk_full: matches!(error, CatalogError::Full) },
+        }
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), CatalogError>) {
+        let result = match outcome {
+            Ok(()) => self.result.unwrap_or_else(|| Err(panicked())),
+            Err(failure) => Err(failure),
+        };
+        let _ = self.reply.send(result);
+    }
+}
+
+fn panicked() -> CatalogError {
+    CatalogError::Damaged("a write met a state that cannot be".to_owned())
+}
+
+/// The thread's own state.
+struct Lane {
+    connection: Connection,
+    log: PathBuf,
+    max_batch: usize,
+}
+
+impl Lane {
+    fn run(self, mut queue: mpsc::Receiver<Message>) {
+        let mut closing = Vec::new();
+        let mut batch = Vec::with_capacity(self.max_batch);
+        while let Some(first) = queue.blocking_recv() {
+            let mut next = Some(first);
+            while let Some(message) = next {
+                match message {
+                    Message::Write(write) if write.is_abandoned() => {}
+                    Message::Write(write) => batch.push(write),
+                    Message::Close(reply) => {
+                        queue.close();
+                        closing.push(reply);
+                    }
+                }
+                next = if batch.len() < self.max_batch { queue.try_recv().ok() } else { None };
+            }
+            self.commit_all(&mut batch);
+            self.bound_log();
+        }
+        self.checkpoint();
+        drop(self);
+        for reply in closing {
+            let _ = reply.send(());
+        }
+    }
+
+    /// Runs and commits the batch. Each write is undone alone where it fails; what fails the transaction fails them all.
+    fn commit_all(&self, batch: &mut Vec<Box<dyn Write>>) {
+        let mut ran: Vec<Box<dyn Write>> = Vec::with_capacity(batch.len());
+        for mut write in batch.drain(..) {
+            let outcome = self.begin().and_then(|()| self.run_one(write.as_mut()));
+            ran.push(write);
+            if let Err(error) = outcome {
+                self.roll_back();
+                answer_all(&mut ran, Err(error));
+            }
+        }
+        let outcome = self.commit();
+        if outcome.is_err() {
+            self.roll_back();
+        }
+        answer_all(&mut ran, outcome);
+    }
+
+    fn begin(&self) -> Result<(), rusqlite::Error> {
+        if self.connection.is_autocommit() { self.execute("BEGIN IMMEDIATE") } else { Ok(()) }
+    }
+
+    fn commit(&self) -> Result<(), rusqlite::Error> {
+        if self.connection.is_autocommit() { Ok(()) } else { self.execute("COMMIT") }
+    }
+
+    fn roll_back(&self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.execute("ROLLBACK")
+        {
+            tracing::error!(%error, "the catalog could not roll back a transaction");
+        }
+    }
+
+    /// An error here is one of the transaction. SQLite rolls a transaction back by itself when the disk is full or fails, which
+    /// also undoes the writes before this one.
+    fn run_one(&self, write: &mut dyn Write) -> Result<(), rusqlite::Error> {
+        self.execute("SAVEPOINT write")?;
+        if let Verdict::Undo { disk_full } = write.run(&self.connection) {
+            if self.connection.is_autocommit() {
+                let code = if disk_full { ffi::SQLITE_FULL } else { ffi::SQLITE_IOERR };
+                return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+            }
+            self.execute("ROLLBACK TO write")?;
+        }
+        self.execute("RELEASE write")
+    }
+
+    fn execute(&self, statement: &str) -> Result<(), rusqlite::Error> {
+        self.connection.prepare_cached(statement)?.execute([]).map(drop)
+    }
+
+    fn bound_log(&self) {
+        if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > MAX_LOG_BYTES) {
+            self.checkpoint();
+        }
+    }
+
+    fn checkpoint(&self) {
+        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            tracing::warn!(%error, "the catalog's log could not be moved into the database");
+        }
+    }
+}
+
+fn answer_all(ran: &mut Vec<Box<dyn Write>>, outcome: Result<(), rusqlite::Error>) {
+    let error = outcome.err().map(Arc::new);
+    if let Some(error) = &error {
+        tracing::error!(%error, writes = ran.len(), "the catalog could not commit");
+    }
+    for write in ran.drain(..) {
+        write.answer(error.as_ref().map_or(Ok(()), |error| Err(failure::of(Arc::clone(error)))));
+    }
+}

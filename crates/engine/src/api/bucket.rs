@@ -1,0 +1,21 @@
+//! Requests about buckets.
+
+/// CreateBucket.
+#[derive(Clone, Debug)]
+pub struct CreateBucket {
+    /// The name.
+    pub name: String,
+    /// The location constraint; empty where none was given.
+    pub region: String,
+}
+
+/// The default encryption of a bucket, as PutBucketEncryption's one rule gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefaultEncryption {
+    /// `AES256`, `aws:kms` or `aws:kms:dsse`.
+    pub algorithm: String,
+    /// `KMSMasterKeyID`
+    pub kms_key_id: Option<String>,
+    /// `BucketKeyEnabled`
+    pub bucket_key_enabled: bool,
+}

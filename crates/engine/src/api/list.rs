@@ -1,0 +1,69 @@
+//! Listings.
+
+use super::{ChecksumAlgorithm, ChecksumKind};
+
+/// ListObjects and ListObjectsV2.
+#[derive(Clone, Debug, Default)]
+pub struct ListObjects {
+    /// The bucket.
+    pub bucket: String,
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// Rolls keys into common prefixes.
+    pub delimiter: Option<String>,
+    /// Only entries greater than this (marker, start-after, or the last entry of the page before).
+    pub after: Option<String>,
+    /// At the most so many entries (the engine bounds it to 1,000).
+    pub limit: usize,
+}
+
+/// An object in a listing.
+#[derive(Clone, Debug)]
+pub struct ListedObject {
+    /// The object key.
+    pub key: String,
+    /// Without quotes.
+    pub etag: String,
+    /// Length in bytes.
+    pub size_bytes: u64,
+    /// Milliseconds since 1970.
+    pub modified_ms: i64,
+    /// Where it is not STANDARD.
+    pub storage_class: Option<String>,
+    /// The additional checksum's algorithm and type.
+    pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+}
+
+/// ListMultipartUploads.
+#[derive(Clone, Debug, Default)]
+pub struct ListUploads {
+    /// The bucket.
+    pub bucket: String,
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// Rolls keys into common prefixes.
+    pub delimiter: Option<String>,
+    /// `key-marker`
+    pub key_marker: Option<String>,
+    /// `upload-id-marker`; only with `key_marker`.
+    pub upload_id_marker: Option<String>,
+    /// At the most so many entries (the engine bounds it to 1,000).
+    pub limit: usize,
+}
+
+/// An upload in a listing.
+#[derive(Clone, Debug)]
+pub struct ListedUpload {
+    /// The object key.
+    pub key: String,
+    /// The upload's id.
+    pub upload_id: String,
+    /// Milliseconds since 1970.
+    pub initiated_ms: i64,
+    /// The identity that began it.
+    pub initiator: String,
+    /// Where it is not STANDARD.
+    pub storage_class: Option<String>,
+    /// The checksum algorithm that parts are to carry.
+    pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+}

@@ -1,0 +1,23 @@
+//! What goes into the engine and what comes out: S3's meaning without S3's wire.
+
+mod body;
+mod bucket;
+mod checksum;
+mod list;
+mod multipart;
+mod object;
+mod sse;
+
+pub use body::{Body, BodyError, BodyStream, ReplyStream};
+pub use bucket::{CreateBucket, DefaultEncryption};
+pub use checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, ExpectedChecksum, UploadChecksum};
+pub use list::{ListObjects, ListUploads, ListedObject, ListedUpload};
+pub use multipart::{
+    CompleteMultipartUpload, CompletedPart, CopiedPart, CreateMultipartUpload, CreatedUpload, ListParts, ListedPart, PartsPage, UploadPart,
+    UploadPartCopy, UploadRef, UploadedPart,
+};
+pub use object::{
+    ByteRange, Copied, CopyObject, CopySource, DeletedObject, GetObject, ObjectHeaders, ObjectInfo, ObjectPart, ObjectReply, PutObject,
+    ReadConditions, Stored, WriteCondition,
+};
+pub use sse::{Caller, CustomerKeyHeaders, SseHeaders, SseReply};

@@ -1,0 +1,239 @@
+//! Requests about objects, and what is known of an object.
+
+use std::collections::BTreeMap;
+
+use super::{Body, Checksum, ReplyStream, SseHeaders, SseReply, UploadChecksum, sse::CustomerKeyHeaders};
+
+/// The headers that a client stores with an object and gets back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct ObjectHeaders {
+    /// `Content-Type`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// `Content-Encoding`, without `aws-chunked`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<String>,
+    /// `Content-Language`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_language: Option<String>,
+    /// `Content-Disposition`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_disposition: Option<String>,
+    /// `Cache-Control`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<String>,
+    /// `Expires`, as an HTTP date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// `x-amz-website-redirect-location`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub website_redirect_location: Option<String>,
+    /// `x-amz-storage-class`, where it is not STANDARD.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
+    /// `x-amz-meta-*`, names in lower case without the prefix.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub user: BTreeMap<String, String>,
+}
+
+/// `If-Match` and `If-None-Match: *` of a write. ETags without quotes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum WriteCondition {
+    /// None.
+    #[default]
+    None,
+    /// `If-None-Match: *`
+    Absent,
+    /// `If-Match: "etag"`, or `*` for any present object.
+    Matches(String),
+}
+
+/// The conditional headers of a read, or (`x-amz-copy-source-if-…`) of a copy's source. ETags without quotes; `*` stands for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadConditions {
+    /// `If-Match`
+    pub if_match: Option<Vec<String>>,
+    /// `If-None-Match`
+    pub if_none_match: Option<Vec<String>>,
+    /// `If-Modified-Since`, seconds since 1970.
+    pub if_modified_since: Option<i64>,
+    /// `If-Unmodified-Since`, seconds since 1970.
+    pub if_unmodified_since: Option<i64>,
+}
+
+/// A byte range (RFC 9110, one range).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByteRange {
+    /// `bytes=first-last` or `bytes=first-`; both inclusive.
+    From {
+        /// First byte.
+        first: u64,
+        /// Last byte; to the end where none.
+        last: Option<u64>,
+    },
+    /// `bytes=-length`
+    Suffix {
+        /// How many bytes from the end.
+        length: u64,
+    },
+}
+
+/// PutObject.
+pub struct PutObject {
+    /// The bucket.
+    pub bucket: String,
+    /// The object key.
+    pub key: String,
+    /// Stored headers.
+    pub headers: ObjectHeaders,
+    /// Encryption headers.
+    pub sse: SseHeaders,
+    /// `Content-MD5`, base64.
+    pub content_md5: Option<String>,
+    /// The additional checksum.
+    pub checksum: UploadChecksum,
+    /// Conditional write.
+    pub condition: WriteCondition,
+    /// The bytes.
+    pub body: Body,
+}
+
+/// What a write answers.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Without quotes.
+    pub etag: String,
+    /// The version id, in versioned buckets.
+    pub version_id: Option<String>,
+    /// The encryption applied.
+    pub sse: SseReply,
+    /// The additional checksum, where there is one.
+    pub checksum: Option<Checksum>,
+    /// Length of the object in bytes.
+    pub size_bytes: u64,
+}
+
+/// GetObject, HeadObject and GetObjectAttributes.
+#[derive(Default)]
+pub struct GetObject {
+    /// The bucket.
+    pub bucket: String,
+    /// The object key.
+    pub key: String,
+    /// `versionId`
+    pub version_id: Option<String>,
+    /// `Range`; with `part_number` an error.
+    pub range: Option<ByteRange>,
+    /// `partNumber`
+    pub part_number: Option<u32>,
+    /// Conditional read.
+    pub conditions: ReadConditions,
+    /// Encryption headers; any but the SSE-C trio is an error.
+    pub sse: SseHeaders,
+}
+
+/// All that is known of an object without opening it.
+#[derive(Clone, Debug)]
+pub struct ObjectInfo {
+    /// The object key.
+    pub key: String,
+    /// Without quotes.
+    pub etag: String,
+    /// The version id, in versioned buckets (`null` where it is that).
+    pub version_id: Option<String>,
+    /// Length in bytes.
+    pub size_bytes: u64,
+    /// Last-Modified, milliseconds since 1970.
+    pub modified_ms: i64,
+    /// Stored headers.
+    pub headers: ObjectHeaders,
+    /// How it is encrypted.
+    pub sse: SseReply,
+    /// The additional checksum, where there is one.
+    pub checksum: Option<Checksum>,
+    /// How many parts a multipart upload gave it; none for an object put whole.
+    pub parts_count: Option<u32>,
+}
+
+/// A part of an object, for GetObjectAttributes.
+#[derive(Clone, Debug)]
+pub struct ObjectPart {
+    /// 1 to 10,000.
+    pub number: u32,
+    /// Length in bytes.
+    pub size_bytes: u64,
+    /// The part's additional checksum.
+    pub checksum: Option<Checksum>,
+}
+
+/// What GetObject and HeadObject answer.
+pub struct ObjectReply {
+    /// The object.
+    pub info: ObjectInfo,
+    /// Where the bytes answered begin in the object.
+    pub first_byte: u64,
+    /// How many bytes are answered.
+    pub length: u64,
+    /// Whether a range or a part was asked for: 206 with `Content-Range`.
+    pub partial: bool,
+    /// The bytes; none for HeadObject.
+    pub body: Option<ReplyStream>,
+}
+
+/// The source of a copy.
+#[derive(Default)]
+pub struct CopySource {
+    /// The bucket.
+    pub bucket: String,
+    /// The object key.
+    pub key: String,
+    /// `versionId`
+    pub version_id: Option<String>,
+    /// `x-amz-copy-source-server-side-encryption-customer-*`
+    pub customer: CustomerKeyHeaders,
+    /// `x-amz-copy-source-if-*`
+    pub conditions: ReadConditions,
+}
+
+/// CopyObject.
+pub struct CopyObject {
+    /// Where from.
+    pub source: CopySource,
+    /// The target bucket.
+    pub bucket: String,
+    /// The target key.
+    pub key: String,
+    /// New headers (`x-amz-metadata-directive: REPLACE`); the source's are kept where none.
+    pub headers: Option<ObjectHeaders>,
+    /// `x-amz-storage-class`, also without REPLACE.
+    pub storage_class: Option<String>,
+    /// `x-amz-website-redirect-location`, also without REPLACE.
+    pub website_redirect_location: Option<String>,
+    /// The target's encryption headers.
+    pub sse: SseHeaders,
+    /// `x-amz-checksum-algorithm`: compute this one, which reads the data if the source does not have it.
+    pub checksum_algorithm: Option<super::ChecksumAlgorithm>,
+    /// Conditional write.
+    pub condition: WriteCondition,
+}
+
+/// What CopyObject answers.
+#[derive(Clone, Debug)]
+pub struct Copied {
+    /// The new object.
+    pub stored: Stored,
+    /// Its Last-Modified, milliseconds since 1970.
+    pub modified_ms: i64,
+    /// The version of the source that was copied, in versioned buckets.
+    pub source_version_id: Option<String>,
+}
+
+/// What DeleteObject answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeletedObject {
+    /// The version deleted, or the delete marker made, in versioned buckets.
+    pub version_id: Option<String>,
+    /// Whether that is a delete marker.
+    pub delete_marker: bool,
+}

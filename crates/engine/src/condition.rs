@@ -1,0 +1,69 @@
+//! Conditional requests.
+
+use strongroom_catalog::{Bucket, Expect, Version, VersionSelector};
+
+use crate::{
+    Engine, Error,
+    api::{ReadConditions, WriteCondition},
+    record::{ObjectRecord, VersionBinding},
+};
+
+/// How often a conditional write looks again after a concurrent write, before it gives up.
+pub(crate) const MAX_ATTEMPTS: usize = 4;
+
+/// RFC 9110, section 13.2.2, as S3 combines it: `If-Match` decides over `If-Unmodified-Since`, `If-None-Match` over `If-Modified-Since`.
+pub(crate) fn check_read(conditions: &ReadConditions, etag: &str, modified_ms: i64) -> Result<(), Error> {
+    let modified = modified_ms.div_euclid(1000);
+    match (&conditions.if_match, conditions.if_unmodified_since) {
+        (Some(etags), _) if !any_matches(etags, etag) => return Err(Error::PreconditionFailed),
+        (None, Some(since)) if modified > since => return Err(Error::PreconditionFailed),
+        _ => {}
+    }
+    match (&conditions.if_none_match, conditions.if_modified_since) {
+        (Some(etags), _) if any_matches(etags, etag) => Err(Error::NotModified),
+        (None, Some(since)) if modified <= since => Err(Error::NotModified),
+        _ => Ok(()),
+    }
+}
+
+/// As [`check_read`] for the source of a copy, where every failure is a failed precondition.
+pub(crate) fn check_copy_source(conditions: &ReadConditions, etag: &str, modified_ms: i64) -> Result<(), Error> {
+    check_read(conditions, etag, modified_ms).map_err(|_| Error::PreconditionFailed)
+}
+
+fn any_matches(etags: &[String], etag: &str) -> bool {
+    etags.iter().any(|candidate| candidate == "*" || candidate == etag)
+}
+
+impl Engine {
+    /// What the commit of a conditional write must find. ETags are sealed, so they are compared here and the commit then
+    /// expects the version that was looked at.
+    pub(crate) async fn expectation(&self, condition: &WriteCondition, bucket: &str, key: &str) -> Result<Expect, Error> {
+        let WriteCondition::Matches(wanted) = condition else {
+            return Ok(if *condition == WriteCondition::Absent { Expect::Absent } else { Expect::Any });
+        };
+        let (bucket, version) = self.catalog().find_version(bucket, key, VersionSelector::Latest).await?.ok_or(Error::NoSuchBucket)?;
+        let version = version.filter(|version| !version.is_delete_marker).ok_or(Error::NoSuchKey)?;
+        if wanted != "*" && *wanted != self.record_of(&bucket, &version)?.etag.shown {
+            return Err(Error::PreconditionFailed);
+        }
+        Ok(Expect::Latest(version.version_id))
+    }
+
+    /// The failure of a conditional write before its body is read: sparing a large upload that cannot succeed.
+    pub(crate) async fn check_write_early(&self, condition: &WriteCondition, bucket: &str, key: &str) -> Result<(), Error> {
+        if *condition == WriteCondition::Absent {
+            let found = self.catalog().find_version(bucket, key, VersionSelector::Latest).await?;
+            let present = found.and_then(|(_, version)| version).is_some_and(|version| !version.is_delete_marker);
+            return if present { Err(Error::PreconditionFailed) } else { Ok(()) };
+        }
+        self.expectation(condition, bucket, key).await.map(|_| ())
+    }
+
+    /// The open metadata record of a version.
+    pub(crate) fn record_of(&self, bucket: &Bucket, version: &Version) -> Result<ObjectRecord, Error> {
+        let binding = VersionBinding::of(&bucket.id, version);
+        ObjectRecord::open(self.store_key(), &binding, &version.record)
+            .map_err(|error| self.integrity().note(error, &bucket.name, &version.key))
+    }
+}

@@ -1,0 +1,63 @@
+//! What the errors of the parts mean for an operation.
+
+use strongroom_blobs::BlobError;
+use strongroom_catalog::CatalogError;
+use strongroom_kms::KmsError;
+
+use crate::{Error, api::BodyError};
+
+impl From<KmsError> for Error {
+    fn from(error: KmsError) -> Self {
+        match error {
+            KmsError::KeyNotFound(id) => Self::KmsKeyNotFound(id),
+            KmsError::KeyErased(id) => Self::KmsKeyErased(id),
+            KmsError::KeyDisabled(id) => Self::KmsKeyDisabled(id),
+            KmsError::KeyPendingDeletion(id) => Self::KmsKeyPendingDeletion(id),
+            KmsError::KeySealed(id) => Self::KmsKeySealed(id),
+            KmsError::ServiceSealed => Self::KmsSealed,
+            KmsError::InvalidArgument(what) => Self::InvalidArgument(what),
+            KmsError::Rejected => Self::Integrity("the KMS rejects its wrapped data key".into()),
+            KmsError::Unsupported { .. } => Self::KmsUnsupported(error.to_string()),
+            KmsError::Denied(_) | KmsError::Unavailable(_) | KmsError::Broken(_) => Self::KmsUnavailable(error),
+            KmsError::KeyExists(_) => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl From<CatalogError> for Error {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::NoSuchBucket => Self::NoSuchBucket,
+            CatalogError::BucketNotEmpty => Self::BucketNotEmpty,
+            CatalogError::BucketExists { .. } => Self::BucketAlreadyExists,
+            CatalogError::NoSuchVersion => Self::NoSuchVersion,
+            CatalogError::NoSuchUpload => Self::NoSuchUpload,
+            CatalogError::PreconditionFailed => Self::PreconditionFailed,
+            CatalogError::PartChanged(_) | CatalogError::BlobGone => Self::ConditionalConflict,
+            CatalogError::Full => Self::StorageFull,
+            CatalogError::Busy => Self::Busy,
+            CatalogError::Damaged(what) => Self::Integrity(what),
+            CatalogError::TooNew { .. } | CatalogError::Database(_) => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl From<BlobError> for Error {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::Missing(_) | BlobError::Short { .. } => Self::Integrity(error.to_string()),
+            BlobError::Full(_) => Self::StorageFull,
+            BlobError::Io(_) => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl From<BodyError> for Error {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Incomplete => Self::IncompleteBody,
+            BodyError::TooLarge => Self::EntityTooLarge,
+            BodyError::Sha256Mismatch | BodyError::SignatureMismatch | BodyError::Malformed | BodyError::Timeout => Self::Body(error),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! From a request body to sealed bytes: the one way in, for PutObject, UploadPart and copies that move data.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_util::StreamExt;
+use strongroom_blobs::{BlobId, BlobWriter};
+use strongroom_catalog::BlobKey;
+use strongroom_seal::{ManifestPart, ObjectKeys, PartSalt, PartSealer, SealError, SealedBytes};
+
+use crate::{
+    Engine, Error,
+    api::{Checksum, ChecksumAlgorithm, ExpectedChecksum, UploadChecksum},
+    checksum::full_object,
+    digests::{DigestPlan, DigestResults, Digests},
+    in_use::Hold,
+};
+
+/// How a body is to be taken in.
+pub(crate) struct Intake<'a> {
+    pub(crate) keys: &'a ObjectKeys,
+    pub(crate) part_number: u16,
+    /// Whether the mode's ETag is an MD5.
+    pub(crate) md5_etag: bool,
+    /// `Content-MD5`, base64.
+    pub(crate) content_md5: Option<&'a str>,
+    pub(crate) checksum: UploadChecksum,
+    /// Up to so many bytes may lie in the catalog's row.
+    pub(crate) inline_limit_bytes: usize,
+    pub(crate) max_len_bytes: u64,
+}
+
+/// A body, sealed and durable.
+pub(crate) struct Ingested {
+    pub(crate) size_bytes: u64,
+    pub(crate) salt: PartSalt,
+    pub(crate) placement: Placement,
+    pub(crate) md5: Option<[u8; 16]>,
+    pub(crate) checksum: Option<Checksum>,
+}
+
+/// Where the sealed bytes lie.
+pub(crate) enum Placement {
+    Inline(Vec<u8>),
+    Blob(StoredBlob),
+}
+
+/// A durable blob that no row of the catalog names yet. It is kept from the sweep until this is dropped; if no row names it
+/// by then, the sweep removes it.
+pub(crate) struct StoredBlob {
+    pub(crate) id: BlobKey,
+    pub(crate) len_bytes: u64,
+    _hold: Hold,
+}
+
+impl Ingested {
+    /// The manifest's line for these bytes.
+    pub(crate) fn manifest_part(&self, number: u16) -> ManifestPart {
+        let blob = match &self.placement {
+            Placement::Inline(_) => [0; 16],
+            Placement::Blob(blob) => blob.id,
+        };
+        ManifestPart { number, plaintext_len: self.size_bytes, salt: self.salt, blob }
+    }
+}
+
+impl Engine {
+    /// Reads `stream` to its end, which is after `length` bytes where that is known, seals it, verifies every digest that the client
+    /// sent along, and makes it durable. On any error nothing is kept.
+    pub(crate) async fn ingest<S, E>(&self, mut stream: S, length: Option<u64>, intake: Intake<'_>) -> Result<Ingested, Error>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+        E: Into<Error>,
+    {
+        let expected_md5 = intake.content_md5.map(parse_content_md5).transpose()?;
+        if length.is_some_and(|length| length > intake.max_len_bytes) {
+            return Err(Error::EntityTooLarge);
+        }
+        let plan = DigestPlan { md5: intake.md5_etag || expected_md5.is_some(), checksum: intake.checksum.algorithm };
+        let mut digests = Digests::new(plan);
+        let mut sealing = Sealing::new(self, intake.keys, intake.part_number)?;
+        let mut received = 0_u64;
+        while let Some(bytes) = stream.next().await {
+            let bytes = bytes.map_err(Into::into)?;
+            received += bytes.len() as u64;
+            if received > intake.max_len_bytes {
+                return Err(Error::EntityTooLarge);
+            }
+            digests.update(&bytes).await?;
+            sealing.push(&bytes).await?;
+        }
+        if length.is_some_and(|length| length != received) {
+            return Err(Error::IncompleteBody);
+        }
+        let digests = digests.finish().await?;
+        let checksum = verify(&digests, expected_md5, intake.checksum)?;
+        let salt = sealing.salt();
+        let placement = sealing.finish(intake.inline_limit_bytes).await?;
+        Ok(Ingested { size_bytes: received, salt, placement, md5: digests.md5, checksum })
+    }
+}
+
+/// Seals a body, and begins a blob once it is clear that it will not lie inline.
+struct Sealing<'a> {
+    sealer: PartSealer,
+    output: Output<'a>,
+}
+
+struct Output<'a> {
+    engine: &'a Engine,
+    blob: Option<(BlobKey, Box<dyn BlobWriter>, Hold)>,
+}
+
+impl<'a> Sealing<'a> {
+    fn new(engine: &'a Engine, keys: &ObjectKeys, part_number: u16) -> Result<Self, Error> {
+        let sealer = PartSealer::new(keys, part_number).map_err(internal)?;
+        Ok(Self { sealer, output: Output { engine, blob: None } })
+    }
+
+    fn salt(&self) -> PartSalt {
+        self.sealer.salt()
+    }
+
+    async fn push(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        while let Some(batch) = self.sealer.push(&mut bytes).map_err(internal)? {
+            self.output.write(batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(self, inline_limit_bytes: usize) -> Result<Placement, Error> {
+        let Self { sealer, mut output } = self;
+        let (last, plain_len) = sealer.finish().map_err(internal)?;
+        if output.blob.is_none() && plain_len <= inline_limit_bytes as u64 {
+            return Ok(Placement::Inline(last.into_vec()));
+        }
+        output.write(last).await?;
+        output.finish().await
+    }
+}
+
+impl Output<'_> {
+    async fn write(&mut self, batch: SealedBytes) -> Result<(), Error> {
+        let (_, writer, _) = match &mut self.blob {
+            Some(blob) => blob,
+            none => {
+                let id = strongroom_seal::random_array();
+                let hold = self.engine.in_use().hold(vec![id]);
+                none.insert((id, self.engine.blobs().create(BlobId(id)).await?, hold))
+            }
+        };
+        Ok(writer.write(batch).await?)
+    }
+
+    async fn finish(self) -> Result<Placement, Error> {
+        let (id, writer, hold) = self.blob.ok_or_else(|| Error::Internal("a blob was finished before it was begun".into()))?;
+        let len_bytes = writer.finish().await?;
+        Ok(Placement::Blob(StoredBlob { id, len_bytes, _hold: hold }))
+    }
+}
+
+fn parse_content_md5(encoded: &str) -> Result<[u8; 16], Error> {
+    let decoded = STANDARD.decode(encoded).map_err(|_| Error::InvalidDigest)?;
+    decoded.try_into().map_err(|_| Error::InvalidDigest)
+}
+
+/// Compares what was computed with what the client stated, in headers or, now that the body has ended, in trailers.
+fn verify(digests: &DigestResults, expected_md5: Option<[u8; 16]>, checksum: UploadChecksum) -> Result<Option<Checksum>, Error> {
+    if expected_md5.is_some() && expected_md5 != digests.md5 {
+        return Err(Error::BadDigest("Content-MD5"));
+    }
+    let (Some(algorithm), Some(raw)) = (checksum.algorithm, &digests.checksum) else {
+        return Ok(None);
+    };
+    let computed = full_object(algorithm, raw);
+    let stated = match checksum.expected {
+        ExpectedChecksum::None => None,
+        ExpectedChecksum::Header(value) => Some(value),
+        ExpectedChecksum::Trailer(read) => Some(trailer(algorithm, read())?),
+    };
+    if stated.is_some_and(|value| value != computed.value) {
+        return Err(Error::BadDigest(algorithm.header()));
+    }
+    Ok(Some(computed))
+}
+
+fn trailer(algorithm: ChecksumAlgorithm, mut trailers: std::collections::BTreeMap<String, String>) -> Result<String, Error> {
+    let missing = || Error::InvalidRequest(format!("The trailer {} that x-amz-trailer announces is missing.", algorithm.header()));
+    trailers.remove(algorithm.header()).ok_or_else(missing)
+}
+
+fn internal(error: SealError) -> Error {
+    Error::Internal(error.into())
+}

@@ -1,0 +1,33 @@
+//! S3's meaning: what happens when an object is put, read, copied, listed or deleted, and how it is encrypted.
+//!
+//! # Data flow
+//!
+//! - Every write: [`sse::decide`] says how to encrypt, `sse::keys` makes the keys, [`ingest`] seals the body and verifies what the client
+//!   stated of it, [`commit`] puts the version into the catalog. A copy skips `ingest` where the sealed bytes can be shared.
+//! - Every read: the catalog's row, its record opened under the store key ([`record`]), `sse::keys` opens the object keys, [`egress`]
+//!   reads and opens the chunks of the range.
+//! - What nothing refers to any more is swept ([`sweep`]).
+#![forbid(unsafe_code)]
+
+pub mod api;
+mod checksum;
+mod commit;
+mod condition;
+mod convert;
+mod digests;
+mod egress;
+mod engine;
+mod error;
+mod etag;
+mod ids;
+mod in_use;
+mod ingest;
+mod integrity;
+mod limits;
+mod ops;
+mod record;
+mod sse;
+mod sweep;
+
+pub use engine::{Engine, EngineOptions, EngineParts, STORE_KEY_ID};
+pub use error::Error;

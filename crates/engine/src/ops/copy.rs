@@ -1,0 +1,198 @@
+//! CopyObject: a copy, a change of mode, an SSE-C rotation. The stored blob stays and the object keys are sealed anew, unless the number
+//! of encryption layers changes or a checksum is asked for that the source does not have.
+
+use std::sync::Arc;
+
+use strongroom_catalog::BlobUse;
+
+use super::get::FoundData;
+use crate::{
+    Engine, Error,
+    api::{Caller, Checksum, ChecksumAlgorithm, Copied, CopyObject, CopySource, ObjectHeaders, SseReply, UploadChecksum},
+    commit::{Bytes, Draft, stored},
+    condition::{MAX_ATTEMPTS, check_copy_source},
+    egress::Opened,
+    etag, ids,
+    ingest::Intake,
+    limits,
+    record::{Etag, VersionBinding, open_part_checksums},
+    sse::{CustomerKey, Decision, Identified, decide},
+};
+
+/// The source of a copy: found, allowed, its keys open.
+pub(crate) struct OpenedSource {
+    pub(crate) opened: Opened,
+    pub(crate) facts: SourceFacts,
+}
+
+/// What a copy may keep of its source.
+pub(crate) struct SourceFacts {
+    pub(crate) etag: Etag,
+    pub(crate) headers: ObjectHeaders,
+    pub(crate) checksum: Option<Checksum>,
+    pub(crate) parts_count: Option<u32>,
+    pub(crate) part_checksums: Vec<Option<Checksum>>,
+    pub(crate) size_bytes: u64,
+    pub(crate) version_id: Option<String>,
+}
+
+impl Engine {
+    /// CopyObject.
+    pub async fn copy_object(self: &Arc<Self>, caller: &Caller, request: CopyObject) -> Result<Copied, Error> {
+        limits::check_key(&request.key)?;
+        limits::check_headers(request.headers.as_ref().unwrap_or(&ObjectHeaders::default()))?;
+        let bucket = self.bucket(&request.bucket).await?;
+        let decision = decide(&request.sse, caller.secure, bucket.encryption.as_ref(), self.options().encrypt_by_default)?;
+        let customer = CustomerKey::from_copy_source(&request.source.customer, caller.secure)?;
+        check_changes_something(&request)?;
+        for _ in 0..MAX_ATTEMPTS {
+            let source = self.open_source(caller, &request.source, customer.as_ref()).await?;
+            self.check_write_early(&request.condition, &bucket.name, &request.key).await?;
+            let version_id = ids::new_version_id(ids::now_ms());
+            let at = Identified { bucket: &bucket, key: &request.key, version_id: &version_id };
+            match self.copy_once(caller, &request, &decision, at, source).await {
+                // The source was overwritten while it was being copied, and its blob let go: copy what is there now.
+                Err(Error::ConditionalConflict) => {}
+                other => return other,
+            }
+        }
+        Err(Error::ConditionalConflict)
+    }
+
+    /// The source of CopyObject or UploadPartCopy.
+    pub(crate) async fn open_source(
+        &self,
+        caller: &Caller,
+        source: &CopySource,
+        customer: Option<&CustomerKey>,
+    ) -> Result<OpenedSource, Error> {
+        let data = self.find_data(&source.bucket, &source.key, source.version_id.as_deref()).await?;
+        let facts = self.source_facts(&data)?;
+        check_copy_source(&source.conditions, &facts.etag.shown, data.found.version.modified)?;
+        let opened = self.open_found(caller, data, customer).await;
+        let opened = opened.map_err(|error| self.integrity().note(error, &source.bucket, &source.key))?;
+        Ok(OpenedSource { opened, facts })
+    }
+
+    fn source_facts(&self, data: &FoundData) -> Result<SourceFacts, Error> {
+        let found = &data.found;
+        let binding = VersionBinding::of(&found.bucket.id, &found.version);
+        Ok(SourceFacts {
+            etag: found.record.etag.clone(),
+            headers: found.record.headers.clone(),
+            checksum: found.record.checksum.clone(),
+            parts_count: found.record.parts_count,
+            part_checksums: open_part_checksums(self.store_key(), &binding, &data.part_record)?,
+            size_bytes: found.version.size_bytes,
+            version_id: ids::shown(found.bucket.versioning, &found.version),
+        })
+    }
+
+    async fn copy_once(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: &CopyObject,
+        decision: &Decision,
+        at: Identified<'_>,
+        source: OpenedSource,
+    ) -> Result<Copied, Error> {
+        let source_version_id = source.facts.version_id.clone();
+        let has_checksum = source.facts.checksum.as_ref().map(|checksum| checksum.algorithm);
+        let same_layers = source.opened.keys.layers() == decision.mode().layers();
+        let (draft, bytes, reply) = if same_layers && request.checksum_algorithm.is_none_or(|wanted| has_checksum == Some(wanted)) {
+            self.share(caller, request, decision, at, source).await?
+        } else {
+            self.move_data(caller, request, decision, at, source).await?
+        };
+        let version = self.new_version(&draft, bytes)?;
+        let (size_bytes, modified_ms) = (version.size_bytes, version.modified);
+        let committed = self.commit(version, &request.condition, &at.bucket.name).await?;
+        Ok(Copied { stored: stored(&draft, reply, size_bytes, committed.is_null), modified_ms, source_version_id })
+    }
+
+    /// The same bytes under the same object keys, sealed for the target.
+    async fn share<'a>(
+        &self,
+        caller: &Caller,
+        request: &CopyObject,
+        decision: &Decision,
+        at: Identified<'a>,
+        source: OpenedSource,
+    ) -> Result<(Draft<'a>, Bytes, SseReply), Error> {
+        let OpenedSource { opened, facts } = source;
+        let keys = self.keys_for_writing(caller, decision, at, Some(opened.keys)).await?;
+        let blobs = opened.manifest.parts().iter().filter(|part| !part.is_inline()).map(|part| BlobUse::Shared { id: part.blob }).collect();
+        let draft = Draft {
+            at,
+            envelope: keys.envelope,
+            recorded: keys.recorded,
+            headers: target_headers(request, facts.headers),
+            etag: etag::of_copy(&facts.etag, facts.parts_count, decision.mode()),
+            checksum: facts.checksum,
+            parts_count: facts.parts_count,
+        };
+        let bytes = Bytes { manifest: opened.manifest, part_checksums: facts.part_checksums, inline: opened.inline, blobs };
+        Ok((draft, bytes, keys.reply))
+    }
+
+    /// The data opened and sealed anew, as one part.
+    async fn move_data<'a>(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: &CopyObject,
+        decision: &Decision,
+        at: Identified<'a>,
+        source: OpenedSource,
+    ) -> Result<(Draft<'a>, Bytes, SseReply), Error> {
+        let OpenedSource { opened, facts } = source;
+        let keys = self.keys_for_writing(caller, decision, at, None).await?;
+        let intake = Intake {
+            keys: &keys.object,
+            part_number: 1,
+            md5_etag: etag::is_md5(decision.mode()),
+            content_md5: None,
+            checksum: recomputed(request.checksum_algorithm.or(facts.checksum.map(|checksum| checksum.algorithm))),
+            inline_limit_bytes: self.options().inline_limit_bytes,
+            max_len_bytes: self.options().max_object_bytes,
+        };
+        let plain = self.open_stream(opened, 0, facts.size_bytes).await?;
+        let mut ingested = self.ingest(plain, Some(facts.size_bytes), intake).await?;
+        let kept_md5 = if facts.parts_count.is_none() { facts.etag.md5 } else { None };
+        let draft = Draft {
+            at,
+            envelope: keys.envelope,
+            recorded: keys.recorded,
+            headers: target_headers(request, facts.headers),
+            etag: etag::whole(decision.mode(), ingested.md5.map(hex::encode).or(kept_md5)),
+            checksum: ingested.checksum.take(),
+            parts_count: None,
+        };
+        let bytes = Bytes::of_body(&mut ingested, 1)?;
+        Ok((draft, bytes, keys.reply))
+    }
+}
+
+/// A checksum that the client gives no value of.
+pub(crate) fn recomputed(algorithm: Option<ChecksumAlgorithm>) -> UploadChecksum {
+    UploadChecksum { algorithm, ..UploadChecksum::default() }
+}
+
+fn target_headers(request: &CopyObject, source: ObjectHeaders) -> ObjectHeaders {
+    let mut headers = request.headers.clone().unwrap_or(source);
+    // Neither of these is metadata to S3: they are the request's own, whatever the directive.
+    headers.storage_class.clone_from(&request.storage_class);
+    headers.website_redirect_location.clone_from(&request.website_redirect_location);
+    headers
+}
+
+/// S3 refuses a copy onto itself that changes nothing.
+fn check_changes_something(request: &CopyObject) -> Result<(), Error> {
+    let onto_itself = request.source.bucket == request.bucket && request.source.key == request.key && request.source.version_id.is_none();
+    let changes = request.headers.is_some()
+        || request.storage_class.is_some()
+        || request.website_redirect_location.is_some()
+        || request.checksum_algorithm.is_some()
+        || request.sse.algorithm.is_some()
+        || request.sse.customer.any();
+    if onto_itself && !changes { Err(Error::CopyChangesNothing) } else { Ok(()) }
+}

@@ -1,0 +1,48 @@
+//! DeleteObject.
+
+use strongroom_catalog::{CatalogError, Deleted, VersionSelector, Versioning};
+
+use crate::{
+    Engine, Error,
+    api::{Caller, DeletedObject, WriteCondition},
+    condition::MAX_ATTEMPTS,
+    ids, limits,
+};
+
+impl Engine {
+    /// DeleteObject. Deleting what is not there is no error.
+    pub async fn delete_object(
+        &self,
+        _caller: &Caller,
+        bucket: &str,
+        key: &str,
+        version_id: Option<String>,
+        condition: WriteCondition,
+    ) -> Result<DeletedObject, Error> {
+        limits::check_key(key)?;
+        let which = ids::parse_version(version_id.as_deref())?;
+        let bucket = self.bucket(bucket).await?;
+        for _ in 0..MAX_ATTEMPTS {
+            let expect = self.expectation(&condition, &bucket.name, key).await?;
+            let now = ids::now_ms();
+            match self.catalog().delete_version(bucket.id, key, which, expect, ids::new_version_id(now), now).await {
+                Err(CatalogError::PreconditionFailed) => {}
+                Err(CatalogError::NoSuchVersion) => return Ok(DeletedObject { version_id, delete_marker: false }),
+                other => return Ok(answer(bucket.versioning, which, &other?)),
+            }
+        }
+        Err(Error::ConditionalConflict)
+    }
+}
+
+fn answer(versioning: Versioning, which: VersionSelector, deleted: &Deleted) -> DeletedObject {
+    match *deleted {
+        Deleted::Removed { version_id, was_delete_marker, is_null } if which != VersionSelector::Latest => {
+            DeletedObject { version_id: ids::shown_version(versioning, &version_id, is_null), delete_marker: was_delete_marker }
+        }
+        Deleted::MarkerAdded { version_id, is_null } => {
+            DeletedObject { version_id: ids::shown_version(versioning, &version_id, is_null), delete_marker: true }
+        }
+        Deleted::Nothing | Deleted::Removed { .. } => DeletedObject::default(),
+    }
+}

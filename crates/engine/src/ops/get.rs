@@ -1,0 +1,241 @@
+//! GetObject, HeadObject and GetObjectAttributes.
+
+use std::sync::Arc;
+
+use strongroom_catalog::{Bucket, Version, VersionData, VersionSelector};
+use strongroom_seal::Manifest;
+
+use crate::{
+    Engine, Error,
+    api::{ByteRange, Caller, GetObject, ObjectInfo, ObjectPart, ObjectReply},
+    condition::check_read,
+    egress::Opened,
+    ids, limits,
+    record::{ObjectRecord, VersionBinding, open_part_checksums},
+    sse::{CustomerKey, Identified, check_read_headers, check_readable, sse_reply},
+};
+
+/// How often a read looks again when what it found was overwritten and swept before it could be held.
+const MAX_LOOKS: usize = 3;
+
+/// A stored version, its record open.
+pub(crate) struct Found {
+    pub(crate) bucket: Bucket,
+    pub(crate) version: Version,
+    pub(crate) record: ObjectRecord,
+}
+
+/// A stored version with where its bytes lie.
+pub(crate) struct FoundData {
+    pub(crate) found: Found,
+    pub(crate) manifest: Manifest,
+    pub(crate) part_record: Vec<u8>,
+    pub(crate) inline: Option<Vec<u8>>,
+}
+
+/// The bytes that a request means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Extent {
+    offset: u64,
+    len: u64,
+    partial: bool,
+}
+
+impl Engine {
+    /// GetObject.
+    pub async fn get_object(self: &Arc<Self>, caller: &Caller, request: GetObject) -> Result<ObjectReply, Error> {
+        let customer = check_read_headers(&request.sse, caller.secure)?;
+        let mut data = self.find_data(&request.bucket, &request.key, request.version_id.as_deref()).await?;
+        for _ in 0..MAX_LOOKS {
+            let seen = data.found.version.version_id;
+            let error = match self.read(caller, &request, customer.as_ref(), data).await {
+                Err(error @ Error::Integrity(_)) => error,
+                other => return other,
+            };
+            // A concurrent overwrite may have let the blobs go between the look-up and the read: look again before crying wolf.
+            data = self.find_data(&request.bucket, &request.key, request.version_id.as_deref()).await?;
+            if data.found.version.version_id == seen {
+                return Err(self.integrity().note(error, &request.bucket, &request.key));
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// HeadObject: never calls the KMS, and never reads the data.
+    pub async fn head_object(&self, caller: &Caller, request: GetObject) -> Result<ObjectReply, Error> {
+        let customer = check_read_headers(&request.sse, caller.secure)?;
+        let (found, manifest) = if request.part_number.is_some() {
+            let data = self.find_data(&request.bucket, &request.key, request.version_id.as_deref()).await?;
+            (data.found, Some(data.manifest))
+        } else {
+            (self.find(&request.bucket, &request.key, request.version_id.as_deref()).await?, None)
+        };
+        check_found(caller, &found, customer.as_ref())?;
+        check_read(&request.conditions, &found.record.etag.shown, found.version.modified)?;
+        let extent = extent(&request, found.version.size_bytes, manifest.as_ref(), found.record.parts_count)?;
+        Ok(reply(info(&found, customer.as_ref())?, extent))
+    }
+
+    /// GetObjectAttributes: the object, and its parts where it was a multipart upload.
+    pub async fn object_attributes(&self, caller: &Caller, request: GetObject) -> Result<(ObjectInfo, Vec<ObjectPart>), Error> {
+        let customer = check_read_headers(&request.sse, caller.secure)?;
+        let data = self.find_data(&request.bucket, &request.key, request.version_id.as_deref()).await?;
+        check_found(caller, &data.found, customer.as_ref())?;
+        check_read(&request.conditions, &data.found.record.etag.shown, data.found.version.modified)?;
+        let parts = if data.found.record.parts_count.is_some() { self.object_parts(&data)? } else { Vec::new() };
+        Ok((info(&data.found, customer.as_ref())?, parts))
+    }
+
+    /// The version that a request names, with its record open. Delete markers are errors.
+    pub(crate) async fn find(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<Found, Error> {
+        let which = selector(key, version_id)?;
+        let (bucket, version) = self.catalog().find_version(bucket, key, which).await?.ok_or(Error::NoSuchBucket)?;
+        self.opened_record(bucket, version, which)
+    }
+
+    /// As [`Engine::find`], with where the bytes lie: the manifest is found to be the record's.
+    pub(crate) async fn find_data(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<FoundData, Error> {
+        let which = selector(key, version_id)?;
+        let (bucket, found) = self.catalog().find_version_data(bucket, key, which).await?.ok_or(Error::NoSuchBucket)?;
+        let (version, data) = found.unzip();
+        let found = self.opened_record(bucket, version, which)?;
+        let VersionData { manifest, part_record, inline } = data.unwrap_or_default();
+        let manifest = verified_manifest(&manifest, &found.record)
+            .map_err(|error| self.integrity().note(error, &found.bucket.name, &found.version.key))?;
+        Ok(FoundData { found, manifest, part_record, inline })
+    }
+
+    /// The open object of a caller who may read it. At the most one call of the KMS.
+    pub(crate) async fn open_found(&self, caller: &Caller, data: FoundData, customer: Option<&CustomerKey>) -> Result<Opened, Error> {
+        let FoundData { found, manifest, inline, .. } = data;
+        let envelope = found.version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
+        let at = Identified { bucket: &found.bucket, key: &found.version.key, version_id: &found.version.version_id };
+        let keys = self.keys_for_reading(caller, at, envelope, &found.record.sse, customer).await?;
+        Ok(Opened { bucket: found.bucket.name, key: found.version.key, keys, manifest, inline })
+    }
+
+    async fn read(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: &GetObject,
+        customer: Option<&CustomerKey>,
+        data: FoundData,
+    ) -> Result<ObjectReply, Error> {
+        check_found(caller, &data.found, customer)?;
+        check_read(&request.conditions, &data.found.record.etag.shown, data.found.version.modified)?;
+        let extent = extent(request, data.found.version.size_bytes, Some(&data.manifest), data.found.record.parts_count)?;
+        let info = info(&data.found, customer)?;
+        let opened = self.open_found(caller, data, customer).await?;
+        let body = self.open_stream(opened, extent.offset, extent.len).await?;
+        Ok(ObjectReply { body: Some(body), ..reply(info, extent) })
+    }
+
+    fn opened_record(&self, bucket: Bucket, version: Option<Version>, which: VersionSelector) -> Result<Found, Error> {
+        let latest = which == VersionSelector::Latest;
+        let version = version.ok_or(if latest { Error::NoSuchKey } else { Error::NoSuchVersion })?;
+        if version.is_delete_marker {
+            return Err(if latest { Error::NoSuchKey } else { Error::DeleteMarker });
+        }
+        let record = self.record_of(&bucket, &version)?;
+        Ok(Found { bucket, version, record })
+    }
+
+    fn object_parts(&self, data: &FoundData) -> Result<Vec<ObjectPart>, Error> {
+        let binding = VersionBinding::of(&data.found.bucket.id, &data.found.version);
+        let checksums = open_part_checksums(self.store_key(), &binding, &data.part_record)?;
+        let parts = data.manifest.parts().iter().enumerate().map(|(index, part)| ObjectPart {
+            number: part.number.into(),
+            size_bytes: part.plaintext_len,
+            checksum: checksums.get(index).cloned().flatten(),
+        });
+        Ok(parts.collect())
+    }
+}
+
+fn selector(key: &str, version_id: Option<&str>) -> Result<VersionSelector, Error> {
+    limits::check_key(key)?;
+    ids::parse_version(version_id)
+}
+
+fn check_found(caller: &Caller, found: &Found, customer: Option<&CustomerKey>) -> Result<(), Error> {
+    let envelope = found.version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
+    check_readable(caller, envelope, &found.record.sse, customer)
+}
+
+/// What clients learn of an object.
+fn info(found: &Found, customer: Option<&CustomerKey>) -> Result<ObjectInfo, Error> {
+    let Found { bucket, version, record } = found;
+    let envelope = version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
+    Ok(ObjectInfo {
+        key: version.key.clone(),
+        etag: record.etag.shown.clone(),
+        version_id: ids::shown(bucket.versioning, version),
+        size_bytes: version.size_bytes,
+        modified_ms: version.modified,
+        headers: record.headers.clone(),
+        sse: sse_reply(envelope, &record.sse, customer)?,
+        checksum: record.checksum.clone(),
+        parts_count: record.parts_count,
+    })
+}
+
+fn verified_manifest(encoded: &[u8], record: &ObjectRecord) -> Result<Manifest, Error> {
+    let manifest = Manifest::decode(encoded).map_err(|error| Error::Integrity(format!("its manifest: {error}")))?;
+    let mut digest = [0; 32];
+    hex::decode_to_slice(&record.manifest_sha256, &mut digest).map_err(|_| Error::Integrity("its record names no manifest".into()))?;
+    manifest.verify(&digest).map_err(|error| Error::Integrity(error.to_string()))?;
+    Ok(manifest)
+}
+
+fn reply(info: ObjectInfo, extent: Extent) -> ObjectReply {
+    ObjectReply { info, first_byte: extent.offset, length: extent.len, partial: extent.partial, body: None }
+}
+
+fn extent(request: &GetObject, size: u64, manifest: Option<&Manifest>, parts_count: Option<u32>) -> Result<Extent, Error> {
+    match (request.range, request.part_number) {
+        (Some(_), Some(_)) => Err(Error::InvalidRequest("Cannot specify both Range header and partNumber query parameter.".into())),
+        (Some(range), None) => range_extent(range, size),
+        (None, Some(number)) => part_extent(number, size, manifest, parts_count),
+        (None, None) => Ok(Extent { offset: 0, len: size, partial: false }),
+    }
+}
+
+/// RFC 9110, section 14.1.2: a range that begins beyond the end, or an empty suffix, cannot be satisfied.
+pub(crate) fn resolve_range(range: ByteRange, size: u64) -> Option<(u64, u64)> {
+    match range {
+        ByteRange::From { first, last } if first < size && last.is_none_or(|last| last >= first) => {
+            let end = last.map_or(size, |last| last.saturating_add(1).min(size));
+            Some((first, end - first))
+        }
+        ByteRange::Suffix { length } if length > 0 && size > 0 => {
+            let len = length.min(size);
+            Some((size - len, len))
+        }
+        ByteRange::From { .. } | ByteRange::Suffix { .. } => None,
+    }
+}
+
+fn range_extent(range: ByteRange, size: u64) -> Result<Extent, Error> {
+    let (offset, len) = resolve_range(range, size).ok_or(Error::InvalidRange { size_bytes: size })?;
+    Ok(Extent { offset, len, partial: true })
+}
+
+/// An object put whole has one part, number 1.
+fn part_extent(number: u32, size: u64, manifest: Option<&Manifest>, parts_count: Option<u32>) -> Result<Extent, Error> {
+    let Some(manifest) = manifest.filter(|_| parts_count.is_some()) else {
+        return if number == 1 { Ok(Extent { offset: 0, len: size, partial: true }) } else { Err(Error::InvalidPartNumber) };
+    };
+    let mut offset = 0;
+    for part in manifest.parts() {
+        if u32::from(part.number) == number {
+            return Ok(Extent { offset, len: part.plaintext_len, partial: true });
+        }
+        offset += part.plaintext_len;
+    }
+    Err(Error::InvalidPartNumber)
+}
+
+/// Whether the last byte a range names is there: copies take no range that reaches beyond the end.
+pub(crate) fn ends_within(range: ByteRange, size: u64) -> bool {
+    matches!(range, ByteRange::From { last: Some(last), .. } if last < size)
+}

@@ -1,0 +1,9 @@
+//! S3's operations, one file each.
+
+mod buckets;
+mod copy;
+mod delete;
+mod get;
+mod list;
+mod multipart;
+mod put;

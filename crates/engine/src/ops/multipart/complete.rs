@@ -1,0 +1,207 @@
+//! CompleteMultipartUpload: one commit, no data moved, no KMS called.
+
+use strongroom_catalog::{CatalogError, Expect, NewVersion, Part};
+use strongroom_seal::{ManifestPart, PartSalt};
+
+use super::create::FoundUpload;
+use crate::{
+    Engine, Error,
+    api::{Caller, Checksum, ChecksumAlgorithm, ChecksumKind, CompleteMultipartUpload, CompletedPart, Stored, UploadRef},
+    checksum,
+    commit::{Bytes, Draft, manifest, stored},
+    condition::MAX_ATTEMPTS,
+    etag, ids,
+    record::PartRecord,
+    sse::{CustomerKey, check_read_headers, check_readable, mode_of, sse_reply},
+};
+
+/// An upload has at the most so many parts.
+pub(crate) const MAX_PARTS: usize = 10_000;
+
+/// A part of the upload that the request names, its record open.
+struct Chosen {
+    part: Part,
+    record: PartRecord,
+}
+
+impl Engine {
+    /// CompleteMultipartUpload. Repeated after it succeeded, it answers the same again.
+    pub async fn complete_multipart_upload(&self, caller: &Caller, request: CompleteMultipartUpload) -> Result<Stored, Error> {
+        let customer = check_read_headers(&request.sse, caller.secure)?;
+        check_order(&request.parts)?;
+        for _ in 0..MAX_ATTEMPTS {
+            let found = match self.find_upload(&request.upload).await {
+                Err(Error::NoSuchUpload) => return self.completed_before(&request.upload).await,
+                other => other?,
+            };
+            check_customer(caller, &found, customer.as_ref())?;
+            match self.complete_once(&request, &found, customer.as_ref()).await {
+                // A part was uploaded again meanwhile, or a conditional write has to look again.
+                Err(Error::ConditionalConflict) => {}
+                other => return other,
+            }
+        }
+        Err(Error::ConditionalConflict)
+    }
+
+    async fn complete_once(
+        &self,
+        request: &CompleteMultipartUpload,
+        found: &FoundUpload,
+        customer: Option<&CustomerKey>,
+    ) -> Result<Stored, Error> {
+        let parts = self.all_parts(found).await?;
+        let chosen = self.choose(found, &request.parts, parts)?;
+        check_sizes(&chosen, self.options().min_part_bytes, request.object_size_bytes, self.options().max_object_bytes)?;
+        let draft = draft(request, found, &chosen)?;
+        let bytes = Bytes {
+            manifest: manifest(chosen.iter().map(manifest_part).collect::<Result<_, _>>()?)?,
+            part_checksums: chosen.iter().map(|chosen| chosen.record.checksum.clone()).collect(),
+            inline: None,
+            blobs: Vec::new(),
+        };
+        let version = NewVersion { upload_id: Some(found.upload.upload_id), ..self.new_version(&draft, bytes)? };
+        let size_bytes = version.size_bytes;
+        let used = chosen.iter().map(|chosen| (chosen.part.number, chosen.part.blob)).collect();
+        let expect = self.expectation(&request.condition, &found.bucket.name, &found.upload.key).await?;
+        let committed = match self.catalog().complete_upload(found.upload.upload_id, used, version, expect).await {
+            Err(CatalogError::PreconditionFailed) if matches!(expect, Expect::Latest(_)) => return Err(Error::ConditionalConflict),
+            other => other?,
+        };
+        let sse = sse_reply(&found.upload.envelope, &found.record.sse, customer)?;
+        Ok(stored(&draft, sse, size_bytes, committed.is_null))
+    }
+
+    async fn all_parts(&self, found: &FoundUpload) -> Result<Vec<Part>, Error> {
+        Ok(self.catalog().list_parts(found.upload.upload_id, 0, MAX_PARTS).await?)
+    }
+
+    fn choose(&self, found: &FoundUpload, named: &[CompletedPart], parts: Vec<Part>) -> Result<Vec<Chosen>, Error> {
+        let mut parts = parts.into_iter();
+        named
+            .iter()
+            .map(|named| {
+                let part = parts.find(|part| i32::from(part.number) == named.number).ok_or(Error::InvalidPart)?;
+                let record = PartRecord::open(self.store_key(), &found.upload.upload_id, &part);
+                let record = record.map_err(|error| self.integrity().note(error, &found.bucket.name, &found.upload.key))?;
+                if named.etag != record.etag.shown || !same_checksum(named.checksum.as_ref(), record.checksum.as_ref()) {
+                    return Err(Error::InvalidPart);
+                }
+                Ok(Chosen { part, record })
+            })
+            .collect()
+    }
+
+    async fn completed_before(&self, upload: &UploadRef) -> Result<Stored, Error> {
+        let bucket = self.bucket(&upload.bucket).await?;
+        let upload_id = ids::parse_upload(&upload.upload_id)?;
+        let version = self.catalog().find_completed(bucket.id, &upload.key, upload_id).await?.ok_or(Error::NoSuchUpload)?;
+        let record = self.record_of(&bucket, &version)?;
+        let envelope = version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
+        Ok(Stored {
+            version_id: ids::shown(bucket.versioning, &version),
+            sse: sse_reply(envelope, &record.sse, None)?,
+            etag: record.etag.shown,
+            checksum: record.checksum,
+            size_bytes: version.size_bytes,
+        })
+    }
+}
+
+/// The customer key is optional here; where it is given, it must be the upload's.
+fn check_customer(caller: &Caller, found: &FoundUpload, customer: Option<&CustomerKey>) -> Result<(), Error> {
+    match customer {
+        Some(_) => check_readable(caller, &found.upload.envelope, &found.record.sse, customer).map_err(|error| match error {
+            Error::CustomerKeyWrong => Error::PartKeyWrong,
+            other => other,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn draft<'a>(request: &CompleteMultipartUpload, found: &'a FoundUpload, chosen: &[Chosen]) -> Result<Draft<'a>, Error> {
+    let etags: Vec<_> = chosen.iter().map(|chosen| &chosen.record.etag).collect();
+    Ok(Draft {
+        at: found.identified(),
+        envelope: found.upload.envelope.clone(),
+        recorded: found.record.sse.clone(),
+        headers: found.record.headers.clone(),
+        etag: etag::of_parts(mode_of(&found.upload.envelope)?, &etags),
+        checksum: object_checksum(request, found.record.checksum, chosen)?,
+        parts_count: Some(u32::try_from(chosen.len()).map_err(|_| Error::InvalidPart)?),
+    })
+}
+
+fn check_order(parts: &[CompletedPart]) -> Result<(), Error> {
+    if parts.is_empty() {
+        return Err(Error::MalformedXml("CompleteMultipartUpload must name a part".into()));
+    }
+    if parts.len() > MAX_PARTS {
+        return Err(Error::InvalidArgument("An upload has at the most 10,000 parts.".into()));
+    }
+    if parts.windows(2).all(|pair| pair[0].number < pair[1].number) { Ok(()) } else { Err(Error::InvalidPartOrder) }
+}
+
+fn check_sizes(chosen: &[Chosen], min_bytes: u64, stated_bytes: Option<u64>, max_bytes: u64) -> Result<(), Error> {
+    let all_but_last = chosen.len().saturating_sub(1);
+    if let Some(small) = chosen[..all_but_last].iter().find(|chosen| chosen.part.size_bytes < min_bytes) {
+        return Err(Error::EntityTooSmall { number: small.part.number, size_bytes: small.part.size_bytes });
+    }
+    let total: u64 = chosen.iter().map(|chosen| chosen.part.size_bytes).sum();
+    if total > max_bytes {
+        return Err(Error::EntityTooLarge);
+    }
+    if stated_bytes.is_some_and(|stated| stated != total) {
+        return Err(Error::InvalidRequest(format!("x-amz-mp-object-size is not the size of the parts, which is {total}.")));
+    }
+    Ok(())
+}
+
+fn manifest_part(chosen: &Chosen) -> Result<ManifestPart, Error> {
+    let mut salt = [0; 32];
+    hex::decode_to_slice(&chosen.record.salt, &mut salt).map_err(|_| Error::Integrity("a part's salt does not parse".into()))?;
+    Ok(ManifestPart { number: chosen.part.number, plaintext_len: chosen.part.size_bytes, salt: PartSalt(salt), blob: chosen.part.blob })
+}
+
+fn same_checksum(named: Option<&(ChecksumAlgorithm, String)>, stored: Option<&Checksum>) -> bool {
+    match (named, stored) {
+        (Some((algorithm, value)), Some(stored)) => stored.algorithm == *algorithm && stored.value == *value,
+        (Some(_), None) => false,
+        (None, _) => true,
+    }
+}
+
+/// The object's checksum: of the type that the upload was begun with, else of the one that this request states.
+fn object_checksum(
+    request: &CompleteMultipartUpload,
+    upload: Option<(ChecksumAlgorithm, ChecksumKind)>,
+    chosen: &[Chosen],
+) -> Result<Option<Checksum>, Error> {
+    let stated = request.checksum.as_ref();
+    let choice = upload.or_else(|| {
+        let (algorithm, value) = stated?;
+        let kind = if value.contains('-') { ChecksumKind::Composite } else { ChecksumKind::FullObject };
+        Some((*algorithm, request.checksum_kind.unwrap_or(kind)))
+    });
+    let Some((algorithm, kind)) = choice else {
+        return Ok(None);
+    };
+    if request.checksum_kind.is_some_and(|stated| stated != kind) {
+        return Err(Error::InvalidRequest("x-amz-checksum-type is not the one that the upload was begun with.".into()));
+    }
+    let lacks = || Error::InvalidRequest(format!("The upload has parts without a {} checksum.", algorithm.name()));
+    let parts = chosen.iter().map(|chosen| {
+        let checksum = chosen.record.checksum.as_ref().filter(|checksum| checksum.algorithm == algorithm).ok_or_else(lacks)?;
+        Ok((checksum, chosen.part.size_bytes))
+    });
+    let computed = checksum::of_parts(algorithm, kind, &parts.collect::<Result<Vec<_>, Error>>()?)?;
+    match stated {
+        Some((stated, value)) if *stated != algorithm || !says(value, &computed, chosen.len()) => Err(Error::BadDigest(algorithm.header())),
+        _ => Ok(Some(computed)),
+    }
+}
+
+/// Clients may leave the `-N` of a composite checksum out.
+fn says(stated: &str, computed: &Checksum, parts: usize) -> bool {
+    stated == computed.value || computed.value.strip_suffix(&format!("-{parts}")) == Some(stated)
+}

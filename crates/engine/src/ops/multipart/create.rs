@@ -1,0 +1,93 @@
+//! CreateMultipartUpload and AbortMultipartUpload, and how the other operations find an upload.
+
+use strongroom_catalog::{Bucket, Upload};
+
+use crate::{
+    Engine, Error,
+    api::{Caller, ChecksumAlgorithm, ChecksumKind, CreateMultipartUpload, CreatedUpload, UploadRef},
+    ids, limits,
+    record::UploadRecord,
+    sse::{Identified, decide},
+};
+
+/// An upload under way, its record open.
+pub(crate) struct FoundUpload {
+    pub(crate) bucket: Bucket,
+    pub(crate) upload: Upload,
+    pub(crate) record: UploadRecord,
+}
+
+impl FoundUpload {
+    pub(crate) fn identified(&self) -> Identified<'_> {
+        Identified { bucket: &self.bucket, key: &self.upload.key, version_id: &self.upload.version_id }
+    }
+}
+
+impl Engine {
+    /// CreateMultipartUpload. The object keys are made and sealed here, bound to the version that the upload will end in.
+    pub async fn create_multipart_upload(&self, caller: &Caller, request: CreateMultipartUpload) -> Result<CreatedUpload, Error> {
+        limits::check_key(&request.key)?;
+        limits::check_headers(&request.headers)?;
+        let checksum = checksum_choice(request.checksum_algorithm, request.checksum_kind)?;
+        let bucket = self.bucket(&request.bucket).await?;
+        let decision = decide(&request.sse, caller.secure, bucket.encryption.as_ref(), self.options().encrypt_by_default)?;
+        let now = ids::now_ms();
+        let (upload_id, version_id) = (strongroom_seal::random_array(), ids::new_version_id(now));
+        let at = Identified { bucket: &bucket, key: &request.key, version_id: &version_id };
+        let keys = self.keys_for_writing(caller, &decision, at, None).await?;
+        let record = UploadRecord { headers: request.headers, checksum, sse: keys.recorded };
+        let upload = Upload {
+            upload_id,
+            bucket_id: bucket.id,
+            record: record.seal(self.store_key(), &upload_id, &bucket.id, &request.key, &version_id)?,
+            key: request.key,
+            version_id,
+            initiated: now,
+            initiator: caller.identity.name.clone(),
+            envelope: keys.envelope,
+        };
+        self.catalog().create_upload(upload).await?;
+        Ok(CreatedUpload { upload_id: ids::render(&upload_id), sse: keys.reply, checksum })
+    }
+
+    /// AbortMultipartUpload.
+    pub async fn abort_multipart_upload(&self, upload: &UploadRef) -> Result<(), Error> {
+        let bucket = self.bucket(&upload.bucket).await?;
+        let upload_id = ids::parse_upload(&upload.upload_id)?;
+        Ok(self.catalog().abort_upload(bucket.id, &upload.key, upload_id).await?)
+    }
+
+    pub(crate) async fn find_upload(&self, upload: &UploadRef) -> Result<FoundUpload, Error> {
+        let upload_id = match ids::parse_upload(&upload.upload_id) {
+            Ok(upload_id) => upload_id,
+            // The bucket's absence comes first, as S3 has it.
+            Err(error) => return Err(self.bucket(&upload.bucket).await.err().unwrap_or(error)),
+        };
+        let (bucket, found) = self.catalog().find_upload(&upload.bucket, &upload.key, upload_id).await?.ok_or(Error::NoSuchBucket)?;
+        let found = found.ok_or(Error::NoSuchUpload)?;
+        let record = UploadRecord::open(self.store_key(), &found);
+        let record = record.map_err(|error| self.integrity().note(error, &bucket.name, &upload.key))?;
+        Ok(FoundUpload { bucket, upload: found, record })
+    }
+}
+
+fn checksum_choice(
+    algorithm: Option<ChecksumAlgorithm>,
+    kind: Option<ChecksumKind>,
+) -> Result<Option<(ChecksumAlgorithm, ChecksumKind)>, Error> {
+    let Some(algorithm) = algorithm else {
+        return match kind {
+            Some(_) => Err(Error::InvalidRequest(
+                "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.".into(),
+            )),
+            None => Ok(None),
+        };
+    };
+    let kind = kind.unwrap_or_else(|| algorithm.default_kind());
+    if algorithm.allows(kind) {
+        return Ok(Some((algorithm, kind)));
+    }
+    let kind = if kind == ChecksumKind::Composite { "COMPOSITE" } else { "FULL_OBJECT" };
+    let name = algorithm.name();
+    Err(Error::InvalidRequest(format!("The {kind} checksum type cannot be used with the {name} checksum algorithm.")))
+}

@@ -1,0 +1,181 @@
+//! What is sealed under the store key: everything about an object that a reader of the disk must not learn.
+//!
+//! Records are JSON inside `StoreKey::seal_record` (`docs/format.md`, "Records").
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use strongroom_catalog::{Part, Upload, UploadId, Version};
+use strongroom_seal::{RecordKind, StoreKey};
+
+use crate::{
+    Error,
+    api::{Checksum, ChecksumAlgorithm, ChecksumKind, ObjectHeaders},
+};
+
+/// The sealed metadata of an object version.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ObjectRecord {
+    pub(crate) etag: Etag,
+    pub(crate) headers: ObjectHeaders,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) checksum: Option<Checksum>,
+    /// How many parts a multipart upload gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) parts_count: Option<u32>,
+    pub(crate) sse: RecordedSse,
+    /// SHA-256 of the encoded manifest, hex: ties parts, their order and their salts to this record.
+    pub(crate) manifest_sha256: String,
+}
+
+/// The sealed metadata of an upload.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct UploadRecord {
+    pub(crate) headers: ObjectHeaders,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+    pub(crate) sse: RecordedSse,
+}
+
+/// The sealed metadata of a part of an upload.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PartRecord {
+    pub(crate) etag: Etag,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) checksum: Option<Checksum>,
+    /// The part's salt, hex.
+    pub(crate) salt: String,
+}
+
+/// An entity tag, and the MD5 form it would have if the mode allowed to show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Etag {
+    /// What clients see, without quotes.
+    pub(crate) shown: String,
+    /// The MD5 of the data (or of the parts' MD5s, with `-N`), where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) md5: Option<String>,
+}
+
+/// What is remembered of how an object is encrypted, beside its envelope.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct RecordedSse {
+    /// The KMS key id as the client gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kms_key_id: Option<String>,
+    /// The client's encryption context, base64 as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kms_context: Option<String>,
+    /// Whether the EK derives from a bucket-level data key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) bucket_key: bool,
+    /// SSE-C: tells a wrong key from a damaged object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) customer: Option<CustomerKeyCheck>,
+}
+
+/// A salted check value of a customer key, hex.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CustomerKeyCheck {
+    pub(crate) salt: String,
+    pub(crate) check: String,
+}
+
+/// The plain columns that a version's record is bound to: none of them can be altered, and no record can be moved.
+pub(crate) struct VersionBinding<'a> {
+    pub(crate) bucket_id: &'a [u8; 16],
+    pub(crate) key: &'a str,
+    pub(crate) version_id: &'a [u8; 16],
+    pub(crate) size_bytes: u64,
+    pub(crate) modified: i64,
+}
+
+impl<'a> VersionBinding<'a> {
+    pub(crate) fn of(bucket_id: &'a [u8; 16], version: &'a Version) -> Self {
+        Self { bucket_id, key: &version.key, version_id: &version.version_id, size_bytes: version.size_bytes, modified: version.modified }
+    }
+
+    fn with_fields<T>(&self, use_fields: impl FnOnce(&[&[u8]]) -> T) -> T {
+        let (size, modified) = (self.size_bytes.to_be_bytes(), self.modified.to_be_bytes());
+        use_fields(&[self.bucket_id, self.key.as_bytes(), self.version_id, &size, &modified])
+    }
+}
+
+impl ObjectRecord {
+    pub(crate) fn seal(&self, store_key: &StoreKey, binding: &VersionBinding<'_>) -> Result<Vec<u8>, Error> {
+        binding.with_fields(|fields| seal(store_key, RecordKind::Version, fields, self))
+    }
+
+    pub(crate) fn open(store_key: &StoreKey, binding: &VersionBinding<'_>, sealed: &[u8]) -> Result<Self, Error> {
+        binding.with_fields(|fields| open(store_key, RecordKind::Version, fields, sealed, "metadata record"))
+    }
+}
+
+impl UploadRecord {
+    pub(crate) fn seal(
+        &self,
+        store_key: &StoreKey,
+        upload_id: &UploadId,
+        bucket_id: &[u8; 16],
+        key: &str,
+        version_id: &[u8; 16],
+    ) -> Result<Vec<u8>, Error> {
+        seal(store_key, RecordKind::Upload, &[upload_id, bucket_id, key.as_bytes(), version_id], self)
+    }
+
+    pub(crate) fn open(store_key: &StoreKey, upload: &Upload) -> Result<Self, Error> {
+        let fields: &[&[u8]] = &[&upload.upload_id, &upload.bucket_id, upload.key.as_bytes(), &upload.version_id];
+        open(store_key, RecordKind::Upload, fields, &upload.record, "upload record")
+    }
+}
+
+impl PartRecord {
+    pub(crate) fn seal(
+        &self,
+        store_key: &StoreKey,
+        upload_id: &UploadId,
+        number: u16,
+        size_bytes: u64,
+        blob: &[u8; 16],
+    ) -> Result<Vec<u8>, Error> {
+        seal(store_key, RecordKind::Part, &[upload_id, &number.to_be_bytes(), &size_bytes.to_be_bytes(), blob], self)
+    }
+
+    pub(crate) fn open(store_key: &StoreKey, upload_id: &UploadId, part: &Part) -> Result<Self, Error> {
+        let (number, size) = (part.number.to_be_bytes(), part.size_bytes.to_be_bytes());
+        open(store_key, RecordKind::Part, &[upload_id, &number, &size, &part.blob], &part.record, "part record")
+    }
+}
+
+/// The checksums of an object's parts, in the order of the manifest, sealed apart so that listings need not read them.
+pub(crate) fn seal_part_checksums(
+    store_key: &StoreKey,
+    binding: &VersionBinding<'_>,
+    checksums: &[Option<Checksum>],
+) -> Result<Vec<u8>, Error> {
+    if checksums.iter().all(Option::is_none) {
+        return Ok(Vec::new());
+    }
+    binding.with_fields(|fields| seal(store_key, RecordKind::Part, fields, &checksums))
+}
+
+/// The reverse of [`seal_part_checksums`].
+pub(crate) fn open_part_checksums(
+    store_key: &StoreKey,
+    binding: &VersionBinding<'_>,
+    sealed: &[u8],
+) -> Result<Vec<Option<Checksum>>, Error> {
+    if sealed.is_empty() {
+        return Ok(Vec::new());
+    }
+    binding.with_fields(|fields| open(store_key, RecordKind::Part, fields, sealed, "part checksums"))
+}
+
+fn seal(store_key: &StoreKey, kind: RecordKind, fields: &[&[u8]], record: &impl Serialize) -> Result<Vec<u8>, Error> {
+    let plain = serde_json::to_vec(record).map_err(|error| Error::Internal(error.into()))?;
+    store_key.seal_record(kind, fields, &plain).map_err(|error| Error::Internal(error.into()))
+}
+
+fn open<T: DeserializeOwned>(store_key: &StoreKey, kind: RecordKind, fields: &[&[u8]], sealed: &[u8], what: &str) -> Result<T, Error> {
+    let plain = store_key.open_record(kind, fields, sealed).map_err(|error| Error::Integrity(format!("its {what}: {error}")))?;
+    serde_json::from_slice(&plain).map_err(|_| Error::Integrity(format!("its {what} does not parse")))
+}

@@ -1,0 +1,73 @@
+//! Bucket keys: one short-lived data key of the KMS per bucket, from which the EKs of many objects derive.
+//!
+//! Source: `x-amz-server-side-encryption-bucket-key-enabled`. It spares the KMS a call for each object.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use strongroom_catalog::{Bucket, BucketId};
+use strongroom_kms::{DataKey, DataKeySpec, EncryptionContext, KeyService};
+
+use crate::Error;
+
+/// At the most so many bucket keys are held; a bucket beyond that gets one that serves a single object.
+const MAX_HELD: usize = 1000;
+
+/// The bucket keys in use for writing. Reading goes through the KMS cache like any other data key.
+pub(crate) struct BucketKeys {
+    lifetime: Duration,
+    held: Mutex<HashMap<Slot, Held>>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Slot {
+    bucket_id: BucketId,
+    key_id: String,
+    context: Vec<u8>,
+}
+
+struct Held {
+    data_key: Arc<DataKey>,
+    until: Instant,
+}
+
+impl BucketKeys {
+    pub(crate) fn new(lifetime: Duration) -> Self {
+        Self { lifetime, held: Mutex::default() }
+    }
+
+    /// The bucket's present data key under `key_id`. Asks the KMS each time whether the key may be used, so that disabling or
+    /// sealing it works at once.
+    pub(crate) async fn get(
+        &self,
+        kms: &dyn KeyService,
+        bucket: &Bucket,
+        key_id: &str,
+        context: &EncryptionContext,
+    ) -> Result<Arc<DataKey>, Error> {
+        let slot = Slot { bucket_id: bucket.id, key_id: kms.check_usable(key_id).await?, context: context.canonical() };
+        if let Some(data_key) = self.fresh(&slot) {
+            return Ok(data_key);
+        }
+        let data_key = Arc::new(kms.generate_data_key(&slot.key_id, DataKeySpec::Aes256, context).await?);
+        self.hold(slot, &data_key);
+        Ok(data_key)
+    }
+
+    fn fresh(&self, slot: &Slot) -> Option<Arc<DataKey>> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.get(slot).filter(|entry| entry.until > Instant::now()).map(|entry| Arc::clone(&entry.data_key))
+    }
+
+    fn hold(&self, slot: Slot, data_key: &Arc<DataKey>) {
+        let now = Instant::now();
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|_, entry| entry.until > now);
+        if held.len() < MAX_HELD {
+            held.insert(slot, Held { data_key: Arc::clone(data_key), until: now + self.lifetime });
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The one decision: how an object is to be encrypted.
+//!
+//! Every operation that writes comes through [`decide`], every one that reads through [`check_read_headers`]; nothing
+//! else in the store looks at an encryption header.
+
+use strongroom_catalog::{BucketEncryption, BucketEncryptionAlgorithm};
+use strongroom_seal::Mode;
+
+use super::{context::parse_client_context, customer::CustomerKey};
+use crate::{
+    Error,
+    api::{DefaultEncryption, SseHeaders},
+};
+
+/// How an object is to be encrypted.
+pub(crate) enum Decision {
+    /// No encryption asked for: sealed under the store key, answered without encryption headers.
+    Store,
+    /// SSE-S3: a data key of the server's default KMS key.
+    SseS3,
+    /// SSE-KMS or DSSE-KMS.
+    Kms(KmsChoice),
+    /// SSE-C.
+    Customer(CustomerKey),
+}
+
+/// The particulars of SSE-KMS and DSSE-KMS.
+pub(crate) struct KmsChoice {
+    pub(crate) dsse: bool,
+    /// As the client or the bucket's default gave it; the server's default key where none.
+    pub(crate) key_id: Option<String>,
+    /// The client's context, base64, found to parse.
+    pub(crate) context: Option<String>,
+    pub(crate) bucket_key: bool,
+}
+
+impl Decision {
+    pub(crate) fn mode(&self) -> Mode {
+        match self {
+            Self::Store => Mode::Store,
+            Self::SseS3 => Mode::SseS3,
+            Self::Kms(choice) if choice.dsse => Mode::DsseKms,
+            Self::Kms(_) => Mode::SseKms,
+            Self::Customer(_) => Mode::SseC,
+        }
+    }
+}
+
+/// What to do with an object that is being written, from its headers, else the bucket's default, else the server's.
+pub(crate) fn decide(
+    headers: &SseHeaders,
+    secure: bool,
+    default: Option<&BucketEncryption>,
+    encrypt_by_default: bool,
+) -> Result<Decision, Error> {
+    if let Some(customer) = CustomerKey::from_headers(&headers.customer, secure)? {
+        return if managed_header(headers) { Err(Error::SseConflict) } else { Ok(Decision::Customer(customer)) };
+    }
+    match headers.algorithm.as_deref() {
+        Some("AES256") => without_kms_headers(headers).map(|()| Decision::SseS3),
+        Some("aws:kms") => kms(headers, false, default),
+        Some("aws:kms:dsse") => kms(headers, true, default),
+        Some(_) => Err(Error::SseAlgorithmUnknown),
+        None => by_default(headers, default, encrypt_by_default),
+    }
+}
+
+/// The customer key of a read, if any; any other encryption header is an error there.
+pub(crate) fn check_read_headers(headers: &SseHeaders, secure: bool) -> Result<Option<CustomerKey>, Error> {
+    if managed_header(headers) {
+        return Err(Error::SseHeaderNotAllowed);
+    }
+    CustomerKey::from_headers(&headers.customer, secure)
+}
+
+/// The one rule of PutBucketEncryption, checked.
+pub(crate) fn check_default_encryption(rule: DefaultEncryption) -> Result<BucketEncryption, Error> {
+    let algorithm = match rule.algorithm.as_str() {
+        "AES256" => BucketEncryptionAlgorithm::SseS3,
+        "aws:kms" => BucketEncryptionAlgorithm::SseKms,
+        "aws:kms:dsse" => BucketEncryptionAlgorithm::DsseKms,
+        _ => return Err(Error::MalformedXml("SSEAlgorithm must be AES256, aws:kms or aws:kms:dsse".into())),
+    };
+    if algorithm == BucketEncryptionAlgorithm::SseS3 && rule.kms_key_id.is_some() {
+        return Err(Error::MalformedXml("KMSMasterKeyID goes with aws:kms only".into()));
+    }
+    Ok(BucketEncryption { algorithm, kms_key_id: rule.kms_key_id, bucket_key_enabled: rule.bucket_key_enabled })
+}
+
+fn managed_header(headers: &SseHeaders) -> bool {
+    headers.algorithm.is_some() || headers.kms_key_id.is_some() || headers.kms_context.is_some() || headers.bucket_key_enabled == Some(true)
+}
+
+fn without_kms_headers(headers: &SseHeaders) -> Result<(), Error> {
+    if headers.kms_key_id.is_some() {
+        return Err(Error::KmsHeaderWithoutKms("x-amz-server-side-encryption-aws-kms-key-id"));
+    }
+    if headers.kms_context.is_some() {
+        return Err(Error::KmsHeaderWithoutKms("x-amz-server-side-encryption-context"));
+    }
+    if headers.bucket_key_enabled == Some(true) {
+        return Err(Error::KmsHeaderWithoutKms("x-amz-server-side-encryption-bucket-key-enabled"));
+    }
+    Ok(())
+}
+
+fn kms(headers: &SseHeaders, dsse: bool, default: Option<&BucketEncryption>) -> Result<Decision, Error> {
+    if let Some(context) = &headers.kms_context {
+        parse_client_context(context)?;
+    }
+    if dsse && headers.bucket_key_enabled == Some(true) {
+        return Err(Error::InvalidArgument("A bucket key cannot be used with aws:kms:dsse.".into()));
+    }
+    let default = default.filter(|rule| rule.algorithm != BucketEncryptionAlgorithm::SseS3);
+    let key_id = headers.kms_key_id.clone().filter(|id| !id.is_empty()).or_else(|| default.and_then(|rule| rule.kms_key_id.clone()));
+    let bucket_key = headers.bucket_key_enabled.unwrap_or(default.is_some_and(|rule| rule.bucket_key_enabled));
+    Ok(Decision::Kms(KmsChoice { dsse, key_id, context: headers.kms_context.clone(), bucket_key: bucket_key && !dsse }))
+}
+
+fn by_default(headers: &SseHeaders, default: Option<&BucketEncryption>, encrypt_by_default: bool) -> Result<Decision, Error> {
+    let Some(rule) = default else {
+        without_kms_headers(headers)?;
+        return Ok(if encrypt_by_default { Decision::SseS3 } else { Decision::Store });
+    };
+    // A key id or context needs the algorithm's header beside it; switching the bucket key on or off does not.
+    without_kms_headers(&SseHeaders {
+        kms_key_id: headers.kms_key_id.clone(),
+        kms_context: headers.kms_context.clone(),
+        ..SseHeaders::default()
+    })?;
+    match rule.algorithm {
+        BucketEncryptionAlgorithm::SseS3 => without_kms_headers(headers).map(|()| Decision::SseS3),
+        BucketEncryptionAlgorithm::SseKms => kms(headers, false, default),
+        BucketEncryptionAlgorithm::DsseKms => kms(headers, true, default),
+    }
+}

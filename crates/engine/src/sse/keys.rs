@@ -1,0 +1,233 @@
+//! From a decision to keys: EKs from the KMS, the client or the store key, object keys sealed under them.
+
+use strongroom_catalog::{Bucket, Envelope, KeyRef};
+use strongroom_kms::{DataKeySpec, WrappedKey};
+use strongroom_seal::{ExternalKey, ExternalKeys, Mode, ObjectIdentity, ObjectKeys, SealError, SealedObjectKeys};
+
+use super::{
+    context::{bucket_context, object_context},
+    customer::CustomerKey,
+    decide::{Decision, KmsChoice},
+    rights,
+};
+use crate::{
+    Engine, Error,
+    api::{Caller, SseReply},
+    record::RecordedSse,
+};
+
+/// The identity that keys are bound to.
+#[derive(Clone, Copy)]
+pub(crate) struct Identified<'a> {
+    pub(crate) bucket: &'a Bucket,
+    pub(crate) key: &'a str,
+    pub(crate) version_id: &'a [u8; 16],
+}
+
+impl Identified<'_> {
+    fn identity(&self) -> ObjectIdentity<'_> {
+        ObjectIdentity { bucket_id: &self.bucket.id, key: self.key, version_id: self.version_id }
+    }
+}
+
+/// The keys of an object being written, and what is stored and answered of them.
+pub(crate) struct WriteKeys {
+    pub(crate) object: ObjectKeys,
+    pub(crate) envelope: Envelope,
+    pub(crate) recorded: RecordedSse,
+    pub(crate) reply: SseReply,
+}
+
+/// External keys, and what has to be stored so that they can be had again.
+struct Source {
+    external: ExternalKeys,
+    wrapped: Option<WrappedKey>,
+    recorded: RecordedSse,
+    reply: SseReply,
+}
+
+impl Engine {
+    /// Keys for writing an object: fresh ones, or `existing` ones (of a source whose bytes are shared) sealed anew.
+    pub(crate) async fn keys_for_writing(
+        &self,
+        caller: &Caller,
+        decision: &Decision,
+        at: Identified<'_>,
+        existing: Option<ObjectKeys>,
+    ) -> Result<WriteKeys, Error> {
+        let mode = decision.mode();
+        let source = self.new_source(caller, decision, at).await?;
+        let object = match existing {
+            Some(keys) => keys,
+            None => ObjectKeys::generate(mode.layers()),
+        };
+        let sealed = object.seal(mode, &source.external, &at.identity()).map_err(internal)?;
+        let (key, wrapped_key) = match source.wrapped {
+            Some(wrapped) => {
+                (Some(KeyRef { backend: wrapped.backend, key_id: wrapped.key_id, version: wrapped.key_version }), wrapped.ciphertext)
+            }
+            None => (None, Vec::new()),
+        };
+        let envelope = Envelope { mode: mode.as_u8(), key, wrapped_key, sealed_keys: sealed.as_bytes().to_vec() };
+        Ok(WriteKeys { object, envelope, recorded: source.recorded, reply: source.reply })
+    }
+
+    /// Opens the keys of a stored object or upload. At the most one call of the KMS.
+    pub(crate) async fn keys_for_reading(
+        &self,
+        caller: &Caller,
+        at: Identified<'_>,
+        envelope: &Envelope,
+        recorded: &RecordedSse,
+        customer: Option<&CustomerKey>,
+    ) -> Result<ObjectKeys, Error> {
+        check_readable(caller, envelope, recorded, customer)?;
+        let external = match (mode_of(envelope)?, customer) {
+            (Mode::Store, _) => self.store_key().external_keys(),
+            (Mode::SseC, Some(customer)) => customer.external_keys(),
+            (Mode::SseC, None) => return Err(Error::CustomerKeyRequired),
+            (mode @ (Mode::SseS3 | Mode::SseKms | Mode::DsseKms), _) => self.unwrapped(mode, at, envelope, recorded).await?,
+        };
+        let sealed = SealedObjectKeys::parse(&envelope.sealed_keys).map_err(damaged_keys)?;
+        sealed.open(&external, &at.identity()).map_err(damaged_keys)
+    }
+
+    async fn new_source(&self, caller: &Caller, decision: &Decision, at: Identified<'_>) -> Result<Source, Error> {
+        match decision {
+            Decision::Store => {
+                let external = self.store_key().external_keys();
+                Ok(Source { external, wrapped: None, recorded: RecordedSse::default(), reply: bare_reply(Mode::Store) })
+            }
+            Decision::Customer(customer) => Ok(Source {
+                external: customer.external_keys(),
+                wrapped: None,
+                recorded: RecordedSse { customer: Some(customer.new_check()), ..RecordedSse::default() },
+                reply: SseReply { customer_key_md5: Some(customer.md5().to_owned()), ..bare_reply(Mode::SseC) },
+            }),
+            Decision::SseS3 => self.sse_s3_source(at).await,
+            Decision::Kms(choice) => self.sse_kms_source(caller, choice, at).await,
+        }
+    }
+
+    async fn sse_s3_source(&self, at: Identified<'_>) -> Result<Source, Error> {
+        let key_id = self.options().default_key_id.clone();
+        let context = object_context(None, &at.bucket.name, at.key)?;
+        let data_key = self.kms()?.generate_data_key(&key_id, DataKeySpec::Aes256, &context).await?;
+        Ok(Source {
+            external: ExternalKeys::from_data_key(Mode::SseS3, &data_key.plaintext).map_err(internal)?,
+            wrapped: Some(data_key.wrapped),
+            recorded: RecordedSse { kms_key_id: Some(key_id.clone()), ..RecordedSse::default() },
+            reply: SseReply { kms_key_id: Some(key_id), ..bare_reply(Mode::SseS3) },
+        })
+    }
+
+    async fn sse_kms_source(&self, caller: &Caller, choice: &KmsChoice, at: Identified<'_>) -> Result<Source, Error> {
+        let kms = self.kms()?;
+        let key_id = choice.key_id.clone().unwrap_or_else(|| self.options().default_key_id.clone());
+        rights::may_generate(caller, &key_id)?;
+        let client = choice.context.as_deref();
+        let mode = if choice.dsse { Mode::DsseKms } else { Mode::SseKms };
+        let (external, wrapped) = if choice.bucket_key {
+            let context = bucket_context(client, &at.bucket.name)?;
+            let data_key = self.bucket_keys().get(kms, at.bucket, &key_id, &context).await?;
+            let external = ExternalKey::from_bucket_key(&data_key.plaintext, at.version_id).map_err(internal)?;
+            (ExternalKeys::single(external), data_key.wrapped.clone())
+        } else {
+            let context = object_context(client, &at.bucket.name, at.key)?;
+            let spec = if choice.dsse { DataKeySpec::TwoAes256 } else { DataKeySpec::Aes256 };
+            let data_key = kms.generate_data_key(&key_id, spec, &context).await?;
+            (ExternalKeys::from_data_key(mode, &data_key.plaintext).map_err(internal)?, data_key.wrapped)
+        };
+        Ok(Source {
+            external,
+            wrapped: Some(wrapped),
+            recorded: RecordedSse {
+                kms_key_id: Some(key_id.clone()),
+                kms_context: choice.context.clone(),
+                bucket_key: choice.bucket_key,
+                customer: None,
+            },
+            reply: SseReply {
+                kms_key_id: Some(key_id),
+                bucket_key_enabled: choice.bucket_key,
+                kms_context: choice.context.clone(),
+                ..bare_reply(mode)
+            },
+        })
+    }
+
+    async fn unwrapped(&self, mode: Mode, at: Identified<'_>, envelope: &Envelope, recorded: &RecordedSse) -> Result<ExternalKeys, Error> {
+        let key = envelope.key.as_ref().ok_or_else(|| Error::Integrity("its envelope names no KMS key".into()))?;
+        let wrapped = WrappedKey {
+            backend: key.backend.clone(),
+            key_id: key.key_id.clone(),
+            key_version: key.version,
+            ciphertext: envelope.wrapped_key.clone(),
+        };
+        let client = recorded.kms_context.as_deref();
+        if recorded.bucket_key {
+            let context = bucket_context(client, &at.bucket.name)?;
+            let bucket_key = self.kms()?.unwrap_data_key(&wrapped, &context).await?;
+            return Ok(ExternalKeys::single(ExternalKey::from_bucket_key(&bucket_key, at.version_id).map_err(internal)?));
+        }
+        let context = object_context(client, &at.bucket.name, at.key)?;
+        let data_key = self.kms()?.unwrap_data_key(&wrapped, &context).await?;
+        ExternalKeys::from_data_key(mode, &data_key).map_err(damaged_keys)
+    }
+}
+
+/// Whether the caller could read, as far as it can be told without the KMS: HeadObject answers the same errors as GetObject.
+pub(crate) fn check_readable(
+    caller: &Caller,
+    envelope: &Envelope,
+    recorded: &RecordedSse,
+    customer: Option<&CustomerKey>,
+) -> Result<(), Error> {
+    match (mode_of(envelope)?, customer) {
+        (Mode::SseC, None) => Err(Error::CustomerKeyRequired),
+        (Mode::SseC, Some(customer)) => match &recorded.customer {
+            Some(check) if customer.matches(check) => Ok(()),
+            Some(_) => Err(Error::CustomerKeyWrong),
+            None => Err(Error::Integrity("its record lacks the customer key's check value".into())),
+        },
+        (Mode::Store | Mode::SseS3 | Mode::SseKms | Mode::DsseKms, Some(_)) => Err(Error::CustomerKeyNotApplicable),
+        (Mode::Store | Mode::SseS3, None) => Ok(()),
+        (Mode::SseKms | Mode::DsseKms, None) => rights::may_decrypt(caller, envelope),
+    }
+}
+
+/// What responses say of a stored object's encryption.
+pub(crate) fn sse_reply(envelope: &Envelope, recorded: &RecordedSse, customer: Option<&CustomerKey>) -> Result<SseReply, Error> {
+    let mode = mode_of(envelope)?;
+    let kms_key_id = match mode {
+        Mode::Store | Mode::SseC => None,
+        Mode::SseS3 | Mode::SseKms | Mode::DsseKms => {
+            recorded.kms_key_id.clone().or_else(|| envelope.key.as_ref().map(|key| key.key_id.clone()))
+        }
+    };
+    Ok(SseReply {
+        mode,
+        kms_key_id,
+        bucket_key_enabled: recorded.bucket_key,
+        kms_context: recorded.kms_context.clone(),
+        customer_key_md5: customer.map(|customer| customer.md5().to_owned()),
+    })
+}
+
+pub(crate) fn mode_of(envelope: &Envelope) -> Result<Mode, Error> {
+    Mode::try_from(envelope.mode).map_err(|_| Error::Integrity("its encryption mode is unknown".into()))
+}
+
+fn bare_reply(mode: Mode) -> SseReply {
+    SseReply { mode, kms_key_id: None, bucket_key_enabled: false, kms_context: None, customer_key_md5: None }
+}
+
+fn internal(error: SealError) -> Error {
+    Error::Internal(error.into())
+}
+
+// By value, so that it fits map_err.
+#[allow(clippy::needless_pass_by_value)]
+fn damaged_keys(error: SealError) -> Error {
+    Error::Integrity(format!("its sealed keys: {error}"))
+}

@@ -1,0 +1,13 @@
+//! Server-side encryption: the one decision, and the keys that follow from it.
+
+mod bucket_key;
+mod context;
+mod customer;
+mod decide;
+mod keys;
+mod rights;
+
+pub(crate) use bucket_key::BucketKeys;
+pub(crate) use customer::CustomerKey;
+pub(crate) use decide::{Decision, check_default_encryption, check_read_headers, decide};
+pub(crate) use keys::{Identified, check_readable, mode_of, sse_reply};

@@ -1,0 +1,75 @@
+//! The sweep: deletes blobs that nothing refers to.
+//!
+//! Dead blobs are those the catalog let go of. Orphans are those it never knew: a crash, or a client's leaving, came between writing the blob
+//! and committing it.
+
+use std::{sync::Arc, time::Duration};
+
+use strongroom_blobs::BlobId;
+use tokio::task::JoinHandle;
+
+use crate::{Engine, Error, ids};
+
+const BATCH: usize = 256;
+/// Orphans only come from crashes and broken uploads: looking for them means listing the whole store.
+const ORPHAN_INTERVAL: Duration = Duration::from_hours(1);
+
+impl Engine {
+    /// Sweeps for as long as the task runs: orphans at the start and then hourly, dead blobs every [`crate::EngineOptions::sweep_interval`].
+    pub fn start_sweeper(self: &Arc<Self>) -> JoinHandle<()> {
+        let engine = Arc::clone(self);
+        tokio::spawn(async move {
+            let mut orphans = tokio::time::interval(ORPHAN_INTERVAL);
+            let mut dead = tokio::time::interval(engine.options().sweep_interval);
+            loop {
+                let swept = tokio::select! {
+                    _ = orphans.tick() => engine.sweep_orphans().await,
+                    _ = dead.tick() => engine.sweep_dead().await,
+                };
+                match swept {
+                    Ok(0) => {}
+                    Ok(count) => tracing::debug!(count, "swept blobs"),
+                    Err(error) => tracing::warn!(%error, "the sweep failed and will be tried again"),
+                }
+            }
+        })
+    }
+
+    /// Deletes the blobs that the catalog let go of, and that no reply is still reading. How many.
+    pub async fn sweep_dead(&self) -> Result<usize, Error> {
+        let grace = i64::try_from(self.options().dead_blob_grace.as_millis()).unwrap_or(i64::MAX);
+        let mut swept = 0;
+        loop {
+            let dead = self.catalog().dead_blobs(ids::now_ms().saturating_sub(grace), BATCH).await?;
+            let free: Vec<_> = dead.iter().filter(|blob| !self.in_use().contains(blob)).copied().collect();
+            for blob in &free {
+                self.blobs().delete(BlobId(*blob)).await?;
+            }
+            swept += free.len();
+            let done = free.is_empty() || dead.len() < BATCH;
+            self.catalog().forget_blobs(free).await?;
+            if done {
+                return Ok(swept);
+            }
+        }
+    }
+
+    /// Deletes the blobs that the catalog does not know and nobody is writing. How many.
+    pub async fn sweep_orphans(&self) -> Result<usize, Error> {
+        let (mut after, mut swept) = (None, 0);
+        loop {
+            let listed = self.blobs().list(after, BATCH).await?;
+            let Some(last) = listed.last() else {
+                return Ok(swept);
+            };
+            after = Some(*last);
+            // Being written is asked before being known: what is committed in between is known by then.
+            let idle: Vec<_> = listed.iter().map(|blob| blob.0).filter(|blob| !self.in_use().contains(blob)).collect();
+            let known = self.catalog().known_blobs(idle.clone()).await?;
+            for (blob, _) in idle.iter().zip(known).filter(|(_, known)| !known) {
+                self.blobs().delete(BlobId(*blob)).await?;
+                swept += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Why a request is refused, and how the client hears of it.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use strongroom_engine::Error;
+
+use crate::{
+    error::{Verdict, verdict},
+    options::ErrorDialect,
+    reply::{Payload, Reply},
+    timestamp::http_date,
+    xml::Xml,
+};
+
+/// Every way a request ends without success: the engine's situations, and the protocol's own.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The engine's situations.
+    Engine(Error),
+    /// What s3s refused: signatures, mostly.
+    Protocol { code: String, message: String, status: StatusCode },
+    /// S3 has it, this store does not.
+    NotImplemented(String),
+    /// `If-None-Match` or `If-Modified-Since`: the client has it. The validators are repeated.
+    NotModified { etag: String, modified_ms: i64 },
+    /// An argument is wrong; says which and why.
+    InvalidArgument(String),
+    /// The request makes no sense; says why.
+    InvalidRequest(String),
+    /// The caller may not; says what where that helps.
+    AccessDenied(String),
+    /// An XML body that is none, or of another shape.
+    MalformedXml,
+    /// An XML body beyond the bound.
+    MessageTooLong,
+    /// The path or the query is no UTF-8.
+    InvalidUri,
+    /// An ACL other than private.
+    AclNotSupported,
+    /// `x-amz-storage-class` is none of S3's.
+    InvalidStorageClass,
+    /// A location constraint that is no region's name.
+    InvalidLocationConstraint,
+    /// The method is not one of the resource's.
+    MethodNotAllowed,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl Refusal {
+    /// Code, status and advice, for all of them.
+    pub(crate) fn verdict(&self, dialect: ErrorDialect) -> Verdict<'_> {
+        match self {
+            Self::Engine(error) => verdict(error, dialect),
+            Self::Protocol { code, status, .. } => Verdict::new(code, *status),
+            Self::NotImplemented(_) => Verdict::new("NotImplemented", StatusCode::NOT_IMPLEMENTED),
+            Self::NotModified { .. } => Verdict::new("NotModified", StatusCode::NOT_MODIFIED),
+            Self::InvalidArgument(_) => Verdict::new("InvalidArgument", StatusCode::BAD_REQUEST),
+            Self::InvalidRequest(_) => Verdict::new("InvalidRequest", StatusCode::BAD_REQUEST),
+            Self::AccessDenied(_) => Verdict::new("AccessDenied", StatusCode::FORBIDDEN),
+            Self::MalformedXml => Verdict::new("MalformedXML", StatusCode::BAD_REQUEST),
+            Self::MessageTooLong => Verdict::new("MaxMessageLengthExceeded", StatusCode::BAD_REQUEST),
+            Self::InvalidUri => Verdict::new("InvalidURI", StatusCode::BAD_REQUEST),
+            Self::AclNotSupported => Verdict::new("AccessControlListNotSupported", StatusCode::BAD_REQUEST),
+            Self::InvalidStorageClass => Verdict::new("InvalidStorageClass", StatusCode::BAD_REQUEST),
+            Self::InvalidLocationConstraint => Verdict::new("InvalidLocationConstraint", StatusCode::BAD_REQUEST),
+            Self::MethodNotAllowed => Verdict::new("MethodNotAllowed", StatusCode::METHOD_NOT_ALLOWED),
+        }
+    }
+
+    /// The sentence for the client.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Engine(error) => error.to_string(),
+            Self::Protocol { message, .. } => message.clone(),
+            Self::NotImplemented(what) => format!("{what} is not implemented."),
+            Self::InvalidArgument(message) | Self::InvalidRequest(message) | Self::AccessDenied(message) => message.clone(),
+            Self::NotModified { .. } => "Not Modified".to_owned(),
+            Self::MalformedXml => "The XML you provided was not well-formed or did not validate against our published schema.".to_owned(),
+            Self::MessageTooLong => "Your request was too big.".to_owned(),
+            Self::InvalidUri => "Couldn't parse the specified URI.".to_owned(),
+            Self::AclNotSupported => "The bucket does not allow ACLs other than private and bucket-owner-full-control.".to_owned(),
+            Self::InvalidStorageClass => "The storage class you specified is not valid.".to_owned(),
+            Self::InvalidLocationConstraint => "The specified location-constraint is not valid.".to_owned(),
+            Self::MethodNotAllowed => "The specified method is not allowed against this resource.".to_owned(),
+        }
+    }
+}
+
+/// What an error response says of the request it answers.
+pub(crate) struct Circumstances<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) path: &'a str,
+    pub(crate) bucket: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) request_id: &'a str,
+    pub(crate) host_id: &'a str,
+    pub(crate) dialect: ErrorDialect,
+}
+
+/// The response to a refused request: S3's error XML, or headers alone where no body may be.
+pub(crate) fn refuse(refusal: &Refusal, circumstances: &Circumstances<'_>) -> Reply {
+    let verdict = refusal.verdict(circumstances.dialect);
+    let mut headers = advice(&verdict);
+    if let Refusal::NotModified { etag, modified_ms } = refusal {
+        insert(&mut headers, header::ETAG, &format!("\"{etag}\""));
+        insert(&mut headers, header::LAST_MODIFIED, &http_date(*modified_ms));
+    }
+    if *circumstances.method == Method::HEAD || verdict.status == StatusCode::NOT_MODIFIED {
+        return Reply { status: verdict.status, headers, payload: Payload::Empty };
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    let document = error_document(verdict.code, &refusal.message(), circumstances);
+    Reply { status: verdict.status, headers, payload: Payload::Whole(document.into_bytes()) }
+}
+
+fn advice(verdict: &Verdict<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Some(seconds) = verdict.retry_after_seconds {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(size_bytes) = verdict.unsatisfied_size_bytes {
+        insert(&mut headers, header::CONTENT_RANGE, &format!("bytes */{size_bytes}"));
+    }
+    headers
+}
+
+fn error_document(code: &str, message: &str, circumstances: &Circumstances<'_>) -> Xml {
+    let mut xml = Xml::new();
+    xml.element("Error", |xml| {
+        xml.text("Code", code);
+        xml.text("Message", message);
+        if !circumstances.bucket.is_empty() {
+            xml.text("BucketName", circumstances.bucket);
+        }
+        if !circumstances.key.is_empty() {
+            xml.text("Key", circumstances.key);
+        }
+        xml.text("Resource", circumstances.path);
+        xml.text("RequestId", circumstances.request_id);
+        xml.text("HostId", circumstances.host_id);
+    });
+    xml
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn circumstances(method: &Method) -> Circumstances<'_> {
+        Circumstances {
+            method,
+            path: "/photos/a&b",
+            bucket: "photos",
+            key: "a&b",
+            request_id: "0123",
+            host_id: "4567",
+            dialect: ErrorDialect::Strongroom,
+        }
+    }
+
+    #[test]
+    fn an_error_names_code_message_resource_and_request() {
+        let reply = refuse(&Refusal::Engine(Error::NoSuchKey), &circumstances(&Method::GET));
+        assert_eq!(reply.status, 404);
+        assert_eq!(reply.headers[header::CONTENT_TYPE], "application/xml");
+        let Payload::Whole(body) = reply.payload else { panic!("an error has a body") };
+        assert_eq!(
+            std::str::from_utf8(&body).unwrap(),
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message>\
+             <BucketName>photos</BucketName><Key>a&amp;b</Key><Resource>/photos/a&amp;b</Resource><RequestId>0123</RequestId><HostId>4567</HostId></Error>"
+        );
+    }
+
+    #[test]
+    fn a_head_request_is_refused_without_a_body() {
+        let reply = refuse(&Refusal::Engine(Error::NoSuchKey), &circumstances(&Method::HEAD));
+        assert_eq!(reply.status, 404);
+        assert!(matches!(reply.payload, Payload::Empty));
+    }
+
+    #[test]
+    fn not_modified_repeats_the_validators_and_has_no_body() {
+        let refusal = Refusal::NotModified { etag: "abc".to_owned(), modified_ms: 1_445_412_480_000 };
+        let reply = refuse(&refusal, &circumstances(&Method::GET));
+        assert_eq!(reply.status, 304);
+        assert_eq!(reply.headers[header::ETAG], "\"abc\"");
+        assert_eq!(reply.headers[header::LAST_MODIFIED], "Wed, 21 Oct 2015 07:28:00 GMT");
+        assert!(matches!(reply.payload, Payload::Empty));
+    }
+
+    #[test]
+    fn an_unsatisfiable_range_tells_the_size() {
+        let reply = refuse(&Refusal::Engine(Error::InvalidRange { size_bytes: 5 }), &circumstances(&Method::GET));
+        assert_eq!(reply.status, 416);
+        assert_eq!(reply.headers[header::CONTENT_RANGE], "bytes */5");
+    }
+
+    #[test]
+    fn every_refusal_of_the_protocol_has_its_code_and_status() {
+        let rows = [
+            (Refusal::NotImplemented("GetBucketPolicy".to_owned()), "NotImplemented", 501),
+            (Refusal::NotModified { etag: String::new(), modified_ms: 0 }, "NotModified", 304),
+            (Refusal::InvalidArgument(String::new()), "InvalidArgument", 400),
+            (Refusal::InvalidRequest(String::new()), "InvalidRequest", 400),
+            (Refusal::AccessDenied(String::new()), "AccessDenied", 403),
+            (Refusal::MalformedXml, "MalformedXML", 400),
+            (Refusal::MessageTooLong, "MaxMessageLengthExceeded", 400),
+            (Refusal::InvalidUri, "InvalidURI", 400),
+            (Refusal::AclNotSupported, "AccessControlListNotSupported", 400),
+            (Refusal::InvalidStorageClass, "InvalidStorageClass", 400),
+            (Refusal::InvalidLocationConstraint, "InvalidLocationConstraint", 400),
+            (Refusal::MethodNotAllowed, "MethodNotAllowed", 405),
+            (
+                Refusal::Protocol { code: "SignatureDoesNotMatch".to_owned(), message: String::new(), status: StatusCode::FORBIDDEN },
+                "SignatureDoesNotMatch",
+                403,
+            ),
+        ];
+        for (refusal, code, status) in rows {
+            let verdict = refusal.verdict(ErrorDialect::Strongroom);
+            assert_eq!((verdict.code, verdict.status.as_u16()), (code, status));
+        }
+    }
+}

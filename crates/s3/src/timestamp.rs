@@ -1,0 +1,67 @@
+//! Times as S3 writes and reads them. Milliseconds or seconds since 1970 inside.
+
+use time::{
+    OffsetDateTime, PrimitiveDateTime,
+    format_description::BorrowedFormatItem,
+    macros::format_description,
+};
+
+const HTTP_DATE: &[BorrowedFormatItem<'_>] =
+    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+const RFC_850: &[BorrowedFormatItem<'_>] =
+    format_description!("[weekday repr:long], [day]-[month repr:short]-[year repr:last_two] [hour]:[minute]:[second] GMT");
+const ASCTIME: &[BorrowedFormatItem<'_>] =
+    format_description!("[weekday repr:short] [month repr:short] [day padding:space] [hour]:[minute]:[second] [year]");
+const ISO_8601: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+/// `Wed, 21 Oct 2015 07:28:00 GMT`
+pub(crate) fn http_date(unix_ms: i64) -> String {
+    moment(unix_ms).format(HTTP_DATE).unwrap_or_default()
+}
+
+/// `2015-10-21T07:28:00.000Z`
+pub(crate) fn iso_8601(unix_ms: i64) -> String {
+    moment(unix_ms).format(ISO_8601).unwrap_or_default()
+}
+
+/// Seconds since 1970 of an HTTP date (RFC 9110, all three forms), or none where it is no date.
+pub(crate) fn parse_http_date(text: &str) -> Option<i64> {
+    let text = text.trim();
+    // A year of two digits is only in the obsolete form of RFC 850; `time` cannot complete it, so it is made four here.
+    let parsed = PrimitiveDateTime::parse(text, HTTP_DATE)
+        .or_else(|_| PrimitiveDateTime::parse(text, ASCTIME))
+        .ok()
+        .or_else(|| parse_rfc_850(text))?;
+    Some(parsed.assume_utc().unix_timestamp())
+}
+
+fn parse_rfc_850(text: &str) -> Option<PrimitiveDateTime> {
+    let mut parsed = time::parsing::Parsed::new();
+    let rest = parsed.parse_items(text.as_bytes(), RFC_850).ok()?;
+    let year = i32::from(parsed.year_last_two()?);
+    parsed.set_year(if year < 70 { 2000 + year } else { 1900 + year })?;
+    rest.is_empty().then(|| PrimitiveDateTime::try_from(parsed).ok())?
+}
+
+fn moment(unix_ms: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_s3_writes_them() {
+        assert_eq!(http_date(1_445_412_480_999), "Wed, 21 Oct 2015 07:28:00 GMT");
+        assert_eq!(iso_8601(1_445_412_480_999), "2015-10-21T07:28:00.999Z");
+    }
+
+    #[test]
+    fn all_three_forms_of_http_dates_are_read() {
+        for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+            assert_eq!(parse_http_date(text), Some(784_111_777), "{text}");
+        }
+        assert_eq!(parse_http_date("yesterday"), None);
+    }
+}

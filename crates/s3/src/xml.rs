@@ -1,0 +1,125 @@
+//! XML out, written as it is built.
+
+use std::fmt::{Display, Write as _};
+
+use crate::timestamp::iso_8601;
+
+/// The namespace of S3's documents.
+const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+
+/// A document in the making.
+pub(crate) struct Xml(String);
+
+impl Xml {
+    pub(crate) fn new() -> Self {
+        Self("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned())
+    }
+
+    /// A document whose root lies in S3's namespace.
+    pub(crate) fn document(root: &str, content: impl FnOnce(&mut Self)) -> Self {
+        let mut xml = Self::new();
+        let _ = write!(xml.0, "<{root} xmlns=\"{NAMESPACE}\">");
+        content(&mut xml);
+        let _ = write!(xml.0, "</{root}>");
+        xml
+    }
+
+    pub(crate) fn element(&mut self, name: &str, content: impl FnOnce(&mut Self)) {
+        let _ = write!(self.0, "<{name}>");
+        content(self);
+        let _ = write!(self.0, "</{name}>");
+    }
+
+    /// An element, with the attributes given as they are to stand.
+    pub(crate) fn element_with(&mut self, name: &str, attributes: &str, content: impl FnOnce(&mut Self)) {
+        let _ = write!(self.0, "<{name} {attributes}>");
+        content(self);
+        let _ = write!(self.0, "</{name}>");
+    }
+
+    pub(crate) fn text(&mut self, name: &str, text: &str) {
+        self.element(name, |xml| xml.escaped(text));
+    }
+
+    pub(crate) fn optional(&mut self, name: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.text(name, text);
+        }
+    }
+
+    /// Numbers and booleans.
+    pub(crate) fn value(&mut self, name: &str, value: impl Display) {
+        let _ = write!(self.0, "<{name}>{value}</{name}>");
+    }
+
+    pub(crate) fn time(&mut self, name: &str, unix_ms: i64) {
+        self.value(name, iso_8601(unix_ms));
+    }
+
+    /// `ETag`, in quotes.
+    pub(crate) fn etag(&mut self, etag: &str) {
+        self.element("ETag", |xml| {
+            xml.0.push_str("&quot;");
+            xml.escaped(etag);
+            xml.0.push_str("&quot;");
+        });
+    }
+
+    /// `Owner` or `Initiator`: an identity's name is its id.
+    pub(crate) fn identity(&mut self, element: &str, name: &str) {
+        self.element(element, |xml| {
+            xml.text("ID", name);
+            xml.text("DisplayName", name);
+        });
+    }
+
+    fn escaped(&mut self, text: &str) {
+        for character in text.chars() {
+            match character {
+                '&' => self.0.push_str("&amp;"),
+                '<' => self.0.push_str("&lt;"),
+                '>' => self.0.push_str("&gt;"),
+                '"' => self.0.push_str("&quot;"),
+                // Parsers normalise bare line ends and refuse bare control characters; S3 writes references too.
+                control if control.is_control() => {
+                    let _ = write!(self.0, "&#{};", u32::from(control));
+                }
+                other => self.0.push(other),
+            }
+        }
+    }
+
+    pub(crate) fn into_bytes(self) -> bytes::Bytes {
+        self.0.into_bytes().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn text_is_escaped_so_that_it_reads_back() {
+        let mut xml = Xml::new();
+        xml.text("Key", "<a href=\"x\">&\r\n\u{1}ü</a>");
+        assert_eq!(
+            xml.0.lines().nth(1).unwrap(),
+            "<Key>&lt;a href=&quot;x&quot;&gt;&amp;&#13;&#10;&#1;ü&lt;/a&gt;</Key>"
+        );
+    }
+
+    #[test]
+    fn a_document_has_the_namespace_of_s3() {
+        let xml = Xml::document("Root", |xml| {
+            xml.value("IsTruncated", false);
+            xml.time("LastModified", 0);
+            xml.etag("abc-2");
+        });
+        assert_eq!(
+            xml.0,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Root xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><IsTruncated>false</IsTruncated>\
+             <LastModified>1970-01-01T00:00:00.000Z</LastModified><ETag>&quot;abc-2&quot;</ETag></Root>"
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! The store key and the metadata records sealed under it.
+
+use crate::encoding::Fields;
+use crate::error::check_version;
+use crate::keys::key_from_slice;
+use crate::provider::{AeadKey, KeyBytes, Prk, TAG_LEN, ZERO_NONCE, random_key};
+use crate::{ExternalKey, ExternalKeys, FORMAT_VERSION, SealError, random_array};
+
+const STORE_DOMAIN: &[u8] = b"strongroom v1 store";
+const STORE_EK_DOMAIN: &str = "strongroom v1 store ek";
+const RECORD_DOMAIN: &str = "strongroom v1 record";
+const RECORD_SALT_LEN: usize = 32;
+const RECORD_HEADER_LEN: usize = 1 + RECORD_SALT_LEN;
+
+/// What a record describes; a record of one kind never opens as one of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum RecordKind {
+    /// A version of an object.
+    Version = 1,
+    /// A multipart upload.
+    Upload = 2,
+    /// A part of a multipart upload.
+    Part = 3,
+}
+
+/// The key of the whole store: seals metadata records, so that listing never calls the KMS, and objects for which no
+/// encryption was asked.
+pub struct StoreKey {
+    bytes: KeyBytes,
+    prk: Prk,
+    external_key: KeyBytes,
+}
+
+impl StoreKey {
+    /// A fresh random key.
+    pub fn generate() -> Result<Self, SealError> {
+        Self::new(random_key())
+    }
+
+    /// The key as the KMS unwrapped it, 32 bytes.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self, SealError> {
+        Self::new(key_from_slice(bytes)?)
+    }
+
+    fn new(bytes: KeyBytes) -> Result<Self, SealError> {
+        let prk = Prk::extract(bytes.as_slice(), STORE_DOMAIN)?;
+        let external_key = prk.expand(Fields::new(STORE_EK_DOMAIN).as_slice())?;
+        Ok(Self { bytes, prk, external_key })
+    }
+
+    /// The key itself, for the KMS to wrap. Never do anything else with it: no log, no copy, no other derivation.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+
+    /// The external key of [`Mode::Store`](crate::Mode::Store).
+    pub fn external_keys(&self) -> ExternalKeys {
+        ExternalKeys::single(ExternalKey::from_bytes(*self.external_key))
+    }
+
+    /// Seals a record for the row that `fields` name (bucket id, object key, version id, …).
+    pub fn seal_record(&self, kind: RecordKind, fields: &[&[u8]], plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.seal_record_with_salt(kind, fields, plaintext, &random_array())
+    }
+
+    /// Never call this with a salt that was used before: the same key would seal twice under one nonce.
+    pub(crate) fn seal_record_with_salt(
+        &self,
+        kind: RecordKind,
+        fields: &[&[u8]],
+        plaintext: &[u8],
+        salt: &[u8; RECORD_SALT_LEN],
+    ) -> Result<Vec<u8>, SealError> {
+        let mut out = Vec::with_capacity(RECORD_HEADER_LEN + plaintext.len() + TAG_LEN);
+        out.push(FORMAT_VERSION);
+        out.extend_from_slice(salt);
+        out.extend_from_slice(plaintext);
+        let key = self.record_key(kind, salt)?;
+        let tag = key.seal_in_place(ZERO_NONCE, record_aad(kind, fields).as_slice(), &mut out[RECORD_HEADER_LEN..])?;
+        out.extend_from_slice(&tag);
+        Ok(out)
+    }
+
+    /// Opens a record with the kind and the fields that it was sealed for.
+    pub fn open_record(&self, kind: RecordKind, fields: &[&[u8]], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        let (&version, body) = sealed.split_first().ok_or(SealError::Malformed("record"))?;
+        check_version(version)?;
+        let (salt, body) = body.split_first_chunk::<RECORD_SALT_LEN>().ok_or(SealError::Malformed("record"))?;
+        let mut plaintext = body.to_vec();
+        let key = self.record_key(kind, salt)?;
+        let opened = key.open_in_place(ZERO_NONCE, record_aad(kind, fields).as_slice(), &mut plaintext);
+        let len = opened.ok_or(SealError::RecordRejected)?.len();
+        plaintext.truncate(len);
+        Ok(plaintext)
+    }
+
+    fn record_key(&self, kind: RecordKind, salt: &[u8]) -> Result<AeadKey, SealError> {
+        let info = Fields::new(RECORD_DOMAIN).with(&[kind as u8]).with(salt);
+        AeadKey::new(&self.prk.expand(info.as_slice())?)
+    }
+}
+
+fn record_aad(kind: RecordKind, fields: &[&[u8]]) -> Fields {
+    let head = Fields::new(RECORD_DOMAIN).with(&[FORMAT_VERSION]).with(&[kind as u8]);
+    fields.iter().fold(head, |aad, field| aad.with(field))
+}

@@ -1,0 +1,34 @@
+//! What can be wrong with a configuration.
+
+use std::path::PathBuf;
+
+/// Why a configuration was refused. No variant holds a value: it may be a secret.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("no data directory is given: strongroom serve DATA_DIR")]
+    NoDataDir,
+    #[error("a data directory that is a file system's root has no place beside it: set secrets_dir")]
+    NoSibling,
+    #[error("{name} is not an option; did you mean {nearest}?")]
+    UnknownVariable { name: String, nearest: String },
+    #[error("{}: {key} is not an option; did you mean {nearest}?", path.display())]
+    UnknownKey { path: PathBuf, key: String, nearest: String },
+    #[error("{}: {key} has a value of the wrong type", path.display())]
+    WrongType { path: PathBuf, key: String },
+    #[error("{}: user number {number} lacks {key}", path.display())]
+    MissingInUser { path: PathBuf, number: usize, key: String },
+    #[error("{}, line {line}: {reason}", path.display())]
+    Syntax { path: PathBuf, line: usize, reason: String },
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{0} is not UTF-8")]
+    NotUtf8(String),
+    #[error("{key} (from {origin}) {expected}")]
+    InvalidValue { key: String, origin: String, expected: String },
+    #[error("{given} is set without {missing}: both or neither")]
+    HalfOfPair { given: &'static str, missing: &'static str },
+}

@@ -1,0 +1,156 @@
+//! The one table of options. Flags, environment variables, keys of the configuration file, `--help` and the check of
+//! `docs/configuration.md` all come from it.
+
+/// What values an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Any text.
+    Text,
+    /// A path; relative ones are relative to the working directory.
+    Path,
+    /// A whole number, no smaller than the one given.
+    Number(u64),
+    /// `true` or `false`; as a flag without a value, `true`.
+    Switch,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Several texts: separated by commas as a flag and in the environment, an array in the file.
+    List,
+    /// As [`Kind::Text`], and never a flag: the process list would show it.
+    Secret,
+}
+
+/// What holds where nothing is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fallback {
+    /// This value, written as a user would.
+    Value(&'static str),
+    /// Something that depends on other options or on the machine, in words.
+    Derived(&'static str),
+}
+
+/// One option.
+#[derive(Debug)]
+pub(crate) struct OptionSpec {
+    /// The key in the file; a dot stands for a table.
+    pub(crate) key: &'static str,
+    pub(crate) kind: Kind,
+    /// What the value is called in `--help`.
+    pub(crate) value_name: &'static str,
+    pub(crate) fallback: Fallback,
+    pub(crate) help: &'static str,
+}
+
+impl OptionSpec {
+    /// The flag without its dashes.
+    pub(crate) fn flag(&self) -> String {
+        self.key.replace(['.', '_'], "-")
+    }
+
+    /// The environment variable.
+    pub(crate) fn variable(&self) -> String {
+        format!("{}{}", super::env::PREFIX, self.key.replace('.', "_").to_uppercase())
+    }
+
+    /// Whether the option may be given on the command line.
+    pub(crate) fn has_flag(&self) -> bool {
+        self.kind != Kind::Secret
+    }
+}
+
+const fn option(key: &'static str, kind: Kind, value_name: &'static str, fallback: Fallback, help: &'static str) -> OptionSpec {
+    OptionSpec { key, kind, value_name, fallback, help }
+}
+
+use Fallback::{Derived, Value};
+use Kind::{Choice, List, Number, Path, Secret, Switch, Text};
+
+/// Every option there is, but for DATA_DIR, `--config` and the `[[users]]` of the file.
+pub(crate) static OPTIONS: &[OptionSpec] = &[
+    option("address", Text, "HOST:PORT", Value("127.0.0.1:9000"), "Where S3 is served, HTTPS and HTTP on one port. Port 0 takes a free one"),
+    option("admin_address", Text, "HOST:PORT", Value("127.0.0.1:9001"), "Where health and metrics are served, HTTPS only"),
+    option("secrets_dir", Path, "DIR", Derived("DATA_DIR.secrets, beside DATA_DIR"), "Where root credentials, TLS files and the local KMS lie. Never inside DATA_DIR"),
+    option("tls_cert", Path, "FILE", Derived("one signed by a local CA, made at first start"), "Certificate chain, PEM, leaf first. Read again when the file changes and on SIGHUP"),
+    option("tls_key", Path, "FILE", Derived("made with the certificate"), "Private key of --tls-cert, PEM"),
+    option("access_key", Text, "ID", Derived("generated at first start"), "Access key of the root identity; needs STRONGROOM_SECRET_KEY or secret_key in the file"),
+    option("secret_key", Secret, "SECRET", Derived("generated at first start"), "Secret key of the root identity"),
+    option("region", Text, "NAME", Value("us-east-1"), "The region clients sign for and buckets report"),
+    option("domains", List, "HOST,…", Value(""), "Domains under which a bucket is also a host name (bucket.domain)"),
+    option("encrypt_by_default", Switch, "BOOL", Value("true"), "Encrypt with SSE-S3 what is put without encryption headers into a bucket without default encryption"),
+    option("sse_error_dialect", Choice(&["strongroom", "aws"]), "WORD", Value("strongroom"), "Whose error codes encryption failures get where Amazon S3 differs from the documented ones"),
+    option("trusted_proxies", List, "ADDR,…", Value(""), "Addresses or networks (10.0.0.0/8) of proxies whose X-Forwarded-Proto is believed"),
+    option("allow_insecure_sse_c_on_loopback", Switch, "BOOL", Value("false"), "For development: accept SSE-C over plain HTTP from this machine"),
+    option("kms.backend", Choice(&["local", "none"]), "WORD", Value("local"), "Who wraps data keys. With none, SSE-S3 and SSE-KMS answer NotImplemented"),
+    option("kms.key_dir", Path, "DIR", Derived("kms in the secrets directory"), "Where the local KMS keeps its wrapped keys. Never inside DATA_DIR"),
+    option("kms.master_key_file", Path, "FILE", Derived("kms-master.key in the secrets directory"), "The key that wraps the local KMS's keys; made at first start. Never inside DATA_DIR"),
+    option("kms.default_key_id", Text, "KEY", Value("default"), "The KMS key used where a request names none; made at first start"),
+    option("kms.enable_cache", Switch, "BOOL", Value("true"), "Keep unwrapped data keys in memory for a while"),
+    option("kms.max_cached_keys", Number(1), "COUNT", Value("10000"), "How many data keys the cache holds"),
+    option("kms.cache_ttl_seconds", Number(1), "SECONDS", Value("300"), "How long the cache holds a data key"),
+    option("max_connections", Number(1), "COUNT", Value("1024"), "Connections served at once on the S3 port; more wait to be accepted"),
+    option("max_header_bytes", Number(8192), "BYTES", Value("32768"), "Longest request line and headers together"),
+    option("max_header_count", Number(16), "COUNT", Value("128"), "Most headers of one request"),
+    option("request_header_timeout_seconds", Number(1), "SECONDS", Value("30"), "How long a client may take for the headers of a request, idle time of a kept-alive connection included"),
+    option("body_idle_timeout_seconds", Number(1), "SECONDS", Value("60"), "How long a client may send nothing of a body, or take nothing of an answer"),
+    option("tls_handshake_timeout_seconds", Number(1), "SECONDS", Value("10"), "How long a client may take for its first byte and for the TLS handshake"),
+    option("drain_timeout_seconds", Number(0), "SECONDS", Value("30"), "How long requests under way may still run after SIGTERM or SIGINT"),
+    option("inline_limit_bytes", Number(0), "BYTES", Derived("the engine's measured optimum"), "Objects up to this size lie, sealed, in the catalog instead of in a file"),
+    option("log_level", Choice(&["error", "warn", "info", "debug", "trace"]), "WORD", Value("info"), "How much is logged, to standard error"),
+    option("log_format", Choice(&["text", "json"]), "WORD", Value("text"), "How log lines are written"),
+];
+
+/// The option of that key in the file.
+pub(crate) fn by_key(key: &str) -> Option<&'static OptionSpec> {
+    OPTIONS.iter().find(|option| option.key == key)
+}
+
+/// The candidate that `word` was most likely meant to be.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    let likeness = |candidate: &str| strsim::normalized_damerau_levenshtein(word, candidate);
+    candidates.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flag_variable_and_key_are_three_spellings_of_one_name() {
+        let option = by_key("kms.key_dir").expect("kms.key_dir is an option");
+        assert_eq!(option.flag(), "kms-key-dir");
+        assert_eq!(option.variable(), "STRONGROOM_KMS_KEY_DIR");
+    }
+
+    #[test]
+    fn no_two_options_share_a_variable() {
+        let mut variables: Vec<_> = OPTIONS.iter().map(OptionSpec::variable).collect();
+        variables.sort();
+        variables.dedup();
+        assert_eq!(variables.len(), OPTIONS.len());
+    }
+
+    #[test]
+    fn every_option_stands_in_the_documentation_with_its_default() {
+        let document = include_str!("../../../../docs/configuration.md");
+        for option in OPTIONS {
+            let row = format!("| `{}` |", option.key);
+            let line = document.lines().find(|line| line.starts_with(&row));
+            let line = line.unwrap_or_else(|| panic!("docs/configuration.md lacks a row that begins with {row}"));
+            let default = match option.fallback {
+                Value("") => "none".to_owned(),
+                Value(value) => format!("`{value}`"),
+                Derived(words) => words.to_owned(),
+            };
+            assert!(line.contains(&default), "the row of {} does not name its default {default}: {line}", option.key);
+        }
+    }
+
+    #[test]
+    fn every_key_in_the_documentation_is_an_option() {
+        let document = include_str!("../../../../docs/configuration.md");
+        let (options, _) = document.split_once("## Users").expect("the document has a section on users");
+        let rows = options.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(key, _)| key);
+        let unknown: Vec<_> = rows.filter(|key| by_key(key).is_none() && !["DATA_DIR", "--config"].contains(key)).collect();
+        assert!(unknown.is_empty(), "documented but unknown: {unknown:?}");
+    }
+}

@@ -1,0 +1,209 @@
+//! The configuration as the rest of the program reads it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::{ConfigError, Layer, Origin, User};
+
+/// Everything that can be set. Holds secrets, so there is no `Debug`.
+pub(crate) struct Settings {
+    /// Absolute, as are all paths here.
+    pub(crate) data_dir: PathBuf,
+    pub(crate) secrets_dir: PathBuf,
+    pub(crate) address: String,
+    pub(crate) admin_address: String,
+    /// `None`: a local CA makes the certificate.
+    pub(crate) tls: Option<TlsFiles>,
+    /// `None`: generated, and kept in the secrets directory.
+    pub(crate) root: Option<RootKeys>,
+    pub(crate) users: Vec<User>,
+    pub(crate) region: String,
+    pub(crate) domains: Vec<String>,
+    pub(crate) encrypt_by_default: bool,
+    /// Amazon's error codes instead of the documented ones.
+    pub(crate) aws_dialect: bool,
+    pub(crate) trusted_proxies: Vec<String>,
+    pub(crate) allow_insecure_sse_c_on_loopback: bool,
+    pub(crate) kms: KmsSettings,
+    pub(crate) limits: Limits,
+    pub(crate) log_level: String,
+    pub(crate) log_format: LogFormat,
+}
+
+/// Where the certificate and its key lie, PEM.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsFiles {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// The configured root identity.
+pub(crate) struct RootKeys {
+    pub(crate) access_key: String,
+    pub(crate) secret_key: Zeroizing<String>,
+    /// Where the secret comes from.
+    pub(crate) origin: Origin,
+}
+
+/// Key management.
+pub(crate) struct KmsSettings {
+    /// Whether SSE-S3 and SSE-KMS are offered.
+    pub(crate) enabled: bool,
+    pub(crate) key_dir: PathBuf,
+    pub(crate) master_key_file: PathBuf,
+    pub(crate) default_key_id: String,
+    /// `None`: no cache.
+    pub(crate) cache: Option<CacheSettings>,
+}
+
+/// The cache of data keys.
+#[derive(Clone, Copy)]
+pub(crate) struct CacheSettings {
+    pub(crate) max_keys: usize,
+    pub(crate) lifetime: Duration,
+}
+
+/// What one client, or all together, may take.
+pub(crate) struct Limits {
+    pub(crate) max_connections: usize,
+    pub(crate) max_header_bytes: usize,
+    pub(crate) max_header_count: usize,
+    pub(crate) request_header_timeout: Duration,
+    pub(crate) body_idle_timeout: Duration,
+    pub(crate) tls_handshake_timeout: Duration,
+    pub(crate) drain_timeout: Duration,
+    /// `None`: the engine's own.
+    pub(crate) inline_limit_bytes: Option<usize>,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Settings {
+    pub(super) fn assemble(data_dir: &Path, layer: &Layer, users: Vec<User>) -> Result<Self, ConfigError> {
+        let data_dir = absolute(data_dir)?;
+        let secrets_dir = layer.path("secrets_dir")?.map_or_else(|| sibling(&data_dir), Ok)?;
+        Ok(Self {
+            kms: kms(layer, &secrets_dir)?,
+            data_dir,
+            secrets_dir,
+            address: layer.text("address"),
+            admin_address: layer.text("admin_address"),
+            tls: tls(layer)?,
+            root: root(layer)?,
+            users,
+            region: layer.text("region"),
+            domains: layer.list("domains"),
+            encrypt_by_default: layer.switch("encrypt_by_default")?,
+            aws_dialect: layer.choice("sse_error_dialect")? == "aws",
+            trusted_proxies: layer.list("trusted_proxies"),
+            allow_insecure_sse_c_on_loopback: layer.switch("allow_insecure_sse_c_on_loopback")?,
+            limits: limits(layer)?,
+            log_level: layer.choice("log_level")?.to_owned(),
+            log_format: if layer.choice("log_format")? == "json" { LogFormat::Json } else { LogFormat::Text },
+        })
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
+    // Collecting the components drops a trailing slash, which would make the sibling a child.
+    let absolute = std::path::absolute(path).map_err(|_| ConfigError::NoDataDir)?;
+    Ok(absolute.components().collect())
+}
+
+/// `/srv/data` → `/srv/data.secrets`.
+fn sibling(data_dir: &Path) -> Result<PathBuf, ConfigError> {
+    let mut name = data_dir.file_name().ok_or(ConfigError::NoSibling)?.to_owned();
+    name.push(".secrets");
+    Ok(data_dir.with_file_name(name))
+}
+
+fn tls(layer: &Layer) -> Result<Option<TlsFiles>, ConfigError> {
+    match (layer.path("tls_cert")?, layer.path("tls_key")?) {
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(ConfigError::HalfOfPair { given: "tls_cert", missing: "tls_key" }),
+        (None, Some(_)) => Err(ConfigError::HalfOfPair { given: "tls_key", missing: "tls_cert" }),
+    }
+}
+
+fn root(layer: &Layer) -> Result<Option<RootKeys>, ConfigError> {
+    match (layer.get("access_key"), layer.get("secret_key")) {
+        (Some((access_key, _)), Some((secret_key, origin))) => Ok(Some(RootKeys {
+            access_key: access_key.to_owned(),
+            secret_key: Zeroizing::new(secret_key.to_owned()),
+            origin: origin.clone(),
+        })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(ConfigError::HalfOfPair { given: "access_key", missing: "secret_key" }),
+        (None, Some(_)) => Err(ConfigError::HalfOfPair { given: "secret_key", missing: "access_key" }),
+    }
+}
+
+fn kms(layer: &Layer, secrets_dir: &Path) -> Result<KmsSettings, ConfigError> {
+    let cache = CacheSettings { max_keys: layer.size("kms.max_cached_keys")?, lifetime: layer.seconds("kms.cache_ttl_seconds")? };
+    Ok(KmsSettings {
+        enabled: layer.choice("kms.backend")? == "local",
+        key_dir: layer.path("kms.key_dir")?.unwrap_or_else(|| secrets_dir.join("kms")),
+        master_key_file: layer.path("kms.master_key_file")?.unwrap_or_else(|| secrets_dir.join("kms-master.key")),
+        default_key_id: layer.text("kms.default_key_id"),
+        cache: layer.switch("kms.enable_cache")?.then_some(cache),
+    })
+}
+
+fn limits(layer: &Layer) -> Result<Limits, ConfigError> {
+    Ok(Limits {
+        max_connections: layer.size("max_connections")?,
+        max_header_bytes: layer.size("max_header_bytes")?,
+        max_header_count: layer.size("max_header_count")?,
+        request_header_timeout: layer.seconds("request_header_timeout_seconds")?,
+        body_idle_timeout: layer.seconds("body_idle_timeout_seconds")?,
+        tls_handshake_timeout: layer.seconds("tls_handshake_timeout_seconds")?,
+        drain_timeout: layer.seconds("drain_timeout_seconds")?,
+        inline_limit_bytes: layer.optional_size("inline_limit_bytes")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::options::by_key;
+    use super::*;
+
+    fn layer(values: &[(&str, &str)]) -> Layer {
+        let mut layer = Layer::default();
+        for (key, value) in values {
+            layer.set(by_key(key).unwrap(), (*value).to_owned(), Origin::Default);
+        }
+        layer
+    }
+
+    #[test]
+    fn secrets_lie_beside_the_data_directory_with_or_without_a_trailing_slash() {
+        for given in ["/srv/data", "/srv/data/"] {
+            let settings = Settings::assemble(Path::new(given), &layer(&[]), Vec::new()).unwrap();
+            assert_eq!(settings.secrets_dir, Path::new("/srv/data.secrets"));
+            assert_eq!(settings.kms.key_dir, Path::new("/srv/data.secrets/kms"));
+        }
+    }
+
+    #[test]
+    fn half_of_a_pair_is_refused() {
+        for (key, value) in [("tls_cert", "c.pem"), ("tls_key", "k.pem"), ("access_key", "AK"), ("secret_key", "s")] {
+            let error = Settings::assemble(Path::new("/srv/data"), &layer(&[(key, value)]), Vec::new()).err().unwrap();
+            assert!(matches!(error, ConfigError::HalfOfPair { given, .. } if given == key), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_cache_is_kept_where_it_is_switched_off() {
+        let settings = Settings::assemble(Path::new("/srv/data"), &layer(&[("kms.enable_cache", "false")]), Vec::new()).unwrap();
+        assert!(settings.kms.cache.is_none());
+    }
+}

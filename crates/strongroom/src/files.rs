@@ -1,0 +1,131 @@
+//! Directories and files that only their owner may read.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// What may go wrong on the way to a private file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FilesError {
+    #[error("cannot make the directory {}", path.display())]
+    MakeDir {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot write {}", path.display())]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot read {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{what} {} lies inside the data directory {}: keys beside the data they protect protect nothing", path.display(), data_dir.display())]
+    Inside { what: &'static str, path: PathBuf, data_dir: PathBuf },
+    #[error("{} can be read by others (mode {mode:o}): chmod {wanted} {}", path.display(), path.display())]
+    Open { path: PathBuf, mode: u32, wanted: &'static str },
+}
+
+/// Makes the directory, and those above it, with mode 0700 where they are missing.
+pub(crate) fn make_private_dir(path: &Path) -> Result<(), FilesError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| FilesError::MakeDir { path: path.to_owned(), source })
+}
+
+/// Refuses a file or directory that others than its owner may read or write.
+pub(crate) fn require_private(path: &Path) -> Result<(), FilesError> {
+    let metadata = fs::metadata(path).map_err(|source| FilesError::Read { path: path.to_owned(), source })?;
+    let mode = metadata.mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let wanted = if metadata.is_dir() { "700" } else { "600" };
+    Err(FilesError::Open { path: path.to_owned(), mode, wanted })
+}
+
+/// Refuses a place inside the data directory, links followed. `data_dir` exists; `path` need not.
+pub(crate) fn require_outside(what: &'static str, path: &Path, data_dir: &Path) -> Result<(), FilesError> {
+    let read_error = |source| FilesError::Read { path: data_dir.to_owned(), source };
+    if resolve(path).starts_with(data_dir.canonicalize().map_err(read_error)?) {
+        return Err(FilesError::Inside { what, path: path.to_owned(), data_dir: data_dir.to_owned() });
+    }
+    Ok(())
+}
+
+/// The path with the links of its existing part followed.
+fn resolve(path: &Path) -> PathBuf {
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Ok(resolved), _, _) => resolved,
+        (Err(_), Some(parent), Some(name)) => resolve(parent).join(name),
+        (Err(_), _, _) => path.to_owned(),
+    }
+}
+
+/// Who may read a file besides its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// Nobody: mode 0600.
+    Owner,
+    /// Everybody: mode 0644.
+    Everyone,
+}
+
+/// Writes a file so that it is there wholly or not at all, and survives a crash.
+pub(crate) fn write_atomically(path: &Path, contents: &[u8], readers: Readers) -> Result<(), FilesError> {
+    replace(path, contents, readers).map_err(|source| FilesError::Write { path: path.to_owned(), source })
+}
+
+fn replace(path: &Path, contents: &[u8], readers: Readers) -> io::Result<()> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Err(io::ErrorKind::InvalidFilename.into()) };
+    let mut partial_name = name.to_owned();
+    partial_name.push(".partial");
+    let partial = dir.join(partial_name);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+    file.write_all(contents)?;
+    if readers == Readers::Everyone {
+        // After the umask, which would take the bits away again.
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    }
+    file.sync_all()?;
+    fs::rename(&partial, path)?;
+    File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_place_inside_the_data_directory_is_refused_through_links_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("data");
+        fs::create_dir(&data_dir).unwrap();
+        std::os::unix::fs::symlink(&data_dir, dir.path().join("link")).unwrap();
+        for inside in ["data", "data/kms", "data/not/yet/there", "link/kms"] {
+            let error = require_outside("the key directory", &dir.path().join(inside), &data_dir).unwrap_err();
+            assert!(matches!(error, FilesError::Inside { .. }), "{inside}: {error}");
+        }
+        for outside in ["data.secrets", "data.secrets/kms", "elsewhere/data"] {
+            require_outside("the key directory", &dir.path().join(outside), &data_dir).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_private_file_is_never_readable_by_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        write_atomically(&path, b"secret", Readers::Owner).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        require_private(&path).unwrap();
+        write_atomically(&path, b"public", Readers::Everyone).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o644);
+        assert!(matches!(require_private(&path).unwrap_err(), FilesError::Open { mode: 0o644, wanted: "600", .. }));
+    }
+}

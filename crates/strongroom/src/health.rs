@@ -1,0 +1,72 @@
+//! Whether the server lives, and whether it serves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use strongroom_catalog::Catalog;
+use tokio::sync::watch;
+
+/// A catalog that takes longer to answer one small read serves nobody.
+const CATALOG_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Answers `/health/live` and `/health/ready`.
+pub(crate) struct Health {
+    catalog: Arc<dyn Catalog>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Health {
+    /// `stop` turns true when the server stops.
+    pub(crate) fn new(catalog: Arc<dyn Catalog>, stop: watch::Receiver<bool>) -> Self {
+        Self { catalog, stop }
+    }
+
+    /// The answer, if the request is for one of the two. A signed request is one for an object of a bucket named `health`.
+    pub(crate) async fn answer<B>(&self, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
+        let path = request.uri().path();
+        if !matches!(path, "/health/live" | "/health/ready") || is_signed(request) {
+            return None;
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Some(method_not_allowed());
+        }
+        let is_well = path == "/health/live" || self.is_ready().await;
+        let (status, word) = if is_well { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "unavailable") };
+        Some(json(status, &format!("{{\"status\":\"{word}\"}}\n")))
+    }
+
+    /// Whether requests are served: the server is not stopping, and its catalog answers.
+    pub(crate) async fn is_ready(&self) -> bool {
+        let read = tokio::time::timeout(CATALOG_TIMEOUT, self.catalog.setting("readiness"));
+        !*self.stop.borrow() && matches!(read.await, Ok(Ok(_)))
+    }
+}
+
+fn is_signed<B>(request: &Request<B>) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    request.headers().contains_key(AUTHORIZATION) || query.contains("X-Amz-Signature=")
+}
+
+/// A small answer that no cache keeps.
+pub(crate) fn json(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
+    text(status, "application/json", body)
+}
+
+/// As [`json`], of any type.
+pub(crate) fn text(status: StatusCode, content_type: &'static str, body: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body.to_owned()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn method_not_allowed() -> Response<Full<Bytes>> {
+    let mut response = json(StatusCode::METHOD_NOT_ALLOWED, "{\"code\":\"MethodNotAllowed\",\"message\":\"use GET or HEAD\"}\n");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}

@@ -1,0 +1,49 @@
+"""What lies under a server's directories."""
+
+import mmap
+import sqlite3
+from pathlib import Path
+
+
+def blobs(server):
+    """The blob files and their sizes: {path below DATA_DIR: length}."""
+    return {str(path.relative_to(server.data)): path.stat().st_size for path in (server.data / "blobs").rglob("*") if path.is_file()}
+
+
+def files(server):
+    return [path for path in server.data.rglob("*") if path.is_file()]
+
+
+def holding(paths, needle):
+    """Which of these files hold those bytes."""
+    found = []
+    for path in paths:
+        if path.stat().st_size == 0:
+            continue
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            if mapped.find(needle) >= 0:
+                found.append(path)
+    return found
+
+
+def catalog(server):
+    """The catalog of a stopped server, open for tampering."""
+    connection = sqlite3.connect(Path(server.data) / "catalog.sqlite")
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def new_blobs(server, before):
+    """Paths of the blob files that were not there before."""
+    return [server.data / name for name in sorted(set(blobs(server)) - set(before))]
+
+
+def flip(path, offset, bits=0x01):
+    """Flips bits of one byte; a negative offset counts from the end."""
+    with open(path, "r+b") as file:
+        size = file.seek(0, 2)
+        at = offset if offset >= 0 else size + offset
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ bits]))

@@ -1,0 +1,217 @@
+"""Copies from every mode to every mode, rotation by self-copy, and what moves on the disk: nothing, but for DSSE's second layer."""
+
+import hashlib
+
+import pytest
+
+from harness import disk
+from harness.sse import (
+    DSSE, KEY, KMS_KEY_ID, MODES, NONE, OTHER_KEY, SSE, SSE_C, SSE_KMS, SSE_S3, customer, customer_mode, random_body, source_customer,
+)
+
+PART_BYTES = 5 << 20
+LENGTH = 300_000
+OTHER_C = customer_mode(OTHER_KEY)
+PAIRS = pytest.mark.parametrize(("source", "target"), [(source, target) for source in MODES for target in MODES], ids=lambda mode: mode.name)
+
+
+@pytest.fixture
+def raw(plain_server):
+    return plain_server.raw()
+
+
+@pytest.fixture
+def bucket(plain_bucket):
+    return plain_bucket
+
+
+def other(mode):
+    """The same mode; under another key where the client brings it."""
+    return OTHER_C if mode is SSE_C else mode
+
+
+def data_stays(source, target):
+    """DSSE has two layers, the others one: only between these do bytes have to be sealed again."""
+    return (source is DSSE) == (target is DSSE)
+
+
+def check(reply, body, mode):
+    assert reply.ok().body == body
+    mode.check(reply.headers)
+
+
+@PAIRS
+def test_a_copy_from_any_mode_to_any_mode_reads_back(plain_server, raw, bucket, source, target):
+    body, target = random_body(LENGTH), other(target)
+    raw.put(bucket, "source", body, source.write).ok()
+    before = disk.blobs(plain_server)
+    copied = raw.copy(f"{bucket}/source", bucket, "target", target.write | source.source).ok()
+    target.check(copied.headers)
+    check(raw.get(bucket, "target", target.read), body, target)
+    check(raw.get(bucket, "source", source.read), body, source)
+    head = raw.head(bucket, "target", target.read).ok()
+    assert head.etag == copied.xml().findtext("ETag").strip('"')
+    if source.md5_etag and target.md5_etag:
+        assert head.etag == hashlib.md5(body).hexdigest()
+    if not target.md5_etag:
+        assert head.etag != hashlib.md5(body).hexdigest()
+    if data_stays(source, target if target is not OTHER_C else SSE_C):
+        assert disk.blobs(plain_server) == before, "no data moves"
+    else:
+        assert len(disk.new_blobs(plain_server, before)) == 1
+
+
+@PAIRS
+def test_a_copy_onto_itself_changes_the_mode(plain_server, raw, bucket, source, target):
+    body, target = random_body(LENGTH), other(target)
+    metadata = {"x-amz-meta-note": "kept", "content-type": "text/kept"}
+    raw.put(bucket, "object", body, source.write | metadata).ok()
+    before = disk.blobs(plain_server)
+    replace = {"x-amz-metadata-directive": "REPLACE"} | metadata if (source, target) == (NONE, NONE) else {}
+    raw.copy(f"{bucket}/object", bucket, "object", target.write | source.source | replace).ok()
+    reply = raw.get(bucket, "object", target.read)
+    check(reply, body, target)
+    assert {name: reply.headers[name] for name in metadata} == metadata
+    if data_stays(source, target if target is not OTHER_C else SSE_C):
+        assert disk.blobs(plain_server) == before, "no data moves"
+    if source is SSE_C:
+        assert raw.get(bucket, "object", SSE_C.read).status in ((403,) if target is OTHER_C else (400,)), "the old key opens nothing any more"
+
+
+@PAIRS
+def test_small_objects_copy_as_large_ones_do(raw, bucket, source, target):
+    body, target = b"a small object", other(target)
+    raw.put(bucket, "source", body, source.write).ok()
+    raw.copy(f"{bucket}/source", bucket, "target", target.write | source.source).ok()
+    check(raw.get(bucket, "target", target.read), body, target)
+
+
+@pytest.mark.parametrize("target", MODES, ids=str)
+@pytest.mark.parametrize("source", [SSE_S3, SSE_C], ids=str)
+def test_a_multipart_object_copies_without_moving_a_part(plain_server, raw, bucket, source, target):
+    parts, target = [random_body(PART_BYTES), random_body(70_000)], other(target)
+    raw.put_multipart(bucket, "source", parts, source.write, source.read)
+    before = disk.blobs(plain_server)
+    raw.copy(f"{bucket}/source", bucket, "target", target.write | source.source).ok()
+    check(raw.get(bucket, "target", target.read), b"".join(parts), target)
+    at = PART_BYTES - 10
+    assert raw.get(bucket, "target", target.read | {"range": f"bytes={at}-{at + 19}"}).ok(206).body == b"".join(parts)[at : at + 20]
+    if target is not DSSE:
+        assert disk.blobs(plain_server) == before
+
+
+def test_a_shared_blob_lives_as_long_as_one_object_that_needs_it(plain_server, raw, bucket):
+    body = random_body(LENGTH)
+    raw.put(bucket, "source", body, SSE_S3.write).ok()
+    raw.copy(f"{bucket}/source", bucket, "copy", SSE_C.write).ok()
+    raw.delete(bucket, "source").ok(204)
+    assert raw.get(bucket, "copy", SSE_C.read).ok().body == body
+    raw.copy(f"{bucket}/copy", bucket, "third", SSE_KMS.write | SSE_C.source).ok()
+    raw.put(bucket, "copy", b"overwritten").ok()
+    assert raw.get(bucket, "third").ok().body == body
+
+
+# ---- rotation
+
+
+@pytest.mark.parametrize("length", [0, 100, LENGTH], ids=str)
+def test_after_a_rotation_only_the_new_key_opens_the_object(plain_server, raw, bucket, length):
+    body = random_body(length)
+    raw.put(bucket, "object", body, customer(KEY)).ok()
+    before = disk.blobs(plain_server)
+    raw.copy(f"{bucket}/object", bucket, "object", customer(OTHER_KEY) | source_customer(KEY)).ok()
+    assert disk.blobs(plain_server) == before
+    raw.get(bucket, "object", customer(KEY)).fails(403, "AccessDenied")
+    assert raw.get(bucket, "object", customer(OTHER_KEY)).ok().body == body
+    raw.copy(f"{bucket}/object", bucket, "object", customer(OTHER_KEY) | source_customer(KEY)).fails(403, "AccessDenied")
+
+
+def test_a_rotated_multipart_object_reads_whole_and_by_part(raw, bucket):
+    parts = [random_body(PART_BYTES), random_body(1234)]
+    raw.put_multipart(bucket, "object", parts, SSE_C.write, SSE_C.read)
+    raw.copy(f"{bucket}/object", bucket, "object", customer(OTHER_KEY) | source_customer(KEY)).ok()
+    raw.get(bucket, "object", customer(KEY)).fails(403, "AccessDenied")
+    assert raw.get(bucket, "object", customer(OTHER_KEY)).ok().body == b"".join(parts)
+    assert raw.get(bucket, "object", customer(OTHER_KEY), query={"partNumber": "2"}).ok(206).body == parts[1]
+
+
+def test_a_copy_onto_itself_that_changes_nothing_is_an_invalid_request(raw, bucket):
+    raw.put(bucket, "object", b"body").ok()
+    raw.copy(f"{bucket}/object", bucket, "object").fails(400, "InvalidRequest")
+
+
+def test_a_copy_may_change_the_kms_key(server, bucket):
+    raw = server.raw()
+    raw.request("PUT", f"/{bucket}").ok()
+    raw.put(bucket, "object", b"body", SSE_KMS.write).ok()
+    headers = {SSE: "aws:kms", KMS_KEY_ID: "rotation-2024-09"}
+    raw.copy(f"{bucket}/object", bucket, "object", headers).ok()
+    reply = raw.get(bucket, "object").ok()
+    assert (reply.body, reply.headers[KMS_KEY_ID]) == (b"body", "rotation-2024-09")
+
+
+# ---- what a copy takes along
+
+
+def test_a_copy_keeps_the_metadata_unless_told_to_replace_it(raw, bucket):
+    raw.put(bucket, "source", b"body", {"content-type": "text/a", "x-amz-meta-a": "1", "cache-control": "no-store"}).ok()
+    raw.copy(f"{bucket}/source", bucket, "copied", {"content-type": "text/ignored", "x-amz-meta-b": "2"}).ok()
+    headers = raw.head(bucket, "copied").ok().headers
+    assert (headers["content-type"], headers["x-amz-meta-a"], headers["cache-control"]) == ("text/a", "1", "no-store")
+    assert "x-amz-meta-b" not in headers
+    raw.copy(f"{bucket}/source", bucket, "replaced", {"x-amz-metadata-directive": "REPLACE", "content-type": "text/b", "x-amz-meta-b": "2"}).ok()
+    headers = raw.head(bucket, "replaced").ok().headers
+    assert (headers["content-type"], headers["x-amz-meta-b"]) == ("text/b", "2")
+    assert "x-amz-meta-a" not in headers and "cache-control" not in headers
+    raw.copy(f"{bucket}/source", bucket, "wrong", {"x-amz-metadata-directive": "MERGE"}).fails(400, "InvalidArgument")
+
+
+def test_a_copy_keeps_the_checksum(raw, bucket):
+    raw.put(bucket, "source", b"123456789", {"x-amz-checksum-crc32": "y/Q5Jg=="}).ok()
+    raw.copy(f"{bucket}/source", bucket, "copy", SSE_C.write).ok()
+    headers = raw.get(bucket, "copy", SSE_C.read | {"x-amz-checksum-mode": "ENABLED"}).ok().headers
+    assert headers["x-amz-checksum-crc32"] == "y/Q5Jg=="
+
+
+def test_a_copy_of_what_is_not_there(raw, bucket):
+    raw.copy(f"{bucket}/nothing", bucket, "target").fails(404, "NoSuchKey")
+    raw.copy("no-such-bucket-at-all/key", bucket, "target").fails(404, "NoSuchBucket")
+    raw.put(bucket, "source", b"x").ok()
+    raw.copy(f"{bucket}/source", "no-such-bucket-at-all", "target").fails(404, "NoSuchBucket")
+    raw.put(bucket, "target", b"", {"x-amz-copy-source": "no-slash"}).fails(400, "InvalidArgument")
+
+
+# ---- UploadPartCopy
+
+
+@pytest.mark.parametrize("source", MODES, ids=str)
+@pytest.mark.parametrize("target", MODES, ids=str)
+def test_parts_are_copied_by_range_from_any_mode_to_any_mode(raw, bucket, source, target):
+    body, target = random_body(PART_BYTES + 100_000), other(target)
+    raw.put(bucket, "source", body, source.write).ok()
+    upload = raw.begin_upload(bucket, "target", target.write)
+    etags, ranges = {}, [(7, PART_BYTES + 6), (65_530, 65_545), (len(body) - 1, len(body) - 1)]
+    for number, (first, last) in enumerate(ranges, 1):
+        headers = target.read | source.source | {"x-amz-copy-source-range": f"bytes={first}-{last}"}
+        if number == 2:
+            first, last = 0, PART_BYTES + 99_999
+            del headers["x-amz-copy-source-range"]
+            ranges[1] = (first, last)
+        reply = raw.upload_part_copy(f"{bucket}/source", bucket, "target", upload, number, headers).ok()
+        etags[number] = reply.xml().findtext("ETag").strip('"')
+    raw.complete(bucket, "target", upload, etags, target.read).ok()
+    check(raw.get(bucket, "target", target.read), b"".join(body[first : last + 1] for first, last in ranges), target)
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "code"),
+    [("bytes=0-99", 400, "InvalidArgument"), ("bytes=5-", 400, "InvalidArgument"), ("bytes=-5", 400, "InvalidArgument"), ("0-5", 400, "InvalidArgument"), ("bytes=9-2", 400, "InvalidArgument")],
+)
+def test_a_part_copy_s_range_must_be_within_the_source(raw, bucket, given, status, code):
+    raw.put(bucket, "source", bytes(50)).ok()
+    upload = raw.begin_upload(bucket, "target")
+    reply = raw.upload_part_copy(f"{bucket}/source", bucket, "target", upload, 1, {"x-amz-copy-source-range": given})
+    if given == "bytes=0-99":
+        assert (reply.status, reply.code) in {(400, "InvalidArgument"), (416, "InvalidRange")}
+    else:
+        reply.fails(status, code)
