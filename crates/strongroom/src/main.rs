@@ -1,1 +1,73 @@
-fn main() {}
+//! The `strongroom` binary: configuration, TLS, the ports, and the wiring of the parts.
+//!
+//! ```text
+//! cli + environment + file ─▶ Settings ─▶ serve: lock ─▶ TLS ─▶ KMS ─▶ catalog ─▶ blobs ─▶ engine ─▶ ports
+//! ```
+#![forbid(unsafe_code)]
+
+mod banner;
+mod cli;
+mod config;
+mod credentials;
+mod files;
+mod harden;
+mod health;
+mod listen;
+mod lock;
+mod log;
+mod metrics;
+mod tls;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use config::Settings;
+
+/// Threads for blocking calls: the disk's queue is full long before.
+const BLOCKING_THREADS: usize = 64;
+/// How long blocking calls may still take when everything else has ended.
+const LAST_CALLS: Duration = Duration::from_secs(5);
+/// Source: sysexits.h has 78 for this, but shells and `clap` know 2 for wrong usage.
+const WRONG_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    match cli::parse() {
+        cli::Request::Version => {
+            println!("strongroom {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        cli::Request::Serve(command_line) => match config::load(command_line, std::env::vars_os()) {
+            Ok(settings) => serve(settings),
+            Err(error) => fail(&error, WRONG_USAGE),
+        },
+    }
+}
+
+fn serve(settings: Settings) -> ExitCode {
+    if let Err(error) = harden::process() {
+        return fail(&error, 1);
+    }
+    log::start(&settings);
+    harden::panics();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error, 1),
+    };
+    let ended = runtime.block_on(async { drop(settings); Ok::<(), std::io::Error>(()) });
+    runtime.shutdown_timeout(LAST_CALLS);
+    ended.map_or_else(|error| fail(&error, 1), |()| ExitCode::SUCCESS)
+}
+
+/// Prints the error and what caused it, in one line.
+fn fail(error: &dyn Error, code: u8) -> ExitCode {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    eprintln!("strongroom: {text}");
+    ExitCode::from(code)
+}

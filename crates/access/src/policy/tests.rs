@@ -356,3 +356,19 @@ proptest! {
         }
     }
 }
+
+/// The user's document: its examples are policies, and it names every action and condition key there is.
+#[test]
+fn the_document_for_users_is_true() {
+    let text = include_str!("../../../../docs/access.md");
+    let between = |open, close| text.split(open).skip(1).map(move |rest: &str| rest.split(close).next().unwrap());
+    let examples: Vec<_> = between("policy = '''", "'''").chain(between("```json", "```")).collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        assert!(Policy::parse(example).unwrap().unmatched_actions().is_empty(), "{example}");
+    }
+    let names = Action::ALL.iter().map(|action| action.as_str()).chain(ConditionKey::ALL.iter().map(|key| key.as_str()));
+    for name in names.chain(CANNED_POLICIES.iter().map(|(name, _)| *name)) {
+        assert!(text.contains(&format!("`{name}`")), "docs/access.md does not name {name}");
+    }
+}

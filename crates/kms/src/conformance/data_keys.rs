@@ -105,7 +105,7 @@ async fn another_keys_wrapped_key_is_rejected(backend: &Backend) {
 
 async fn an_unknown_key_is_not_found(backend: &Backend) {
     let mut data_key = backend.data_key().await;
-    data_key.wrapped.key_id = NO_SUCH_KEY.to_owned();
+    NO_SUCH_KEY.clone_into(&mut data_key.wrapped.key_id);
     backend.assert_refused(&data_key, "KeyNotFound").await;
 }
 

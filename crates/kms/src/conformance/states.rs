@@ -102,7 +102,7 @@ async fn a_key_is_erased_when_its_window_has_passed_and_not_before(backend: &Bac
     let early = kms.reap_deleted(at - Duration::seconds(1)).await.expect("reap_deleted");
     assert_eq!(early, Vec::<String>::new(), "no key is destroyed before its date");
     backend.assert_refused(&data_key, "KeyPendingDeletion").await;
-    assert_eq!(kms.reap_deleted(at).await.expect("reap_deleted"), [key_id.clone()], "a key is destroyed at its date");
+    assert_eq!(kms.reap_deleted(at).await.expect("reap_deleted"), std::slice::from_ref(key_id), "a key is destroyed at its date");
     backend.assert_refused(&data_key, "KeyErased").await;
     assert_eq!(kms.reap_deleted(at).await.expect("reap_deleted"), Vec::<String>::new(), "a key is destroyed once");
     backend.assert_opens(&other).await;

@@ -85,7 +85,7 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
     option("kms.master_key_file", Path, "FILE", Derived("kms-master.key in the secrets directory"), "The key that wraps the local KMS's keys; made at first start. Never inside DATA_DIR"),
     option("kms.default_key_id", Text, "KEY", Value("default"), "The KMS key used where a request names none; made at first start"),
     option("kms.enable_cache", Switch, "BOOL", Value("true"), "Keep unwrapped data keys in memory for a while"),
-    option("kms.max_cached_keys", Number(1), "COUNT", Value("10000"), "How many data keys the cache holds"),
+    option("kms.max_cached_keys", Number(1), "COUNT", Value("1000"), "How many data keys the cache holds"),
     option("kms.cache_ttl_seconds", Number(1), "SECONDS", Value("300"), "How long the cache holds a data key"),
     option("max_connections", Number(1), "COUNT", Value("1024"), "Connections served at once on the S3 port; more wait to be accepted"),
     option("max_header_bytes", Number(8192), "BYTES", Value("32768"), "Longest request line and headers together"),

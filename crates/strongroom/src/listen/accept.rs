@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Handler, PortLimits, connection};
+use super::{Handler, Phase, PortLimits, connection};
 use crate::metrics::Metrics;
 
 /// After a failure such as "too many open files", which passes when connections end.
@@ -32,14 +32,6 @@ pub(super) struct Shared<H> {
     permits: Arc<Semaphore>,
 }
 
-/// Whether every connection had ended when waiting for them did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Drained {
-    All,
-    /// So many were cut off.
-    Left(usize),
-}
-
 impl<H: Handler> Listener<H> {
     /// Takes the port. Connections wait in its backlog until [`Listener::run`].
     pub(crate) async fn bind(
@@ -59,18 +51,18 @@ impl<H: Handler> Listener<H> {
         self.socket.local_addr()
     }
 
-    /// Serves until `stop` turns true, then lets requests under way end until `patience` completes.
-    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>, patience: impl Future<Output = ()>) -> Drained {
+    /// Serves until the phase is [`Phase::Draining`], and returns when every connection has ended: at [`Phase::Cut`] at the latest.
+    pub(crate) async fn run(self, mut phase: watch::Receiver<Phase>) {
         loop {
             let (stream, peer, permit) = tokio::select! {
                 accepted = self.accept() => accepted,
-                _ = stop.wait_for(|stop| *stop) => break,
+                _ = phase.wait_for(|phase| *phase >= Phase::Draining) => break,
             };
-            tokio::spawn(connection::serve(Arc::clone(&self.shared), stream, peer, permit, stop.clone()));
+            tokio::spawn(connection::serve(Arc::clone(&self.shared), stream, peer, permit, phase.clone()));
         }
         let Self { socket, shared } = self;
         drop(socket);
-        shared.drain(patience).await
+        shared.drain(phase).await;
     }
 
     /// Waits for a permit before it accepts: what exceeds the limit waits in the backlog and costs nothing.
@@ -91,11 +83,16 @@ impl<H: Handler> Listener<H> {
 
 impl<H> Shared<H> {
     /// Every connection holds a permit, so all permits back means that all connections have ended.
-    async fn drain(&self, patience: impl Future<Output = ()>) -> Drained {
+    async fn drain(&self, mut phase: watch::Receiver<Phase>) {
         let all = u32::try_from(self.limits.max_connections).unwrap_or(u32::MAX);
-        tokio::select! {
-            _ = self.permits.acquire_many(all) => Drained::All,
-            () = patience => Drained::Left(self.limits.max_connections - self.permits.available_permits()),
+        let is_cut = tokio::select! {
+            _ = self.permits.acquire_many(all) => false,
+            _ = phase.wait_for(|phase| *phase == Phase::Cut) => true,
+        };
+        if is_cut {
+            let connections = self.limits.max_connections - self.permits.available_permits();
+            tracing::warn!(connections, "connections are cut off in the middle of requests");
+            let _ = self.permits.acquire_many(all).await;
         }
     }
 }

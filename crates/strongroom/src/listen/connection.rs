@@ -18,7 +18,7 @@ use tokio_rustls::server::TlsStream;
 use super::accept::Shared;
 use super::peek::{Speaks, first_byte};
 use super::stall::StallGuard;
-use super::{Handler, Origin, PortLimits};
+use super::{Handler, Origin, Phase, PortLimits};
 
 /// The most that is read or written at once for one connection: fewer system calls for large bodies against memory for
 /// many connections. Buffers grow to it only while a client keeps them full.
@@ -30,13 +30,17 @@ pub(super) async fn serve<H: Handler>(
     stream: TcpStream,
     peer: SocketAddr,
     permit: OwnedSemaphorePermit,
-    stop: watch::Receiver<bool>,
+    mut phase: watch::Receiver<Phase>,
 ) {
     let _permit = permit;
     let _open = shared.metrics.as_ref().map(|metrics| metrics.connected());
-    match timeout(shared.limits.handshake_timeout, establish(&shared, stream)).await {
-        Ok(Ok(Some(Established::Tls(stream)))) => serve_http(&shared, *stream, Origin { secure: true, peer }, stop).await,
-        Ok(Ok(Some(Established::Plain(stream)))) => serve_http(&shared, stream, Origin { secure: false, peer }, stop).await,
+    let established = tokio::select! {
+        established = timeout(shared.limits.handshake_timeout, establish(&shared, stream)) => established,
+        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
+    };
+    match established {
+        Ok(Ok(Some(Established::Tls(stream)))) => serve_http(&shared, *stream, Origin { secure: true, peer }, phase).await,
+        Ok(Ok(Some(Established::Plain(stream)))) => serve_http(&shared, stream, Origin { secure: false, peer }, phase).await,
         Ok(Ok(None)) => {}
         Ok(Err(error)) => refuse(&shared, peer, &error),
         Err(_) => refuse(&shared, peer, &io::ErrorKind::TimedOut.into()),
@@ -68,8 +72,8 @@ async fn establish<H>(shared: &Shared<H>, stream: TcpStream) -> io::Result<Optio
     }
 }
 
-/// Serves requests one after another; once `stop` turns true, the present one only.
-async fn serve_http<H, S>(shared: &Shared<H>, stream: S, from: Origin, mut stop: watch::Receiver<bool>)
+/// Serves requests one after another; while draining, the present one only.
+async fn serve_http<H, S>(shared: &Shared<H>, stream: S, from: Origin, mut phase: watch::Receiver<Phase>)
 where
     H: Handler,
     S: AsyncRead + AsyncWrite + Unpin,
@@ -77,10 +81,17 @@ where
     let service = service_fn(async |request| Ok::<_, Infallible>(shared.handler.handle(request, from).await));
     let mut connection = pin!(http(&shared.limits).serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        _ = stop.wait_for(|stop| *stop) => {
+        ended = connection.as_mut() => Some(ended),
+        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                ended = connection => ended,
+                _ = phase.wait_for(|phase| *phase == Phase::Cut) => return,
+            }
         }
     };
     if let Err(error) = ended {

@@ -15,7 +15,17 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 
-pub(crate) use accept::{Drained, Listener};
+pub(crate) use accept::Listener;
+
+/// How far the server is on its way to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Serving,
+    /// No new connection and no new request; those under way may end.
+    Draining,
+    /// Nothing is waited for any more.
+    Cut,
+}
 
 /// Answers the requests of one port.
 pub(crate) trait Handler: Send + Sync + 'static {

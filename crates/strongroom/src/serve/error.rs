@@ -1,0 +1,69 @@
+//! Why a server did not start.
+
+use std::io;
+use std::path::PathBuf;
+
+use strongroom_access::AccessError;
+use strongroom_blobs::BlobError;
+use strongroom_catalog::CatalogError;
+use strongroom_kms::KmsError;
+use strongroom_s3::InvalidNetwork;
+
+use crate::credentials::CredentialsError;
+use crate::files::FilesError;
+use crate::lock::LockError;
+use crate::tls::TlsError;
+
+/// Why a server did not start. No variant holds a secret.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(
+        "the data directory {} holds objects, but the key directory {} holds no keys: restore it, or name the right one with --kms-key-dir",
+        data_dir.display(), key_dir.display()
+    )]
+    KeysMissing { data_dir: PathBuf, key_dir: PathBuf },
+    #[error("kms.default_key_id names {0}, which is reserved for the server itself")]
+    ReservedKey(String),
+    #[error("the KMS cannot be opened")]
+    Kms(#[from] KmsError),
+    #[error("the catalog cannot be opened")]
+    Catalog(#[from] CatalogError),
+    #[error("the blob store cannot be opened")]
+    Blobs(#[from] BlobError),
+    #[error("the store cannot be opened")]
+    Engine(#[from] strongroom_engine::Error),
+    #[error("the root identity is not acceptable")]
+    Root(#[source] AccessError),
+    #[error("the user {name} is not acceptable")]
+    User {
+        name: String,
+        #[source]
+        source: AccessError,
+    },
+    #[error("the identities are not acceptable")]
+    Identities(#[source] AccessError),
+    #[error("trusted_proxies names {given}")]
+    Proxy {
+        given: String,
+        #[source]
+        source: InvalidNetwork,
+    },
+    #[error("cannot listen on {address}")]
+    Listen {
+        address: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("signals cannot be received")]
+    Signals(#[source] io::Error),
+    #[error("a step of the start was interrupted")]
+    Interrupted(#[from] tokio::task::JoinError),
+}

@@ -1,0 +1,117 @@
+//! The two ports, from taking them to letting go of them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use strongroom_catalog::Catalog;
+use strongroom_engine::Engine;
+use strongroom_s3::S3Service;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use super::StartError;
+use crate::config::Settings;
+use crate::health::Health;
+use crate::listen::{Listener, Phase, PortLimits};
+use crate::metrics::Metrics;
+use crate::ports::{AdminPort, S3Port};
+
+/// Connections of the admin port; it has few clients.
+const ADMIN_CONNECTIONS: usize = 64;
+
+/// The two ports, taken and not yet served.
+pub(super) struct Server {
+    s3: Listener<S3Port>,
+    admin: Listener<AdminPort>,
+    phase: watch::Sender<Phase>,
+}
+
+impl Server {
+    /// Takes both ports.
+    pub(super) async fn bind(
+        settings: &Settings,
+        tls: Arc<ServerConfig>,
+        s3: S3Service,
+        engine: Arc<Engine>,
+        catalog: Arc<dyn Catalog>,
+    ) -> Result<Self, StartError> {
+        let (phase, phase_of_health) = watch::channel(Phase::Serving);
+        let health = Arc::new(Health::new(catalog, phase_of_health));
+        let metrics = Arc::new(Metrics::default());
+        let s3_port = S3Port { s3, health: Arc::clone(&health), metrics: Arc::clone(&metrics) };
+        let admin_port = AdminPort { engine, health, metrics: Arc::clone(&metrics) };
+        let (s3_limits, admin_limits) = limits(settings);
+        let (address, admin_address) = (&settings.address, &settings.admin_address);
+        let bound = Listener::bind(address, Arc::clone(&tls), s3_limits, Some(metrics), s3_port).await;
+        let s3 = bound.map_err(|source| StartError::Listen { address: address.clone(), source })?;
+        let bound = Listener::bind(admin_address, tls, admin_limits, None, admin_port).await;
+        let admin = bound.map_err(|source| StartError::Listen { address: admin_address.clone(), source })?;
+        Ok(Self { s3, admin, phase })
+    }
+
+    /// The addresses of the S3 and the admin port.
+    pub(super) fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.s3.address()?, self.admin.address()?))
+    }
+
+    /// Serves until a signal, then lets requests end for up to `drain_timeout` or until the next signal. The admin port
+    /// goes last, so that it can be asked meanwhile.
+    pub(super) async fn run(self, signals: &mut Signals, drain_timeout: Duration) {
+        let (admin_phase, of_admin) = watch::channel(Phase::Serving);
+        let admin = tokio::spawn(self.admin.run(of_admin));
+        let mut s3 = tokio::spawn(self.s3.run(self.phase.subscribe()));
+        signals.next().await;
+        tracing::info!("stopping: requests under way may end");
+        self.phase.send_replace(Phase::Draining);
+        let is_drained = tokio::select! {
+            _ = &mut s3 => true,
+            () = tokio::time::sleep(drain_timeout) => false,
+            () = signals.next() => false,
+        };
+        self.phase.send_replace(Phase::Cut);
+        admin_phase.send_replace(Phase::Cut);
+        if !is_drained {
+            let _ = s3.await;
+        }
+        let _ = admin.await;
+    }
+}
+
+fn limits(settings: &Settings) -> (PortLimits, PortLimits) {
+    let limits = &settings.limits;
+    let s3 = PortLimits {
+        max_connections: limits.max_connections,
+        max_header_bytes: limits.max_header_bytes,
+        max_header_count: limits.max_header_count,
+        handshake_timeout: limits.tls_handshake_timeout,
+        header_timeout: limits.request_header_timeout,
+        write_timeout: limits.body_idle_timeout,
+        allow_plain: true,
+    };
+    (s3, PortLimits { max_connections: ADMIN_CONNECTIONS, allow_plain: false, ..s3 })
+}
+
+/// SIGTERM and SIGINT.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on the signals no longer end the process by themselves.
+    pub(super) fn listen() -> Result<Self, StartError> {
+        let listen = |kind| signal(kind).map_err(StartError::Signals);
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// Waits for either.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
