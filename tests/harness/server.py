@@ -26,7 +26,7 @@ REGION = "us-east-1"
 class Server:
     """One server process and its directories under `home`."""
 
-    def __init__(self, home, config="", flags=(), env=None):
+    def __init__(self, home, config="", flags=(), env=None, credentials=True):
         self.home = Path(home)
         self.home.mkdir(parents=True, exist_ok=True)
         self.data = self.home / "data"
@@ -36,6 +36,8 @@ class Server:
         self.access_key = "AK" + secrets.token_hex(9).upper()
         self.secret_key = secrets.token_urlsafe(30)
         self.config, self.flags, self.extra_env = config, list(flags), dict(env or {})
+        if credentials:
+            self.extra_env |= {"STRONGROOM_ACCESS_KEY": self.access_key, "STRONGROOM_SECRET_KEY": self.secret_key}
         self.port = self.admin_port = 0
         self.process = None
 
@@ -59,7 +61,7 @@ class Server:
             file.write_text(self.config)
             command += ["--config", str(file)]
         env = {name: value for name, value in os.environ.items() if not name.startswith(("STRONGROOM_", "AWS_"))}
-        env |= {"STRONGROOM_ACCESS_KEY": self.access_key, "STRONGROOM_SECRET_KEY": self.secret_key} | self.extra_env
+        env |= self.extra_env
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command + self.flags, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 

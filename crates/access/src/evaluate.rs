@@ -75,7 +75,7 @@ impl PolicySet {
         let mut decision = Decision::ImplicitDeny;
         for statement in self.statements().filter(|statement| statement.applies(action, arn, conditions)) {
             if !statement.allows() {
-                continue;
+                return Decision::ExplicitDeny;
             }
             decision = Decision::Allow;
         }

@@ -1,6 +1,6 @@
 //! What the SQLite catalog costs: puts per second, CPU per put by inline size, CPU per look-up.
 //!
-//! `cargo run --release --example catalog_bench -- [DIRECTORY] [--no-secure-delete]`; the directory must be on the disk to be measured.
+//! `cargo run --release --example catalog_bench -- [DIRECTORY] [--no-secure-delete] [--inline-kib=4,64]`; the directory must be on the disk to be measured.
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss)]
 
 use std::path::PathBuf;
@@ -17,16 +17,19 @@ const BUCKET: BucketId = [7; 16];
 fn main() {
     let mut directory = PathBuf::from(".");
     let mut secure_delete = true;
+    let mut sizes = vec![0, 4, 16, 32, 64, 128];
     for argument in std::env::args().skip(1) {
         if argument == "--no-secure-delete" {
             secure_delete = false;
+        } else if let Some(list) = argument.strip_prefix("--inline-kib=") {
+            sizes = list.split(',').map(|size| size.parse().unwrap()).collect();
         } else {
             directory = argument.into();
         }
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     println!("{:>10} {:>8} {:>10} {:>14} {:>12}", "inline", "work", "ops/s", "CPU µs/op", "file MiB");
-    for inline_kib in [0, 4, 16, 32, 64, 128] {
+    for inline_kib in sizes {
         let home = tempfile::tempdir_in(&directory).unwrap();
         let path = home.path().join("catalog.db");
         let options = SqliteOptions { secure_delete, ..SqliteOptions::default() };

@@ -42,7 +42,7 @@ async fn the_cache_around_the_local_backend_conforms() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stack_of_wrappers_conforms_on_several_threads() {
     run_all(async || {
         let (home, kms) = local().await;

@@ -73,6 +73,9 @@ pub(super) fn open(master: &SecretKey, key_id: &str, file: &[u8]) -> Result<KeyR
     if header.version > VERSION {
         return Err(Defect::LaterVersion(header.version));
     }
+    if header.version != VERSION {
+        return Err(Defect::Damaged("there is no such format version"));
+    }
     let outer: Outer = serde_json::from_slice(file).map_err(|_| Defect::Damaged("its fields are not those of a key file"))?;
     if outer.key_id != key_id || resolve_key_id(key_id).ok() != Some(key_id) {
         return Err(Defect::Damaged("it holds another key than its name says"));

@@ -75,21 +75,21 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_reader_that_takes_nothing_ends_the_write() {
         let (near, _far) = duplex(4);
-        let error = StallGuard::new(near, Duration::from_secs(60)).write_all(b"too long").await.unwrap_err();
+        let error = StallGuard::new(near, Duration::from_millis(50)).write_all(b"too long").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_slow_reader_that_goes_on_is_served() {
+    #[tokio::test]
+    async fn a_slow_reader_that_goes_on_is_served_for_longer_than_one_wait_may_last() {
         let (near, mut far) = duplex(4);
-        let mut guarded = StallGuard::new(near, Duration::from_secs(60));
+        let mut guarded = StallGuard::new(near, Duration::from_secs(2));
         let writer = tokio::spawn(async move { guarded.write_all(b"0123456789abcdef").await });
         let mut taken = Vec::new();
         while taken.len() < 16 {
-            tokio::time::sleep(Duration::from_secs(59)).await;
+            sleep(Duration::from_millis(200)).await;
             taken.push(far.read_u8().await.unwrap());
         }
         assert_eq!(taken, b"0123456789abcdef");
