@@ -11,7 +11,7 @@ from harness import disk, sigv4
 from harness.server import Server
 from harness.sse import SSE_C, SSE_S3, random_body
 
-SLOW = "body_idle_timeout_seconds = 2\nheader_timeout_seconds = 2\nsweep_interval_seconds = 1\ndead_blob_grace_seconds = 1\n"
+SLOW = "body_idle_timeout_seconds = 2\nrequest_header_timeout_seconds = 2\ntls_handshake_timeout_seconds = 2\nsweep_interval_seconds = 1\ndead_blob_grace_seconds = 1\n"
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,7 @@ def test_start_after_and_marker_begin_behind_it(shelf):
     s3, bucket = shelf
     assert everything(s3.list_objects_v2(Bucket=bucket, StartAfter="photos/2025/z.jpg"))[0] == ["z", "ä", "日本", "😀"]
     assert everything(s3.list_objects(Bucket=bucket, Marker="photos/2025/z.jpg"))[0] == ["z", "ä", "日本", "😀"]
-    assert everything(s3.list_objects_v2(Bucket=bucket, StartAfter="photos/2", Delimiter="/")) == (["z", "ä", "日本", "😀"], ["photos/"])
+    assert everything(s3.list_objects_v2(Bucket=bucket, StartAfter="b0", Delimiter="/")) == (["z", "ä", "日本", "😀"], ["photos/"])
 
 
 def test_zero_keys_and_more_than_a_thousand(raw, bucket):

@@ -99,7 +99,7 @@ def test_a_presigned_part(raw, bucket):
 
 @pytest.fixture(scope="module")
 def hosted(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("hosted") / "home", f'virtual_host_domains = ["{DOMAIN}"]\n').start()
+    server = Server(tmp_path_factory.mktemp("hosted") / "home", f'domains = ["{DOMAIN}"]\n').start()
     yield server
     server.remove()
 

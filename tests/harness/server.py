@@ -26,7 +26,7 @@ REGION = "us-east-1"
 class Server:
     """One server process and its directories under `home`."""
 
-    def __init__(self, home, config="", flags=(), env=None, credentials=True):
+    def __init__(self, home, config="", flags=(), env=None, credentials=True, prefix=()):
         self.home = Path(home)
         self.home.mkdir(parents=True, exist_ok=True)
         self.data = self.home / "data"
@@ -36,6 +36,7 @@ class Server:
         self.access_key = "AK" + secrets.token_hex(9).upper()
         self.secret_key = secrets.token_urlsafe(30)
         self.config, self.flags, self.extra_env = config, list(flags), dict(env or {})
+        self.prefix = list(prefix)  # a command that executes the server
         if credentials:
             self.extra_env |= {"STRONGROOM_ACCESS_KEY": self.access_key, "STRONGROOM_SECRET_KEY": self.secret_key}
         self.port = self.admin_port = 0
@@ -55,7 +56,7 @@ class Server:
         return self
 
     def _spawn(self):
-        command = [str(BINARY), "serve", str(self.data), "--address", f"127.0.0.1:{self.port}", "--admin-address", f"127.0.0.1:{self.admin_port}"]
+        command = [*self.prefix, str(BINARY), "serve", str(self.data), "--address", f"127.0.0.1:{self.port}", "--admin-address", f"127.0.0.1:{self.admin_port}"]
         if self.config:
             file = self.home / "strongroom.toml"
             file.write_text(self.config)

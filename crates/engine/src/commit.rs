@@ -54,7 +54,7 @@ impl Engine {
     pub(crate) fn new_version(&self, draft: &Draft<'_>, bytes: Bytes) -> Result<NewVersion, Error> {
         let Identified { bucket, key, version_id } = draft.at;
         let (size_bytes, modified) = (bytes.manifest.total_len(), ids::now_ms());
-        let binding = VersionBinding { bucket_id: &bucket.id, key, version_id, size_bytes, modified };
+        let binding = VersionBinding { bucket_id: &bucket.id, key, version_id, size_bytes, modified, mode: draft.envelope.mode };
         let record = ObjectRecord {
             etag: draft.etag.clone(),
             headers: draft.headers.clone(),

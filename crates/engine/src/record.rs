@@ -87,16 +87,25 @@ pub(crate) struct VersionBinding<'a> {
     pub(crate) version_id: &'a [u8; 16],
     pub(crate) size_bytes: u64,
     pub(crate) modified: i64,
+    pub(crate) mode: u8,
 }
 
 impl<'a> VersionBinding<'a> {
     pub(crate) fn of(bucket_id: &'a [u8; 16], version: &'a Version) -> Self {
-        Self { bucket_id, key: &version.key, version_id: &version.version_id, size_bytes: version.size_bytes, modified: version.modified }
+        Self {
+            bucket_id,
+            key: &version.key,
+            version_id: &version.version_id,
+            size_bytes: version.size_bytes,
+            modified: version.modified,
+            // A delete marker has no record, so none is ever sealed with this number.
+            mode: version.envelope.as_ref().map_or(u8::MAX, |envelope| envelope.mode),
+        }
     }
 
     fn with_fields<T>(&self, use_fields: impl FnOnce(&[&[u8]]) -> T) -> T {
         let (size, modified) = (self.size_bytes.to_be_bytes(), self.modified.to_be_bytes());
-        use_fields(&[self.bucket_id, self.key.as_bytes(), self.version_id, &size, &modified])
+        use_fields(&[self.bucket_id, self.key.as_bytes(), self.version_id, &size, &modified, &[self.mode]])
     }
 }
 

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn derivation_is_hkdf_sha256_of_rfc_5869() {
+    fn derivation_is_hkdf_sha256() {
         // The RFC's own vectors have keys of 22 and 80 bytes; this value comes from another HMAC-SHA256.
         let key = SecretKey::from_slice(&[0x0b; 32]).unwrap();
         let derived = key.derive(&[1; 32], &[b"in", b"fo"]).unwrap();

@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod incapable;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::Home;
+use incapable::Incapable;
 use strongroom_kms::conformance::{Backend, run_all};
 use strongroom_kms::testing::CountingKms;
 use strongroom_kms::{CacheConfig, CachedKms, DataKey, DataKeySpec, EncryptionContext, KeyService, Kms, KmsError, WrappedKey};
@@ -57,6 +59,15 @@ async fn a_backend_without_lifecycle_conforms() {
     run_all(async || {
         let (home, kms) = local().await;
         Backend { lifecycle: None, ..backend(home, kms) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_backend_that_can_change_nothing_conforms() {
+    run_all(async || {
+        let (home, kms) = local().await;
+        Backend { lifecycle: Some(Arc::new(Incapable)), ..backend(home, kms) }
     })
     .await;
 }

@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use common::{Home, context};
 use proptest::prelude::*;
-use strongroom_kms::{
-    CacheConfig, CachedKms, DataKey, DataKeySpec, KeyLifecycle, KeyMetadata, KeyService, KeyState, Kms, KmsError, NewKey,
-};
+use strongroom_kms::{CacheConfig, CachedKms, DataKey, DataKeySpec, KeyMetadata, KeyState, Kms, KmsError, NewKey};
 use time::{Duration, OffsetDateTime};
 
 #[derive(Clone, Debug)]

@@ -15,13 +15,8 @@ use strongroom_engine::{
 
 use crate::{headers, refusal::Refusal, reply::Reply, xml::Xml};
 
-const ALGORITHMS: [ChecksumAlgorithm; 5] = [
-    ChecksumAlgorithm::Crc32,
-    ChecksumAlgorithm::Crc32c,
-    ChecksumAlgorithm::Crc64Nvme,
-    ChecksumAlgorithm::Sha1,
-    ChecksumAlgorithm::Sha256,
-];
+const ALGORITHMS: [ChecksumAlgorithm; 5] =
+    [ChecksumAlgorithm::Crc32, ChecksumAlgorithm::Crc32c, ChecksumAlgorithm::Crc64Nvme, ChecksumAlgorithm::Sha1, ChecksumAlgorithm::Sha256];
 const PREFIX: &str = "x-amz-checksum-";
 /// Begin like a checksum's value and are none.
 const NO_VALUES: [&str; 3] = ["x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"];
@@ -77,7 +72,9 @@ pub(crate) fn upload_checksum(map: &HeaderMap, trailers: Option<TrailingHeaders>
     if let (Some(announced), Some(carried)) = (announced, carried)
         && announced != carried
     {
-        return Err(Refusal::InvalidRequest("Value for x-amz-sdk-checksum-algorithm header does not match the checksum that was sent.".to_owned()));
+        return Err(Refusal::InvalidRequest(
+            "Value for x-amz-sdk-checksum-algorithm header does not match the checksum that was sent.".to_owned(),
+        ));
     }
     let expected = match (header, trailer, trailers) {
         (Some((algorithm, value)), _, _) => {
@@ -156,14 +153,15 @@ fn check_length(algorithm: ChecksumAlgorithm, value: &str) -> Result<(), Refusal
     }
 }
 
-/// Verifies a body that was read whole: its MD5 and its checksum, where they were sent.
+/// Verifies the MD5 of a body that was read whole, where it was sent.
+pub(crate) fn verify_md5(map: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
+    let Some(md5) = headers::value(map, "content-md5")? else { return Ok(()) };
+    let expected = BASE64_STANDARD.decode(md5).ok().filter(|raw| raw.len() == 16).ok_or(Error::InvalidDigest)?;
+    if Md5::checksum(body)[..] == expected[..] { Ok(()) } else { Err(Error::BadDigest("Content-MD5").into()) }
+}
+
+/// Verifies the checksum of a body that was read whole, where it was sent.
 pub(crate) fn verify_whole(map: &HeaderMap, trailers: Option<TrailingHeaders>, body: &[u8]) -> Result<(), Refusal> {
-    if let Some(md5) = headers::value(map, "content-md5")? {
-        let expected = BASE64_STANDARD.decode(md5).ok().filter(|raw| raw.len() == 16).ok_or(Error::InvalidDigest)?;
-        if Md5::checksum(body)[..] != expected[..] {
-            return Err(Error::BadDigest("Content-MD5").into());
-        }
-    }
     let checksum = upload_checksum(map, trailers)?;
     let Some(algorithm) = checksum.algorithm else { return Ok(()) };
     let expected = match checksum.expected {
@@ -188,11 +186,16 @@ fn compute(algorithm: ChecksumAlgorithm, body: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The checksum as response headers.
-pub(crate) fn answer(reply: &mut Reply, checksum: Option<&Checksum>) -> Result<(), Refusal> {
+/// The checksum as a response header.
+pub(crate) fn answer_value(reply: &mut Reply, checksum: Option<&Checksum>) -> Result<(), Refusal> {
     let Some(checksum) = checksum else { return Ok(()) };
-    reply.header(HeaderName::from_static(header_name(checksum.algorithm)), &checksum.value)?;
-    reply.header(HeaderName::from_static("x-amz-checksum-type"), kind_name(checksum.kind))
+    reply.header(HeaderName::from_static(header_name(checksum.algorithm)), &checksum.value)
+}
+
+/// The checksum and its type as response headers.
+pub(crate) fn answer(reply: &mut Reply, checksum: Option<&Checksum>) -> Result<(), Refusal> {
+    answer_value(reply, checksum)?;
+    reply.optional_header(HeaderName::from_static("x-amz-checksum-type"), checksum.map(|checksum| kind_name(checksum.kind)))
 }
 
 /// The checksum as an XML element, `ChecksumCRC32` or another.
@@ -227,7 +230,8 @@ mod tests {
 
     #[test]
     fn a_checksum_in_a_header_is_taken() {
-        let checksum = upload_checksum(&map(&[("x-amz-checksum-crc32", "AAAAAA=="), ("x-amz-sdk-checksum-algorithm", "CRC32")]), None).unwrap();
+        let checksum =
+            upload_checksum(&map(&[("x-amz-checksum-crc32", "AAAAAA=="), ("x-amz-sdk-checksum-algorithm", "CRC32")]), None).unwrap();
         assert_eq!(checksum.algorithm, Some(ChecksumAlgorithm::Crc32));
         assert!(matches!(checksum.expected, ExpectedChecksum::Header(value) if value == "AAAAAA=="));
     }
@@ -257,9 +261,9 @@ mod tests {
     fn the_body_of_an_xml_request_is_verified() {
         let body = b"<Delete/>";
         let md5 = BASE64_STANDARD.encode(Md5::checksum(body));
-        assert!(verify_whole(&map(&[("content-md5", &md5)]), None, body).is_ok());
-        assert!(matches!(verify_whole(&map(&[("content-md5", &md5)]), None, b"<Delete />"), Err(Refusal::Engine(Error::BadDigest("Content-MD5")))));
-        assert!(matches!(verify_whole(&map(&[("content-md5", "AAAA")]), None, body), Err(Refusal::Engine(Error::InvalidDigest))));
+        assert!(verify_md5(&map(&[("content-md5", &md5)]), body).is_ok());
+        assert!(matches!(verify_md5(&map(&[("content-md5", &md5)]), b"<Delete />"), Err(Refusal::Engine(Error::BadDigest("Content-MD5")))));
+        assert!(matches!(verify_md5(&map(&[("content-md5", "AAAA")]), body), Err(Refusal::Engine(Error::InvalidDigest))));
         for algorithm in ALGORITHMS {
             let value = BASE64_STANDARD.encode(compute(algorithm, body));
             let headers = map(&[(header_name(algorithm), &value)]);

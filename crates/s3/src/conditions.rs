@@ -138,7 +138,8 @@ mod tests {
     #[test]
     fn a_date_that_is_none_is_no_condition() {
         assert_eq!(read_conditions(&map("if-modified-since", "soon"), "").unwrap(), ReadConditions::default());
-        let conditions = read_conditions(&map("x-amz-copy-source-if-modified-since", "Sun, 06 Nov 1994 08:49:37 GMT"), "x-amz-copy-source-").unwrap();
+        let conditions =
+            read_conditions(&map("x-amz-copy-source-if-modified-since", "Sun, 06 Nov 1994 08:49:37 GMT"), "x-amz-copy-source-").unwrap();
         assert_eq!(conditions.if_modified_since, Some(784_111_777));
     }
 }

@@ -121,3 +121,7 @@ pub(crate) fn verdict(error: &Error, dialect: ErrorDialect) -> Verdict<'static> 
         (Error::Internal(_), _) => row("InternalError", 500),
     }
 }
+
+#[cfg(test)]
+#[path = "error_tests.rs"]
+mod tests;

@@ -5,12 +5,7 @@ use std::collections::BTreeMap;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use strongroom_engine::api::{ObjectHeaders, ObjectInfo};
 
-use crate::{
-    query::Query,
-    refusal::Refusal,
-    reply::Reply,
-    timestamp::http_date,
-};
+use crate::{query::Query, refusal::Refusal, reply::Reply, timestamp::http_date};
 
 const USER_METADATA_PREFIX: &str = "x-amz-meta-";
 const STANDARD: &str = "STANDARD";
@@ -46,7 +41,9 @@ pub(crate) fn filled(headers: &HeaderMap, name: &str) -> Result<Option<String>, 
 /// All values of a header as one list.
 pub(crate) fn list(headers: &HeaderMap, name: &str) -> Vec<String> {
     let values = headers.get_all(name).iter().map(text);
-    values.flat_map(|value| value.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect::<Vec<_>>()).collect()
+    values
+        .flat_map(|value| value.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect::<Vec<_>>())
+        .collect()
 }
 
 fn text(value: &HeaderValue) -> String {

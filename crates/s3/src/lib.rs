@@ -12,7 +12,6 @@
 #![forbid(unsafe_code)]
 
 mod access_log;
-mod auth;
 mod authorize;
 mod body;
 mod checksum;

@@ -45,8 +45,27 @@ mod tests {
         }
         let long = "a".repeat(64);
         for name in [
-            "", "ab", &long, "Abc", "a_b", "-ab", "ab-", ".ab", "ab.", "a..b", "foo-.bar", "foo.-bar", "192.168.5.4", "xn--abc", "a-s3alias", "x--ol-s3",
-            "minio", "rustfs", "strongroom", "ab c", "bücher",
+            "",
+            "ab",
+            &long,
+            "Abc",
+            "a_b",
+            "-ab",
+            "ab-",
+            ".ab",
+            "ab.",
+            "a..b",
+            "foo-.bar",
+            "foo.-bar",
+            "192.168.5.4",
+            "xn--abc",
+            "a-s3alias",
+            "x--ol-s3",
+            "minio",
+            "rustfs",
+            "strongroom",
+            "ab c",
+            "bücher",
         ] {
             assert!(bucket_name_fault(name).is_some(), "{name}");
         }

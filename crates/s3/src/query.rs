@@ -38,7 +38,8 @@ impl Query {
     /// The parameter as a number from 0 up.
     pub(crate) fn count(&self, name: &str) -> Result<Option<u32>, Refusal> {
         let Some(text) = self.get_filled(name)? else { return Ok(None) };
-        let number: i32 = text.parse().map_err(|_| Refusal::InvalidArgument(format!("Provided {name} not an integer or within integer range.")))?;
+        let number: i32 =
+            text.parse().map_err(|_| Refusal::InvalidArgument(format!("Provided {name} not an integer or within integer range.")))?;
         u32::try_from(number)
             .map(Some)
             .map_err(|_| Refusal::InvalidArgument(format!("Argument {name} must be an integer between 0 and 2147483647.")))

@@ -7,7 +7,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::Stream as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use hyper::body::{Body, Frame, SizeHint};
 use strongroom_engine::api::ReplyStream;

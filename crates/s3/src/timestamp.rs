@@ -1,10 +1,6 @@
 //! Times as S3 writes and reads them. Milliseconds or seconds since 1970 inside.
 
-use time::{
-    OffsetDateTime, PrimitiveDateTime,
-    format_description::BorrowedFormatItem,
-    macros::format_description,
-};
+use time::{OffsetDateTime, PrimitiveDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
 const HTTP_DATE: &[BorrowedFormatItem<'_>] =
     format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");

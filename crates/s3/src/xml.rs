@@ -1,11 +1,21 @@
-//! XML out, written as it is built.
+//! XML: bodies in, parsed by s3s; documents out, written as they are built.
 
 use std::fmt::{Display, Write as _};
 
-use crate::timestamp::iso_8601;
+use s3s::xml::{Deserialize, Deserializer};
+
+use crate::{refusal::Refusal, timestamp::iso_8601};
 
 /// The namespace of S3's documents.
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+
+/// Reads a request's body.
+pub(crate) fn parse<T: for<'xml> Deserialize<'xml>>(body: &[u8]) -> Result<T, Refusal> {
+    let mut deserializer = Deserializer::new(body);
+    let parsed = T::deserialize(&mut deserializer).map_err(|_| Refusal::MalformedXml)?;
+    deserializer.expect_eof().map_err(|_| Refusal::MalformedXml)?;
+    Ok(parsed)
+}
 
 /// A document in the making.
 pub(crate) struct Xml(String);
@@ -22,6 +32,11 @@ impl Xml {
         content(&mut xml);
         let _ = write!(xml.0, "</{root}>");
         xml
+    }
+
+    /// A document of one element that holds text only.
+    pub(crate) fn leaf(root: &str, text: &str) -> Self {
+        Self::document(root, |xml| xml.escaped(text))
     }
 
     pub(crate) fn element(&mut self, name: &str, content: impl FnOnce(&mut Self)) {
@@ -103,10 +118,7 @@ mod tests {
     fn text_is_escaped_so_that_it_reads_back() {
         let mut xml = Xml::new();
         xml.text("Key", "<a href=\"x\">&\r\n\u{1}ü</a>");
-        assert_eq!(
-            xml.0.lines().nth(1).unwrap(),
-            "<Key>&lt;a href=&quot;x&quot;&gt;&amp;&#13;&#10;&#1;ü&lt;/a&gt;</Key>"
-        );
+        assert_eq!(xml.0.lines().nth(1).unwrap(), "<Key>&lt;a href=&quot;x&quot;&gt;&amp;&#13;&#10;&#1;ü&lt;/a&gt;</Key>");
     }
 
     #[test]

@@ -80,7 +80,12 @@ impl Banner<'_> {
             Origin::Variable(name) => {
                 return format!("export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY=\"${name}\"\n", self.access_key);
             }
-            _ => return format!("export AWS_ACCESS_KEY_ID={}\nread -rsp 'Secret key: ' AWS_SECRET_ACCESS_KEY && export AWS_SECRET_ACCESS_KEY\n", self.access_key),
+            _ => {
+                return format!(
+                    "export AWS_ACCESS_KEY_ID={}\nread -rsp 'Secret key: ' AWS_SECRET_ACCESS_KEY && export AWS_SECRET_ACCESS_KEY\n",
+                    self.access_key
+                );
+            }
         };
         let read = |key: &str| format!("\"$(sed -n 's/^{key} = \"\\(.*\\)\"$/\\1/p' {file})\"");
         format!("export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\n", read("access_key"), read("secret_key"))
@@ -130,7 +135,10 @@ mod tests {
     fn paths_are_quoted_for_the_shell() {
         let text = text(&Origin::File("/srv/a b/root-credentials".into()), true);
         assert!(text.contains(r"export AWS_CA_BUNDLE='/srv/it'\''s data.secrets/tls/ca.pem'"), "{text}");
-        assert!(text.contains(r#"export AWS_SECRET_ACCESS_KEY="$(sed -n 's/^secret_key = "\(.*\)"$/\1/p' '/srv/a b/root-credentials')""#), "{text}");
+        assert!(
+            text.contains(r#"export AWS_SECRET_ACCESS_KEY="$(sed -n 's/^secret_key = "\(.*\)"$/\1/p' '/srv/a b/root-credentials')""#),
+            "{text}"
+        );
         assert!(text.contains("AWS_ENDPOINT_URL=https://localhost:9000 "), "{text}");
     }
 

@@ -33,7 +33,9 @@ fn command() -> Command {
 }
 
 fn serve() -> Command {
-    let data_dir = Arg::new("DATA_DIR").value_parser(value_parser!(PathBuf)).help("Where objects are kept; made if it is missing [env: STRONGROOM_DATA_DIR]");
+    let data_dir = Arg::new("DATA_DIR")
+        .value_parser(value_parser!(PathBuf))
+        .help("Where objects are kept; made if it is missing [env: STRONGROOM_DATA_DIR]");
     let config = Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf));
     Command::new("serve")
         .about("Serve a data directory over S3 until SIGTERM or SIGINT")
@@ -44,12 +46,8 @@ fn serve() -> Command {
 }
 
 fn flag(option: &'static OptionSpec) -> Arg {
-    let arg = Arg::new(option.key).long(option.flag()).value_name(option.value_name).help(help(option)).action(ArgAction::Set);
-    match option.kind {
-        // With the equals sign, DATA_DIR after a bare switch is not taken for its value.
-        Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
-        _ => arg,
-    }
+    // A switch takes its value too: DATA_DIR after a bare one would be ambiguous.
+    Arg::new(option.key).long(option.flag()).value_name(option.value_name).help(help(option)).action(ArgAction::Set)
 }
 
 fn help(option: &OptionSpec) -> String {
@@ -120,11 +118,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_switch_does_not_swallow_the_data_directory() {
-        let matches = command().get_matches_from(["strongroom", "serve", "--encrypt-by-default", "./data"]);
+    fn flags_and_the_data_directory_come_in_any_order() {
+        let matches = command().get_matches_from(["strongroom", "serve", "--encrypt-by-default", "false", "./data", "--region=eu"]);
         let line = serve_from(matches.subcommand_matches("serve").unwrap());
         assert_eq!(line.data_dir.unwrap(), PathBuf::from("./data"));
-        assert_eq!(line.layer.get("encrypt_by_default").unwrap().0, "true");
+        assert_eq!(line.layer.get("encrypt_by_default").unwrap().0, "false");
+        assert_eq!(line.layer.get("region").unwrap().0, "eu");
     }
 
     #[test]

@@ -30,7 +30,11 @@ pub(crate) fn load_or_create(path: &Path) -> Result<RootKeys, CredentialsError> 
     let (Some(access_key), Some(secret_key)) = (value("access_key"), value("secret_key")) else {
         return Err(CredentialsError::Malformed(path.to_owned()));
     };
-    Ok(RootKeys { access_key: access_key.to_owned(), secret_key: Zeroizing::new(secret_key.to_owned()), origin: Origin::File(path.to_owned()) })
+    Ok(RootKeys {
+        access_key: access_key.to_owned(),
+        secret_key: Zeroizing::new(secret_key.to_owned()),
+        origin: Origin::File(path.to_owned()),
+    })
 }
 
 /// `key = "value"`, as TOML and the printed `sed` commands read it.

@@ -16,6 +16,8 @@ mod listen;
 mod lock;
 mod log;
 mod metrics;
+mod ports;
+mod serve;
 mod tls;
 
 use std::error::Error;
@@ -55,7 +57,7 @@ fn serve(settings: Settings) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error, 1),
     };
-    let ended = runtime.block_on(async { drop(settings); Ok::<(), std::io::Error>(()) });
+    let ended = runtime.block_on(serve::run(settings));
     runtime.shutdown_timeout(LAST_CALLS);
     ended.map_or_else(|error| fail(&error, 1), |()| ExitCode::SUCCESS)
 }

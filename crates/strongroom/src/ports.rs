@@ -58,7 +58,9 @@ impl Handler for AdminPort {
                 let metrics = self.metrics.render(self.engine.integrity_events(), self.health.is_ready().await);
                 text(StatusCode::OK, METRICS_TYPE, &metrics)
             }
-            _ => json(StatusCode::NOT_FOUND, "{\"code\":\"NotFound\",\"message\":\"there are /health/live, /health/ready and /metrics\"}\n"),
+            _ => {
+                json(StatusCode::NOT_FOUND, "{\"code\":\"NotFound\",\"message\":\"there are /health/live, /health/ready and /metrics\"}\n")
+            }
         }
     }
 }

@@ -51,10 +51,14 @@ impl Engine {
 
     /// Commits a version under a condition, looking again where another write came between looking and committing.
     pub(crate) async fn commit(&self, version: NewVersion, condition: &WriteCondition, bucket: &str) -> Result<Committed, Error> {
+        if !matches!(condition, WriteCondition::Matches(_)) {
+            let expect = self.expectation(condition, bucket, &version.key).await?;
+            return Ok(self.catalog().put_version(version, expect).await?);
+        }
         for _ in 0..MAX_ATTEMPTS {
             let expect = self.expectation(condition, bucket, &version.key).await?;
             match self.catalog().put_version(version.clone(), expect).await {
-                Err(CatalogError::PreconditionFailed) if matches!(condition, WriteCondition::Matches(_)) => {}
+                Err(CatalogError::PreconditionFailed) => {}
                 other => return Ok(other?),
             }
         }

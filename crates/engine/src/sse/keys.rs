@@ -89,6 +89,10 @@ impl Engine {
             (mode @ (Mode::SseS3 | Mode::SseKms | Mode::DsseKms), _) => self.unwrapped(mode, at, envelope, recorded).await?,
         };
         let sealed = SealedObjectKeys::parse(&envelope.sealed_keys).map_err(damaged_keys)?;
+        // The column decided which rights were checked; only the sealed mode is authenticated.
+        if sealed.mode() != mode_of(envelope)? {
+            return Err(Error::Integrity("its encryption mode is not the one its keys were sealed in".into()));
+        }
         sealed.open(&external, &at.identity()).map_err(damaged_keys)
     }
 

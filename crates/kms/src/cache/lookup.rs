@@ -122,3 +122,37 @@ async fn sweep(shared: Weak<Shared>) {
         sleep_until(at).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const ID: EntryId = [1; 32];
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_cache_is_wiped_when_its_entries_expire() {
+        let shared = Arc::new(Shared::new(CacheConfig { ttl_seconds: 10, ..CacheConfig::default() }));
+        for round in 0..2 {
+            shared.insert(ID, "a", &[1], 0);
+            tokio::time::sleep(Duration::from_millis(9_999)).await;
+            assert_eq!(shared.lock().store.len(), 1, "round {round}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            assert_eq!(shared.lock().store.len(), 0, "round {round}");
+            assert!(!shared.lock().sweeping, "nothing is left to wait for");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_caller_flies_and_the_others_wait_until_it_lands() {
+        let shared = Arc::new(Shared::new(CacheConfig::default()));
+        let Lookup::First(Some(flight)) = shared.look_up(ID) else { panic!("the first must ask") };
+        let Lookup::Wait(mut landed) = shared.look_up(ID) else { panic!("the second must wait") };
+        assert!(matches!(shared.look_up([2; 32]), Lookup::First(Some(_))), "another key does not wait");
+        drop(flight);
+        assert!(landed.changed().await.is_err(), "landing closes the channel");
+        assert!(shared.lock().flights.is_empty());
+        assert!(matches!(shared.look_up(ID), Lookup::First(Some(_))));
+    }
+}

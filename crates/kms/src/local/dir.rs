@@ -78,11 +78,8 @@ impl KeyDir {
     /// Not durable before [`Self::sync`], and the former file's blocks are overwritten by [`Replaced::scrub`] only.
     pub(super) fn replace(&self, key_id: &str, bytes: &[u8]) -> Result<Replaced, KmsError> {
         let path = self.key_file(key_id);
-        let former = match OpenOptions::new().write(true).open(&path) {
-            Ok(file) => Some(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(io_error("open", &path, &error)),
-        };
+        // Absent for a new key; and a file made read-only is replaced all the same, only not overwritten.
+        let former = OpenOptions::new().write(true).open(&path).ok();
         let temp = self.path.join(format!("{TEMP_PREFIX}{key_id}"));
         let written = write_new(&temp, bytes).and_then(|()| fs::rename(&temp, &path));
         written.map_err(|error| {

@@ -133,7 +133,8 @@ fn not_json() -> KmsError {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::NewKey;
+    use crate::{KeyState, NewKey};
+    use time::macros::datetime;
 
     fn sealed_file(master: &SecretKey) -> Vec<u8> {
         let record = KeyRecord::new(NewKey::default(), SecretKey::from_slice(&[0x5a; 32]).unwrap()).unwrap();
@@ -145,6 +146,26 @@ mod tests {
         let master = SecretKey::random().unwrap();
         let record = open(&master, "a-key", &sealed_file(&master)).unwrap_or_else(|defect| panic!("{defect:?}"));
         assert_eq!(record.material(1).unwrap().expose(), [0x5a; 32]);
+    }
+
+    /// Made with Python's `cryptography` from `docs/kms/local.md` alone. Must open for ever.
+    const GOLDEN: &[u8] = include_bytes!("../../vectors/golden.key.json");
+
+    #[test]
+    fn a_key_file_written_by_another_implementation_opens() {
+        let bytes: Vec<u8> = (0..32).collect();
+        let master = SecretKey::from_slice(&bytes).unwrap();
+        let record = open(&master, "golden", GOLDEN).unwrap_or_else(|defect| panic!("{defect:?}"));
+        let metadata = record.metadata("golden");
+        assert_eq!((metadata.description.as_str(), metadata.tags["team"].as_str()), ("Schlüssel №1", "a"));
+        assert_eq!((metadata.state, metadata.current_version), (KeyState::Sealed, 2));
+        assert_eq!(metadata.created, datetime!(2025-01-02 03:04:05 UTC));
+        assert_eq!(metadata.versions[1].created, datetime!(2025-02-03 04:05:06.789 UTC));
+        assert_eq!(record.material(1).unwrap().expose(), [0x11; 32]);
+        assert_eq!(record.material(2).unwrap().expose(), [0x22; 32]);
+        let other = SecretKey::from_slice(&[9; 32]).unwrap();
+        assert!(matches!(open(&other, "golden", GOLDEN), Err(Defect::OtherMaster)));
+        assert!(String::from_utf8_lossy(GOLDEN).contains(&master_id(&master).unwrap()));
     }
 
     #[test]

@@ -30,10 +30,7 @@ pub(crate) struct CommandLine {
 }
 
 /// Lays the sources over each other and checks each value.
-pub(crate) fn load(
-    command_line: CommandLine,
-    variables: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Settings, ConfigError> {
+pub(crate) fn load(command_line: CommandLine, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Settings, ConfigError> {
     let environment = env::read(variables)?;
     let file = match command_line.config_file.or(environment.config_file.map(PathBuf::from)) {
         Some(path) => file::read(&path)?,

@@ -54,6 +54,8 @@ pub(crate) struct KmsSettings {
     pub(crate) key_dir: PathBuf,
     pub(crate) master_key_file: PathBuf,
     pub(crate) default_key_id: String,
+    /// Further keys to be made where they are missing.
+    pub(crate) ensure_keys: Vec<String>,
     /// `None`: no cache.
     pub(crate) cache: Option<CacheSettings>,
 }
@@ -76,6 +78,8 @@ pub(crate) struct Limits {
     pub(crate) drain_timeout: Duration,
     /// `None`: the engine's own.
     pub(crate) inline_limit_bytes: Option<usize>,
+    pub(crate) sweep_interval: Duration,
+    pub(crate) dead_blob_grace: Duration,
 }
 
 /// How log lines are written.
@@ -153,6 +157,7 @@ fn kms(layer: &Layer, secrets_dir: &Path) -> Result<KmsSettings, ConfigError> {
         key_dir: layer.path("kms.key_dir")?.unwrap_or_else(|| secrets_dir.join("kms")),
         master_key_file: layer.path("kms.master_key_file")?.unwrap_or_else(|| secrets_dir.join("kms-master.key")),
         default_key_id: layer.text("kms.default_key_id"),
+        ensure_keys: layer.list("kms.ensure_keys"),
         cache: layer.switch("kms.enable_cache")?.then_some(cache),
     })
 }
@@ -167,6 +172,8 @@ fn limits(layer: &Layer) -> Result<Limits, ConfigError> {
         tls_handshake_timeout: layer.seconds("tls_handshake_timeout_seconds")?,
         drain_timeout: layer.seconds("drain_timeout_seconds")?,
         inline_limit_bytes: layer.optional_size("inline_limit_bytes")?,
+        sweep_interval: layer.seconds("sweep_interval_seconds")?,
+        dead_blob_grace: layer.seconds("dead_blob_grace_seconds")?,
     })
 }
 
@@ -203,7 +210,8 @@ mod tests {
 
     #[test]
     fn no_cache_is_kept_where_it_is_switched_off() {
-        let settings = Settings::assemble(Path::new("/srv/data"), &layer(&[("kms.enable_cache", "false")]), Vec::new()).unwrap();
+        let layer = layer(&[("kms.enable_cache", "false")]);
+        let settings = Settings::assemble(Path::new("/srv/data"), &layer, Vec::new()).unwrap();
         assert!(settings.kms.cache.is_none());
     }
 }

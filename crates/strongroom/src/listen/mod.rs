@@ -8,6 +8,9 @@ mod accept;
 mod connection;
 mod peek;
 mod stall;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -30,7 +30,7 @@ pub(crate) enum StartError {
         data_dir.display(), key_dir.display()
     )]
     KeysMissing { data_dir: PathBuf, key_dir: PathBuf },
-    #[error("kms.default_key_id names {0}, which is reserved for the server itself")]
+    #[error("the KMS key {0} is reserved for the server itself: configure another name")]
     ReservedKey(String),
     #[error("the KMS cannot be opened")]
     Kms(#[from] KmsError),

@@ -5,7 +5,6 @@ mod error;
 mod parts;
 mod server;
 
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,11 +36,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     let server = Server::bind(&settings, tls, s3, Arc::clone(&engine), Arc::clone(&catalog) as _).await?;
     let mut signals = Signals::listen()?;
     print_banner(&settings, &root, &certificate, &server);
-    let background = [
-        engine.start_sweeper(),
-        tokio::spawn(certificate.keep()),
-        tokio::spawn(parts::reap_keys(keys.cached, REAP_INTERVAL)),
-    ];
+    let background = [engine.start_sweeper(), tokio::spawn(certificate.keep()), tokio::spawn(parts::reap_keys(keys.cached, REAP_INTERVAL))];
     server.run(&mut signals, settings.limits.drain_timeout).await;
     background.iter().for_each(tokio::task::JoinHandle::abort);
     catalog.close().await;

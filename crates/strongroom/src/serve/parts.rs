@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use tokio::task::spawn_blocking;
 
 use super::StartError;
-use crate::config::{RootKeys, Settings, User};
+use crate::config::{KmsSettings, RootKeys, Settings, User};
 
 const CATALOG_FILE: &str = "catalog.db";
 
@@ -27,15 +27,15 @@ pub(super) struct Keys {
 /// Opens the local KMS and makes the keys that the store needs.
 pub(super) async fn open_kms(settings: &Settings) -> Result<Keys, StartError> {
     let kms = &settings.kms;
-    if is_reserved(&kms.default_key_id) {
-        return Err(StartError::ReservedKey(kms.default_key_id.clone()));
+    if let Some(key_id) = wanted_keys(kms).find(|key_id| is_reserved(key_id)) {
+        return Err(StartError::ReservedKey(key_id.clone()));
     }
     require_keys_of(settings)?;
     let master = MasterKeySource::File(kms.master_key_file.clone());
     let local = LocalKms::open(LocalConfig { key_dir: kms.key_dir.clone(), master }).await?;
     local.ensure_key(STORE_KEY_ID, "Wraps the store's own key").await?;
-    if kms.enabled {
-        local.ensure_key(&kms.default_key_id, "The default key").await?;
+    for key_id in wanted_keys(kms) {
+        local.ensure_key(key_id, "Made at the start of the server").await?;
     }
     let cache = kms.cache.map_or(CacheConfig { enabled: false, ..CacheConfig::default() }, |cache| CacheConfig {
         enabled: true,
@@ -44,6 +44,10 @@ pub(super) async fn open_kms(settings: &Settings) -> Result<Keys, StartError> {
     });
     let local = Arc::new(local);
     Ok(Keys { cached: Arc::new(CachedKms::new(Arc::clone(&local), cache)), local })
+}
+
+fn wanted_keys(kms: &KmsSettings) -> impl Iterator<Item = &String> {
+    std::iter::once(&kms.default_key_id).chain(&kms.ensure_keys).filter(|_| kms.enabled)
 }
 
 /// New keys would open nothing of a store that has lost its own, and hide what has happened.
@@ -66,17 +70,15 @@ pub(super) async fn open_engine(settings: &Settings, keys: &Keys, catalog: Arc<S
     let root = settings.data_dir.join("blobs");
     let blobs = spawn_blocking(move || FileBlobs::open(root)).await??;
     let kms: Arc<dyn KeyService> = Arc::clone(&keys.cached) as _;
-    let parts = EngineParts {
-        catalog,
-        blobs: Arc::new(blobs),
-        kms: settings.kms.enabled.then_some(kms),
-        store_keys: Arc::clone(&keys.local) as _,
-    };
+    let parts =
+        EngineParts { catalog, blobs: Arc::new(blobs), kms: settings.kms.enabled.then_some(kms), store_keys: Arc::clone(&keys.local) as _ };
     let defaults = EngineOptions::default();
     let options = EngineOptions {
         default_key_id: settings.kms.default_key_id.clone(),
         encrypt_by_default: settings.encrypt_by_default && settings.kms.enabled,
         inline_limit_bytes: settings.limits.inline_limit_bytes.unwrap_or(defaults.inline_limit_bytes),
+        sweep_interval: settings.limits.sweep_interval,
+        dead_blob_grace: settings.limits.dead_blob_grace,
         ..defaults
     };
     Ok(Engine::open(parts, options).await?)

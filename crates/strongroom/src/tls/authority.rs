@@ -81,7 +81,8 @@ impl Authority {
     fn server_certificate_lasts(&self) -> bool {
         let (Ok(pair), Some(verifier)) = (load_pair(&self.server()), self.verifier()) else { return false };
         let Some((leaf, chain)) = pair.cert.split_first() else { return false };
-        let then = UnixTime::since_unix_epoch(UnixTime::now().as_secs().checked_add(RENEWAL.as_secs()).map_or(RENEWAL, Duration::from_secs));
+        let then =
+            UnixTime::since_unix_epoch(UnixTime::now().as_secs().checked_add(RENEWAL.as_secs()).map_or(RENEWAL, Duration::from_secs));
         let is_taken_for = |name| verifier.verify_server_cert(leaf, chain, &name, &[], then).is_ok();
         self.names.iter().filter_map(|name| probe(name)).all(is_taken_for)
     }
@@ -146,7 +147,8 @@ mod tests {
     #[test]
     fn authority_and_certificate_are_made_once() {
         let dir = tempfile::tempdir().unwrap();
-        let open = || Authority::open(dir.path().to_owned(), names(&["localhost", "*.localhost", "127.0.0.1", "::1", "*.s3.test"])).unwrap();
+        let open =
+            || Authority::open(dir.path().to_owned(), names(&["localhost", "*.localhost", "127.0.0.1", "::1", "*.s3.test"])).unwrap();
         let bytes = |authority: &Authority| [authority.ca_certificate(), authority.server().cert].map(|path| std::fs::read(path).unwrap());
         assert_eq!(bytes(&open()), bytes(&open()));
     }

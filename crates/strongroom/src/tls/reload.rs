@@ -59,7 +59,9 @@ impl Certificates {
         if forced || stamps != seen {
             match self.reload() {
                 Ok(()) => tracing::info!(cert = %self.files.cert.display(), "the certificate was read again"),
-                Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the new certificate is not usable, the old one stays"),
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the new certificate is not usable, the old one stays")
+                }
             }
         }
         stamps

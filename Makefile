@@ -1,0 +1,52 @@
+# Strongroom's tasks; `make help` lists them.
+
+# s3s 0.17 declares a newer Rust than it needs.
+CARGO_FLAGS := --release --ignore-rust-version
+DATA_DIR ?= ./strongroom-data
+PYTEST_FLAGS ?= -n 4
+
+TOOLS := $(CURDIR)/.tools
+SERVER := target/release/strongroom
+DENY_VERSION := 0.20.2
+DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
+
+.PHONY: help serve build test test-rust test-clients lint fmt deny bench clean-tools
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: build ## Build, then serve DATA_DIR (./strongroom-data) and print commands to paste
+	@exec $(SERVER) serve $(DATA_DIR)
+
+build: ## Build target/release/strongroom
+	cargo build $(CARGO_FLAGS)
+
+test: test-rust test-clients ## Run all tests
+
+test-rust: ## Run the Rust tests
+	cargo test $(CARGO_FLAGS) --workspace
+
+# After the Rust tests, whose build of the binary has the crates' testing features: the clients get the real one.
+test-clients: build ## Run unmodified S3 clients against the release binary
+	tests/install.sh
+	.tools/venv/bin/python -m pytest $(PYTEST_FLAGS) tests
+
+lint: deny ## Check formatting, clippy without warnings, licences and sources of dependencies
+	cargo fmt --all --check
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+
+fmt: ## Format the Rust code
+	cargo fmt --all
+
+# Advisories need a database from the network; run `cargo deny check advisories` by hand.
+deny: $(DENY) ## Check licences, bans and sources of dependencies
+	$(DENY) check bans licenses sources
+
+bench: build ## Measure the standard matrix; bench/run.sh tells how to narrow it
+	bench/run.sh
+
+clean-tools: ## Remove the installed tools
+	rm -rf $(TOOLS)
+
+$(DENY):
+	cargo install cargo-deny --locked --version $(DENY_VERSION) --root $(TOOLS)/cargo-deny-$(DENY_VERSION)

@@ -1,0 +1,33 @@
+//! The engine through its public API, over real and failing parts.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod common;
+
+#[path = "engine/bodies.rs"]
+mod bodies;
+#[path = "engine/conditions.rs"]
+mod conditions;
+#[path = "engine/copies.rs"]
+mod copies;
+#[path = "engine/copy_races.rs"]
+mod copy_races;
+#[path = "engine/kms_calls.rs"]
+mod kms_calls;
+#[path = "engine/kms_states.rs"]
+mod kms_states;
+#[path = "engine/model.rs"]
+mod model;
+#[path = "engine/model_ops.rs"]
+mod model_ops;
+#[path = "engine/multipart.rs"]
+mod multipart;
+#[path = "engine/ranges.rs"]
+mod ranges;
+#[path = "engine/rights.rs"]
+mod rights;
+#[path = "engine/sweeps.rs"]
+mod sweeps;
+#[path = "engine/tampered_blobs.rs"]
+mod tampered_blobs;
+#[path = "engine/tampered_rows.rs"]
+mod tampered_rows;

@@ -1,0 +1,122 @@
+//! Reads and copies whose object is replaced under their hands: between the look into the catalog and the data stands the KMS,
+//! whose answers these tests hold back.
+
+use std::{future::Future, sync::Arc};
+
+use strongroom_engine::{
+    Error,
+    api::{SseHeaders, UploadPartCopy},
+};
+use strongroom_kms::testing::Fault;
+
+use crate::common::*;
+
+/// Begins `work`, which calls the KMS; replaces what it works on while the answer is held back; and lets it end.
+async fn while_held<T: Send + 'static>(
+    rig: &Arc<Rig>,
+    work: impl Future<Output = T> + Send + 'static,
+    meanwhile: impl Future<Output = ()>,
+) -> T {
+    rig.kms.hold_answers();
+    let work = tokio::spawn(work);
+    while rig.kms.held_answers() == 0 {
+        tokio::task::yield_now().await;
+    }
+    meanwhile.await;
+    rig.engine.sweep_dead().await.unwrap();
+    rig.kms.release_answers();
+    work.await.unwrap()
+}
+
+async fn overwrite(rig: &Rig) {
+    // Needs no KMS, which answers nobody now.
+    rig.put("object", As::Store, &data(200_000, 99)).await;
+}
+
+#[tokio::test]
+async fn a_read_of_an_object_that_is_overwritten_and_swept_answers_the_new_one() {
+    for shape in [Shape::Blob, Shape::Multipart] {
+        let rig = Arc::new(Rig::new().await);
+        shape.put(&rig, "object", As::S3).await;
+        let reader = Arc::clone(&rig);
+        let read = while_held(&rig, async move { reader.get("object", As::S3).await }, overwrite(&rig)).await;
+        assert!(read.unwrap() == data(200_000, 99));
+        assert_eq!(rig.engine.integrity_events(), 0, "nothing was damaged");
+    }
+}
+
+#[tokio::test]
+async fn a_read_of_an_object_that_is_deleted_and_swept_answers_that_there_is_none() {
+    let rig = Arc::new(Rig::new().await);
+    Shape::Blob.put(&rig, "object", As::S3).await;
+    let reader = Arc::clone(&rig);
+    let read = while_held(&rig, async move { reader.get("object", As::S3).await }, rig.delete("object")).await;
+    assert!(matches!(read, Err(Error::NoSuchKey)), "{read:?}");
+    assert_eq!(rig.engine.integrity_events(), 0);
+}
+
+#[tokio::test]
+async fn a_copy_whose_source_is_overwritten_and_swept_copies_the_new_one() {
+    for shape in [Shape::Blob, Shape::Multipart] {
+        for to in [As::Store, As::Kms, As::Dsse] {
+            let rig = Arc::new(Rig::new().await);
+            shape.put(&rig, "object", As::S3).await;
+            let copier = Arc::clone(&rig);
+            let copied = while_held(&rig, async move { copier.copy(("object", As::S3), ("copy", to)).await }, overwrite(&rig)).await;
+            assert_eq!(copied.unwrap().stored.size_bytes, 200_000, "{shape:?} to {to:?}");
+            assert!(rig.get("copy", to).await.unwrap() == data(200_000, 99));
+            assert_eq!(rig.engine.integrity_events(), 0);
+            rig.delete("copy").await;
+            rig.delete("object").await;
+            rig.engine.sweep_dead().await.unwrap();
+            rig.engine.sweep_orphans().await.unwrap();
+            assert!(rig.blob_ids().await.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_copy_whose_source_is_deleted_and_swept_answers_that_there_is_none() {
+    for to in [As::Kms, As::Dsse] {
+        let rig = Arc::new(Rig::new().await);
+        Shape::Blob.put(&rig, "object", As::S3).await;
+        let copier = Arc::clone(&rig);
+        let copied = while_held(&rig, async move { copier.copy(("object", As::S3), ("copy", to)).await }, rig.delete("object")).await;
+        assert!(matches!(copied, Err(Error::NoSuchKey)), "{copied:?}");
+        assert_eq!(rig.engine.integrity_events(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_part_whose_source_is_overwritten_and_swept_copies_the_new_one() {
+    let rig = Arc::new(Rig::new().await);
+    Shape::Blob.put(&rig, "object", As::S3).await;
+    let upload = rig.create_upload("target", As::Store).await;
+    let request = UploadPartCopy {
+        upload: upload.clone(),
+        part_number: 1,
+        source: copy_source("object", As::S3),
+        range: None,
+        sse: SseHeaders::default(),
+    };
+    let copier = Arc::clone(&rig);
+    let work = async move { copier.engine.upload_part_copy(&copier.root, request).await };
+    let copied = while_held(&rig, work, overwrite(&rig)).await.unwrap();
+    rig.complete(&upload, vec![completed(1, &copied.part)]).await.unwrap();
+    assert!(rig.get("target", As::Store).await.unwrap() == data(200_000, 99));
+    assert_eq!(rig.engine.integrity_events(), 0);
+}
+
+#[tokio::test]
+async fn a_copy_that_fails_at_its_target_leaves_nothing() {
+    let rig = Rig::new().await;
+    Shape::Blob.put(&rig, "object", As::Store).await;
+    let before = rig.blob_ids().await;
+    for to in [As::Kms, As::Dsse] {
+        rig.kms.fail_all(Fault::Unavailable);
+        assert!(matches!(rig.copy(("object", As::Store), ("copy", to)).await, Err(Error::KmsUnavailable(_))));
+        rig.kms.heal();
+        assert!(matches!(rig.get("copy", to).await, Err(Error::NoSuchKey)));
+        assert_eq!(rig.blob_ids().await, before);
+    }
+}

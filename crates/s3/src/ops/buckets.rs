@@ -1,0 +1,149 @@
+//! Buckets.
+
+use http::{HeaderName, StatusCode, header};
+use strongroom_engine::{Error, api::CreateBucket};
+
+use crate::{
+    headers, names,
+    ops::page::{decode_token, encode_token},
+    refusal::Refusal,
+    reply::Reply,
+    request::Request,
+    service::Api,
+    xml::{Xml, parse},
+};
+
+const MAX_BUCKETS_PER_PAGE: u32 = 10_000;
+/// The region whose location constraint S3 leaves empty.
+const CLASSIC_REGION: &str = "us-east-1";
+
+pub(super) async fn list(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+    let query = &request.query;
+    let prefix = query.get_filled("prefix")?;
+    let limit = query.count("max-buckets")?;
+    if limit == Some(0) {
+        return Err(Refusal::InvalidArgument("Argument max-buckets must be an integer between 1 and 10000.".to_owned()));
+    }
+    let limit = limit.unwrap_or(MAX_BUCKETS_PER_PAGE).min(MAX_BUCKETS_PER_PAGE) as usize;
+    let after = query.get_filled("continuation-token")?.map(decode_token).transpose()?;
+    let mut buckets = api.engine.list_buckets(prefix.unwrap_or_default(), after.as_deref(), limit + 1).await?;
+    let more = buckets.len() > limit;
+    buckets.truncate(limit);
+    let next = buckets.last().filter(|_| more).map(|last| encode_token(&last.name));
+    Ok(Reply::xml(Xml::document("ListAllMyBucketsResult", |xml| {
+        xml.identity("Owner", &request.caller.identity.name);
+        xml.element("Buckets", |xml| {
+            for bucket in &buckets {
+                xml.element("Bucket", |xml| {
+                    xml.text("Name", &bucket.name);
+                    xml.time("CreationDate", bucket.created);
+                    xml.text("BucketRegion", region_of(api, &bucket.region));
+                });
+            }
+        });
+        xml.optional("ContinuationToken", next.as_deref());
+        xml.optional("Prefix", prefix);
+    })))
+}
+
+pub(super) async fn create(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
+    headers::refuse_unsupported(&request.headers)?;
+    refuse_other_ownership(&request)?;
+    let body = request.take_xml(api.options.max_xml_bytes).await?;
+    let region = location_constraint(&body)?;
+    if let Some(fault) = names::bucket_name_fault(&request.bucket) {
+        return Err(Error::InvalidBucketName(fault.to_owned()).into());
+    }
+    let bucket = CreateBucket { name: request.bucket.clone(), region };
+    match api.engine.create_bucket(&request.caller, bucket).await {
+        Err(Error::BucketAlreadyOwnedByYou) if api.options.region == CLASSIC_REGION => {}
+        other => other?,
+    }
+    let mut reply = Reply::ok();
+    reply.header(header::LOCATION, &format!("/{}", request.bucket))?;
+    Ok(reply)
+}
+
+/// Object lock, and ownership that would bring ACLs to life, are not to be had.
+fn refuse_other_ownership(request: &Request) -> Result<(), Refusal> {
+    if headers::filled(&request.headers, "x-amz-bucket-object-lock-enabled")?.is_some_and(|value| !value.eq_ignore_ascii_case("false")) {
+        return Err(Refusal::NotImplemented("Object lock".to_owned()));
+    }
+    match headers::filled(&request.headers, "x-amz-object-ownership")?.as_deref() {
+        None | Some("BucketOwnerEnforced") => Ok(()),
+        Some(_) => Err(Refusal::AclNotSupported),
+    }
+}
+
+fn location_constraint(body: &[u8]) -> Result<String, Refusal> {
+    if body.is_empty() {
+        return Ok(String::new());
+    }
+    let configuration: s3s::dto::CreateBucketConfiguration = parse(body)?;
+    let region = configuration.location_constraint.map(|constraint| constraint.as_str().to_owned()).unwrap_or_default();
+    let well_formed = region.len() <= 63 && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if well_formed { Ok(region) } else { Err(Refusal::InvalidLocationConstraint) }
+}
+
+pub(super) async fn head(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+    let bucket = api.engine.bucket(&request.bucket).await?;
+    let mut reply = Reply::ok();
+    reply.header(HeaderName::from_static("x-amz-bucket-region"), region_of(api, &bucket.region))?;
+    Ok(reply)
+}
+
+pub(super) async fn delete(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+    api.engine.delete_bucket(&request.bucket).await?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn location(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+    let bucket = api.engine.bucket(&request.bucket).await?;
+    let region = region_of(api, &bucket.region);
+    let constraint = if region == CLASSIC_REGION { "" } else { region };
+    Ok(Reply::xml(Xml::leaf("LocationConstraint", constraint)))
+}
+
+/// No bucket is versioned yet, which S3 says with an empty configuration.
+pub(super) async fn versioning(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+    api.engine.bucket(&request.bucket).await?;
+    Ok(Reply::xml(Xml::document("VersioningConfiguration", |_| ())))
+}
+
+fn region_of<'a>(api: &'a Api, stored: &'a str) -> &'a str {
+    if stored.is_empty() { &api.options.region } else { stored }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::request::tests::request;
+
+    #[test]
+    fn a_location_constraint_is_a_region_or_empty() {
+        let body = |region: &str| {
+            format!(
+                "<?xml version=\"1.0\"?><CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+                 <LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
+            )
+        };
+        assert_eq!(location_constraint(b"").unwrap(), "");
+        assert_eq!(location_constraint(body("eu-west-1").as_bytes()).unwrap(), "eu-west-1");
+        assert!(matches!(location_constraint(body("a b").as_bytes()), Err(Refusal::InvalidLocationConstraint)));
+        assert!(matches!(location_constraint(b"<CreateBucket"), Err(Refusal::MalformedXml)));
+    }
+
+    #[test]
+    fn object_lock_and_other_ownership_are_refused() {
+        assert!(matches!(
+            refuse_other_ownership(&request("", &[("x-amz-bucket-object-lock-enabled", "true")])),
+            Err(Refusal::NotImplemented(_))
+        ));
+        assert!(matches!(
+            refuse_other_ownership(&request("", &[("x-amz-object-ownership", "ObjectWriter")])),
+            Err(Refusal::AclNotSupported)
+        ));
+        assert!(refuse_other_ownership(&request("", &[("x-amz-object-ownership", "BucketOwnerEnforced")])).is_ok());
+    }
+}

@@ -1,0 +1,92 @@
+//! The default encryption of a bucket.
+
+use http::StatusCode;
+use s3s::dto::ServerSideEncryptionConfiguration;
+use strongroom_engine::{Error, api::DefaultEncryption};
+
+use crate::{
+    refusal::Refusal,
+    reply::Reply,
+    request::Request,
+    service::Api,
+    xml::{Xml, parse},
+};
+
+pub(super) async fn get(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+    let rule = api.engine.bucket_encryption(&request.bucket).await?;
+    Ok(Reply::xml(Xml::document("ServerSideEncryptionConfiguration", |xml| {
+        xml.element("Rule", |xml| {
+            xml.element("ApplyServerSideEncryptionByDefault", |xml| {
+                xml.text("SSEAlgorithm", &rule.algorithm);
+                xml.optional("KMSMasterKeyID", rule.kms_key_id.as_deref());
+            });
+            xml.value("BucketKeyEnabled", rule.bucket_key_enabled);
+        });
+    })))
+}
+
+pub(super) async fn put(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
+    let body = request.take_xml(api.options.max_xml_bytes).await?;
+    api.engine.set_bucket_encryption(&request.bucket, one_rule(&body)?).await?;
+    Ok(Reply::ok())
+}
+
+pub(super) async fn delete(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+    api.engine.clear_bucket_encryption(&request.bucket).await?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// The configuration's one rule. What the rule may say is the engine's business.
+fn one_rule(body: &[u8]) -> Result<DefaultEncryption, Refusal> {
+    let malformed = |what: &str| Refusal::Engine(Error::MalformedXml(what.to_owned()));
+    let configuration: ServerSideEncryptionConfiguration = parse(body)?;
+    let mut rules = configuration.rules.into_iter();
+    let (Some(rule), None) = (rules.next(), rules.next()) else { return Err(malformed("exactly one Rule is needed")) };
+    let default =
+        rule.apply_server_side_encryption_by_default.ok_or_else(|| malformed("the Rule needs ApplyServerSideEncryptionByDefault"))?;
+    if rule.blocked_encryption_types.is_some() {
+        return Err(Refusal::NotImplemented("BlockedEncryptionTypes".to_owned()));
+    }
+    Ok(DefaultEncryption {
+        algorithm: default.sse_algorithm.as_str().to_owned(),
+        kms_key_id: default.kms_master_key_id,
+        bucket_key_enabled: rule.bucket_key_enabled.unwrap_or(false),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const RULE: &str = "<Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms</SSEAlgorithm><KMSMasterKeyID>key-1</KMSMasterKeyID>\
+                        </ApplyServerSideEncryptionByDefault><BucketKeyEnabled>true</BucketKeyEnabled></Rule>";
+
+    fn configuration(rules: &str) -> String {
+        format!(
+            "<ServerSideEncryptionConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{rules}</ServerSideEncryptionConfiguration>"
+        )
+    }
+
+    #[test]
+    fn one_rule_is_read() {
+        let expected =
+            DefaultEncryption { algorithm: "aws:kms".to_owned(), kms_key_id: Some("key-1".to_owned()), bucket_key_enabled: true };
+        assert_eq!(one_rule(configuration(RULE).as_bytes()).unwrap(), expected);
+    }
+
+    #[test]
+    fn no_rule_several_and_nonsense_are_malformed() {
+        for body in [
+            configuration(""),
+            configuration(&format!("{RULE}{RULE}")),
+            configuration("<Rule><BucketKeyEnabled>true</BucketKeyEnabled></Rule>"),
+            "<Other/>".to_owned(),
+            String::new(),
+            configuration(RULE).replace("</Rule>", ""),
+        ] {
+            let refusal = one_rule(body.as_bytes()).unwrap_err();
+            assert_eq!(refusal.verdict(crate::ErrorDialect::Strongroom).code, "MalformedXML", "{body}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! ListObjects and ListObjectsV2.
+
+use strongroom_catalog::{Bucket, ListEntry, ListPage};
+use strongroom_engine::api::{ListObjects, ListedObject};
+
+use crate::{
+    checksum, headers,
+    ops::page::{Encoding, decode_token, encode_token, page_size},
+    refusal::Refusal,
+    reply::Reply,
+    request::Request,
+    service::Api,
+    xml::Xml,
+};
+
+pub(super) async fn version_1(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+    let query = &request.query;
+    let marker = query.get("marker")?.unwrap_or_default();
+    let listing = Listing::fetch(api, request, Some(marker)).await?;
+    Ok(Reply::xml(Xml::document("ListBucketResult", |xml| {
+        listing.write_head(xml, request);
+        xml.text("Marker", &listing.encoding.write(marker));
+        // Without a delimiter the last key is the next marker, and S3 leaves it out.
+        if listing.page.truncated && listing.delimiter.is_some() {
+            xml.optional("NextMarker", listing.last().map(|last| listing.encoding.write(last)).as_deref());
+        }
+        listing.write_entries(xml, true);
+    })))
+}
+
+pub(super) async fn version_2(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+    let query = &request.query;
+    let token = query.get("continuation-token")?;
+    let start_after = query.get("start-after")?;
+    let behind = token.filter(|token| !token.is_empty()).map(decode_token).transpose()?;
+    let listing = Listing::fetch(api, request, behind.as_deref().or(start_after)).await?;
+    let with_owner = query.get("fetch-owner")?.is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    Ok(Reply::xml(Xml::document("ListBucketResult", |xml| {
+        listing.write_head(xml, request);
+        xml.value("KeyCount", listing.page.entries.len());
+        xml.optional("ContinuationToken", token);
+        xml.optional("StartAfter", start_after.map(|start| listing.encoding.write(start)).as_deref());
+        if listing.page.truncated {
+            xml.optional("NextContinuationToken", listing.last().map(encode_token).as_deref());
+        }
+        listing.write_entries(xml, with_owner);
+    })))
+}
+
+/// A page of a bucket, and how it was asked for.
+struct Listing {
+    bucket: Bucket,
+    page: ListPage<ListedObject>,
+    prefix: String,
+    delimiter: Option<String>,
+    limit: u32,
+    encoding: Encoding,
+}
+
+impl Listing {
+    async fn fetch(api: &Api, request: &Request, after: Option<&str>) -> Result<Self, Refusal> {
+        let query = &request.query;
+        let limit = page_size(query, "max-keys")?;
+        let encoding = Encoding::of(query)?;
+        let prefix = query.get("prefix")?.unwrap_or_default().to_owned();
+        let delimiter = query.get_filled("delimiter")?.map(str::to_owned);
+        let bucket = api.engine.bucket(&request.bucket).await?;
+        let list = ListObjects {
+            bucket: request.bucket.clone(),
+            prefix: prefix.clone(),
+            delimiter: delimiter.clone(),
+            after: after.filter(|after| !after.is_empty()).map(str::to_owned),
+            limit: limit as usize,
+        };
+        let page = if limit == 0 { ListPage { entries: Vec::new(), truncated: false } } else { api.engine.list_objects(list).await? };
+        Ok(Self { bucket, page, prefix, delimiter, limit, encoding })
+    }
+
+    /// The entry that the next page begins behind.
+    fn last(&self) -> Option<&str> {
+        self.page.entries.last().map(|entry| match entry {
+            ListEntry::Item(object) => object.key.as_str(),
+            ListEntry::Prefix(prefix) => prefix,
+        })
+    }
+
+    fn write_head(&self, xml: &mut Xml, request: &Request) {
+        xml.text("Name", &request.bucket);
+        xml.text("Prefix", &self.encoding.write(&self.prefix));
+        xml.optional("Delimiter", self.delimiter.as_deref().map(|delimiter| self.encoding.write(delimiter)).as_deref());
+        xml.value("MaxKeys", self.limit);
+        if self.encoding == Encoding::Url {
+            xml.text("EncodingType", "url");
+        }
+        xml.value("IsTruncated", self.page.truncated);
+    }
+
+    fn write_entries(&self, xml: &mut Xml, with_owner: bool) {
+        for entry in &self.page.entries {
+            match entry {
+                ListEntry::Item(object) => xml.element("Contents", |xml| self.write_object(xml, object, with_owner)),
+                ListEntry::Prefix(prefix) => xml.element("CommonPrefixes", |xml| xml.text("Prefix", &self.encoding.write(prefix))),
+            }
+        }
+    }
+
+    fn write_object(&self, xml: &mut Xml, object: &ListedObject, with_owner: bool) {
+        xml.text("Key", &self.encoding.write(&object.key));
+        xml.time("LastModified", object.modified_ms);
+        xml.etag(&object.etag);
+        if let Some((algorithm, kind)) = object.checksum {
+            xml.text("ChecksumAlgorithm", checksum::name(algorithm));
+            xml.text("ChecksumType", checksum::kind_name(kind));
+        }
+        xml.value("Size", object.size_bytes);
+        xml.text("StorageClass", headers::shown_class(object.storage_class.as_deref()));
+        if with_owner {
+            xml.identity("Owner", &self.bucket.owner);
+        }
+    }
+}

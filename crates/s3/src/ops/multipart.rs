@@ -1,0 +1,170 @@
+//! CreateMultipartUpload, UploadPart, CompleteMultipartUpload, AbortMultipartUpload.
+
+use http::{HeaderName, StatusCode, header};
+use s3s::dto::{self, CompletedMultipartUpload};
+use strongroom_engine::api::{ChecksumAlgorithm, CompleteMultipartUpload, CompletedPart, CreateMultipartUpload, Stored, UploadPart};
+
+use crate::{
+    checksum, conditions, headers,
+    query::encode,
+    refusal::Refusal,
+    reply::Reply,
+    request::Request,
+    service::Api,
+    sse::{self, Answering},
+    xml::{Xml, parse},
+};
+
+const MAX_PARTS: usize = 10_000;
+
+pub(super) async fn create(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+    headers::refuse_unsupported(&request.headers)?;
+    let create = CreateMultipartUpload {
+        bucket: request.bucket.clone(),
+        key: request.key.clone(),
+        headers: headers::object_headers(&request.headers)?,
+        sse: sse::sse_headers(&request.headers)?,
+        checksum_algorithm: checksum::announced_algorithm(&request.headers, "x-amz-checksum-algorithm")?,
+        checksum_kind: checksum::announced_kind(&request.headers)?,
+    };
+    let created = api.engine.create_multipart_upload(&request.caller, create).await?;
+    let mut reply = Reply::xml(Xml::document("InitiateMultipartUploadResult", |xml| {
+        xml.text("Bucket", &request.bucket);
+        xml.text("Key", &request.key);
+        xml.text("UploadId", &created.upload_id);
+    }));
+    if let Some((algorithm, kind)) = created.checksum {
+        reply.header(HeaderName::from_static("x-amz-checksum-algorithm"), checksum::name(algorithm))?;
+        reply.header(HeaderName::from_static("x-amz-checksum-type"), checksum::kind_name(kind))?;
+    }
+    sse::answer(&mut reply, &created.sse, Answering::Write)?;
+    Ok(reply)
+}
+
+pub(super) async fn upload_part(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
+    let upload_part = UploadPart {
+        upload: request.upload()?,
+        part_number: part_number(&request)?,
+        sse: sse::sse_headers(&request.headers)?,
+        content_md5: headers::value(&request.headers, "content-md5")?,
+        checksum: checksum::upload_checksum(&request.headers, request.trailers.take())?,
+        body: request.take_body()?,
+    };
+    let part = api.engine.upload_part(&request.caller, upload_part).await?;
+    let mut reply = Reply::ok();
+    reply.header(header::ETAG, &headers::quoted(&part.etag))?;
+    checksum::answer_value(&mut reply, part.checksum.as_ref())?;
+    sse::answer(&mut reply, &part.sse, Answering::Other)?;
+    Ok(reply)
+}
+
+/// `partNumber` as a number; whether it is one that a part can have is the engine's business.
+pub(super) fn part_number(request: &Request) -> Result<i32, Refusal> {
+    let text = request.query.get("partNumber")?.unwrap_or_default();
+    text.parse().map_err(|_| Refusal::InvalidArgument("Part number must be an integer between 1 and 10000, inclusive".to_owned()))
+}
+
+pub(super) async fn complete(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
+    let body = request.take_xml_of_completion(api.options.max_xml_bytes).await?;
+    let complete = CompleteMultipartUpload {
+        upload: request.upload()?,
+        parts: completed_parts(&body)?,
+        sse: sse::sse_headers(&request.headers)?,
+        checksum: checksum::header_checksum(&request.headers)?,
+        checksum_kind: checksum::announced_kind(&request.headers)?,
+        object_size_bytes: object_size(&request)?,
+        condition: conditions::write_condition(&request.headers)?,
+    };
+    let stored = api.engine.complete_multipart_upload(&request.caller, complete).await?;
+    completed(&request, &stored)
+}
+
+fn completed(request: &Request, stored: &Stored) -> Result<Reply, Refusal> {
+    let scheme = if request.caller.secure { "https" } else { "http" };
+    let host = headers::value(&request.headers, "host")?.unwrap_or_default();
+    let mut reply = Reply::xml(Xml::document("CompleteMultipartUploadResult", |xml| {
+        xml.text("Location", &format!("{scheme}://{host}/{}/{}", request.bucket, encode(&request.key)));
+        xml.text("Bucket", &request.bucket);
+        xml.text("Key", &request.key);
+        xml.etag(&stored.etag);
+        checksum::write_typed(xml, stored.checksum.as_ref());
+    }));
+    reply.optional_header(HeaderName::from_static("x-amz-version-id"), stored.version_id.as_deref())?;
+    sse::answer(&mut reply, &stored.sse, Answering::Other)?;
+    Ok(reply)
+}
+
+fn completed_parts(body: &[u8]) -> Result<Vec<CompletedPart>, Refusal> {
+    let upload: CompletedMultipartUpload = parse(body)?;
+    let parts = upload.parts.unwrap_or_default();
+    if parts.is_empty() || parts.len() > MAX_PARTS {
+        return Err(Refusal::MalformedXml);
+    }
+    parts.into_iter().map(completed_part).collect()
+}
+
+fn completed_part(part: dto::CompletedPart) -> Result<CompletedPart, Refusal> {
+    let number = part.part_number.ok_or(Refusal::MalformedXml)?;
+    let etag = part.e_tag.ok_or(Refusal::MalformedXml)?.into_value();
+    let mut checksums = [
+        (ChecksumAlgorithm::Crc32, part.checksum_crc32),
+        (ChecksumAlgorithm::Crc32c, part.checksum_crc32c),
+        (ChecksumAlgorithm::Crc64Nvme, part.checksum_crc64nvme),
+        (ChecksumAlgorithm::Sha1, part.checksum_sha1),
+        (ChecksumAlgorithm::Sha256, part.checksum_sha256),
+    ]
+    .into_iter()
+    .filter_map(|(algorithm, value)| Some((algorithm, value?)));
+    let checksum = checksums.next();
+    if checksums.next().is_some() {
+        return Err(Refusal::MalformedXml);
+    }
+    Ok(CompletedPart { number, etag, checksum })
+}
+
+fn object_size(request: &Request) -> Result<Option<u64>, Refusal> {
+    let invalid = |_| Refusal::InvalidArgument("Value for x-amz-mp-object-size header is invalid.".to_owned());
+    headers::filled(&request.headers, "x-amz-mp-object-size")?.map(|text| text.parse().map_err(invalid)).transpose()
+}
+
+pub(super) async fn abort(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+    api.engine.abort_multipart_upload(&request.upload()?).await?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_completion_are_read() {
+        let body = b"<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+                     <Part><PartNumber>1</PartNumber><ETag>&quot;abc&quot;</ETag><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part>\
+                     <Part><PartNumber>3</PartNumber><ETag>def</ETag></Part></CompleteMultipartUpload>";
+        let parts = completed_parts(body).unwrap();
+        assert_eq!((parts[0].number, parts[0].etag.as_str()), (1, "abc"));
+        assert_eq!(parts[0].checksum, Some((ChecksumAlgorithm::Crc32, "AAAAAA==".to_owned())));
+        assert_eq!((parts[1].number, parts[1].etag.as_str()), (3, "def"));
+        assert_eq!(parts[1].checksum, None);
+    }
+
+    #[test]
+    fn a_completion_without_parts_or_with_half_a_part_is_malformed() {
+        let body = |parts: &str| format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+        let too_many = "<Part><PartNumber>1</PartNumber><ETag>a</ETag></Part>".repeat(10_001);
+        for parts in ["", "<Part><PartNumber>1</PartNumber></Part>", "<Part><ETag>a</ETag></Part>", &too_many] {
+            assert!(matches!(completed_parts(body(parts).as_bytes()), Err(Refusal::MalformedXml)));
+        }
+        assert!(matches!(completed_parts(b""), Err(Refusal::MalformedXml)));
+    }
+
+    #[test]
+    fn ten_thousand_parts_with_checksums_fit_the_bound_of_a_body() {
+        let part = "<Part><PartNumber>10000</PartNumber><ETag>&quot;d41d8cd98f00b204e9800998ecf8427e&quot;</ETag>\
+                    <ChecksumSHA256>47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=</ChecksumSHA256></Part>";
+        let body = format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", part.repeat(10_000));
+        assert!(body.len() <= crate::S3Options::default().max_xml_bytes);
+        assert_eq!(completed_parts(body.as_bytes()).unwrap().len(), 10_000);
+    }
+}

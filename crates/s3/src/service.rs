@@ -1,0 +1,340 @@
+//! From a request of hyper to its response: every response has a request id, every request a line in the log.
+
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Instant,
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
+use hyper::body::Incoming;
+use strongroom_access::Identities;
+use strongroom_engine::{Engine, api::Caller};
+
+use crate::{
+    access_log::AccessRecord,
+    authorize::authorize,
+    body::Received,
+    gate::{Admitted, Gate},
+    headers, names,
+    operation::{Operation, resolve},
+    ops,
+    options::{ConnectionInfo, S3Options},
+    query::{Plus, Query, decode},
+    refusal::{Circumstances, Refusal, refuse},
+    reply::{Reply, ResponseBody},
+    request::Request,
+    sse::SECRET_HEADERS,
+};
+
+/// The S3 side of the server. Cheap to clone.
+#[derive(Clone)]
+pub struct S3Service {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    gate: Gate,
+    identities: Arc<Identities>,
+    api: Api,
+    host_id: String,
+}
+
+/// What the operations work with.
+pub(crate) struct Api {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) options: S3Options,
+}
+
+/// What is known of a request by the time that it is answered.
+#[derive(Default)]
+struct Findings {
+    operation: Option<Operation>,
+    bucket: String,
+    key: String,
+    identity: String,
+}
+
+impl S3Service {
+    /// A service over the engine for these identities.
+    pub fn new(engine: Arc<Engine>, identities: Arc<Identities>, options: S3Options) -> Self {
+        let gate = Gate::new(Arc::clone(&identities));
+        let host_id = BASE64_STANDARD.encode(random::<24>());
+        Self { inner: Arc::new(Inner { gate, identities, api: Api { engine, options }, host_id }) }
+    }
+
+    /// Answers a request. Errors are responses; the response's body ends in an error where the connection must be cut.
+    pub async fn call(&self, request: http::Request<Incoming>, connection: ConnectionInfo) -> http::Response<ResponseBody> {
+        let begun = Instant::now();
+        let request_id = hex::encode_upper(random::<16>());
+        let (method, uri, version) = (request.method().clone(), request.uri().clone(), request.version());
+        let received_bytes = Arc::new(AtomicU64::new(0));
+        let idle = self.inner.api.options.body_idle_timeout;
+        let request = request.map(|body| s3s::Body::http_body(Received::new(body, idle, Arc::clone(&received_bytes))));
+
+        let mut findings = Findings::default();
+        let outcome = self.inner.answer(request, connection, &request_id, &mut findings).await;
+        let (reply, code) = match outcome {
+            Ok(reply) => (reply, String::new()),
+            Err(refusal) => self.inner.refuse(&refusal, &findings, &request_id, &method, &uri, version),
+        };
+        let record = AccessRecord {
+            request_id,
+            method,
+            operation: findings.operation.map_or("-", Operation::name),
+            bucket: findings.bucket,
+            identity: findings.identity,
+            status: reply.status,
+            code,
+            received_bytes,
+            begun,
+            was_cut: false,
+        };
+        self.inner.respond(reply, record)
+    }
+}
+
+impl Inner {
+    async fn answer(
+        &self,
+        mut request: http::Request<s3s::Body>,
+        connection: ConnectionInfo,
+        request_id: &str,
+        findings: &mut Findings,
+    ) -> Result<Reply, Refusal> {
+        hide_secrets(request.headers_mut());
+        let secure = is_secure(request.headers(), connection, &self.api.options);
+        if is_form_upload(request.method(), request.headers()) {
+            return Err(Refusal::NotImplemented("PostObject".to_owned()));
+        }
+        let admitted = self.gate.admit(request).await?;
+        let identity =
+            self.identities.by_access_key(&admitted.access_key).ok_or_else(|| Refusal::AccessDenied("Access Denied.".to_owned()))?;
+        findings.identity.clone_from(&identity.name);
+        let caller = Caller { identity, secure, request_id: request_id.to_owned() };
+        let (operation, request) = self.take_apart(admitted, caller, findings)?;
+        authorize(operation, &request)?;
+        ops::run(&self.api, operation, request).await
+    }
+
+    fn take_apart(&self, admitted: Admitted, caller: Caller, findings: &mut Findings) -> Result<(Operation, Request), Refusal> {
+        let Admitted { method, uri, mut headers, body, trailers, .. } = admitted;
+        let host = headers::value(&headers, "host")?.unwrap_or_default();
+        let (bucket, key) = resource(&uri, bucket_of_host(&host, &self.api.options.domains))?;
+        findings.bucket.clone_from(&bucket);
+        findings.key.clone_from(&key);
+        let query = Query::parse(uri.query().unwrap_or_default())?;
+        headers::hoist_presigned(&mut headers, &query)?;
+        let is_copy = headers.contains_key("x-amz-copy-source");
+        let operation = resolve(&method, &bucket, &key, &query, is_copy)?;
+        if names::RESERVED.contains(&bucket.as_str()) && operation != Operation::CreateBucket {
+            return Err(Refusal::NotImplemented(format!("/{bucket}")));
+        }
+        findings.operation = Some(operation);
+        Ok((operation, Request { bucket, key, query, headers, body, trailers, caller }))
+    }
+
+    fn refuse(
+        &self,
+        refusal: &Refusal,
+        findings: &Findings,
+        request_id: &str,
+        method: &Method,
+        uri: &Uri,
+        version: Version,
+    ) -> (Reply, String) {
+        let dialect = self.api.options.error_dialect;
+        let verdict = refusal.verdict(dialect);
+        let (bucket, key) = (findings.bucket.as_str(), findings.key.as_str());
+        let circumstances = Circumstances { method, path: uri.path(), bucket, key, request_id, host_id: &self.host_id, dialect };
+        let mut reply = refuse(refusal, &circumstances);
+        if verdict.closes && version <= Version::HTTP_11 {
+            reply.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if verdict.status.is_server_error() {
+            report(refusal, request_id, verdict.code);
+        }
+        (reply, verdict.code.to_owned())
+    }
+
+    fn respond(&self, reply: Reply, record: AccessRecord) -> http::Response<ResponseBody> {
+        let Reply { status, mut headers, payload } = reply;
+        let ids = [("x-amz-request-id", record.request_id.as_str()), ("x-amz-id-2", self.host_id.as_str())];
+        for (name, value) in ids {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+        headers.insert(header::SERVER, HeaderValue::from_static("Strongroom"));
+        let mut response = http::Response::new(ResponseBody::new(payload, record));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+/// The cause of a failure of the server, which the client does not get to see.
+fn report(refusal: &Refusal, request_id: &str, code: &str) {
+    if let Refusal::Engine(error) = refusal {
+        let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+        let cause = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        tracing::error!(request_id, code, %error, cause, "request failed");
+    }
+}
+
+/// Keeps secrets out of every `Debug` of the headers, here and in the libraries below.
+fn hide_secrets(headers: &mut HeaderMap) {
+    // An empty Authorization is none: an anonymous request, not a malformed one.
+    if headers.get(header::AUTHORIZATION).is_some_and(HeaderValue::is_empty) {
+        headers.remove(header::AUTHORIZATION);
+    }
+    for (name, value) in headers.iter_mut() {
+        if SECRET_HEADERS.contains(&name.as_str()) {
+            value.set_sensitive(true);
+        }
+    }
+}
+
+fn is_form_upload(method: &Method, headers: &HeaderMap) -> bool {
+    let form = |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().starts_with(b"multipart/form-data");
+    *method == Method::POST && headers.get(header::CONTENT_TYPE).is_some_and(form)
+}
+
+/// Whether the client's side of the connection is encrypted, as far as the server knows or a trusted proxy says.
+fn is_secure(headers: &HeaderMap, connection: ConnectionInfo, options: &S3Options) -> bool {
+    let peer = connection.peer.ip().to_canonical();
+    connection.secure
+        || options.allow_insecure_sse_c_on_loopback && peer.is_loopback()
+        || options.trusted_proxies.iter().any(|proxy| proxy.contains(peer)) && proxy_says_https(headers)
+}
+
+/// The last entry is the one that the trusted proxy itself added.
+fn proxy_says_https(headers: &HeaderMap) -> bool {
+    if let Some(last) = headers::list(headers, "x-forwarded-proto").pop() {
+        return last.eq_ignore_ascii_case("https");
+    }
+    let forwarded = headers::list(headers, "forwarded").pop().unwrap_or_default();
+    let protocol = forwarded.split(';').filter_map(|pair| pair.trim().split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("proto"));
+    protocol.is_some_and(|(_, value)| value.trim_matches('"').eq_ignore_ascii_case("https"))
+}
+
+/// The bucket that the host names in virtual-host style.
+fn bucket_of_host(host: &str, domains: &[String]) -> Option<String> {
+    let port_free = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let host = port_free.to_ascii_lowercase();
+    let bucket = |domain: &String| {
+        host.strip_suffix(&domain.to_ascii_lowercase())?.strip_suffix('.').filter(|bucket| !bucket.is_empty()).map(str::to_owned)
+    };
+    domains.iter().find_map(bucket)
+}
+
+/// Bucket and key of a path. The path is decoded first, as it is for its signature.
+fn resource(uri: &Uri, bucket_of_host: Option<String>) -> Result<(String, String), Refusal> {
+    let path = decode(uri.path(), Plus::IsPlus)?;
+    let path = path.strip_prefix('/').unwrap_or(&path);
+    let (bucket, key) = match bucket_of_host {
+        Some(bucket) => (bucket, path.to_owned()),
+        None => path.split_once('/').map_or((path.to_owned(), String::new()), |(bucket, key)| (bucket.to_owned(), key.to_owned())),
+    };
+    if bucket.is_empty() && !path.is_empty() {
+        return Err(Refusal::Engine(strongroom_engine::Error::InvalidBucketName("it is empty".to_owned())));
+    }
+    if key.len() > names::MAX_KEY_LEN_BYTES {
+        return Err(Refusal::Engine(strongroom_engine::Error::KeyTooLong));
+    }
+    Ok((bucket, key))
+}
+
+fn random<const LEN_BYTES: usize>() -> [u8; LEN_BYTES] {
+    let mut bytes = [0; LEN_BYTES];
+    // Ids need not be secret; should the generator ever fail, requests are still answered.
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    fn from(peer: &str, secure: bool) -> ConnectionInfo {
+        ConnectionInfo { secure, peer: peer.parse().unwrap() }
+    }
+
+    #[test]
+    fn paths_name_bucket_and_key_exactly() {
+        let rows = [
+            ("/", "", ""),
+            ("/b", "b", ""),
+            ("/b/", "b", ""),
+            ("/b/k", "b", "k"),
+            ("/b//k//", "b", "/k//"),
+            ("/b/a%2Fb+c%20d%25", "b", "a/b+c d%"),
+            ("/b/%C3%BC/../x", "b", "ü/../x"),
+        ];
+        for (path, bucket, key) in rows {
+            assert_eq!(resource(&path.parse().unwrap(), None).unwrap(), (bucket.to_owned(), key.to_owned()), "{path}");
+        }
+        assert_eq!(resource(&"/a/b".parse().unwrap(), Some("host".to_owned())).unwrap(), ("host".to_owned(), "a/b".to_owned()));
+        assert!(matches!(resource(&"/b/%ff".parse().unwrap(), None), Err(Refusal::InvalidUri)));
+        let long = format!("/b/{}", "k".repeat(1025));
+        assert!(matches!(resource(&long.parse().unwrap(), None), Err(Refusal::Engine(strongroom_engine::Error::KeyTooLong))));
+    }
+
+    #[test]
+    fn hosts_name_buckets_under_the_domains_only() {
+        let domains = ["s3.example".to_owned(), "Localhost".to_owned()];
+        assert_eq!(bucket_of_host("photos.s3.example:9000", &domains).as_deref(), Some("photos"));
+        assert_eq!(bucket_of_host("a.b.S3.Example", &domains).as_deref(), Some("a.b"));
+        assert_eq!(bucket_of_host("photos.localhost", &domains).as_deref(), Some("photos"));
+        for host in ["s3.example", "s3.example:9000", "localhost:9000", "xs3.example", "127.0.0.1:9000", "[::1]:9000", "other.example", ""]
+        {
+            assert_eq!(bucket_of_host(host, &domains), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_is_believed() {
+        let options = S3Options { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..S3Options::default() };
+        let https = map(&[("x-forwarded-proto", "https")]);
+        assert!(is_secure(&https, from("10.1.2.3:5", false), &options));
+        assert!(!is_secure(&https, from("192.0.2.1:5", false), &options));
+        assert!(is_secure(&HeaderMap::new(), from("192.0.2.1:5", true), &options));
+        assert!(!is_secure(&map(&[("x-forwarded-proto", "https, http")]), from("10.1.2.3:5", false), &options));
+        assert!(is_secure(&map(&[("forwarded", "for=1;proto=http, for=2; proto=\"https\"")]), from("10.1.2.3:5", false), &options));
+        assert!(!is_secure(&HeaderMap::new(), from("10.1.2.3:5", false), &options));
+    }
+
+    #[test]
+    fn plain_loopback_is_secure_only_if_that_was_chosen() {
+        let options = S3Options::default();
+        assert!(!is_secure(&HeaderMap::new(), from("127.0.0.1:5", false), &options));
+        let options = S3Options { allow_insecure_sse_c_on_loopback: true, ..options };
+        assert!(is_secure(&HeaderMap::new(), from("127.0.0.1:5", false), &options));
+        assert!(is_secure(&HeaderMap::new(), from("[::1]:5", false), &options));
+        assert!(!is_secure(&HeaderMap::new(), from("192.0.2.1:5", false), &options));
+    }
+
+    #[test]
+    fn secrets_are_hidden_from_debug() {
+        let mut headers =
+            map(&[("authorization", "AWS4 secret-1"), ("x-amz-server-side-encryption-customer-key", "secret-2"), ("x-amz-date", "today")]);
+        hide_secrets(&mut headers);
+        let shown = format!("{headers:?}");
+        assert!(!shown.contains("secret-") && shown.contains("today"), "{shown}");
+    }
+
+    #[test]
+    fn a_form_upload_is_told_from_other_posts() {
+        assert!(is_form_upload(&Method::POST, &map(&[("content-type", "Multipart/Form-Data; boundary=x")])));
+        assert!(!is_form_upload(&Method::PUT, &map(&[("content-type", "multipart/form-data; boundary=x")])));
+        assert!(!is_form_upload(&Method::POST, &map(&[("content-type", "application/xml")])));
+    }
+}

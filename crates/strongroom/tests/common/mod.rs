@@ -1,0 +1,181 @@
+//! A server of the real binary, and the least of a client.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tempfile::TempDir;
+
+/// Longer than anything takes on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `strongroom` with these arguments and without the variables of this process that it would read.
+pub fn strongroom(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("STRONGROOM_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// A directory with room for DATA_DIR and what lies beside it.
+pub struct Home(TempDir);
+
+impl Home {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        self.path(name).into_os_string().into_string().unwrap()
+    }
+
+    /// `serve` on free ports, not yet started.
+    pub fn serve(&self, flags: &[&str]) -> Command {
+        let mut command = strongroom(&["serve", &self.text("data"), "--address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"]);
+        command.args(flags);
+        command
+    }
+
+    /// A server with these flags that has told that it is ready.
+    pub fn start(&self, flags: &[&str]) -> Server {
+        Server::start(&mut self.serve(flags), &self.path("data.secrets/tls/ca.pem"))
+    }
+
+    /// What a start that must fail ends with.
+    pub fn fails(&self, flags: &[&str]) -> Failure {
+        Failure::of(&mut self.serve(flags))
+    }
+}
+
+/// How a program ended that was not to run.
+#[derive(Debug)]
+pub struct Failure {
+    pub code: Option<i32>,
+    pub error: String,
+}
+
+impl Failure {
+    pub fn of(command: &mut Command) -> Self {
+        let Output { status, stderr, stdout } = command.output().unwrap();
+        assert!(stdout.is_empty(), "{}", String::from_utf8_lossy(&stdout));
+        Self { code: status.code(), error: String::from_utf8(stderr).unwrap() }
+    }
+}
+
+/// A running server; killed when dropped.
+pub struct Server {
+    child: Child,
+    /// What it printed.
+    pub banner: String,
+    pub s3: SocketAddr,
+    pub admin: SocketAddr,
+    ca: PathBuf,
+}
+
+impl Server {
+    pub fn start(command: &mut Command, ca: &Path) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut banner = String::new();
+        while !banner.ends_with("Ctrl-C stops the server.\n") {
+            let line = lines.next().unwrap_or_else(|| panic!("the server ended early, having printed: {banner}"));
+            banner += &(line + "\n");
+        }
+        let address = |name: &str| {
+            let line = banner.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap();
+            line.trim().strip_prefix("https://").unwrap().parse().unwrap()
+        };
+        let (s3, admin) = (address("S3 endpoint:"), address("Admin endpoint:"));
+        Self { child, banner, s3, admin, ca: ca.to_owned() }
+    }
+
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// SIGTERM, and the exit code.
+    pub fn stop(mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        self.child.wait().unwrap().code()
+    }
+
+    /// GET over TLS, trusting the server's CA: status and body.
+    pub fn get(&self, address: SocketAddr, path: &str) -> (u16, String) {
+        exchange(tls(address, &self.ca).unwrap(), path)
+    }
+
+    /// GET without TLS.
+    pub fn get_plain(&self, address: SocketAddr, path: &str) -> (u16, String) {
+        exchange(connect(address), path)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A connection that gives up rather than hang.
+pub fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// A finished handshake with a server for `localhost` whose certificate `ca` vouches for.
+pub fn tls(address: SocketAddr, ca: &Path) -> Result<StreamOwned<ClientConnection, TcpStream>, std::io::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let mut connection = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
+    let mut stream = connect(address);
+    connection.complete_io(&mut stream)?;
+    Ok(StreamOwned::new(connection, stream))
+}
+
+fn exchange(mut stream: impl Read + Write, path: &str) -> (u16, String) {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut reply = Vec::new();
+    // TLS without close_notify is an error after everything has come.
+    let _ = stream.read_to_end(&mut reply);
+    let reply = String::from_utf8(reply).unwrap();
+    let status = reply.get(9..12).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("no answer: {reply:?}"));
+    (status, reply.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
+
+/// Tries again until it holds.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "never came true: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).mode() & 0o777
+}
