@@ -3,7 +3,7 @@
 import pytest
 
 from harness import checksums
-from harness.sse import MODES, random_body
+from harness.sse import KEY, MODES, b64, key_md5, random_body
 
 PART_BYTES = 5 << 20
 
@@ -54,6 +54,6 @@ def test_the_parts_of_an_object_and_their_checksums(s3, bucket):
 
 
 def test_boto3_reads_the_attributes_of_a_customer_encrypted_object(s3, bucket):
-    key = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": b"k" * 32}
-    s3.put_object(Bucket=bucket, Key="object", Body=b"1234", **key)
+    s3.put_object(Bucket=bucket, Key="object", Body=b"1234", SSECustomerAlgorithm="AES256", SSECustomerKey=KEY)
+    key = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": b64(KEY), "SSECustomerKeyMD5": key_md5(KEY)}  # here boto3 encodes nothing itself
     assert s3.get_object_attributes(Bucket=bucket, Key="object", ObjectAttributes=["ObjectSize"], **key)["ObjectSize"] == 4

@@ -2,9 +2,14 @@
 
 import pytest
 
+from harness import sigv4
 
-def test_a_bucket_is_made_once(raw, bucket):
-    raw.request("PUT", f"/{bucket}").fails(409, "BucketAlreadyOwnedByYou")
+
+def test_a_bucket_made_again_stays_as_it_is(raw, bucket):
+    """As in Amazon's region us-east-1, its owner gets no error."""
+    raw.put(bucket, "object", b"x").ok()
+    raw.request("PUT", f"/{bucket}").ok()
+    assert raw.get(bucket, "object").ok().body == b"x"
     raw.request("HEAD", f"/{bucket}").ok()
     raw.request("HEAD", "/never-made-bucket").ok(404)
 
@@ -79,3 +84,10 @@ def test_a_body_that_was_not_signed_stores_nothing(raw, bucket):
     reply = raw.put(bucket, "object", b"altered", payload="0" * 64)
     assert (reply.status, reply.code) in {(400, "XAmzContentSHA256Mismatch"), (403, "SignatureDoesNotMatch")}, f"{reply.status} {reply.code}"
     raw.get(bucket, "object").fails(404, "NoSuchKey")
+
+
+def test_a_signature_for_another_region_is_malformed_and_told_the_right_one(raw, bucket, monkeypatch):
+    """s3cmd signs a CreateBucket for the region "US", reads the answer and signs again."""
+    monkeypatch.setattr(sigv4, "REGION", "US")
+    reply = raw.request("PUT", f"/{bucket}-us").fails(400, "AuthorizationHeaderMalformed")
+    assert reply.xml().findtext("Region") == "us-east-1"

@@ -67,7 +67,9 @@ def test_the_rclone_walk_through(shell, raw):
         assert raw.get(bucket, name, customer(SECRET.encode())).ok().body == data
     shell(f"{rclone} copy region:${{bucket}}/file.png back \\\n --s3-sse-customer-key=${{secret}}")
     assert (shell.home / "back/file.png").read_bytes() == MEDIA["file.png"]
-    assert "400" in shell(f"{rclone} copy --retries 1 --low-level-retries 1 region:${{bucket}}/file.png none", status=1).stderr
+    without = shell(f"{rclone} copy --retries 1 --low-level-retries 1 region:${{bucket}} none", status=1)
+    assert "status code: 400" in without.stderr
+    assert not list((shell.home / "none").rglob("*.png"))
 
 
 def test_rclone_check_finds_what_it_synced(shell):

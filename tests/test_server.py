@@ -47,15 +47,15 @@ def test_everything_stored_is_there_after_a_restart(new_server):
     server = new_server("encrypt_by_default = false\n")
     raw = server.raw()
     bucket = make_bucket(server)
-    bodies = {(mode, length): random_body(length) for mode in MODES for length in (0, 100, 300_000)}
-    for (mode, length), body in bodies.items():
+    bodies = [(mode, length, random_body(length)) for mode in MODES for length in (0, 100, 300_000)]
+    for mode, length, body in bodies:
         raw.put(bucket, f"{mode}-{length}", body, mode.write).ok()
     upload = raw.begin_upload(bucket, "upload", SSE_C.write)
     etag = raw.upload_part(bucket, "upload", upload, 1, b"part", SSE_C.read).ok().etag
     assert server.stop() == 0
     server.start()
     raw = server.raw()
-    for (mode, length), body in bodies.items():
+    for mode, length, body in bodies:
         reply = raw.get(bucket, f"{mode}-{length}", mode.read).ok()
         assert reply.body == body
         mode.check(reply.headers)

@@ -2,7 +2,6 @@
 
 import mmap
 import sqlite3
-from pathlib import Path
 
 
 def blobs(server):
@@ -28,7 +27,9 @@ def holding(paths, needle):
 
 def catalog(server):
     """The catalog of a stopped server, open for tampering."""
-    connection = sqlite3.connect(Path(server.data) / "catalog.sqlite")
+    path = server.data / "catalog.db"
+    assert path.exists()
+    connection = sqlite3.connect(path)
     connection.row_factory = sqlite3.Row
     return connection
 

@@ -66,7 +66,11 @@ struct Bench<'b> {
 }
 
 impl Bench<'_> {
-    fn measure<F: Future<Output = ()> + Send + 'static>(&self, work: &str, call: impl Fn(Arc<SqliteCatalog>, u64) -> F + Copy + Send + 'static) {
+    fn measure<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        work: &str,
+        call: impl Fn(Arc<SqliteCatalog>, u64) -> F + Copy + Send + 'static,
+    ) {
         let (began, cpu) = (Instant::now(), cpu_seconds());
         self.runtime.block_on(async {
             let share = self.count / WRITERS;

@@ -10,8 +10,11 @@ use crate::{
 /// Names, versions, uploads, references and settings.
 ///
 /// Every call is one transaction: it happens wholly or not at all, and a call that returned `Ok` survives a crash.
-/// Calls that run at the same time behave as if they ran one after another. Nothing here is particular to one
-/// database: ids come from the caller, and order is by UTF-8 bytes.
+/// Calls that run at the same time behave as if they ran one after another, and a read sees every write that was answered before
+/// it began. Nothing here is particular to one database: ids come from the caller, and order is by UTF-8 bytes.
+///
+/// A write whose future is dropped may still take effect: blobs that it names must not be deleted on that account.
+/// A bucket id that is not there is [`CatalogError::NoSuchBucket`]; an id given as new that is taken is [`CatalogError::Damaged`].
 #[async_trait]
 pub trait Catalog: Send + Sync + 'static {
     // ---- buckets
@@ -50,10 +53,11 @@ pub trait Catalog: Send + Sync + 'static {
     ) -> Result<Option<(Bucket, Option<(Version, VersionData)>)>, CatalogError>;
 
     /// Commits a version, and with it its blobs. What it replaces (see [`crate::Versioning`]) lets go of its blobs.
+    /// [`CatalogError::BlobGone`] where a blob to share has no reference left.
     async fn put_version(&self, version: NewVersion, expect: Expect) -> Result<Committed, CatalogError>;
 
     /// Replaces the sealed keys, the record and nothing else of a version, if its sealed keys still are `present`;
-    /// else [`CatalogError::PreconditionFailed`].
+    /// else [`CatalogError::PreconditionFailed`]. A delete marker has none: [`CatalogError::NoSuchVersion`].
     async fn reseal_version(
         &self,
         bucket_id: BucketId,
@@ -64,8 +68,9 @@ pub trait Catalog: Send + Sync + 'static {
         record: Vec<u8>,
     ) -> Result<(), CatalogError>;
 
-    /// Deletes a version; without one named, deletes the null version (unversioned) or adds a delete marker that gets the id
-    /// `marker`.
+    /// Deletes a version; without one named ([`VersionSelector::Latest`]), deletes the null version (unversioned) or adds a delete
+    /// marker that gets the id `marker` and the time `now`, also where there is no such key. What is not there is
+    /// [`Deleted::Nothing`]. Of the versions left, the one committed last is the latest. `expect` always means the latest version.
     async fn delete_version(
         &self,
         bucket_id: BucketId,
@@ -87,16 +92,17 @@ pub trait Catalog: Send + Sync + 'static {
     /// The bucket of that name and the upload, if it is under way for that key.
     async fn find_upload(&self, bucket: &str, key: &str, upload_id: UploadId) -> Result<Option<(Bucket, Option<Upload>)>, CatalogError>;
 
-    /// Adds a part, or replaces the one of its number, which lets go of its blob. [`CatalogError::NoSuchUpload`] where the
-    /// upload has ended.
+    /// Adds a part, or replaces the one of its number, which lets go of its blob; the part's blob is a new one.
+    /// [`CatalogError::NoSuchUpload`] where the upload has ended.
     async fn put_part(&self, upload_id: UploadId, part: Part) -> Result<(), CatalogError>;
 
-    /// Parts in the order of numbers, greater than `after`, at the most `limit`.
+    /// Parts in the order of numbers, greater than `after`, at the most `limit`; none where there is no such upload.
     async fn list_parts(&self, upload_id: UploadId, after: u16, limit: usize) -> Result<Vec<Part>, CatalogError>;
 
     /// Ends an upload in a version. `used` names the parts it is made of and the blob each had when the engine looked:
-    /// [`CatalogError::PartChanged`] where that is no longer so. Those blobs pass to the version (`version.blobs` is empty);
-    /// the other parts let go of theirs.
+    /// [`CatalogError::PartChanged`] where that is no longer so, and [`CatalogError::NoSuchUpload`] where the upload has ended or is
+    /// for another key. Those blobs pass to the version (`version.blobs` is empty); the other parts let go of theirs.
+    /// `version.upload_id` is set to the upload.
     async fn complete_upload(
         &self,
         upload_id: UploadId,
@@ -112,15 +118,17 @@ pub trait Catalog: Send + Sync + 'static {
     async fn abort_upload(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<(), CatalogError>;
 
     /// Uploads in the order of keys, then of initiation. `query.after` and `after_upload` are the markers: entries of a key greater than
-    /// `after`, and those of the key `after` itself that come after the upload `after_upload` (where that is given).
+    /// `after`, and those of the key `after` itself that come after the upload `after_upload` (where that is given). Where that upload
+    /// has ended meanwhile, all of the key `after`: rather one twice than one left out.
     async fn list_uploads(&self, query: ListQuery, after_upload: Option<UploadId>) -> Result<ListPage<Upload>, CatalogError>;
 
     // ---- blobs
 
-    /// Blobs that nothing has referred to since before `died_before`, at the most `limit`.
+    /// Blobs that nothing has referred to since before `died_before` by the catalog's own clock, longest dead first, at the most
+    /// `limit`. They stay dead: a dead blob cannot be shared.
     async fn dead_blobs(&self, died_before: UnixMillis, limit: usize) -> Result<Vec<BlobKey>, CatalogError>;
 
-    /// Forgets dead blobs, after the blob store deleted them.
+    /// Forgets dead blobs, after the blob store deleted them. Ids that are not dead or not there are left alone.
     async fn forget_blobs(&self, blobs: Vec<BlobKey>) -> Result<(), CatalogError>;
 
     /// Which of these blobs the catalog knows, dead or alive, in the same order.
@@ -128,12 +136,12 @@ pub trait Catalog: Send + Sync + 'static {
 
     // ---- keys and settings
 
-    /// What depends on the KMS key, by version.
+    /// What depends on the KMS key, by version; versions that nothing depends on are left out.
     async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError>;
 
     /// A setting of the store, such as its wrapped store key.
     async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, CatalogError>;
 
-    /// Writes a setting if `present` still is its value.
+    /// Writes a setting if `present` still is its value; else [`CatalogError::PreconditionFailed`].
     async fn set_setting(&self, name: &str, present: Option<Vec<u8>>, value: Vec<u8>) -> Result<(), CatalogError>;
 }

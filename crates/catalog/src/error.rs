@@ -1,6 +1,7 @@
 //! The situations a catalog call can end in.
 
-/// Why a catalog call failed. A failed call changed nothing.
+/// Why a catalog call failed. A failed call changed nothing; only of a write that failed with [`CatalogError::Full`] or
+/// [`CatalogError::Database`] it is open whether it was committed, since the commit itself may have failed half-way.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
     /// No bucket of that name or id.
@@ -41,10 +42,10 @@ pub enum CatalogError {
         /// The newest one this program knows.
         known: u32,
     },
-    /// The queue of writes is full, or the catalog is shutting down. Worth trying again.
+    /// The catalog is shutting down, or a lock was not to be had in time. Nothing changed; worth trying again.
     #[error("the catalog is too busy")]
     Busy,
-    /// Stored rows do not make sense.
+    /// Stored rows do not make sense, or a new id is one that is taken.
     #[error("the catalog is damaged: {0}")]
     Damaged(String),
     /// Any other failure of the database.

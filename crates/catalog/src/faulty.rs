@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use crate::{
-    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, Deleted, Envelope, Expect, KeyUsage, ListPage, ListQuery,
-    NewVersion, Part, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
+    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, Deleted, Envelope, Expect, KeyUsage, ListPage,
+    ListQuery, NewVersion, Part, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
 };
 
 /// When a write fails.

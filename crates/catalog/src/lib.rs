@@ -36,7 +36,8 @@ pub use faulty::{FaultMoment, FaultyCatalog};
 #[cfg(feature = "testing")]
 pub use memory::MemoryCatalog;
 pub use model::{
-    BlobKey, BlobUse, Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketId, Committed, Deleted, Envelope, Expect, KeyRef, KeyUsage,
-    ListEntry, ListPage, ListQuery, NewVersion, Part, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector, Versioning,
+    BlobKey, BlobUse, Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketId, Committed, Deleted, Envelope, Expect, KeyRef,
+    KeyUsage, ListEntry, ListPage, ListQuery, NewVersion, Part, UnixMillis, Upload, UploadId, Version, VersionData, VersionId,
+    VersionSelector, Versioning,
 };
 pub use sqlite::{SqliteCatalog, SqliteOptions};

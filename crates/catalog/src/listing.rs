@@ -1,6 +1,6 @@
 //! Prefix, delimiter and paging, folded over scans of rows in order. Engine-neutral: an engine only answers [`Scan`]s.
 
-use crate::{ListEntry, ListPage, ListQuery, Upload, UnixMillis, UploadId, Version};
+use crate::{ListEntry, ListPage, ListQuery, UnixMillis, Upload, UploadId, Version};
 
 /// The most rows that one scan asks for.
 const MAX_BATCH: usize = 1001;

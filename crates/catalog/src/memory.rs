@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::{
-    BlobKey, BlobUse, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, Deleted, Envelope, Expect, KeyRef, KeyUsage,
-    ListEntry, ListPage, ListQuery, NewVersion, Part, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
-    Versioning,
+    BlobKey, BlobUse, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, Deleted, Envelope, Expect, KeyRef,
+    KeyUsage, ListEntry, ListPage, ListQuery, NewVersion, Part, UnixMillis, Upload, UploadId, Version, VersionData, VersionId,
+    VersionSelector, Versioning,
 };
 
 /// The whole catalog under one lock. A write works on a copy, which takes the place of the original only if it succeeds.
@@ -191,7 +191,14 @@ impl State {
         Ok(Committed { is_null: self.add(version.bucket_id, stored, now)? })
     }
 
-    fn mark_deleted(&mut self, bucket: BucketId, key: &str, id: VersionId, now: UnixMillis, died: UnixMillis) -> Result<Deleted, CatalogError> {
+    fn mark_deleted(
+        &mut self,
+        bucket: BucketId,
+        key: &str,
+        id: VersionId,
+        now: UnixMillis,
+        died: UnixMillis,
+    ) -> Result<Deleted, CatalogError> {
         let version = Version {
             key: key.to_owned(),
             version_id: id,

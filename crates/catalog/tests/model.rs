@@ -319,7 +319,7 @@ impl Pair {
         match op {
             Op::Put { at, blobs, expect, key, size, old_id } => {
                 let expect = self.expect(*at, expect);
-                let version_id = old_id.map(|old| self.version_id(old)).unwrap_or_else(|| self.fresh(b'V'));
+                let version_id = if let Some(old) = old_id { self.version_id(*old) } else { self.fresh(b'V') };
                 let blobs = blobs.iter().map(|pick| self.blob(pick)).collect();
                 let mut new = version_in(self.bucket_id(at.bucket), KEYS[at.key], version_id, blobs);
                 new.size_bytes = *size;
@@ -368,7 +368,7 @@ impl Pair {
     fn run_on_uploads(&mut self, op: &Op) -> Result<(), TestCaseError> {
         match op {
             Op::CreateUpload { at, initiated, key, old_id } => {
-                let upload_id = old_id.map(|old| self.upload(old).1).unwrap_or_else(|| self.fresh(b'U'));
+                let upload_id = if let Some(old) = old_id { self.upload(*old).1 } else { self.fresh(b'U') };
                 let mut new = upload(self.bucket_id(at.bucket), KEYS[at.key], upload_id, *initiated);
                 new.envelope = envelope(key.map(|(key, version)| (KEY_IDS[key], version)), upload_id[15]);
                 if both!(self, catalog => catalog.create_upload(new.clone())).is_some() {

@@ -1,12 +1,16 @@
 //! Committing a version: the last step of PutObject, CopyObject and CompleteMultipartUpload.
 
-use strongroom_catalog::{BlobUse, Bucket, Envelope, NewVersion, VersionData};
+use std::sync::Arc;
+
+use strongroom_catalog::{BlobUse, Bucket, Catalog, CatalogError, Committed, Envelope, NewVersion, VersionData};
 use strongroom_seal::{Manifest, ManifestPart};
 
 use crate::{
     Engine, Error,
-    api::{Checksum, ObjectHeaders, SseReply, Stored},
+    api::{Checksum, ObjectHeaders, SseReply, Stored, WriteCondition},
+    condition::MAX_ATTEMPTS,
     ids,
+    in_use::Hold,
     ingest::{Ingested, Placement},
     record::{Etag, ObjectRecord, RecordedSse, VersionBinding, seal_part_checksums},
     sse::Identified,
@@ -30,17 +34,19 @@ pub(crate) struct Bytes {
     pub(crate) part_checksums: Vec<Option<Checksum>>,
     pub(crate) inline: Option<Vec<u8>>,
     pub(crate) blobs: Vec<BlobUse>,
+    /// Keeps a new blob from the sweep until the commit.
+    pub(crate) hold: Option<Hold>,
 }
 
 impl Bytes {
     /// The bytes of one body that was just taken in, as part `number`.
-    pub(crate) fn of_body(ingested: &mut Ingested, number: u16) -> Result<Self, Error> {
+    pub(crate) fn of_body(ingested: Ingested, number: u16) -> Result<Self, Error> {
         let manifest = manifest(vec![ingested.manifest_part(number)])?;
-        let (inline, blobs) = match &mut ingested.placement {
-            Placement::Inline(sealed) => (Some(std::mem::take(sealed)), Vec::new()),
-            Placement::Blob(blob) => (None, vec![BlobUse::New { id: blob.id, len_bytes: blob.len_bytes }]),
+        let (inline, blobs, hold) = match ingested.placement {
+            Placement::Inline(sealed) => (Some(sealed), Vec::new(), None),
+            Placement::Blob(blob) => (None, vec![BlobUse::New { id: blob.id, len_bytes: blob.len_bytes }], Some(blob.hold)),
         };
-        Ok(Self { manifest, part_checksums: Vec::new(), inline, blobs })
+        Ok(Self { manifest, part_checksums: Vec::new(), inline, blobs, hold })
     }
 }
 
@@ -50,6 +56,49 @@ pub(crate) fn manifest(parts: Vec<ManifestPart>) -> Result<Manifest, Error> {
 }
 
 impl Engine {
+    /// Commits a version under a condition, looking again where another write came between looking and committing.
+    pub(crate) async fn commit(
+        &self,
+        version: NewVersion,
+        hold: Option<Hold>,
+        condition: &WriteCondition,
+        bucket: &str,
+    ) -> Result<Committed, Error> {
+        let hold = Arc::new(hold);
+        if !matches!(condition, WriteCondition::Matches(_)) {
+            let expect = self.expectation(condition, bucket, &version.key).await?;
+            return Ok(self.to_the_end(hold, |catalog| async move { catalog.put_version(version, expect).await }).await??);
+        }
+        for _ in 0..MAX_ATTEMPTS {
+            let expect = self.expectation(condition, bucket, &version.key).await?;
+            let attempt = version.clone();
+            match self.to_the_end(Arc::clone(&hold), |catalog| async move { catalog.put_version(attempt, expect).await }).await? {
+                Err(CatalogError::PreconditionFailed) => {}
+                other => return Ok(other?),
+            }
+        }
+        Err(Error::ConditionalConflict)
+    }
+
+    /// Runs a commit to its end even if the client goes away meanwhile: a commit may still happen after its caller was dropped, and
+    /// the sweep must not take the blob before.
+    pub(crate) async fn to_the_end<T, F>(
+        &self,
+        hold: Arc<Option<Hold>>,
+        commit: impl FnOnce(Arc<dyn Catalog>) -> F,
+    ) -> Result<Result<T, CatalogError>, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, CatalogError>> + Send + 'static,
+    {
+        let commit = commit(self.shared_catalog());
+        let task = tokio::spawn(async move {
+            let _hold = hold;
+            commit.await
+        });
+        task.await.map_err(|error| Error::Internal(error.into()))
+    }
+
     /// The catalog's row for a draft and its bytes.
     pub(crate) fn new_version(&self, draft: &Draft<'_>, bytes: Bytes) -> Result<NewVersion, Error> {
         let Identified { bucket, key, version_id } = draft.at;

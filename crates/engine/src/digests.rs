@@ -9,14 +9,18 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::{Error, api::ChecksumAlgorithm, checksum::Running};
 
-/// Bodies and batches below this are hashed where they are: handing them over would cost as much.
+/// How much is handed to the other thread at a time.
 const BATCH_LEN_BYTES: usize = 512 << 10;
+/// So much at the end of a body is hashed where it is: handing it over would cost as much.
+const HERE_LEN_BYTES: usize = 64 << 10;
 
 /// What to compute.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct DigestPlan {
     pub(crate) md5: bool,
     pub(crate) checksum: Option<ChecksumAlgorithm>,
+    /// A CRC-64/NVME, for an ETag that is no MD5 and yet the same for the same bytes.
+    pub(crate) crc64: bool,
 }
 
 /// What was computed.
@@ -25,11 +29,13 @@ pub(crate) struct DigestResults {
     pub(crate) md5: Option<[u8; 16]>,
     /// Raw bytes of the checksum.
     pub(crate) checksum: Option<Vec<u8>>,
+    pub(crate) crc64: Option<Vec<u8>>,
 }
 
 /// Digests in progress. At the most one batch waits and one is being hashed.
 pub(crate) struct Digests {
     fast: Option<Running>,
+    crc64: Option<Running>,
     slow: Option<Slow>,
     waiting: Vec<Bytes>,
     waiting_len: usize,
@@ -64,12 +70,13 @@ impl Digests {
             None => (None, None),
         };
         let slow = (plan.md5 || hash.is_some()).then(|| Slow { md5: plan.md5.then(Md5::new), hash });
-        Self { fast, slow, waiting: Vec::new(), waiting_len: 0, hashing: None }
+        let crc64 = plan.crc64.then(|| Running::new(ChecksumAlgorithm::Crc64Nvme));
+        Self { fast, crc64, slow, waiting: Vec::new(), waiting_len: 0, hashing: None }
     }
 
     pub(crate) async fn update(&mut self, bytes: &Bytes) -> Result<(), Error> {
-        if let Some(fast) = &mut self.fast {
-            fast.update(bytes);
+        for running in self.fast.iter_mut().chain(&mut self.crc64) {
+            running.update(bytes);
         }
         if self.slow.is_none() && self.hashing.is_none() {
             return Ok(());
@@ -86,11 +93,18 @@ impl Digests {
     }
 
     pub(crate) async fn finish(mut self) -> Result<DigestResults, Error> {
-        let mut results = DigestResults { md5: None, checksum: self.fast.take().map(Running::finish) };
+        let mut results =
+            DigestResults { md5: None, checksum: self.fast.take().map(Running::finish), crc64: self.crc64.take().map(Running::finish) };
         if self.slow.is_none() && self.hashing.is_none() {
             return Ok(results);
         }
-        let slow = self.idle_slow().await?.absorb(&self.waiting);
+        let slow = self.idle_slow().await?;
+        let rest = std::mem::take(&mut self.waiting);
+        let slow = if self.waiting_len <= HERE_LEN_BYTES {
+            slow.absorb(&rest)
+        } else {
+            spawn_blocking(move || slow.absorb(&rest)).await.map_err(|error| Error::Internal(error.into()))?
+        };
         results.md5 = slow.md5.map(|md5| md5.finalize().into());
         results.checksum = results.checksum.or(slow.hash.map(Running::finish));
         Ok(results)

@@ -93,6 +93,10 @@ impl Engine {
         &*self.parts.catalog
     }
 
+    pub(crate) fn shared_catalog(&self) -> Arc<dyn Catalog> {
+        Arc::clone(&self.parts.catalog)
+    }
+
     pub(crate) fn blobs(&self) -> &dyn BlobStore {
         &*self.parts.blobs
     }

@@ -25,12 +25,6 @@ pub(crate) fn whole(mode: Mode, md5: Option<String>) -> Etag {
     Etag { shown, md5 }
 }
 
-/// The ETag of a part of an upload: without a suffix, since it is not an object's.
-pub(crate) fn of_part(mode: Mode, md5: Option<String>) -> Etag {
-    let shown = md5.clone().filter(|_| is_md5(mode)).unwrap_or_else(opaque);
-    Etag { shown, md5 }
-}
-
 /// The ETag of a multipart object.
 pub(crate) fn of_parts(mode: Mode, parts: &[&Etag]) -> Etag {
     let md5 = md5_of_md5s(parts).map(|md5| format!("{md5}-{}", parts.len()));

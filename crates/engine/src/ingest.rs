@@ -22,11 +22,13 @@ pub(crate) struct Intake<'a> {
     pub(crate) part_number: u16,
     /// Whether the mode's ETag is an MD5.
     pub(crate) md5_etag: bool,
+    /// Whether a CRC-64 of the bytes is wanted.
+    pub(crate) crc64: bool,
     /// `Content-MD5`, base64.
     pub(crate) content_md5: Option<&'a str>,
     pub(crate) checksum: UploadChecksum,
-    /// Up to so many bytes may lie in the catalog's row.
-    pub(crate) inline_limit_bytes: usize,
+    /// Up to so many bytes may lie in the catalog's row; none where only a blob will do.
+    pub(crate) inline_limit_bytes: Option<usize>,
     pub(crate) max_len_bytes: u64,
 }
 
@@ -37,6 +39,7 @@ pub(crate) struct Ingested {
     pub(crate) placement: Placement,
     pub(crate) md5: Option<[u8; 16]>,
     pub(crate) checksum: Option<Checksum>,
+    pub(crate) crc64: Option<Vec<u8>>,
 }
 
 /// Where the sealed bytes lie.
@@ -45,12 +48,12 @@ pub(crate) enum Placement {
     Blob(StoredBlob),
 }
 
-/// A durable blob that no row of the catalog names yet. It is kept from the sweep until this is dropped; if no row names it
+/// A durable blob that no row of the catalog names yet. It is kept from the sweep until the hold is dropped; if no row names it
 /// by then, the sweep removes it.
 pub(crate) struct StoredBlob {
     pub(crate) id: BlobKey,
     pub(crate) len_bytes: u64,
-    _hold: Hold,
+    pub(crate) hold: Hold,
 }
 
 impl Ingested {
@@ -76,7 +79,7 @@ impl Engine {
         if length.is_some_and(|length| length > intake.max_len_bytes) {
             return Err(Error::EntityTooLarge);
         }
-        let plan = DigestPlan { md5: intake.md5_etag || expected_md5.is_some(), checksum: intake.checksum.algorithm };
+        let plan = DigestPlan { md5: intake.md5_etag || expected_md5.is_some(), checksum: intake.checksum.algorithm, crc64: intake.crc64 };
         let mut digests = Digests::new(plan);
         let mut sealing = Sealing::new(self, intake.keys, intake.part_number)?;
         let mut received = 0_u64;
@@ -96,7 +99,7 @@ impl Engine {
         let checksum = verify(&digests, expected_md5, intake.checksum)?;
         let salt = sealing.salt();
         let placement = sealing.finish(intake.inline_limit_bytes).await?;
-        Ok(Ingested { size_bytes: received, salt, placement, md5: digests.md5, checksum })
+        Ok(Ingested { size_bytes: received, salt, placement, md5: digests.md5, checksum, crc64: digests.crc64 })
     }
 }
 
@@ -128,10 +131,10 @@ impl<'a> Sealing<'a> {
         Ok(())
     }
 
-    async fn finish(self, inline_limit_bytes: usize) -> Result<Placement, Error> {
+    async fn finish(self, inline_limit_bytes: Option<usize>) -> Result<Placement, Error> {
         let Self { sealer, mut output } = self;
         let (last, plain_len) = sealer.finish().map_err(internal)?;
-        if output.blob.is_none() && plain_len <= inline_limit_bytes as u64 {
+        if output.blob.is_none() && inline_limit_bytes.is_some_and(|limit| plain_len <= limit as u64) {
             return Ok(Placement::Inline(last.into_vec()));
         }
         output.write(last).await?;
@@ -155,7 +158,7 @@ impl Output<'_> {
     async fn finish(self) -> Result<Placement, Error> {
         let (id, writer, hold) = self.blob.ok_or_else(|| Error::Internal("a blob was finished before it was begun".into()))?;
         let len_bytes = writer.finish().await?;
-        Ok(Placement::Blob(StoredBlob { id, len_bytes, _hold: hold }))
+        Ok(Placement::Blob(StoredBlob { id, len_bytes, hold }))
     }
 }
 

@@ -127,12 +127,14 @@ impl UploadRecord {
         bucket_id: &[u8; 16],
         key: &str,
         version_id: &[u8; 16],
+        mode: u8,
     ) -> Result<Vec<u8>, Error> {
-        seal(store_key, RecordKind::Upload, &[upload_id, bucket_id, key.as_bytes(), version_id], self)
+        seal(store_key, RecordKind::Upload, &[upload_id, bucket_id, key.as_bytes(), version_id, &[mode]], self)
     }
 
     pub(crate) fn open(store_key: &StoreKey, upload: &Upload) -> Result<Self, Error> {
-        let fields: &[&[u8]] = &[&upload.upload_id, &upload.bucket_id, upload.key.as_bytes(), &upload.version_id];
+        let mode = [upload.envelope.mode];
+        let fields: &[&[u8]] = &[&upload.upload_id, &upload.bucket_id, upload.key.as_bytes(), &upload.version_id, &mode];
         open(store_key, RecordKind::Upload, fields, &upload.record, "upload record")
     }
 }

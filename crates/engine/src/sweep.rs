@@ -5,7 +5,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use strongroom_blobs::BlobId;
+use strongroom_blobs::{BlobError, BlobId};
+use strongroom_catalog::BlobKey;
 use tokio::task::JoinHandle;
 
 use crate::{Engine, Error, ids};
@@ -41,17 +42,29 @@ impl Engine {
         let mut swept = 0;
         loop {
             let dead = self.catalog().dead_blobs(ids::now_ms().saturating_sub(grace), BATCH).await?;
-            let free: Vec<_> = dead.iter().filter(|blob| !self.in_use().contains(blob)).copied().collect();
-            for blob in &free {
-                self.blobs().delete(BlobId(*blob)).await?;
-            }
-            swept += free.len();
-            let done = free.is_empty() || dead.len() < BATCH;
-            self.catalog().forget_blobs(free).await?;
-            if done {
-                return Ok(swept);
+            let free = dead.iter().filter(|blob| !self.in_use().contains(blob)).copied();
+            let (gone, failure) = self.delete_all(free).await;
+            swept += gone.len();
+            let done = gone.is_empty() || dead.len() < BATCH;
+            self.catalog().forget_blobs(gone).await?;
+            match failure {
+                Some(error) => return Err(error.into()),
+                None if done => return Ok(swept),
+                None => {}
             }
         }
+    }
+
+    /// Those that were deleted, and the last failure: one blob that cannot be deleted must not keep the others.
+    async fn delete_all(&self, blobs: impl Iterator<Item = BlobKey>) -> (Vec<BlobKey>, Option<BlobError>) {
+        let (mut gone, mut failure) = (Vec::new(), None);
+        for blob in blobs {
+            match self.blobs().delete(BlobId(blob)).await {
+                Ok(()) => gone.push(blob),
+                Err(error) => failure = Some(error),
+            }
+        }
+        (gone, failure)
     }
 
     /// Deletes the blobs that the catalog does not know and nobody is writing. How many.

@@ -15,10 +15,6 @@ mod copy_races;
 mod kms_calls;
 #[path = "engine/kms_states.rs"]
 mod kms_states;
-#[path = "engine/model.rs"]
-mod model;
-#[path = "engine/model_ops.rs"]
-mod model_ops;
 #[path = "engine/multipart.rs"]
 mod multipart;
 #[path = "engine/ranges.rs"]

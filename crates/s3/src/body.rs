@@ -32,12 +32,12 @@ pub(crate) struct Received<B = Incoming> {
     idle: Duration,
     waiting_until: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
-    received_bytes: Arc<AtomicU64>,
+    counter: Arc<AtomicU64>,
 }
 
 impl<B> Received<B> {
-    pub(crate) fn new(inner: B, idle: Duration, received_bytes: Arc<AtomicU64>) -> Self {
-        Self { inner, idle, waiting_until: None, timer: None, received_bytes }
+    pub(crate) fn new(inner: B, idle: Duration, counter: Arc<AtomicU64>) -> Self {
+        Self { inner, idle, waiting_until: None, timer: None, counter }
     }
 
     /// Ready when the wait has been too long. The timer is moved only when it fires early, not with every frame.
@@ -63,7 +63,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Received<B> {
             Poll::Ready(frame) => {
                 self.waiting_until = None;
                 if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref) {
-                    self.received_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+                    self.counter.fetch_add(data.len() as u64, Ordering::Relaxed);
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(|_| BodyError::Incomplete)))
             }

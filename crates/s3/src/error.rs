@@ -39,7 +39,8 @@ impl<'a> Verdict<'a> {
     }
 }
 
-/// Code and status of an engine's error.
+/// Code and status of an engine's error. A row for each situation, as in the table it follows.
+#[allow(clippy::match_same_arms)]
 pub(crate) fn verdict(error: &Error, dialect: ErrorDialect) -> Verdict<'static> {
     use ErrorDialect::{Aws, Strongroom};
     let row = |code, status: u16| Verdict::new(code, StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));

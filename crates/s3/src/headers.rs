@@ -1,6 +1,6 @@
 //! Request headers, and the headers that are stored with an object.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use strongroom_engine::api::{ObjectHeaders, ObjectInfo};
@@ -102,6 +102,7 @@ pub(crate) fn storage_class(headers: &HeaderMap) -> Result<Option<String>, Refus
     }
 }
 
+/// Names without the prefix; values decoded (RFC 2047), as S3 stores them.
 fn user_metadata(headers: &HeaderMap) -> BTreeMap<String, String> {
     let mut metadata: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in headers {
@@ -110,7 +111,8 @@ fn user_metadata(headers: &HeaderMap) -> BTreeMap<String, String> {
         if !joined.is_empty() {
             joined.push(',');
         }
-        joined.push_str(&text(value));
+        let value = text(value);
+        joined.push_str(&s3s_rfc2047::decode(&value).unwrap_or(Cow::Borrowed(&value)));
     }
     metadata
 }
@@ -161,7 +163,7 @@ pub(crate) fn describe(reply: &mut Reply, info: &ObjectInfo, query: &Query) -> R
     }
     for (name, value) in &headers.user {
         if let Ok(name) = HeaderName::from_bytes(format!("{USER_METADATA_PREFIX}{name}").as_bytes()) {
-            reply.header(name, value)?;
+            reply.header(name, &s3s_rfc2047::encode(value).unwrap_or(Cow::Borrowed(value)))?;
         }
     }
     reply.optional_header(HeaderName::from_static("x-amz-website-redirect-location"), headers.website_redirect_location.as_deref())?;
@@ -179,6 +181,9 @@ pub(crate) fn quoted(etag: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use strongroom_engine::api::SseReply;
+    use strongroom_seal::Mode;
+
     use super::*;
 
     fn map(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -197,6 +202,29 @@ mod tests {
         assert_eq!(object_headers(&headers).unwrap().user, BTreeMap::from([("name".to_owned(), "Zoë".to_owned())]));
         let latin = HeaderMap::from_iter([(HeaderName::from_static("x-amz-meta-name"), HeaderValue::from_bytes(b"Zo\xeb").unwrap())]);
         assert_eq!(object_headers(&latin).unwrap().user["name"], "Zoë");
+    }
+
+    #[test]
+    fn user_metadata_beyond_ascii_travels_encoded() {
+        let encoded = map(&[("x-amz-meta-name", "=?UTF-8?B?Wm/Dqw==?=")]);
+        let stored = object_headers(&encoded).unwrap();
+        assert_eq!(stored.user["name"], "Zoë");
+        let info = ObjectInfo {
+            key: String::new(),
+            etag: String::new(),
+            version_id: None,
+            size_bytes: 0,
+            modified_ms: 0,
+            headers: stored,
+            sse: SseReply { mode: Mode::Store, kms_key_id: None, bucket_key_enabled: false, kms_context: None, customer_key_md5: None },
+            checksum: None,
+            parts_count: None,
+        };
+        let mut reply = Reply::ok();
+        describe(&mut reply, &info, &Query::default()).unwrap();
+        let answered = reply.headers["x-amz-meta-name"].to_str().unwrap();
+        assert_eq!(s3s_rfc2047::decode(answered).unwrap(), "Zoë");
+        assert!(answered.is_ascii());
     }
 
     #[test]

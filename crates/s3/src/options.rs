@@ -33,7 +33,7 @@ impl Default for S3Options {
             error_dialect: ErrorDialect::default(),
             trusted_proxies: Vec::new(),
             allow_insecure_sse_c_on_loopback: false,
-            body_idle_timeout: Duration::from_secs(60),
+            body_idle_timeout: Duration::from_mins(1),
             // 10,000 parts with quoted ETags and a SHA-256 each take 1.8 MB, 1,000 keys of 1,024 bytes 1.1 MB.
             max_xml_bytes: 4 << 20,
         }

@@ -75,9 +75,11 @@ impl Refusal {
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Engine(error) => error.to_string(),
-            Self::Protocol { message, .. } => message.clone(),
             Self::NotImplemented(what) => format!("{what} is not implemented."),
-            Self::InvalidArgument(message) | Self::InvalidRequest(message) | Self::AccessDenied(message) => message.clone(),
+            Self::Protocol { message, .. }
+            | Self::InvalidArgument(message)
+            | Self::InvalidRequest(message)
+            | Self::AccessDenied(message) => message.clone(),
             Self::NotModified { .. } => "Not Modified".to_owned(),
             Self::MalformedXml => "The XML you provided was not well-formed or did not validate against our published schema.".to_owned(),
             Self::MessageTooLong => "Your request was too big.".to_owned(),

@@ -9,7 +9,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 use hyper::body::Incoming;
 use strongroom_access::Identities;
-use strongroom_engine::{Engine, api::Caller};
+use strongroom_engine::{Engine, Error, api::Caller};
 
 use crate::{
     access_log::AccessRecord,
@@ -104,34 +104,29 @@ impl Inner {
     ) -> Result<Reply, Refusal> {
         hide_secrets(request.headers_mut());
         let secure = is_secure(request.headers(), connection, &self.api.options);
-        if is_form_upload(request.method(), request.headers()) {
-            return Err(Refusal::NotImplemented("PostObject".to_owned()));
-        }
+        self.find_resource(&request, findings)?;
         let admitted = self.gate.admit(request).await?;
-        let identity =
-            self.identities.by_access_key(&admitted.access_key).ok_or_else(|| Refusal::AccessDenied("Access Denied.".to_owned()))?;
+        let identity = self.identities.by_access_key(&admitted.access_key).ok_or(Error::AccessDenied)?;
         findings.identity.clone_from(&identity.name);
         let caller = Caller { identity, secure, request_id: request_id.to_owned() };
-        let (operation, request) = self.take_apart(admitted, caller, findings)?;
+        let (operation, request) = take_apart(admitted, caller, findings)?;
         authorize(operation, &request)?;
         ops::run(&self.api, operation, request).await
     }
 
-    fn take_apart(&self, admitted: Admitted, caller: Caller, findings: &mut Findings) -> Result<(Operation, Request), Refusal> {
-        let Admitted { method, uri, mut headers, body, trailers, .. } = admitted;
-        let host = headers::value(&headers, "host")?.unwrap_or_default();
-        let (bucket, key) = resource(&uri, bucket_of_host(&host, &self.api.options.domains))?;
-        findings.bucket.clone_from(&bucket);
-        findings.key.clone_from(&key);
-        let query = Query::parse(uri.query().unwrap_or_default())?;
-        headers::hoist_presigned(&mut headers, &query)?;
-        let is_copy = headers.contains_key("x-amz-copy-source");
-        let operation = resolve(&method, &bucket, &key, &query, is_copy)?;
-        if names::RESERVED.contains(&bucket.as_str()) && operation != Operation::CreateBucket {
-            return Err(Refusal::NotImplemented(format!("/{bucket}")));
+    /// Bucket and key, and whether they can be meant at all. Before the signature is looked at, so that its errors name them.
+    fn find_resource(&self, request: &http::Request<s3s::Body>, findings: &mut Findings) -> Result<(), Refusal> {
+        let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
+        let host = headers::value(request.headers(), "host")?.or(authority).unwrap_or_default();
+        (findings.bucket, findings.key) = resource(request.uri(), bucket_of_host(&host, &self.api.options.domains))?;
+        let creates_bucket = *request.method() == Method::PUT && findings.key.is_empty();
+        if names::RESERVED.contains(&findings.bucket.as_str()) && !creates_bucket {
+            return Err(Refusal::NotImplemented(format!("/{}", findings.bucket)));
         }
-        findings.operation = Some(operation);
-        Ok((operation, Request { bucket, key, query, headers, body, trailers, caller }))
+        if is_form_upload(request.method(), request.headers()) {
+            return Err(Refusal::NotImplemented("PostObject".to_owned()));
+        }
+        Ok(())
     }
 
     fn refuse(
@@ -171,6 +166,17 @@ impl Inner {
         *response.headers_mut() = headers;
         response
     }
+}
+
+/// The operation, and the request as it sees it.
+fn take_apart(admitted: Admitted, caller: Caller, findings: &mut Findings) -> Result<(Operation, Request), Refusal> {
+    let Admitted { method, uri, mut headers, body, trailers, .. } = admitted;
+    let (bucket, key) = (findings.bucket.clone(), findings.key.clone());
+    let query = Query::parse(uri.query().unwrap_or_default())?;
+    headers::hoist_presigned(&mut headers, &query)?;
+    let operation = resolve(&method, &bucket, &key, &query, headers.contains_key("x-amz-copy-source"))?;
+    findings.operation = Some(operation);
+    Ok((operation, Request { bucket, key, query, headers, body, trailers, caller }))
 }
 
 /// The cause of a failure of the server, which the client does not get to see.
@@ -240,10 +246,10 @@ fn resource(uri: &Uri, bucket_of_host: Option<String>) -> Result<(String, String
         None => path.split_once('/').map_or((path.to_owned(), String::new()), |(bucket, key)| (bucket.to_owned(), key.to_owned())),
     };
     if bucket.is_empty() && !path.is_empty() {
-        return Err(Refusal::Engine(strongroom_engine::Error::InvalidBucketName("it is empty".to_owned())));
+        return Err(Refusal::Engine(Error::InvalidBucketName("it is empty".to_owned())));
     }
     if key.len() > names::MAX_KEY_LEN_BYTES {
-        return Err(Refusal::Engine(strongroom_engine::Error::KeyTooLong));
+        return Err(Refusal::Engine(Error::KeyTooLong));
     }
     Ok((bucket, key))
 }
@@ -285,7 +291,7 @@ mod tests {
         assert_eq!(resource(&"/a/b".parse().unwrap(), Some("host".to_owned())).unwrap(), ("host".to_owned(), "a/b".to_owned()));
         assert!(matches!(resource(&"/b/%ff".parse().unwrap(), None), Err(Refusal::InvalidUri)));
         let long = format!("/b/{}", "k".repeat(1025));
-        assert!(matches!(resource(&long.parse().unwrap(), None), Err(Refusal::Engine(strongroom_engine::Error::KeyTooLong))));
+        assert!(matches!(resource(&long.parse().unwrap(), None), Err(Refusal::Engine(Error::KeyTooLong))));
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use crate::encoding::Fields;
 use crate::error::check_version;
 use crate::keys::key_from_slice;
-use crate::provider::{AeadKey, KeyBytes, Prk, TAG_LEN, ZERO_NONCE, random_key};
+use crate::provider::{AeadKey, KeyBytes, Prk, TAG_LEN, ZERO_NONCE, hmac_sha256, random_key};
 use crate::{ExternalKey, ExternalKeys, FORMAT_VERSION, SealError, random_array};
 
 const STORE_DOMAIN: &[u8] = b"strongroom v1 store";
 const STORE_EK_DOMAIN: &str = "strongroom v1 store ek";
+const FINGERPRINT_DOMAIN: &str = "strongroom v1 fingerprint";
 const RECORD_DOMAIN: &str = "strongroom v1 record";
 const RECORD_SALT_LEN: usize = 32;
 const RECORD_HEADER_LEN: usize = 1 + RECORD_SALT_LEN;
@@ -93,6 +94,13 @@ impl StoreKey {
         let len = opened.ok_or(SealError::RecordRejected)?.len();
         plaintext.truncate(len);
         Ok(plaintext)
+    }
+
+    /// A keyed fingerprint of `fields`: equal for equal fields, and telling nothing about them without the key.
+    pub fn fingerprint(&self, fields: &[&[u8]]) -> Result<[u8; 32], SealError> {
+        let key = self.prk.expand(Fields::new(FINGERPRINT_DOMAIN).as_slice())?;
+        let fields = fields.iter().fold(Fields::new(FINGERPRINT_DOMAIN), |all, field| all.with(field));
+        Ok(hmac_sha256(key.as_slice(), fields.as_slice()))
     }
 
     fn record_key(&self, kind: RecordKind, salt: &[u8]) -> Result<AeadKey, SealError> {

@@ -55,22 +55,11 @@ impl Banner<'_> {
     }
 
     fn commands(&self) -> String {
-        let mut commands = self.credential_commands();
-        if let Some(ca) = self.ca {
-            commands += &format!("export AWS_CA_BUNDLE={}\n", quoted(ca));
-        }
-        commands += &format!("export AWS_ENDPOINT_URL=https://{} AWS_DEFAULT_REGION={}\n\n", reachable(self.s3), self.region);
-        commands += "aws s3 mb s3://demo\necho 'top secret' > hello.txt\n\n";
-        if let Some((_, key_id)) = self.kms {
-            commands += &format!(
-                "# SSE-S3: the server's own key\n\
-                 aws s3 cp hello.txt s3://demo/sse-s3.txt --sse AES256\n\n\
-                 # SSE-KMS: a key of the KMS\n\
-                 aws s3 cp hello.txt s3://demo/sse-kms.txt --sse aws:kms --sse-kms-key-id {key_id}\n\
-                 aws s3api head-object --bucket demo --key sse-kms.txt\n\n"
-            );
-        }
-        commands + SSE_C_COMMANDS
+        let trust = self.ca.map(|ca| format!("export AWS_CA_BUNDLE={}\n", quoted(ca))).unwrap_or_default();
+        let endpoint = format!("export AWS_ENDPOINT_URL=https://{} AWS_DEFAULT_REGION={}\n\n", reachable(self.s3), self.region);
+        let bucket = "aws s3 mb s3://demo\necho 'top secret' > hello.txt\n\n";
+        let kms = self.kms.map(|(_, key_id)| kms_commands(key_id)).unwrap_or_default();
+        [&self.credential_commands(), &trust, &endpoint, bucket, &kms, SSE_C_COMMANDS].concat()
     }
 
     /// Commands that fetch the secret from where it is, so that it is not printed here.
@@ -92,9 +81,19 @@ impl Banner<'_> {
     }
 }
 
+fn kms_commands(key_id: &str) -> String {
+    format!(
+        "# SSE-S3: the server's own key\n\
+         aws s3 cp hello.txt s3://demo/sse-s3.txt --sse AES256\n\n\
+         # SSE-KMS: a key of the KMS\n\
+         aws s3 cp hello.txt s3://demo/sse-kms.txt --sse aws:kms --sse-kms-key-id {key_id}\n\
+         aws s3api head-object --bucket demo --key sse-kms.txt\n\n"
+    )
+}
+
 const SSE_C_COMMANDS: &str = "\
 # SSE-C: a key of your own, which the server forgets after each request
-openssl rand -out sse-c.key 32
+(umask 077 && openssl rand -out sse-c.key 32)
 aws s3api put-object --bucket demo --key sse-c.txt --body hello.txt --sse-customer-algorithm AES256 --sse-customer-key fileb://sse-c.key
 aws s3api get-object --bucket demo --key sse-c.txt --sse-customer-algorithm AES256 --sse-customer-key fileb://sse-c.key hello-again.txt
 ";

@@ -32,6 +32,9 @@ pub(crate) enum FilesError {
     Open { path: PathBuf, mode: u32, wanted: &'static str },
 }
 
+/// The bits of a mode that grant something to group or others.
+const OTHERS: u32 = 0o077;
+
 /// Makes the directory, and those above it, with mode 0700 where they are missing.
 pub(crate) fn make_private_dir(path: &Path) -> Result<(), FilesError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -42,11 +45,11 @@ pub(crate) fn make_private_dir(path: &Path) -> Result<(), FilesError> {
 pub(crate) fn require_private(path: &Path) -> Result<(), FilesError> {
     let metadata = fs::metadata(path).map_err(|source| FilesError::Read { path: path.to_owned(), source })?;
     let mode = metadata.mode() & 0o777;
-    if mode & 0o077 == 0 {
-        return Ok(());
+    if mode & OTHERS != 0 {
+        let wanted = if metadata.is_dir() { "700" } else { "600" };
+        return Err(FilesError::Open { path: path.to_owned(), mode, wanted });
     }
-    let wanted = if metadata.is_dir() { "700" } else { "600" };
-    Err(FilesError::Open { path: path.to_owned(), mode, wanted })
+    Ok(())
 }
 
 /// Refuses a place inside the data directory, links followed. `data_dir` exists; `path` need not.

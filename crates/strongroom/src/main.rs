@@ -67,7 +67,7 @@ fn fail(error: &dyn Error, code: u8) -> ExitCode {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text += &format!(": {error}");
+        text.extend([": ", &error.to_string()]);
         cause = error.source();
     }
     eprintln!("strongroom: {text}");

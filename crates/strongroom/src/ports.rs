@@ -10,7 +10,7 @@ use strongroom_engine::Engine;
 use strongroom_s3::{ConnectionInfo, ResponseBody, S3Service};
 
 use crate::health::{Health, json, text};
-use crate::listen::{Handler, Origin};
+use crate::listen::{Arrival, Handler};
 use crate::metrics::Metrics;
 
 /// Source: Prometheus, "Exposition formats".
@@ -26,13 +26,12 @@ pub(crate) struct S3Port {
 impl Handler for S3Port {
     type Body = Either<Full<Bytes>, ResponseBody>;
 
-    async fn handle(&self, request: Request<Incoming>, from: Origin) -> Response<Self::Body> {
-        let response = match self.health.answer(&request).await {
-            Some(response) => response.map(Either::Left),
-            None => {
-                let connection = ConnectionInfo { secure: from.secure, peer: from.peer };
-                self.s3.call(request, connection).await.map(Either::Right)
-            }
+    async fn handle(&self, request: Request<Incoming>, from: Arrival) -> Response<Self::Body> {
+        let response = if let Some(response) = self.health.answer(&request).await {
+            response.map(Either::Left)
+        } else {
+            let connection = ConnectionInfo { secure: from.secure, peer: from.peer };
+            self.s3.call(request, connection).await.map(Either::Right)
         };
         self.metrics.answered(response.status());
         response
@@ -49,7 +48,7 @@ pub(crate) struct AdminPort {
 impl Handler for AdminPort {
     type Body = Full<Bytes>;
 
-    async fn handle(&self, request: Request<Incoming>, _from: Origin) -> Response<Self::Body> {
+    async fn handle(&self, request: Request<Incoming>, _from: Arrival) -> Response<Self::Body> {
         if let Some(response) = self.health.answer(&request).await {
             return response;
         }

@@ -18,10 +18,10 @@ fn https_and_http_are_served_on_one_port() {
     for path in ["/health/live", "/health/ready"] {
         let answer = (200, "{\"status\":\"ok\"}\n".to_owned());
         assert_eq!(server.get(server.s3, path), answer);
-        assert_eq!(server.get_plain(server.s3, path), answer);
+        assert_eq!(Server::get_plain(server.s3, path), answer);
         assert_eq!(server.get(server.admin, path), answer);
     }
-    let (status, body) = server.get_plain(server.s3, "/");
+    let (status, body) = Server::get_plain(server.s3, "/");
     assert_eq!(status, 403, "{body}");
     assert!(body.contains("<Code>AccessDenied</Code>"), "{body}");
 }
@@ -76,7 +76,9 @@ fn a_given_certificate_is_read_again_when_it_changes_and_kept_when_the_new_one_i
     write_pair(&home, "cert.pem", "key.pem");
     fs::copy(home.path("cert.pem"), home.path("first.pem")).unwrap();
     let flags = ["--tls-cert", &home.text("cert.pem"), "--tls-key", &home.text("key.pem")];
-    let server = home.start(&flags);
+    let mut command = home.serve(&flags);
+    command.stderr(fs::File::create(home.path("log")).unwrap());
+    let server = Server::start(&mut command, Path::new(""));
     assert!(trusts(&server, &home.path("first.pem")));
     assert!(!home.path("data.secrets/tls").exists());
 
@@ -84,6 +86,8 @@ fn a_given_certificate_is_read_again_when_it_changes_and_kept_when_the_new_one_i
     write_pair(&home, "second.pem", "second.key");
     fs::rename(home.path("second.pem"), home.path("cert.pem")).unwrap();
     server.signal(Signal::HUP);
+    let log = || fs::read_to_string(home.path("log")).unwrap();
+    wait_until("the pair is found bad", || log().contains("the new certificate is not usable, the old one stays"));
     assert!(trusts(&server, &home.path("first.pem")));
 
     fs::rename(home.path("second.key"), home.path("key.pem")).unwrap();
@@ -134,7 +138,7 @@ fn sigterm_and_sigint_end_the_server_well_with_idle_connections_open() {
         let server = home.start(&[]);
         let idle = (connect(server.s3), tls(server.s3, &home.path("data.secrets/tls/ca.pem")).unwrap());
         server.signal(signal);
-        assert_eq!(server.stop(), Some(0));
+        assert_eq!(server.wait(), Some(0));
         drop(idle);
     }
 }

@@ -133,9 +133,15 @@ fn every_source_file_is_part_of_its_crate() {
         let stem = source.path.file_stem().unwrap().to_str().unwrap();
         let dir = source.path.parent().unwrap();
         let (name, parent) = if stem == "mod" { (dir.file_name().unwrap().to_str().unwrap(), dir.parent().unwrap()) } else { (stem, dir) };
-        let declares = |owner: &Path| sources.iter().any(|text| text.path == owner && text.text.contains(&format!("mod {name};")));
+        let declares = |owner: &Path| {
+            sources.iter().any(|text| {
+                text.path == owner
+                    && [format!("mod {name};"), format!("#[path = \"{name}.rs\"]")].iter().any(|named| text.text.contains(named))
+            })
+        };
         let owners = ["mod.rs", "lib.rs", "main.rs"].map(|file| parent.join(file));
-        owners.iter().any(|owner| declares(owner)) || declares(&parent.with_extension("rs"))
+        let beside = sources.iter().filter(|text| text.path.parent() == Some(dir)).any(|text| declares(&text.path));
+        beside || owners.iter().any(|owner| declares(owner)) || declares(&parent.with_extension("rs"))
     };
     let is_root = |source: &Text| ["lib.rs", "main.rs"].iter().any(|name| source.path.ends_with(Path::new("src").join(name)));
     let dead = sources.iter().filter(|source| !is_root(source) && !is_named(source)).map(|source| source.path.display().to_string());

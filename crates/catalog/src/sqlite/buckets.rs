@@ -51,11 +51,7 @@ pub(super) fn find(connection: &Connection, name: &str) -> Result<Option<Bucket>
 }
 
 pub(super) fn list(connection: &Connection, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Bucket>, CatalogError> {
-    let sql = concat!(
-        "SELECT ",
-        bucket_columns!(),
-        " FROM buckets b WHERE b.name >= ?1 AND b.name < ?2 ORDER BY b.name LIMIT ?3"
-    );
+    let sql = concat!("SELECT ", bucket_columns!(), " FROM buckets b WHERE b.name >= ?1 AND b.name < ?2 ORDER BY b.name LIMIT ?3");
     let first = after.map(|after| next_key(after.as_bytes().to_vec())).unwrap_or_default();
     let mut statement = connection.prepare_cached(sql)?;
     let first = first.max(prefix.as_bytes().to_vec());

@@ -250,12 +250,7 @@ fn present(transaction: &Connection, sql: &str, by: impl rusqlite::Params) -> Re
     let mut rows = statement.query(by)?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let mut columns = Columns::new(row);
-    Ok(Some(Present {
-        row: columns.integer()?,
-        version_id: columns.id()?,
-        is_null: columns.flag()?,
-        is_delete_marker: columns.flag()?,
-    }))
+    Ok(Some(Present { row: columns.integer()?, version_id: columns.id()?, is_null: columns.flag()?, is_delete_marker: columns.flag()? }))
 }
 
 /// Notes which blobs the version refers to.

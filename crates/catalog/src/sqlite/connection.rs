@@ -11,7 +11,7 @@ use crate::{CatalogError, Clock};
 
 /// Distinct statements of the catalog, with room to spare.
 const CACHED_STATEMENTS: usize = 128;
-/// Larger pages make inline objects cheaper (fewer overflow pages) and each small commit dearer (whole pages are logged).
+/// Measured with `catalog_bench`: 8 KiB costs the same CPU and 1.6 times the file for inline objects of 4 KiB, 16 KiB costs more CPU.
 const PAGE_BYTES: u32 = 4096;
 /// The log is copied back into the database when it is this long.
 const CHECKPOINT_PAGES: u32 = 4096;
@@ -33,7 +33,9 @@ pub struct SqliteOptions {
     pub busy_timeout: Duration,
     /// Page cache of all connections together.
     pub cache_bytes: u64,
-    /// Whether deleted rows are overwritten with zeroes in the file.
+    /// Whether deleted rows are overwritten with zeroes in the file, so that a sealed key that was let go of cannot be dug up.
+    /// Measured with `catalog_bench`: no difference beyond noise, since the pages are logged anyway. (The log itself keeps old
+    /// pages until it is written over.)
     pub secure_delete: bool,
     /// Says when a blob died.
     pub clock: Clock,

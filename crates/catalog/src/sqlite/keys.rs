@@ -8,16 +8,7 @@ use crate::{CatalogError, Envelope, KeyRef, KeyUsage};
 /// The columns of an envelope in the table `v` and its key `k`, for [`read_envelope`].
 macro_rules! envelope_columns {
     ($table:literal) => {
-        concat!(
-            $table,
-            ".mode, ",
-            $table,
-            ".wrapped_key, ",
-            $table,
-            ".sealed_keys, ",
-            $table,
-            ".kms_key, k.backend, k.key_id, k.version"
-        )
+        concat!($table, ".mode, ", $table, ".wrapped_key, ", $table, ".sealed_keys, ", $table, ".kms_key, k.backend, k.key_id, k.version")
     };
 }
 pub(super) use envelope_columns;
@@ -75,7 +66,8 @@ fn read_key(columns: &mut Columns<'_, '_>) -> Result<Option<KeyRef>, CatalogErro
 }
 
 fn usage_of(connection: &Connection, row: i64, key: KeyRef) -> Result<KeyUsage, CatalogError> {
-    let sql = "SELECT count(*), coalesce(sum(size_bytes), 0), (SELECT count(*) FROM uploads WHERE kms_key = ?1) FROM versions WHERE kms_key = ?1";
+    let sql =
+        "SELECT count(*), coalesce(sum(size_bytes), 0), (SELECT count(*) FROM uploads WHERE kms_key = ?1) FROM versions WHERE kms_key = ?1";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([row])?;
     let row = rows.next()?.ok_or_else(|| CatalogError::Damaged("a count has no row".to_owned()))?;

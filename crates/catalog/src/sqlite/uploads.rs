@@ -9,17 +9,12 @@ use super::columns::{Columns, at_most, signed};
 use super::keys::{self, envelope_columns};
 use super::versions::Found;
 use super::{blobs, commit};
-use crate::{
-    BlobKey, BlobUse, BucketId, CatalogError, Committed, Expect, NewVersion, Part, UnixMillis, Upload, UploadId,
-};
+use crate::{BlobKey, BlobUse, BucketId, CatalogError, Committed, Expect, NewVersion, Part, UnixMillis, Upload, UploadId};
 
 /// The columns of an upload `u`, the id of its bucket `b` and its key `k`, for [`read`].
 macro_rules! upload_columns {
     () => {
-        concat!(
-            "u.upload_id, b.bucket_id, u.key, u.version_id, u.initiated, u.initiator, u.record, ",
-            envelope_columns!("u")
-        )
+        concat!("u.upload_id, b.bucket_id, u.key, u.version_id, u.initiated, u.initiator, u.record, ", envelope_columns!("u"))
     };
 }
 pub(super) use upload_columns;

@@ -4,7 +4,8 @@
 use std::fmt::Debug;
 
 use strongroom_catalog::{
-    BlobKey, BlobUse, Bucket, BucketId, CatalogError, Envelope, KeyRef, NewVersion, Part, Upload, UploadId, VersionData, VersionId, Versioning,
+    BlobKey, BlobUse, Bucket, BucketId, CatalogError, Envelope, KeyRef, NewVersion, Part, Upload, UploadId, VersionData, VersionId,
+    Versioning,
 };
 
 /// An id made of a kind and a number, so that failures can be read.
@@ -58,7 +59,16 @@ pub(crate) fn upload(bucket_id: BucketId, key: &str, upload_id: UploadId, initia
     let seed = upload_id[15];
     let version_id = id(b'V', u64::from(seed));
     let initiator = "someone".to_owned();
-    Upload { upload_id, bucket_id, key: key.to_owned(), version_id, initiated, initiator, envelope: envelope(None, seed), record: vec![seed] }
+    Upload {
+        upload_id,
+        bucket_id,
+        key: key.to_owned(),
+        version_id,
+        initiated,
+        initiator,
+        envelope: envelope(None, seed),
+        record: vec![seed],
+    }
 }
 
 pub(crate) fn part(number: u16, blob: BlobKey) -> Part {

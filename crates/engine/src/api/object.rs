@@ -177,6 +177,8 @@ pub struct ObjectReply {
     pub length: u64,
     /// Whether a range or a part was asked for: 206 with `Content-Range`.
     pub partial: bool,
+    /// The additional checksum of just the bytes answered: the object's, or the part's that was asked for; none for a range.
+    pub checksum: Option<Checksum>,
     /// The bytes; none for HeadObject.
     pub body: Option<ReplyStream>,
 }

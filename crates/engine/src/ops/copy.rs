@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use strongroom_catalog::BlobUse;
+use strongroom_catalog::{BlobUse, VersionId};
 
 use super::get::FoundData;
 use crate::{
     Engine, Error,
-    api::{Caller, Checksum, ChecksumAlgorithm, Copied, CopyObject, CopySource, ObjectHeaders, SseReply, UploadChecksum},
+    api::{Caller, Checksum, ChecksumAlgorithm, Copied, CopyObject, CopySource, ObjectHeaders, ReplyStream, SseReply, UploadChecksum},
     commit::{Bytes, Draft, stored},
     condition::{MAX_ATTEMPTS, check_copy_source},
     egress::Opened,
@@ -34,6 +34,8 @@ pub(crate) struct SourceFacts {
     pub(crate) part_checksums: Vec<Option<Checksum>>,
     pub(crate) size_bytes: u64,
     pub(crate) version_id: Option<String>,
+    /// The version, by the catalog's id.
+    pub(crate) seen: VersionId,
 }
 
 impl Engine {
@@ -67,11 +69,32 @@ impl Engine {
         customer: Option<&CustomerKey>,
     ) -> Result<OpenedSource, Error> {
         let data = self.find_data(&source.bucket, &source.key, source.version_id.as_deref()).await?;
-        let facts = self.source_facts(&data)?;
+        let facts = self.source_facts(&data).map_err(|error| self.integrity().note(error, &source.bucket, &source.key))?;
         check_copy_source(&source.conditions, &facts.etag.shown, data.found.version.modified)?;
         let opened = self.open_found(caller, data, customer).await;
         let opened = opened.map_err(|error| self.integrity().note(error, &source.bucket, &source.key))?;
         Ok(OpenedSource { opened, facts })
+    }
+
+    /// The plaintext of a source. [`Error::ConditionalConflict`] where another version has taken its place meanwhile, so that its blobs
+    /// may have been swept before they were held.
+    pub(crate) async fn open_source_stream(
+        self: &Arc<Self>,
+        source: &CopySource,
+        seen: VersionId,
+        opened: Opened,
+        offset: u64,
+        len: u64,
+    ) -> Result<ReplyStream, Error> {
+        let error = match self.open_stream(opened, offset, len).await {
+            Err(error @ Error::Integrity(_)) => error,
+            other => return other,
+        };
+        let present = self.find(&source.bucket, &source.key, source.version_id.as_deref()).await?;
+        if present.version.version_id != seen {
+            return Err(Error::ConditionalConflict);
+        }
+        Err(self.integrity().note(error, &source.bucket, &source.key))
     }
 
     fn source_facts(&self, data: &FoundData) -> Result<SourceFacts, Error> {
@@ -85,6 +108,7 @@ impl Engine {
             part_checksums: open_part_checksums(self.store_key(), &binding, &data.part_record)?,
             size_bytes: found.version.size_bytes,
             version_id: ids::shown(found.bucket.versioning, &found.version),
+            seen: found.version.version_id,
         })
     }
 
@@ -99,14 +123,15 @@ impl Engine {
         let source_version_id = source.facts.version_id.clone();
         let has_checksum = source.facts.checksum.as_ref().map(|checksum| checksum.algorithm);
         let same_layers = source.opened.keys.layers() == decision.mode().layers();
-        let (draft, bytes, reply) = if same_layers && request.checksum_algorithm.is_none_or(|wanted| has_checksum == Some(wanted)) {
+        let (draft, mut bytes, reply) = if same_layers && request.checksum_algorithm.is_none_or(|wanted| has_checksum == Some(wanted)) {
             self.share(caller, request, decision, at, source).await?
         } else {
             self.move_data(caller, request, decision, at, source).await?
         };
+        let hold = bytes.hold.take();
         let version = self.new_version(&draft, bytes)?;
         let (size_bytes, modified_ms) = (version.size_bytes, version.modified);
-        let committed = self.commit(version, &request.condition, &at.bucket.name).await?;
+        let committed = self.commit(version, hold, &request.condition, &at.bucket.name).await?;
         Ok(Copied { stored: stored(&draft, reply, size_bytes, committed.is_null), modified_ms, source_version_id })
     }
 
@@ -131,7 +156,7 @@ impl Engine {
             checksum: facts.checksum,
             parts_count: facts.parts_count,
         };
-        let bytes = Bytes { manifest: opened.manifest, part_checksums: facts.part_checksums, inline: opened.inline, blobs };
+        let bytes = Bytes { manifest: opened.manifest, part_checksums: facts.part_checksums, inline: opened.inline, blobs, hold: None };
         Ok((draft, bytes, keys.reply))
     }
 
@@ -150,12 +175,13 @@ impl Engine {
             keys: &keys.object,
             part_number: 1,
             md5_etag: etag::is_md5(decision.mode()),
+            crc64: false,
             content_md5: None,
             checksum: recomputed(request.checksum_algorithm.or(facts.checksum.map(|checksum| checksum.algorithm))),
-            inline_limit_bytes: self.options().inline_limit_bytes,
+            inline_limit_bytes: Some(self.options().inline_limit_bytes),
             max_len_bytes: self.options().max_object_bytes,
         };
-        let plain = self.open_stream(opened, 0, facts.size_bytes).await?;
+        let plain = self.open_source_stream(&request.source, facts.seen, opened, 0, facts.size_bytes).await?;
         let mut ingested = self.ingest(plain, Some(facts.size_bytes), intake).await?;
         let kept_md5 = if facts.parts_count.is_none() { facts.etag.md5 } else { None };
         let draft = Draft {
@@ -167,7 +193,7 @@ impl Engine {
             checksum: ingested.checksum.take(),
             parts_count: None,
         };
-        let bytes = Bytes::of_body(&mut ingested, 1)?;
+        let bytes = Bytes::of_body(ingested, 1)?;
         Ok((draft, bytes, keys.reply))
     }
 }
@@ -193,6 +219,8 @@ fn check_changes_something(request: &CopyObject) -> Result<(), Error> {
         || request.website_redirect_location.is_some()
         || request.checksum_algorithm.is_some()
         || request.sse.algorithm.is_some()
-        || request.sse.customer.any();
+        || request.sse.customer.any()
+        // The source is under a customer key, and the target will not be.
+        || request.source.customer.any();
     if onto_itself && !changes { Err(Error::CopyChangesNothing) } else { Ok(()) }
 }

@@ -7,7 +7,7 @@ use strongroom_seal::Manifest;
 
 use crate::{
     Engine, Error,
-    api::{ByteRange, Caller, GetObject, ObjectInfo, ObjectPart, ObjectReply},
+    api::{ByteRange, Caller, Checksum, GetObject, ObjectInfo, ObjectPart, ObjectReply},
     condition::check_read,
     egress::Opened,
     ids, limits,
@@ -61,28 +61,31 @@ impl Engine {
         Err(Error::Busy)
     }
 
-    /// HeadObject: never calls the KMS, and never reads the data.
+    /// HeadObject: never calls the KMS, and never reads the data. So it answers also while the key is disabled, sealed or gone; a caller
+    /// without `kms:Decrypt`, or without the right customer key, is refused as by GetObject.
     pub async fn head_object(&self, caller: &Caller, request: GetObject) -> Result<ObjectReply, Error> {
         let customer = check_read_headers(&request.sse, caller.secure)?;
-        let (found, manifest) = if request.part_number.is_some() {
+        if request.part_number.is_some() {
             let data = self.find_data(&request.bucket, &request.key, request.version_id.as_deref()).await?;
-            (data.found, Some(data.manifest))
-        } else {
-            (self.find(&request.bucket, &request.key, request.version_id.as_deref()).await?, None)
-        };
-        check_found(caller, &found, customer.as_ref())?;
+            self.noted(check_found(caller, &data.found, customer.as_ref()), &data.found)?;
+            return self.noted(self.described(&request, customer.as_ref(), &data), &data.found);
+        }
+        let found = self.find(&request.bucket, &request.key, request.version_id.as_deref()).await?;
+        self.noted(check_found(caller, &found, customer.as_ref()), &found)?;
         check_read(&request.conditions, &found.record.etag.shown, found.version.modified)?;
-        let extent = extent(&request, found.version.size_bytes, manifest.as_ref(), found.record.parts_count)?;
-        Ok(reply(info(&found, customer.as_ref())?, extent))
+        let extent = extent(&request, found.version.size_bytes, None, None)?;
+        let info = info(&found, customer.as_ref())?;
+        let checksum = info.checksum.clone().filter(|_| !extent.partial);
+        Ok(reply(info, extent, checksum))
     }
 
     /// GetObjectAttributes: the object, and its parts where it was a multipart upload.
     pub async fn object_attributes(&self, caller: &Caller, request: GetObject) -> Result<(ObjectInfo, Vec<ObjectPart>), Error> {
         let customer = check_read_headers(&request.sse, caller.secure)?;
         let data = self.find_data(&request.bucket, &request.key, request.version_id.as_deref()).await?;
-        check_found(caller, &data.found, customer.as_ref())?;
+        self.noted(check_found(caller, &data.found, customer.as_ref()), &data.found)?;
         check_read(&request.conditions, &data.found.record.etag.shown, data.found.version.modified)?;
-        let parts = if data.found.record.parts_count.is_some() { self.object_parts(&data)? } else { Vec::new() };
+        let parts = if data.found.record.parts_count.is_some() { self.noted(self.object_parts(&data), &data.found)? } else { Vec::new() };
         Ok((info(&data.found, customer.as_ref())?, parts))
     }
 
@@ -122,12 +125,33 @@ impl Engine {
         data: FoundData,
     ) -> Result<ObjectReply, Error> {
         check_found(caller, &data.found, customer)?;
-        check_read(&request.conditions, &data.found.record.etag.shown, data.found.version.modified)?;
-        let extent = extent(request, data.found.version.size_bytes, Some(&data.manifest), data.found.record.parts_count)?;
-        let info = info(&data.found, customer)?;
+        let described = self.described(request, customer, &data)?;
         let opened = self.open_found(caller, data, customer).await?;
-        let body = self.open_stream(opened, extent.offset, extent.len).await?;
-        Ok(ObjectReply { body: Some(body), ..reply(info, extent) })
+        let body = self.open_stream(opened, described.first_byte, described.length).await?;
+        Ok(ObjectReply { body: Some(body), ..described })
+    }
+
+    /// The reply to a read without its bytes.
+    fn described(&self, request: &GetObject, customer: Option<&CustomerKey>, data: &FoundData) -> Result<ObjectReply, Error> {
+        let Found { version, record, .. } = &data.found;
+        check_read(&request.conditions, &record.etag.shown, version.modified)?;
+        let extent = extent(request, version.size_bytes, Some(&data.manifest), record.parts_count)?;
+        let info = info(&data.found, customer)?;
+        let checksum = match (request.range, request.part_number, record.parts_count) {
+            (None, Some(number), Some(_)) => self.part_checksum(data, number)?,
+            (None, _, _) => info.checksum.clone(),
+            (Some(_), _, _) => None,
+        };
+        Ok(reply(info, extent, checksum))
+    }
+
+    /// The checksum of one part, said to be of the object's type, as S3 has it.
+    fn part_checksum(&self, data: &FoundData, number: u32) -> Result<Option<Checksum>, Error> {
+        let Some(kind) = data.found.record.checksum.as_ref().map(|checksum| checksum.kind) else {
+            return Ok(None);
+        };
+        let part = self.object_parts(data)?.into_iter().find(|part| part.number == number);
+        Ok(part.and_then(|part| part.checksum).map(|checksum| Checksum { kind, ..checksum }))
     }
 
     fn opened_record(&self, bucket: Bucket, version: Option<Version>, which: VersionSelector) -> Result<Found, Error> {
@@ -140,9 +164,17 @@ impl Engine {
         Ok(Found { bucket, version, record })
     }
 
+    fn noted<T>(&self, result: Result<T, Error>, found: &Found) -> Result<T, Error> {
+        result.map_err(|error| self.integrity().note(error, &found.bucket.name, &found.version.key))
+    }
+
     fn object_parts(&self, data: &FoundData) -> Result<Vec<ObjectPart>, Error> {
         let binding = VersionBinding::of(&data.found.bucket.id, &data.found.version);
         let checksums = open_part_checksums(self.store_key(), &binding, &data.part_record)?;
+        // Where the object has a checksum, each part has one.
+        if checksums.is_empty() && data.found.record.checksum.is_some() {
+            return Err(Error::Integrity("the checksums of its parts are missing".into()));
+        }
         let parts = data.manifest.parts().iter().enumerate().map(|(index, part)| ObjectPart {
             number: part.number.into(),
             size_bytes: part.plaintext_len,
@@ -187,8 +219,8 @@ fn verified_manifest(encoded: &[u8], record: &ObjectRecord) -> Result<Manifest, 
     Ok(manifest)
 }
 
-fn reply(info: ObjectInfo, extent: Extent) -> ObjectReply {
-    ObjectReply { info, first_byte: extent.offset, length: extent.len, partial: extent.partial, body: None }
+fn reply(info: ObjectInfo, extent: Extent, checksum: Option<Checksum>) -> ObjectReply {
+    ObjectReply { checksum, info, first_byte: extent.offset, length: extent.len, partial: extent.partial, body: None }
 }
 
 fn extent(request: &GetObject, size: u64, manifest: Option<&Manifest>, parts_count: Option<u32>) -> Result<Extent, Error> {

@@ -1,12 +1,9 @@
 //! PutObject.
 
-use strongroom_catalog::{CatalogError, Committed, NewVersion};
-
 use crate::{
     Engine, Error,
-    api::{Caller, PutObject, Stored, WriteCondition},
+    api::{Caller, PutObject, Stored},
     commit::{Bytes, Draft, stored},
-    condition::MAX_ATTEMPTS,
     etag, ids,
     ingest::Intake,
     limits,
@@ -29,9 +26,10 @@ impl Engine {
             keys: &keys.object,
             part_number: 1,
             md5_etag: etag::is_md5(decision.mode()),
+            crc64: false,
             content_md5: request.content_md5.as_deref(),
             checksum: request.checksum,
-            inline_limit_bytes: self.options().inline_limit_bytes,
+            inline_limit_bytes: Some(self.options().inline_limit_bytes),
             max_len_bytes: self.options().max_put_bytes,
         };
         let mut ingested = self.ingest(request.body.stream, request.body.length, intake).await?;
@@ -44,24 +42,11 @@ impl Engine {
             checksum: ingested.checksum.take(),
             parts_count: None,
         };
-        let version = self.new_version(&draft, Bytes::of_body(&mut ingested, 1)?)?;
-        let committed = self.commit(version, &request.condition, &bucket.name).await?;
-        Ok(stored(&draft, keys.reply, ingested.size_bytes, committed.is_null))
-    }
-
-    /// Commits a version under a condition, looking again where another write came between looking and committing.
-    pub(crate) async fn commit(&self, version: NewVersion, condition: &WriteCondition, bucket: &str) -> Result<Committed, Error> {
-        if !matches!(condition, WriteCondition::Matches(_)) {
-            let expect = self.expectation(condition, bucket, &version.key).await?;
-            return Ok(self.catalog().put_version(version, expect).await?);
-        }
-        for _ in 0..MAX_ATTEMPTS {
-            let expect = self.expectation(condition, bucket, &version.key).await?;
-            match self.catalog().put_version(version.clone(), expect).await {
-                Err(CatalogError::PreconditionFailed) => {}
-                other => return Ok(other?),
-            }
-        }
-        Err(Error::ConditionalConflict)
+        let mut bytes = Bytes::of_body(ingested, 1)?;
+        let hold = bytes.hold.take();
+        let version = self.new_version(&draft, bytes)?;
+        let size_bytes = version.size_bytes;
+        let committed = self.commit(version, hold, &request.condition, &bucket.name).await?;
+        Ok(stored(&draft, keys.reply, size_bytes, committed.is_null))
     }
 }

@@ -10,6 +10,7 @@ use super::{context::parse_client_context, customer::CustomerKey};
 use crate::{
     Error,
     api::{DefaultEncryption, SseHeaders},
+    record::RecordedSse,
 };
 
 /// How an object is to be encrypted.
@@ -68,6 +69,28 @@ pub(crate) fn decide(
 /// The customer key of a read, if any; any other encryption header is an error there.
 pub(crate) fn check_read_headers(headers: &SseHeaders, secure: bool) -> Result<Option<CustomerKey>, Error> {
     if managed_header(headers) {
+        return Err(Error::SseHeaderNotAllowed);
+    }
+    CustomerKey::from_headers(&headers.customer, secure)
+}
+
+/// The customer key of a part, if any. A part is encrypted as its upload: repeating how is superfluous, and clients do it; anything else is an error.
+pub(crate) fn check_part_headers(
+    headers: &SseHeaders,
+    secure: bool,
+    mode: Mode,
+    upload: &RecordedSse,
+) -> Result<Option<CustomerKey>, Error> {
+    let same_mode = match headers.algorithm.as_deref() {
+        None => !managed_header(headers),
+        Some("AES256") => mode == Mode::SseS3,
+        Some("aws:kms") => mode == Mode::SseKms,
+        Some("aws:kms:dsse") => mode == Mode::DsseKms,
+        Some(_) => false,
+    };
+    let same_key = headers.kms_key_id.is_none() || headers.kms_key_id == upload.kms_key_id;
+    let same_context = headers.kms_context.is_none() || headers.kms_context == upload.kms_context;
+    if !(same_mode && same_key && same_context) {
         return Err(Error::SseHeaderNotAllowed);
     }
     CustomerKey::from_headers(&headers.customer, secure)

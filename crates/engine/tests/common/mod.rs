@@ -1,5 +1,6 @@
 //! A whole engine in a temporary directory, with hands on each of its parts.
 
+mod gate;
 mod requests;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -18,6 +19,7 @@ use strongroom_kms::{CacheConfig, CachedKms, LocalConfig, LocalKms, MasterKeySou
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
+pub use gate::*;
 pub use requests::*;
 
 pub type Backend = CountingKms<LocalKms>;

@@ -11,6 +11,7 @@ use crate::common::*;
 
 const OF_VERSION: [&str; 3] = ["sealed_keys", "record", "wrapped_key"];
 const OF_DATA: [&str; 2] = ["manifest", "inline"];
+const CLEAR: &str = "DELETE FROM versions; DELETE FROM version_data; DELETE FROM version_blobs; DELETE FROM uploads; DELETE FROM parts";
 
 fn read_column(rows: &Connection, column: &str, key: &str) -> Option<Vec<u8>> {
     let sql = if OF_VERSION.contains(&column) {
@@ -175,7 +176,7 @@ async fn a_changed_plain_column_is_noticed() {
             damaged(&rig, before, rig.engine.get_object(&rig.root, request()).await, sql);
             let before = rig.engine.integrity_events();
             damaged(&rig, before, rig.engine.head_object(&rig.root, request()).await, sql);
-            rows.execute("DELETE FROM versions", []).unwrap();
+            rows.execute_batch(CLEAR).unwrap();
         }
     }
 }
@@ -248,7 +249,7 @@ async fn objects_that_swap_any_of_their_columns_are_noticed() {
         for key in ["one", "two"] {
             get_is_damaged(&rig, key, by, "the whole rows").await;
         }
-        rows.execute("DELETE FROM versions", []).unwrap();
+        rows.execute_batch(CLEAR).unwrap();
     }
 }
 
@@ -284,7 +285,7 @@ async fn a_damaged_upload_takes_no_part_and_is_not_completed() {
             rig.complete(&upload, vec![part]).await.unwrap();
             get_is_damaged(&rig, "object", As::S3, column).await;
         }
-        rows.execute("DELETE FROM uploads", []).unwrap();
+        rows.execute_batch(CLEAR).unwrap();
     }
     for sql in [
         "UPDATE parts SET size_bytes = size_bytes + 1 WHERE number = 1",
@@ -305,7 +306,7 @@ async fn a_damaged_upload_takes_no_part_and_is_not_completed() {
         let etags: Vec<_> = listed.parts.iter().map(|part| part.etag.is_empty()).collect();
         assert_eq!(etags.iter().filter(|empty| **empty).count(), 1, "the damaged part is listed without an ETag: {sql}");
         assert_eq!(etags.len(), 2);
-        rows.execute_batch("DELETE FROM uploads; DELETE FROM parts").unwrap();
+        rows.execute_batch(CLEAR).unwrap();
     }
 }
 

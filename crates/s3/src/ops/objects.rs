@@ -75,7 +75,7 @@ fn part_number(request: &Request) -> Result<Option<u32>, Refusal> {
 }
 
 fn answer(request: &Request, object: ObjectReply) -> Result<Reply, Refusal> {
-    let ObjectReply { info, first_byte, length, partial, body } = object;
+    let ObjectReply { info, first_byte, length, partial, checksum, body } = object;
     let mut reply = Reply::empty(if partial { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK });
     headers::describe(&mut reply, &info, &request.query)?;
     sse::answer(&mut reply, &info.sse, Answering::Other)?;
@@ -90,9 +90,8 @@ fn answer(request: &Request, object: ObjectReply) -> Result<Reply, Refusal> {
     {
         reply.headers.insert(HeaderName::from_static("x-amz-mp-parts-count"), count.into());
     }
-    // A client checks what it got against the checksum, so the object's is sent with the whole object only.
-    if length == info.size_bytes && wants_checksum(request)? {
-        checksum::answer(&mut reply, info.checksum.as_ref())?;
+    if wants_checksum(request)? {
+        checksum::answer(&mut reply, checksum.as_ref())?;
     }
     if let Some(stream) = body {
         reply.payload = Payload::Stream { stream, left_bytes: length };
@@ -140,7 +139,7 @@ mod tests {
             checksum: Some(Checksum { algorithm: ChecksumAlgorithm::Crc32, kind: ChecksumKind::FullObject, value: "AAAAAA==".to_owned() }),
             parts_count: Some(2),
         };
-        ObjectReply { info, first_byte, length, partial, body: None }
+        ObjectReply { checksum: info.checksum.clone().filter(|_| !partial), info, first_byte, length, partial, body: None }
     }
 
     fn header(reply: &Reply, name: &str) -> Option<String> {

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 pub(crate) use error::ConfigError;
 pub(crate) use layer::{Layer, Origin};
-pub(crate) use settings::{CacheSettings, KmsSettings, Limits, LogFormat, RootKeys, Settings, TlsFiles};
+pub(crate) use settings::{KmsSettings, LogFormat, RootKeys, Settings, TlsFiles};
 pub(crate) use users::User;
 
 /// The variable that stands for the argument `DATA_DIR`.

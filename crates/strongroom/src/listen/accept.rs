@@ -91,7 +91,9 @@ impl<H> Shared<H> {
         };
         if is_cut {
             let connections = self.limits.max_connections - self.permits.available_permits();
-            tracing::warn!(connections, "connections are cut off in the middle of requests");
+            if connections > 0 {
+                tracing::warn!(connections, "connections are cut off");
+            }
             let _ = self.permits.acquire_many(all).await;
         }
     }

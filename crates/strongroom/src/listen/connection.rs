@@ -18,7 +18,7 @@ use tokio_rustls::server::TlsStream;
 use super::accept::Shared;
 use super::peek::{Speaks, first_byte};
 use super::stall::StallGuard;
-use super::{Handler, Origin, Phase, PortLimits};
+use super::{Arrival, Handler, Phase, PortLimits};
 
 /// The most that is read or written at once for one connection: fewer system calls for large bodies against memory for
 /// many connections. Buffers grow to it only while a client keeps them full.
@@ -39,8 +39,8 @@ pub(super) async fn serve<H: Handler>(
         _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
     };
     match established {
-        Ok(Ok(Some(Established::Tls(stream)))) => serve_http(&shared, *stream, Origin { secure: true, peer }, phase).await,
-        Ok(Ok(Some(Established::Plain(stream)))) => serve_http(&shared, stream, Origin { secure: false, peer }, phase).await,
+        Ok(Ok(Some(Established::Tls(stream)))) => serve_http(&shared, *stream, Arrival { secure: true, peer }, phase).await,
+        Ok(Ok(Some(Established::Plain(stream)))) => serve_http(&shared, stream, Arrival { secure: false, peer }, phase).await,
         Ok(Ok(None)) => {}
         Ok(Err(error)) => refuse(&shared, peer, &error),
         Err(_) => refuse(&shared, peer, &io::ErrorKind::TimedOut.into()),
@@ -73,7 +73,7 @@ async fn establish<H>(shared: &Shared<H>, stream: TcpStream) -> io::Result<Optio
 }
 
 /// Serves requests one after another; while draining, the present one only.
-async fn serve_http<H, S>(shared: &Shared<H>, stream: S, from: Origin, mut phase: watch::Receiver<Phase>)
+async fn serve_http<H, S>(shared: &Shared<H>, stream: S, from: Arrival, mut phase: watch::Receiver<Phase>)
 where
     H: Handler,
     S: AsyncRead + AsyncWrite + Unpin,
@@ -84,14 +84,13 @@ where
         ended = connection.as_mut() => Some(ended),
         _ = phase.wait_for(|phase| *phase >= Phase::Draining) => None,
     };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = connection => ended,
-                _ = phase.wait_for(|phase| *phase == Phase::Cut) => return,
-            }
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            ended = connection => ended,
+            _ = phase.wait_for(|phase| *phase == Phase::Cut) => return,
         }
     };
     if let Err(error) = ended {

@@ -36,12 +36,12 @@ pub(crate) trait Handler: Send + Sync + 'static {
     type Body: Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static;
 
     /// Answers one request.
-    fn handle(&self, request: Request<Incoming>, from: Origin) -> impl Future<Output = Response<Self::Body>> + Send;
+    fn handle(&self, request: Request<Incoming>, from: Arrival) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
 /// How a request came in.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Origin {
+pub(crate) struct Arrival {
     /// Whether over TLS.
     pub(crate) secure: bool,
     pub(crate) peer: SocketAddr,

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use super::{Handler, Listener, Origin, Phase, PortLimits};
+use super::{Arrival, Handler, Listener, Phase, PortLimits};
 use crate::tls::{Authority, Certificates, server_config};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -26,7 +26,7 @@ struct Patient {
 impl Handler for Patient {
     type Body = Full<Bytes>;
 
-    async fn handle(&self, _request: Request<Incoming>, _from: Origin) -> Response<Self::Body> {
+    async fn handle(&self, _request: Request<Incoming>, _from: Arrival) -> Response<Self::Body> {
         self.arrived.add_permits(1);
         self.may_answer.acquire().await.unwrap().forget();
         Response::new(Full::from("answer"))
@@ -48,7 +48,7 @@ impl Port {
         let tls = server_config(Certificates::load(authority.server()).unwrap()).unwrap();
         let (arrived, may_answer) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let handler = Patient { arrived: Arc::clone(&arrived), may_answer: Arc::clone(&may_answer) };
-        let patience = Duration::from_secs(60);
+        let patience = Duration::from_mins(1);
         let limits = PortLimits {
             max_connections,
             max_header_bytes: 8192,

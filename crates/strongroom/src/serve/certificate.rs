@@ -10,7 +10,7 @@ use super::StartError;
 use crate::config::Settings;
 use crate::tls::{Authority, Certificates, server_names};
 
-const RENEWAL_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+const RENEWAL_INTERVAL: Duration = Duration::from_hours(24);
 
 /// The present certificate, and who signs the next one.
 pub(super) struct Certificate {

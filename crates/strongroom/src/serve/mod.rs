@@ -20,7 +20,7 @@ use certificate::Certificate;
 pub(crate) use error::StartError;
 use server::{Server, Signals};
 
-const REAP_INTERVAL: Duration = Duration::from_secs(3600);
+const REAP_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {

@@ -21,7 +21,7 @@ use crate::files::{self, Readers};
 const AUTHORITY_DAYS: i64 = 3650;
 /// Apple's clients refuse more than 397 days.
 const SERVER_DAYS: i64 = 365;
-const RENEWAL: Duration = Duration::from_secs(30 * 24 * 3600);
+const RENEWAL: Duration = Duration::from_hours(30 * 24);
 
 /// Signs the server's certificate, and signs it anew when it nears its end or lacks a name.
 #[derive(Debug)]

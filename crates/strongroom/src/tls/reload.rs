@@ -60,7 +60,7 @@ impl Certificates {
             match self.reload() {
                 Ok(()) => tracing::info!(cert = %self.files.cert.display(), "the certificate was read again"),
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "the new certificate is not usable, the old one stays")
+                    tracing::error!(error = &error as &dyn std::error::Error, "the new certificate is not usable, the old one stays");
                 }
             }
         }

@@ -16,10 +16,10 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
 /// Longer than anything takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// `strongroom` with these arguments and without the variables of this process that it would read.
-pub fn strongroom(arguments: &[&str]) -> Command {
+pub(crate) fn strongroom(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("STRONGROOM_")) {
         command.env_remove(name);
@@ -29,48 +29,48 @@ pub fn strongroom(arguments: &[&str]) -> Command {
 }
 
 /// A directory with room for DATA_DIR and what lies beside it.
-pub struct Home(TempDir);
+pub(crate) struct Home(TempDir);
 
 impl Home {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         self.path(name).into_os_string().into_string().unwrap()
     }
 
     /// `serve` on free ports, not yet started.
-    pub fn serve(&self, flags: &[&str]) -> Command {
+    pub(crate) fn serve(&self, flags: &[&str]) -> Command {
         let mut command = strongroom(&["serve", &self.text("data"), "--address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"]);
         command.args(flags);
         command
     }
 
     /// A server with these flags that has told that it is ready.
-    pub fn start(&self, flags: &[&str]) -> Server {
+    pub(crate) fn start(&self, flags: &[&str]) -> Server {
         Server::start(&mut self.serve(flags), &self.path("data.secrets/tls/ca.pem"))
     }
 
     /// What a start that must fail ends with.
-    pub fn fails(&self, flags: &[&str]) -> Failure {
+    pub(crate) fn fails(&self, flags: &[&str]) -> Failure {
         Failure::of(&mut self.serve(flags))
     }
 }
 
 /// How a program ended that was not to run.
 #[derive(Debug)]
-pub struct Failure {
-    pub code: Option<i32>,
-    pub error: String,
+pub(crate) struct Failure {
+    pub(crate) code: Option<i32>,
+    pub(crate) error: String,
 }
 
 impl Failure {
-    pub fn of(command: &mut Command) -> Self {
+    pub(crate) fn of(command: &mut Command) -> Self {
         let Output { status, stderr, stdout } = command.output().unwrap();
         assert!(stdout.is_empty(), "{}", String::from_utf8_lossy(&stdout));
         Self { code: status.code(), error: String::from_utf8(stderr).unwrap() }
@@ -78,17 +78,17 @@ impl Failure {
 }
 
 /// A running server; killed when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// What it printed.
-    pub banner: String,
-    pub s3: SocketAddr,
-    pub admin: SocketAddr,
+    pub(crate) banner: String,
+    pub(crate) s3: SocketAddr,
+    pub(crate) admin: SocketAddr,
     ca: PathBuf,
 }
 
 impl Server {
-    pub fn start(command: &mut Command, ca: &Path) -> Self {
+    pub(crate) fn start(command: &mut Command, ca: &Path) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut banner = String::new();
@@ -104,27 +104,32 @@ impl Server {
         Self { child, banner, s3, admin, ca: ca.to_owned() }
     }
 
-    pub fn process(&self) -> u32 {
+    pub(crate) fn process(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// SIGTERM, and the exit code.
-    pub fn stop(mut self) -> Option<i32> {
+    pub(crate) fn stop(self) -> Option<i32> {
         self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// The exit code, once it has ended by itself.
+    pub(crate) fn wait(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 
     /// GET over TLS, trusting the server's CA: status and body.
-    pub fn get(&self, address: SocketAddr, path: &str) -> (u16, String) {
+    pub(crate) fn get(&self, address: SocketAddr, path: &str) -> (u16, String) {
         exchange(tls(address, &self.ca).unwrap(), path)
     }
 
     /// GET without TLS.
-    pub fn get_plain(&self, address: SocketAddr, path: &str) -> (u16, String) {
+    pub(crate) fn get_plain(address: SocketAddr, path: &str) -> (u16, String) {
         exchange(connect(address), path)
     }
 }
@@ -137,14 +142,14 @@ impl Drop for Server {
 }
 
 /// A connection that gives up rather than hang.
-pub fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 
 /// A finished handshake with a server for `localhost` whose certificate `ca` vouches for.
-pub fn tls(address: SocketAddr, ca: &Path) -> Result<StreamOwned<ClientConnection, TcpStream>, std::io::Error> {
+pub(crate) fn tls(address: SocketAddr, ca: &Path) -> Result<StreamOwned<ClientConnection, TcpStream>, std::io::Error> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -167,7 +172,7 @@ fn exchange(mut stream: impl Read + Write, path: &str) -> (u16, String) {
 }
 
 /// Tries again until it holds.
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "never came true: {what}");
@@ -175,7 +180,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-pub fn mode(path: &Path) -> u32 {
+pub(crate) fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::MetadataExt;
     fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).mode() & 0o777
 }

@@ -1,6 +1,6 @@
 //! CompleteMultipartUpload: one commit, no data moved, no KMS called.
 
-use strongroom_catalog::{CatalogError, Expect, NewVersion, Part};
+use strongroom_catalog::{CatalogError, Envelope, Expect, NewVersion, Part};
 use strongroom_seal::{ManifestPart, PartSalt};
 
 use super::create::FoundUpload;
@@ -11,7 +11,7 @@ use crate::{
     commit::{Bytes, Draft, manifest, stored},
     condition::MAX_ATTEMPTS,
     etag, ids,
-    record::PartRecord,
+    record::{PartRecord, RecordedSse},
     sse::{CustomerKey, check_read_headers, check_readable, mode_of, sse_reply},
 };
 
@@ -31,13 +31,14 @@ impl Engine {
         check_order(&request.parts)?;
         for _ in 0..MAX_ATTEMPTS {
             let found = match self.find_upload(&request.upload).await {
-                Err(Error::NoSuchUpload) => return self.completed_before(&request.upload).await,
+                Err(Error::NoSuchUpload) => return self.completed_before(caller, &request.upload, customer.as_ref()).await,
                 other => other?,
             };
-            check_customer(caller, &found, customer.as_ref())?;
+            let checked = check_customer(caller, &found.upload.envelope, &found.record.sse, customer.as_ref());
+            self.noted_upload(checked, &found)?;
             match self.complete_once(&request, &found, customer.as_ref()).await {
-                // A part was uploaded again meanwhile, or a conditional write has to look again.
-                Err(Error::ConditionalConflict) => {}
+                // A part was uploaded again meanwhile, a conditional write has to look again, or the same request was faster.
+                Err(Error::ConditionalConflict | Error::NoSuchUpload) => {}
                 other => return other,
             }
         }
@@ -53,12 +54,13 @@ impl Engine {
         let parts = self.all_parts(found).await?;
         let chosen = self.choose(found, &request.parts, parts)?;
         check_sizes(&chosen, self.options().min_part_bytes, request.object_size_bytes, self.options().max_object_bytes)?;
-        let draft = draft(request, found, &chosen)?;
+        let draft = self.noted_upload(draft(request, found, &chosen), found)?;
         let bytes = Bytes {
             manifest: manifest(chosen.iter().map(manifest_part).collect::<Result<_, _>>()?)?,
             part_checksums: chosen.iter().map(|chosen| chosen.record.checksum.clone()).collect(),
             inline: None,
             blobs: Vec::new(),
+            hold: None,
         };
         let version = NewVersion { upload_id: Some(found.upload.upload_id), ..self.new_version(&draft, bytes)? };
         let size_bytes = version.size_bytes;
@@ -76,14 +78,17 @@ impl Engine {
         Ok(self.catalog().list_parts(found.upload.upload_id, 0, MAX_PARTS).await?)
     }
 
+    fn noted_upload<T>(&self, result: Result<T, Error>, found: &FoundUpload) -> Result<T, Error> {
+        result.map_err(|error| self.integrity().note(error, &found.bucket.name, &found.upload.key))
+    }
+
     fn choose(&self, found: &FoundUpload, named: &[CompletedPart], parts: Vec<Part>) -> Result<Vec<Chosen>, Error> {
         let mut parts = parts.into_iter();
         named
             .iter()
             .map(|named| {
                 let part = parts.find(|part| i32::from(part.number) == named.number).ok_or(Error::InvalidPart)?;
-                let record = PartRecord::open(self.store_key(), &found.upload.upload_id, &part);
-                let record = record.map_err(|error| self.integrity().note(error, &found.bucket.name, &found.upload.key))?;
+                let record = self.noted_upload(PartRecord::open(self.store_key(), &found.upload.upload_id, &part), found)?;
                 if named.etag != record.etag.shown || !same_checksum(named.checksum.as_ref(), record.checksum.as_ref()) {
                     return Err(Error::InvalidPart);
                 }
@@ -92,15 +97,16 @@ impl Engine {
             .collect()
     }
 
-    async fn completed_before(&self, upload: &UploadRef) -> Result<Stored, Error> {
+    async fn completed_before(&self, caller: &Caller, upload: &UploadRef, customer: Option<&CustomerKey>) -> Result<Stored, Error> {
         let bucket = self.bucket(&upload.bucket).await?;
         let upload_id = ids::parse_upload(&upload.upload_id)?;
         let version = self.catalog().find_completed(bucket.id, &upload.key, upload_id).await?.ok_or(Error::NoSuchUpload)?;
         let record = self.record_of(&bucket, &version)?;
         let envelope = version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
+        check_customer(caller, envelope, &record.sse, customer)?;
         Ok(Stored {
             version_id: ids::shown(bucket.versioning, &version),
-            sse: sse_reply(envelope, &record.sse, None)?,
+            sse: sse_reply(envelope, &record.sse, customer)?,
             etag: record.etag.shown,
             checksum: record.checksum,
             size_bytes: version.size_bytes,
@@ -109,9 +115,9 @@ impl Engine {
 }
 
 /// The customer key is optional here; where it is given, it must be the upload's.
-fn check_customer(caller: &Caller, found: &FoundUpload, customer: Option<&CustomerKey>) -> Result<(), Error> {
+fn check_customer(caller: &Caller, envelope: &Envelope, recorded: &RecordedSse, customer: Option<&CustomerKey>) -> Result<(), Error> {
     match customer {
-        Some(_) => check_readable(caller, &found.upload.envelope, &found.record.sse, customer).map_err(|error| match error {
+        Some(_) => check_readable(caller, envelope, recorded, customer).map_err(|error| match error {
             Error::CustomerKeyWrong => Error::PartKeyWrong,
             other => other,
         }),

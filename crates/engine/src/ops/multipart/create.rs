@@ -39,7 +39,7 @@ impl Engine {
         let upload = Upload {
             upload_id,
             bucket_id: bucket.id,
-            record: record.seal(self.store_key(), &upload_id, &bucket.id, &request.key, &version_id)?,
+            record: record.seal(self.store_key(), &upload_id, &bucket.id, &request.key, &version_id, keys.envelope.mode)?,
             key: request.key,
             version_id,
             initiated: now,

@@ -20,7 +20,7 @@ impl Engine {
         let truncated = parts.len() > limit;
         parts.truncate(limit);
         Ok(PartsPage {
-            parts: parts.into_iter().map(|part| self.listed_part(&found, &part)).collect::<Result<_, _>>()?,
+            parts: parts.into_iter().map(|part| self.listed_part(&found, &part)).collect(),
             truncated,
             storage_class: found.record.headers.storage_class,
             checksum: found.record.checksum,
@@ -49,19 +49,20 @@ impl Engine {
         Ok(map_page(page, |upload| self.listed_upload(&bucket, upload)))
     }
 
-    fn listed_part(&self, found: &FoundUpload, part: &Part) -> Result<ListedPart, Error> {
+    /// As with objects, a damaged record must not hide the rest.
+    fn listed_part(&self, found: &FoundUpload, part: &Part) -> ListedPart {
         let record = PartRecord::open(self.store_key(), &found.upload.upload_id, part);
-        let record = record.map_err(|error| self.integrity().note(error, &found.bucket.name, &found.upload.key))?;
-        Ok(ListedPart {
+        let record = record.map_err(|error| self.integrity().note(error, &found.bucket.name, &found.upload.key)).ok();
+        ListedPart {
             number: part.number,
-            etag: record.etag.shown,
+            etag: record.as_ref().map(|record| record.etag.shown.clone()).unwrap_or_default(),
             size_bytes: part.size_bytes,
             modified_ms: part.modified,
-            checksum: record.checksum,
-        })
+            checksum: record.and_then(|record| record.checksum),
+        }
     }
 
-    /// As with objects, a damaged record must not hide the rest.
+    /// As there.
     fn listed_upload(&self, bucket: &Bucket, upload: Upload) -> ListedUpload {
         let record = UploadRecord::open(self.store_key(), &upload);
         let record = record.map_err(|error| self.integrity().note(error, &bucket.name, &upload.key)).ok();

@@ -10,12 +10,19 @@ use strongroom_seal::Mode;
 use super::create::FoundUpload;
 use crate::{
     Engine, Error,
-    api::{Caller, ChecksumAlgorithm, CopiedPart, SseHeaders, UploadChecksum, UploadPart, UploadPartCopy, UploadedPart},
+    api::{
+        ByteRange, Caller, ChecksumAlgorithm, CopiedPart, ReplyStream, SseHeaders, UploadChecksum, UploadPart, UploadPartCopy, UploadedPart,
+    },
+    condition::MAX_ATTEMPTS,
     etag, ids,
+    in_use::Hold,
     ingest::{Ingested, Intake, Placement},
-    ops::{copy::recomputed, get::resolve_range},
-    record::PartRecord,
-    sse::{CustomerKey, check_read_headers, mode_of, sse_reply},
+    ops::{
+        copy::{OpenedSource, recomputed},
+        get::{ends_within, resolve_range},
+    },
+    record::{Etag, PartRecord},
+    sse::{CustomerKey, check_part_headers, mode_of, sse_reply},
 };
 
 /// The parts of S3 are numbered 1 to this.
@@ -44,18 +51,29 @@ impl Engine {
         let number = part_number(request.part_number)?;
         let found = self.find_upload(&request.upload).await?;
         let customer = CustomerKey::from_copy_source(&request.source.customer, caller.secure)?;
-        let source = self.open_source(caller, &request.source, customer.as_ref()).await?;
-        let size_bytes = source.facts.size_bytes;
-        let (offset, len) = match request.range {
-            Some(range) => resolve_range(range, size_bytes)
-                .filter(|_| crate::ops::get::ends_within(range, size_bytes))
-                .ok_or(Error::InvalidRange { size_bytes })?,
-            None => (0, size_bytes),
-        };
-        let plain = self.open_stream(source.opened, offset, len).await?;
+        let (plain, len, source_version_id) = self.copied_range(caller, &request, customer.as_ref()).await?;
         let incoming = Incoming { number, sse: &request.sse, content_md5: None, checksum: UploadChecksum::default() };
         let (part, modified_ms) = self.take_part(caller, &found, incoming, plain, Some(len)).await?;
-        Ok(CopiedPart { part, modified_ms, source_version_id: source.facts.version_id })
+        Ok(CopiedPart { part, modified_ms, source_version_id })
+    }
+
+    /// The plaintext to copy, its length, and the version that it is of.
+    async fn copied_range(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: &UploadPartCopy,
+        customer: Option<&CustomerKey>,
+    ) -> Result<(ReplyStream, u64, Option<String>), Error> {
+        for _ in 0..MAX_ATTEMPTS {
+            let OpenedSource { opened, facts } = self.open_source(caller, &request.source, customer).await?;
+            let (offset, len) = part_range(request.range, facts.size_bytes)?;
+            match self.open_source_stream(&request.source, facts.seen, opened, offset, len).await {
+                // The source was overwritten and swept before its data was opened: copy what is there now.
+                Err(Error::ConditionalConflict) => {}
+                plain => return Ok((plain?, len, facts.version_id)),
+            }
+        }
+        Err(Error::ConditionalConflict)
     }
 
     async fn take_part<S, E>(
@@ -70,8 +88,8 @@ impl Engine {
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: Into<Error>,
     {
-        let customer = check_read_headers(incoming.sse, caller.secure)?;
         let (envelope, recorded) = (&found.upload.envelope, &found.record.sse);
+        let customer = check_part_headers(incoming.sse, caller.secure, mode_of(envelope)?, recorded)?;
         let keys = self.keys_for_reading(caller, found.identified(), envelope, recorded, customer.as_ref()).await;
         let keys = keys.map_err(|error| self.integrity().note(of_part(error), &found.bucket.name, &found.upload.key))?;
         let mode = mode_of(envelope)?;
@@ -79,17 +97,32 @@ impl Engine {
             keys: &keys,
             part_number: incoming.number,
             md5_etag: etag::is_md5(mode),
+            crc64: !etag::is_md5(mode),
             content_md5: incoming.content_md5,
             checksum: part_checksum(incoming.checksum, found.record.checksum.map(|(algorithm, _)| algorithm))?,
-            inline_limit_bytes: 0,
+            inline_limit_bytes: None,
             max_len_bytes: self.options().max_put_bytes,
         };
         let ingested = self.ingest(stream, length, intake).await?;
         let (part, record) = self.part_row(found, incoming.number, mode, &ingested)?;
         let modified = part.modified;
-        self.catalog().put_part(found.upload.upload_id, part).await?;
+        let (upload_id, hold) = (found.upload.upload_id, hold(ingested));
+        self.to_the_end(hold, |catalog| async move { catalog.put_part(upload_id, part).await }).await??;
         let sse = sse_reply(envelope, recorded, customer.as_ref())?;
         Ok((UploadedPart { etag: record.etag.shown, sse, checksum: record.checksum }, modified))
+    }
+
+    /// A part sent twice, as clients do that saw no answer to the first, has the same ETag both times, also where that is no MD5.
+    fn part_etag(&self, found: &FoundUpload, number: u16, mode: Mode, ingested: &Ingested) -> Result<Etag, Error> {
+        let md5 = ingested.md5.map(hex::encode);
+        if let (Some(shown), true) = (md5.clone(), etag::is_md5(mode)) {
+            return Ok(Etag { shown, md5 });
+        }
+        let (number, size, crc64) =
+            (number.to_be_bytes(), ingested.size_bytes.to_be_bytes(), ingested.crc64.as_deref().unwrap_or_default());
+        let fingerprint = self.store_key().fingerprint(&[b"part etag", &found.upload.upload_id, &number, &size, crc64]);
+        let fingerprint = fingerprint.map_err(|error| Error::Internal(error.into()))?;
+        Ok(Etag { shown: hex::encode(&fingerprint[..16]), md5 })
     }
 
     fn part_row(&self, found: &FoundUpload, number: u16, mode: Mode, ingested: &Ingested) -> Result<(Part, PartRecord), Error> {
@@ -97,7 +130,7 @@ impl Engine {
             return Err(Error::Internal("a part lies inline".into()));
         };
         let record = PartRecord {
-            etag: etag::of_part(mode, ingested.md5.map(hex::encode)),
+            etag: self.part_etag(found, number, mode, ingested)?,
             checksum: ingested.checksum.clone(),
             salt: hex::encode(ingested.salt.0),
         };
@@ -113,9 +146,24 @@ impl Engine {
     }
 }
 
+fn hold(ingested: Ingested) -> Arc<Option<Hold>> {
+    Arc::new(match ingested.placement {
+        Placement::Blob(blob) => Some(blob.hold),
+        Placement::Inline(_) => None,
+    })
+}
+
 fn part_number(number: i32) -> Result<u16, Error> {
     let valid = u16::try_from(number).ok().filter(|_| (1..=MAX_PART_NUMBER).contains(&number));
     valid.ok_or_else(|| Error::InvalidArgument("Part number must be an integer between 1 and 10000, inclusive".into()))
+}
+
+fn part_range(range: Option<ByteRange>, size_bytes: u64) -> Result<(u64, u64), Error> {
+    let Some(range) = range else {
+        return Ok((0, size_bytes));
+    };
+    let resolved = resolve_range(range, size_bytes).filter(|_| ends_within(range, size_bytes));
+    resolved.ok_or(Error::InvalidRange { size_bytes })
 }
 
 /// A part carries the upload's algorithm, or none: then it is computed all the same.

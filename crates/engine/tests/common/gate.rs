@@ -1,0 +1,206 @@
+//! A catalog whose commits wait at a gate.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::SeqCst},
+};
+
+use async_trait::async_trait;
+use strongroom_catalog::{
+    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, Deleted, Envelope, Expect, KeyUsage, ListPage, ListQuery,
+    NewVersion, Part, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
+};
+use tokio::sync::watch;
+
+/// Open at first.
+pub struct Gate {
+    closed: watch::Sender<bool>,
+    waiting: AtomicUsize,
+    passed: AtomicUsize,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { closed: watch::Sender::new(false), waiting: AtomicUsize::new(0), passed: AtomicUsize::new(0) }
+    }
+}
+
+impl Gate {
+    pub fn close(&self) {
+        self.passed.store(0, SeqCst);
+        self.closed.send_replace(true);
+    }
+
+    pub fn open(&self) {
+        self.closed.send_replace(false);
+    }
+
+    /// Until a commit stands before the gate.
+    pub async fn wait_for_writer(&self) {
+        while self.waiting.load(SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Until a commit that stood there has happened.
+    pub async fn wait_for_commit(&self) {
+        while self.passed.load(SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn pass<T>(&self, commit: impl Future<Output = T>) -> T {
+        self.waiting.fetch_add(1, SeqCst);
+        let _ = self.closed.subscribe().wait_for(|closed| !closed).await;
+        self.waiting.fetch_sub(1, SeqCst);
+        let done = commit.await;
+        self.passed.fetch_add(1, SeqCst);
+        done
+    }
+}
+
+pub struct GatedCatalog {
+    inner: Arc<dyn Catalog>,
+    gate: Arc<Gate>,
+}
+
+impl GatedCatalog {
+    pub fn new(inner: Arc<dyn Catalog>, gate: Arc<Gate>) -> Self {
+        Self { inner, gate }
+    }
+}
+
+#[async_trait]
+impl Catalog for GatedCatalog {
+    async fn create_bucket(&self, bucket: Bucket) -> Result<(), CatalogError> {
+        self.inner.create_bucket(bucket).await
+    }
+
+    async fn bucket(&self, name: &str) -> Result<Option<Bucket>, CatalogError> {
+        self.inner.bucket(name).await
+    }
+
+    async fn list_buckets(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Bucket>, CatalogError> {
+        self.inner.list_buckets(prefix, after, limit).await
+    }
+
+    async fn delete_bucket(&self, name: &str) -> Result<(), CatalogError> {
+        self.inner.delete_bucket(name).await
+    }
+
+    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>) -> Result<(), CatalogError> {
+        self.inner.set_bucket_encryption(name, encryption).await
+    }
+
+    async fn find_version(
+        &self,
+        bucket: &str,
+        key: &str,
+        which: VersionSelector,
+    ) -> Result<Option<(Bucket, Option<Version>)>, CatalogError> {
+        self.inner.find_version(bucket, key, which).await
+    }
+
+    async fn find_version_data(
+        &self,
+        bucket: &str,
+        key: &str,
+        which: VersionSelector,
+    ) -> Result<Option<(Bucket, Option<(Version, VersionData)>)>, CatalogError> {
+        self.inner.find_version_data(bucket, key, which).await
+    }
+
+    async fn put_version(&self, version: NewVersion, expect: Expect) -> Result<Committed, CatalogError> {
+        self.gate.pass(self.inner.put_version(version, expect)).await
+    }
+
+    async fn reseal_version(
+        &self,
+        bucket_id: BucketId,
+        key: &str,
+        version_id: VersionId,
+        present: &[u8],
+        envelope: Envelope,
+        record: Vec<u8>,
+    ) -> Result<(), CatalogError> {
+        self.inner.reseal_version(bucket_id, key, version_id, present, envelope, record).await
+    }
+
+    async fn delete_version(
+        &self,
+        bucket_id: BucketId,
+        key: &str,
+        which: VersionSelector,
+        expect: Expect,
+        marker: VersionId,
+        now: UnixMillis,
+    ) -> Result<Deleted, CatalogError> {
+        self.inner.delete_version(bucket_id, key, which, expect, marker, now).await
+    }
+
+    async fn list_objects(&self, query: ListQuery) -> Result<ListPage<Version>, CatalogError> {
+        self.inner.list_objects(query).await
+    }
+
+    async fn create_upload(&self, upload: Upload) -> Result<(), CatalogError> {
+        self.inner.create_upload(upload).await
+    }
+
+    async fn find_upload(&self, bucket: &str, key: &str, upload_id: UploadId) -> Result<Option<(Bucket, Option<Upload>)>, CatalogError> {
+        self.inner.find_upload(bucket, key, upload_id).await
+    }
+
+    async fn put_part(&self, upload_id: UploadId, part: Part) -> Result<(), CatalogError> {
+        self.gate.pass(self.inner.put_part(upload_id, part)).await
+    }
+
+    async fn list_parts(&self, upload_id: UploadId, after: u16, limit: usize) -> Result<Vec<Part>, CatalogError> {
+        self.inner.list_parts(upload_id, after, limit).await
+    }
+
+    async fn complete_upload(
+        &self,
+        upload_id: UploadId,
+        used: Vec<(u16, BlobKey)>,
+        version: NewVersion,
+        expect: Expect,
+    ) -> Result<Committed, CatalogError> {
+        self.gate.pass(self.inner.complete_upload(upload_id, used, version, expect)).await
+    }
+
+    async fn find_completed(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<Option<Version>, CatalogError> {
+        self.inner.find_completed(bucket_id, key, upload_id).await
+    }
+
+    async fn abort_upload(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<(), CatalogError> {
+        self.inner.abort_upload(bucket_id, key, upload_id).await
+    }
+
+    async fn list_uploads(&self, query: ListQuery, after_upload: Option<UploadId>) -> Result<ListPage<Upload>, CatalogError> {
+        self.inner.list_uploads(query, after_upload).await
+    }
+
+    async fn dead_blobs(&self, died_before: UnixMillis, limit: usize) -> Result<Vec<BlobKey>, CatalogError> {
+        self.inner.dead_blobs(died_before, limit).await
+    }
+
+    async fn forget_blobs(&self, blobs: Vec<BlobKey>) -> Result<(), CatalogError> {
+        self.inner.forget_blobs(blobs).await
+    }
+
+    async fn known_blobs(&self, blobs: Vec<BlobKey>) -> Result<Vec<bool>, CatalogError> {
+        self.inner.known_blobs(blobs).await
+    }
+
+    async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {
+        self.inner.key_usage(backend, key_id).await
+    }
+
+    async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, CatalogError> {
+        self.inner.setting(name).await
+    }
+
+    async fn set_setting(&self, name: &str, present: Option<Vec<u8>>, value: Vec<u8>) -> Result<(), CatalogError> {
+        self.inner.set_setting(name, present, value).await
+    }
+}

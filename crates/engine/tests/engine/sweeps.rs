@@ -1,0 +1,275 @@
+//! What the sweep takes, and what it leaves.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use strongroom_blobs::testing::{Fault, FaultyBlobs, Operation};
+use strongroom_catalog::{CatalogError, FaultMoment, FaultyCatalog};
+use strongroom_engine::{
+    EngineOptions, Error,
+    api::{BodyError, PutObject},
+};
+
+use crate::common::*;
+
+#[tokio::test]
+async fn what_is_overwritten_or_deleted_is_swept() {
+    let rig = Rig::new().await;
+    Shape::Multipart.put(&rig, "object", As::S3).await;
+    assert_eq!(rig.blob_ids().await.len(), 3);
+    assert_eq!(rig.engine.sweep_dead().await.unwrap(), 0);
+    Shape::Blob.put(&rig, "object", As::S3).await;
+    assert_eq!(rig.blob_ids().await.len(), 4, "letting go is not deleting");
+    assert_eq!(rig.engine.sweep_dead().await.unwrap(), 3);
+    rig.delete("object").await;
+    assert_eq!(rig.engine.sweep_dead().await.unwrap(), 1);
+    assert!(rig.blob_ids().await.is_empty());
+    assert_eq!(rig.engine.sweep_dead().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_dead_blob_is_kept_for_the_grace() {
+    let options = EngineOptions { dead_blob_grace: std::time::Duration::MAX, ..Plan::default().options };
+    let rig = Rig::with(Plan { options, ..Plan::default() }).await;
+    Shape::Blob.put(&rig, "object", As::S3).await;
+    rig.delete("object").await;
+    assert_eq!(rig.engine.sweep_dead().await.unwrap(), 0);
+    assert_eq!(rig.engine.sweep_orphans().await.unwrap(), 0, "a dead blob is no orphan");
+    assert_eq!(rig.blob_ids().await.len(), 1);
+}
+
+#[tokio::test]
+async fn more_dead_blobs_than_one_batch_are_swept_in_one_go() {
+    let options = EngineOptions { inline_limit_bytes: 0, ..Plan::default().options };
+    let rig = Rig::with(Plan { options, ..Plan::default() }).await;
+    for number in 0..600 {
+        rig.put(&number.to_string(), As::Store, b"x").await;
+    }
+    for number in 0..600 {
+        rig.delete(&number.to_string()).await;
+    }
+    assert_eq!(rig.engine.sweep_dead().await.unwrap(), 600);
+    assert!(rig.blob_ids().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_blob_that_a_reply_is_reading_outlives_its_object() {
+    let rig = Rig::new().await;
+    for shape in [Shape::Blob, Shape::Multipart] {
+        let (data, _) = shape.put(&rig, "object", As::S3).await;
+        let blobs = rig.blob_ids().await;
+        let reply = rig.engine.get_object(&rig.root, get_request("object", As::S3.read())).await.unwrap();
+        rig.delete("object").await;
+        assert_eq!(rig.engine.sweep_dead().await.unwrap(), 0, "all are held");
+        assert_eq!(rig.engine.sweep_orphans().await.unwrap(), 0);
+        let mut body = reply.body.unwrap();
+        let first = body.next().await.unwrap().unwrap();
+        assert_eq!(rig.engine.sweep_dead().await.unwrap(), 0);
+        let rest: Vec<Bytes> = body.try_collect().await.unwrap();
+        assert!([&[first], &rest[..]].concat().concat() == data);
+        assert_eq!(rig.engine.sweep_dead().await.unwrap(), blobs.len(), "and go with it");
+        assert!(rig.blob_ids().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_range_holds_only_the_blobs_that_it_reads() {
+    let rig = Rig::new().await;
+    Shape::Multipart.put(&rig, "object", As::S3).await;
+    let request = strongroom_engine::api::GetObject { part_number: Some(2), ..get_request("object", As::S3.read()) };
+    let reply = rig.engine.get_object(&rig.root, request).await.unwrap();
+    rig.delete("object").await;
+    assert_eq!(rig.engine.sweep_dead().await.unwrap(), 2);
+    assert_eq!(collect(reply).await.unwrap().len(), 65_536);
+    assert_eq!(rig.engine.sweep_dead().await.unwrap(), 1);
+}
+
+/// A body that waits for its second half until it is told to go on.
+fn paused_body(first: Vec<u8>, second: Vec<u8>) -> (strongroom_engine::api::Body, tokio::sync::oneshot::Sender<bool>) {
+    let (go_on, wait) = tokio::sync::oneshot::channel();
+    let first = futures_util::stream::iter([Ok(Bytes::from(first))]);
+    let second = futures_util::stream::once(async move {
+        if wait.await.unwrap_or(false) { Ok(Bytes::from(second)) } else { Err(BodyError::Incomplete) }
+    });
+    let stream = Box::pin(sync_wrapper::SyncStream::new(first.chain(second)));
+    (strongroom_engine::api::Body { stream, length: None }, go_on)
+}
+
+#[tokio::test]
+async fn a_blob_that_is_being_written_is_no_orphan() {
+    let rig = Arc::new(Rig::new().await);
+    let (first, second) = (data(3 << 20, 1), data(1000, 2));
+    for finish in [true, false] {
+        let (body, go_on) = paused_body(first.clone(), second.clone());
+        let request = PutObject { body, ..put_request("object", As::S3.write(), b"") };
+        let writer = Arc::clone(&rig);
+        let put = tokio::spawn(async move { writer.engine.put_object(&writer.root, request).await });
+        while rig.blobs.counts().bytes_written < 2 << 20 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(rig.blob_ids().await.len(), 1);
+        assert_eq!(rig.engine.sweep_orphans().await.unwrap(), 0);
+        assert_eq!(rig.blob_ids().await.len(), 1);
+        go_on.send(finish).unwrap();
+        let result = put.await.unwrap();
+        if finish {
+            assert!(result.is_ok());
+            assert_eq!(rig.engine.sweep_orphans().await.unwrap(), 0);
+            assert!(rig.get("object", As::S3).await.unwrap() == [&first[..], &second].concat());
+            rig.delete("object").await;
+            rig.engine.sweep_dead().await.unwrap();
+        } else {
+            assert!(matches!(result, Err(Error::IncompleteBody)));
+            rig.engine.sweep_orphans().await.unwrap();
+            assert!(rig.blob_ids().await.is_empty());
+        }
+        rig.blobs.reset();
+    }
+}
+
+/// The story: a copy between layers has sealed its blob, and waits for the catalog; the orphan sweep passes by just then.
+#[tokio::test]
+async fn a_blob_whose_commit_is_under_way_is_no_orphan() {
+    for moved in [false, true] {
+        let gate = Arc::new(Gate::default());
+        let rig = Arc::new(rig_with_gate(&gate).await);
+        rig.put("source", As::Store, &data(100_000, 1)).await;
+        gate.close();
+        let writer = Arc::clone(&rig);
+        let write = tokio::spawn(async move {
+            if moved {
+                writer.copy(("source", As::Store), ("object", As::Dsse)).await.map(|copied| copied.stored)
+            } else {
+                writer.try_put("object", As::Dsse, &data(100_000, 1)).await
+            }
+        });
+        gate.wait_for_writer().await;
+        assert_eq!(rig.blob_ids().await.len(), 2);
+        assert_eq!(rig.engine.sweep_orphans().await.unwrap(), 0, "moved: {moved}");
+        gate.open();
+        write.await.unwrap().unwrap();
+        assert!(rig.get("object", As::Dsse).await.unwrap() == data(100_000, 1));
+    }
+}
+
+/// The story: the client goes away while the commit is under way. The commit happens all the same, so its blob must stay.
+#[tokio::test]
+async fn a_client_that_leaves_during_the_commit_takes_no_blob_with_it() {
+    let gate = Arc::new(Gate::default());
+    let rig = Arc::new(rig_with_gate(&gate).await);
+    let upload = rig.create_upload("upload", As::Store).await;
+    for part in [false, true] {
+        gate.close();
+        let (writer, upload) = (Arc::clone(&rig), upload.clone());
+        let write = tokio::spawn(async move {
+            if part {
+                writer.upload_part(&upload, 1, As::Store, &data(100_000, 1)).await;
+            } else {
+                writer.put("object", As::Store, &data(100_000, 1)).await;
+            }
+        });
+        gate.wait_for_writer().await;
+        write.abort();
+        assert!(write.await.unwrap_err().is_cancelled());
+        assert_eq!(rig.engine.sweep_orphans().await.unwrap(), 0);
+        gate.open();
+        gate.wait_for_commit().await;
+    }
+    assert!(rig.get("object", As::Store).await.unwrap() == data(100_000, 1));
+    assert_eq!(rig.engine.sweep_orphans().await.unwrap(), 0);
+    assert_eq!(rig.blob_ids().await.len(), 2);
+}
+
+async fn rig_with_gate(gate: &Arc<Gate>) -> Rig {
+    let gate = Arc::clone(gate);
+    let wrap: Wrap<dyn strongroom_catalog::Catalog> = Box::new(move |catalog| Arc::new(GatedCatalog::new(catalog, gate)));
+    Rig::with(Plan { wrap_catalog: Some(wrap), ..Plan::default() }).await
+}
+
+#[tokio::test]
+async fn what_a_broken_write_leaves_is_swept() {
+    let faulty = Arc::new(std::sync::OnceLock::new());
+    let slot = Arc::clone(&faulty);
+    let wrap: Wrap<dyn strongroom_blobs::BlobStore> = Box::new(move |blobs| {
+        let faulty = FaultyBlobs::new(blobs);
+        slot.set(faulty.clone()).ok().unwrap();
+        Arc::new(faulty)
+    });
+    let rig = Rig::with(Plan { wrap_blobs: Some(wrap), ..Plan::default() }).await;
+    let faulty = faulty.get().unwrap();
+    for (operation, fault, full) in [
+        (Operation::Create, Fault::Full, true),
+        (Operation::Create, Fault::Io, false),
+        (Operation::Write, Fault::Full, true),
+        (Operation::Write, Fault::Torn, false),
+        (Operation::Finish, Fault::Full, true),
+        (Operation::Finish, Fault::Torn, false),
+        (Operation::Finish, Fault::LostAnswer, false),
+    ] {
+        faulty.fail(operation, 1, fault);
+        let error = rig.try_put("object", As::S3, &data(100_000, 1)).await.unwrap_err();
+        assert_eq!(faulty.pending(), 0);
+        assert!(if full { matches!(error, Error::StorageFull) } else { matches!(error, Error::Internal(_)) }, "{error:?}");
+        assert!(matches!(rig.get("object", As::S3).await, Err(Error::NoSuchKey)));
+        rig.engine.sweep_orphans().await.unwrap();
+        assert!(rig.blob_ids().await.is_empty(), "{operation:?} {fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_cannot_be_deleted_is_tried_again_and_keeps_no_other_from_being_swept() {
+    let faulty = Arc::new(std::sync::OnceLock::new());
+    let slot = Arc::clone(&faulty);
+    let wrap: Wrap<dyn strongroom_blobs::BlobStore> = Box::new(move |blobs| {
+        let faulty = FaultyBlobs::new(blobs);
+        slot.set(faulty.clone()).ok().unwrap();
+        Arc::new(faulty)
+    });
+    let rig = Rig::with(Plan { wrap_blobs: Some(wrap), ..Plan::default() }).await;
+    let faulty = faulty.get().unwrap();
+    Shape::Multipart.put(&rig, "object", As::S3).await;
+    rig.delete("object").await;
+    faulty.fail(Operation::Delete, 1, Fault::Io);
+    assert!(rig.engine.sweep_dead().await.is_err());
+    assert_eq!(rig.blob_ids().await.len(), 1, "the others are gone");
+    assert_eq!(rig.engine.sweep_dead().await.unwrap(), 1);
+    assert!(rig.blob_ids().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_is_whole() {
+    let faulty = Arc::new(std::sync::OnceLock::new());
+    let slot = Arc::clone(&faulty);
+    let wrap: Wrap<dyn strongroom_catalog::Catalog> = Box::new(move |catalog| {
+        let faulty = Arc::new(FaultyCatalog::new(catalog));
+        slot.set(Arc::clone(&faulty)).ok().unwrap();
+        faulty
+    });
+    let rig = Rig::with(Plan { wrap_catalog: Some(wrap), ..Plan::default() }).await;
+    let faulty = faulty.get().unwrap();
+    faulty.fail_write(1, FaultMoment::After, || CatalogError::Busy);
+    assert!(matches!(rig.try_put("object", As::S3, &data(100_000, 1)).await, Err(Error::Busy)));
+    rig.engine.sweep_orphans().await.unwrap();
+    assert!(rig.get("object", As::S3).await.unwrap() == data(100_000, 1));
+    faulty.fail_write(1, FaultMoment::Before, || CatalogError::Full);
+    assert!(matches!(rig.try_put("object", As::S3, &data(100_000, 2)).await, Err(Error::StorageFull)));
+    assert_eq!(rig.engine.sweep_orphans().await.unwrap(), 1);
+    assert!(rig.get("object", As::S3).await.unwrap() == data(100_000, 1));
+}
+
+#[tokio::test]
+async fn the_sweeper_sweeps_by_itself() {
+    let options = EngineOptions { sweep_interval: std::time::Duration::from_millis(1), ..Plan::default().options };
+    let rig = Rig::with(Plan { options, ..Plan::default() }).await;
+    let sweeper = rig.engine.start_sweeper();
+    Shape::Blob.put(&rig, "object", As::S3).await;
+    rig.delete("object").await;
+    let swept = async {
+        while !rig.blob_ids().await.is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), swept).await.unwrap();
+    sweeper.abort();
+}
