@@ -30,6 +30,19 @@ def test_keys_are_listed_in_the_order_of_their_utf8_bytes(shelf):
     assert everything(s3.list_objects(Bucket=bucket)) == (expected, [])
 
 
+def test_every_object_of_a_bucket_without_versioning_is_the_version_null(shelf):
+    s3, bucket = shelf
+    found, markers = [], {}
+    while True:
+        page = s3.list_object_versions(Bucket=bucket, MaxKeys=5, **markers)
+        found += [(version["Key"], version["VersionId"], version["IsLatest"]) for version in page["Versions"]]
+        if not page["IsTruncated"]:
+            break
+        markers = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
+    assert found == [(key, "null", True) for key in sorted(KEYS, key=str.encode)]
+    assert s3.get_object(Bucket=bucket, Key="z", VersionId="null")["Body"].read() == b"z"
+
+
 @pytest.mark.parametrize(
     ("prefix", "delimiter", "keys", "prefixes"),
     [

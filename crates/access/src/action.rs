@@ -37,6 +37,8 @@ actions! {
     DeleteBucket = "s3:DeleteBucket",
     /// `ListObjects`, `ListObjectsV2`, `HeadBucket`; on the bucket.
     ListBucket = "s3:ListBucket",
+    /// `ListObjectVersions`; on the bucket.
+    ListBucketVersions = "s3:ListBucketVersions",
     /// `ListMultipartUploads`; on the bucket.
     ListBucketMultipartUploads = "s3:ListBucketMultipartUploads",
     /// `GetBucketLocation`; on the bucket.

@@ -27,3 +27,7 @@ mod sweeps;
 mod tampered_blobs;
 #[path = "engine/tampered_rows.rs"]
 mod tampered_rows;
+#[path = "engine/model.rs"]
+mod model;
+#[path = "engine/model_ops.rs"]
+mod model_ops;

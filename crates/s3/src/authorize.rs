@@ -62,6 +62,7 @@ fn required(operation: Operation, request: &Request) -> Result<Vec<(Action, Stri
         Operation::HeadBucket | Operation::ListObjects | Operation::ListObjectsV2 | Operation::GetBucketAcl => {
             on_bucket(Action::ListBucket)
         }
+        Operation::ListObjectVersions => on_bucket(Action::ListBucketVersions),
         Operation::DeleteBucket => on_bucket(Action::DeleteBucket),
         Operation::GetBucketLocation => on_bucket(Action::GetBucketLocation),
         Operation::GetBucketVersioning => on_bucket(Action::GetBucketVersioning),

@@ -6,6 +6,8 @@ mod customer;
 mod decide;
 mod keys;
 mod rights;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use bucket_key::BucketKeys;
 pub(crate) use customer::CustomerKey;

@@ -67,7 +67,6 @@ pub struct Rig {
     /// What lies in the blob store, where it is one in memory.
     pub memory: MemoryBlobs,
     pub blobs: CountingBlobs,
-    pub catalog: Arc<dyn Catalog>,
     pub engine: Arc<Engine>,
     pub root: Caller,
     pub dir: TempDir,
@@ -99,9 +98,9 @@ impl Rig {
         let blob_store: Arc<dyn BlobStore> = Arc::new(blobs.clone());
         let blob_store = plan.wrap_blobs.map_or_else(|| Arc::clone(&blob_store), |wrap| wrap(Arc::clone(&blob_store)));
         let used: Arc<dyn strongroom_kms::KeyService> = kms.clone();
-        let parts = EngineParts { catalog: catalog.clone(), blobs: blob_store, kms: plan.with_kms.then_some(used), store_keys: local };
+        let parts = EngineParts { catalog, blobs: blob_store, kms: plan.with_kms.then_some(used), store_keys: local };
         let engine = Engine::open(parts, plan.options).await.unwrap();
-        let rig = Self { kms, keys, backend, memory, blobs, catalog, engine, root: root(true), dir };
+        let rig = Self { kms, keys, backend, memory, blobs, engine, root: root(true), dir };
         rig.engine.create_bucket(&rig.root, CreateBucket { name: BUCKET.into(), region: String::new() }).await.unwrap();
         rig
     }

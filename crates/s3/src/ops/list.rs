@@ -1,4 +1,4 @@
-//! ListObjects and ListObjectsV2.
+//! ListObjects, ListObjectsV2 and ListObjectVersions.
 
 use strongroom_catalog::{Bucket, ListEntry, ListPage};
 use strongroom_engine::api::{ListObjects, ListedObject};
@@ -44,6 +44,36 @@ pub(super) async fn version_2(api: &Api, request: &Request) -> Result<Reply, Ref
             xml.optional("NextContinuationToken", listing.last().map(encode_token).as_deref());
         }
         listing.write_entries(xml, with_owner);
+    })))
+}
+
+/// No bucket is versioned yet, so every object is the one version "null" of its key: tools that empty buckets list these.
+pub(super) async fn object_versions(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+    let query = &request.query;
+    let key_marker = query.get("key-marker")?.unwrap_or_default();
+    let version_marker = query.get_filled("version-id-marker")?;
+    if version_marker.is_some() && key_marker.is_empty() {
+        return Err(Refusal::InvalidArgument("A version-id marker cannot be specified without a key marker.".to_owned()));
+    }
+    let listing = Listing::fetch(api, request, Some(key_marker)).await?;
+    Ok(Reply::xml(Xml::document("ListVersionsResult", |xml| {
+        listing.write_head(xml, request);
+        xml.text("KeyMarker", &listing.encoding.write(key_marker));
+        xml.text("VersionIdMarker", version_marker.unwrap_or_default());
+        if let Some(last) = listing.last().filter(|_| listing.page.truncated) {
+            xml.text("NextKeyMarker", &listing.encoding.write(last));
+            xml.text("NextVersionIdMarker", "null");
+        }
+        for entry in &listing.page.entries {
+            match entry {
+                ListEntry::Item(object) => xml.element("Version", |xml| {
+                    listing.write_object(xml, object, true);
+                    xml.text("VersionId", "null");
+                    xml.value("IsLatest", true);
+                }),
+                ListEntry::Prefix(prefix) => listing.write_prefix(xml, prefix),
+            }
+        }
     })))
 }
 
@@ -99,9 +129,13 @@ impl Listing {
         for entry in &self.page.entries {
             match entry {
                 ListEntry::Item(object) => xml.element("Contents", |xml| self.write_object(xml, object, with_owner)),
-                ListEntry::Prefix(prefix) => xml.element("CommonPrefixes", |xml| xml.text("Prefix", &self.encoding.write(prefix))),
+                ListEntry::Prefix(prefix) => self.write_prefix(xml, prefix),
             }
         }
+    }
+
+    fn write_prefix(&self, xml: &mut Xml, prefix: &str) {
+        xml.element("CommonPrefixes", |xml| xml.text("Prefix", &self.encoding.write(prefix)));
     }
 
     fn write_object(&self, xml: &mut Xml, object: &ListedObject, with_owner: bool) {

@@ -32,6 +32,7 @@ pub(crate) async fn run(api: &Api, operation: Operation, request: Request) -> Re
         Operation::GetBucketAcl => acl::of_bucket(api, &request).await,
         Operation::ListObjects => list::version_1(api, &request).await,
         Operation::ListObjectsV2 => list::version_2(api, &request).await,
+        Operation::ListObjectVersions => list::object_versions(api, &request).await,
         Operation::ListMultipartUploads => uploads::list(api, &request).await,
         Operation::DeleteObjects => delete::many(api, request).await,
         Operation::PutObject => objects::put(api, request).await,

@@ -12,7 +12,7 @@ use crate::{
     condition::MAX_ATTEMPTS,
     etag, ids,
     record::{PartRecord, RecordedSse},
-    sse::{CustomerKey, check_read_headers, check_readable, mode_of, sse_reply},
+    sse::{CustomerKey, check_part_headers, check_readable, mode_of, sse_reply},
 };
 
 /// An upload has at the most so many parts.
@@ -27,13 +27,14 @@ struct Chosen {
 impl Engine {
     /// CompleteMultipartUpload. Repeated after it succeeded, it answers the same again.
     pub async fn complete_multipart_upload(&self, caller: &Caller, request: CompleteMultipartUpload) -> Result<Stored, Error> {
-        let customer = check_read_headers(&request.sse, caller.secure)?;
+        let customer = CustomerKey::from_headers(&request.sse.customer, caller.secure)?;
         check_order(&request.parts)?;
         for _ in 0..MAX_ATTEMPTS {
             let found = match self.find_upload(&request.upload).await {
                 Err(Error::NoSuchUpload) => return self.completed_before(caller, &request.upload, customer.as_ref()).await,
                 other => other?,
             };
+            check_part_headers(&request.sse, caller.secure, mode_of(&found.upload.envelope)?, &found.record.sse)?;
             let checked = check_customer(caller, &found.upload.envelope, &found.record.sse, customer.as_ref());
             self.noted_upload(checked, &found)?;
             match self.complete_once(&request, &found, customer.as_ref()).await {
