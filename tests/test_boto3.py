@@ -82,7 +82,15 @@ def test_a_stream_of_unknown_length(s3, bucket):
 @pytest.mark.parametrize("signing", [True, False])
 def test_every_way_boto3_sends_a_body(server, bucket, when, signing):
     config = Config(request_checksum_calculation=when, response_checksum_validation=when, s3={"addressing_style": "path", "payload_signing_enabled": signing})
-    s3 = boto3.client("s3", endpoint_url=server.endpoint, verify=str(server.ca), region_name=REGION, aws_access_key_id=server.access_key, aws_secret_access_key=server.secret_key, config=config)
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=server.endpoint,
+        verify=str(server.ca),
+        region_name=REGION,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        config=config,
+    )
     for length in (0, 5, 300_000):
         body = random_body(length)
         s3.put_object(Bucket=bucket, Key="object", Body=body)
@@ -101,7 +109,14 @@ def test_boto3_over_plain_http(server, bucket):
 def test_waiters_and_the_resource_interface(s3, server, bucket):
     s3.put_object(Bucket=bucket, Key="object", Body=b"x")
     s3.get_waiter("object_exists").wait(Bucket=bucket, Key="object", WaiterConfig={"Delay": 1, "MaxAttempts": 3})
-    resource = boto3.resource("s3", endpoint_url=server.endpoint, verify=str(server.ca), region_name=REGION, aws_access_key_id=server.access_key, aws_secret_access_key=server.secret_key)
+    resource = boto3.resource(
+        "s3",
+        endpoint_url=server.endpoint,
+        verify=str(server.ca),
+        region_name=REGION,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+    )
     assert [one.key for one in resource.Bucket(bucket).objects.all()] == ["object"]
     resource.Bucket(bucket).objects.all().delete()
     assert list(resource.Bucket(bucket).objects.all()) == []

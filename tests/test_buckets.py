@@ -14,7 +14,9 @@ def test_a_bucket_made_again_stays_as_it_is(raw, bucket):
     raw.request("HEAD", "/never-made-bucket").ok(404)
 
 
-@pytest.mark.parametrize("name", ["ab", "a" * 64, "UPPER", "has_underscore", "-dash", "dash-", "two..dots", "192.168.5.4", "xn--puny", "minio", "rustfs", "strongroom"])
+@pytest.mark.parametrize(
+    "name", ["ab", "a" * 64, "UPPER", "has_underscore", "-dash", "dash-", "two..dots", "192.168.5.4", "xn--puny", "minio", "rustfs", "strongroom"]
+)
 def test_a_name_that_breaks_the_rules_or_is_reserved_is_invalid(raw, name):
     raw.request("PUT", f"/{name}").fails(400, "InvalidBucketName")
 
@@ -49,7 +51,9 @@ def test_a_location_of_a_bucket_that_is_not_there_is_no_such_bucket(raw):
     raw.request("GET", "/never-made-bucket/", query={"location": ""}).fails(404, "NoSuchBucket")
 
 
-@pytest.mark.parametrize("query", ["acl", "policy", "lifecycle", "tagging", "replication", "website", "cors", "notification", "object-lock", "logging", "inventory"])
+@pytest.mark.parametrize(
+    "query", ["acl", "policy", "lifecycle", "tagging", "replication", "website", "cors", "notification", "object-lock", "logging", "inventory"]
+)
 def test_what_is_not_there_yet_is_not_implemented_in_s3_s_xml(raw, bucket, query):
     reply = raw.request("PUT", f"/{bucket}", query={query: ""}, body=b"<x/>")
     reply.fails(501, "NotImplemented")
@@ -58,7 +62,13 @@ def test_what_is_not_there_yet_is_not_implemented_in_s3_s_xml(raw, bucket, query
 
 
 def test_every_answer_has_a_request_id_that_the_log_knows(server, raw, bucket):
-    replies = [raw.put(bucket, "object", b"x"), raw.get(bucket, "object"), raw.get(bucket, "nothing"), raw.head(bucket, "nothing"), raw.delete(bucket, "object")]
+    replies = [
+        raw.put(bucket, "object", b"x"),
+        raw.get(bucket, "object"),
+        raw.get(bucket, "nothing"),
+        raw.head(bucket, "nothing"),
+        raw.delete(bucket, "object"),
+    ]
     ids = [reply.headers["x-amz-request-id"] for reply in replies]
     assert len(set(ids)) == len(ids)
     log = server.log_text()

@@ -220,7 +220,11 @@ def test_an_altered_trailer_is_refused(raw, bucket):
     raw.get(bucket, "object").fails(404, "NoSuchKey")
 
 
-@pytest.mark.parametrize("spoil", [lambda frames: frames[:-1], lambda frames: [frames[0][:-50]], lambda frames: [b"zz\r\n" + frames[0], *frames[1:]]], ids=["no end", "cut", "garbage"])
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda frames: frames[:-1], lambda frames: [frames[0][:-50]], lambda frames: [b"zz\r\n" + frames[0], *frames[1:]]],
+    ids=["no end", "cut", "garbage"],
+)
 def test_a_body_whose_framing_is_broken_is_a_400_and_stores_nothing(raw, bucket, spoil):
     reply = chunked(raw, bucket, random_body(70_000), trailers={}, signed=False, spoil=spoil)
     assert reply.status in (400, 403), f"{reply.status} {reply.code}"

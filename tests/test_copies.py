@@ -6,7 +6,20 @@ import pytest
 
 from harness import disk
 from harness.sse import (
-    DSSE, KEY, KMS_KEY_ID, MODES, NONE, OTHER_KEY, SSE, SSE_C, SSE_KMS, SSE_S3, customer, customer_mode, random_body, source_customer,
+    DSSE,
+    KEY,
+    KMS_KEY_ID,
+    MODES,
+    NONE,
+    OTHER_KEY,
+    SSE,
+    SSE_C,
+    SSE_KMS,
+    SSE_S3,
+    customer,
+    customer_mode,
+    random_body,
+    source_customer,
 )
 
 PART_BYTES = 5 << 20
@@ -43,8 +56,7 @@ def check(reply, body, mode):
 @PAIRS
 def test_a_copy_from_any_mode_to_any_mode_reads_back(plain_server, raw, bucket, source, target):
     body, target = random_body(LENGTH), other(target)
-    raw.put(bucket, "source", body, source.write).ok()
-    before = disk.blobs(plain_server)
+    data = disk.Data(plain_server, lambda: raw.put(bucket, "source", body, source.write).ok())
     copied = raw.copy(f"{bucket}/source", bucket, "target", target.write | source.source).ok()
     target.check(copied.headers)
     check(raw.get(bucket, "target", target.read), body, target)
@@ -56,24 +68,23 @@ def test_a_copy_from_any_mode_to_any_mode_reads_back(plain_server, raw, bucket, 
     if not target.md5_etag:
         assert head.etag != hashlib.md5(body).hexdigest()
     if data_stays(source, target if target is not OTHER_C else SSE_C):
-        assert disk.blobs(plain_server) == before, "no data moves"
+        data.assert_not_moved()
     else:
-        assert len(disk.new_blobs(plain_server, before)) == 1
+        assert len(data.new()) == 1
 
 
 @PAIRS
 def test_a_copy_onto_itself_changes_the_mode(plain_server, raw, bucket, source, target):
     body, target = random_body(LENGTH), other(target)
     metadata = {"x-amz-meta-note": "kept", "content-type": "text/kept"}
-    raw.put(bucket, "object", body, source.write | metadata).ok()
-    before = disk.blobs(plain_server)
+    data = disk.Data(plain_server, lambda: raw.put(bucket, "object", body, source.write | metadata).ok())
     replace = {"x-amz-metadata-directive": "REPLACE"} | metadata if target is NONE else {}
     raw.copy(f"{bucket}/object", bucket, "object", target.write | source.source | replace).ok()
     reply = raw.get(bucket, "object", target.read)
     check(reply, body, target)
     assert {name: reply.headers[name] for name in metadata} == metadata
     if data_stays(source, target if target is not OTHER_C else SSE_C):
-        assert disk.blobs(plain_server) == before, "no data moves"
+        data.assert_not_moved()
     if source is SSE_C:
         assert raw.get(bucket, "object", SSE_C.read).status in ((403,) if target is OTHER_C else (400,)), "the old key opens nothing any more"
 
@@ -90,14 +101,13 @@ def test_small_objects_copy_as_large_ones_do(raw, bucket, source, target):
 @pytest.mark.parametrize("source", [SSE_S3, SSE_C], ids=str)
 def test_a_multipart_object_copies_without_moving_a_part(plain_server, raw, bucket, source, target):
     parts, target = [random_body(PART_BYTES), random_body(70_000)], other(target)
-    raw.put_multipart(bucket, "source", parts, source.write, source.read)
-    before = disk.blobs(plain_server)
+    data = disk.Data(plain_server, lambda: raw.put_multipart(bucket, "source", parts, source.write, source.read))
     raw.copy(f"{bucket}/source", bucket, "target", target.write | source.source).ok()
     check(raw.get(bucket, "target", target.read), b"".join(parts), target)
     at = PART_BYTES - 10
     assert raw.get(bucket, "target", target.read | {"range": f"bytes={at}-{at + 19}"}).ok(206).body == b"".join(parts)[at : at + 20]
     if target is not DSSE:
-        assert disk.blobs(plain_server) == before
+        data.assert_not_moved()
 
 
 def test_a_shared_blob_lives_as_long_as_one_object_that_needs_it(plain_server, raw, bucket):
@@ -117,10 +127,9 @@ def test_a_shared_blob_lives_as_long_as_one_object_that_needs_it(plain_server, r
 @pytest.mark.parametrize("length", [0, 100, LENGTH], ids=str)
 def test_after_a_rotation_only_the_new_key_opens_the_object(plain_server, raw, bucket, length):
     body = random_body(length)
-    raw.put(bucket, "object", body, customer(KEY)).ok()
-    before = disk.blobs(plain_server)
+    data = disk.Data(plain_server, lambda: raw.put(bucket, "object", body, customer(KEY)).ok())
     raw.copy(f"{bucket}/object", bucket, "object", customer(OTHER_KEY) | source_customer(KEY)).ok()
-    assert disk.blobs(plain_server) == before
+    data.assert_not_moved()
     raw.get(bucket, "object", customer(KEY)).fails(403, "AccessDenied")
     assert raw.get(bucket, "object", customer(OTHER_KEY)).ok().body == body
     raw.copy(f"{bucket}/object", bucket, "object", customer(OTHER_KEY) | source_customer(KEY)).fails(403, "AccessDenied")
@@ -205,7 +214,13 @@ def test_parts_are_copied_by_range_from_any_mode_to_any_mode(raw, bucket, source
 
 @pytest.mark.parametrize(
     ("given", "status", "code"),
-    [("bytes=0-99", 400, "InvalidArgument"), ("bytes=5-", 400, "InvalidArgument"), ("bytes=-5", 400, "InvalidArgument"), ("0-5", 400, "InvalidArgument"), ("bytes=9-2", 400, "InvalidArgument")],
+    [
+        ("bytes=0-99", 400, "InvalidArgument"),
+        ("bytes=5-", 400, "InvalidArgument"),
+        ("bytes=-5", 400, "InvalidArgument"),
+        ("0-5", 400, "InvalidArgument"),
+        ("bytes=9-2", 400, "InvalidArgument"),
+    ],
 )
 def test_a_part_copy_s_range_must_be_within_the_source(raw, bucket, given, status, code):
     raw.put(bucket, "source", bytes(50)).ok()

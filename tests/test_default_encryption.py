@@ -41,7 +41,14 @@ def test_none_set_is_an_error_of_its_own(raw, bucket):
 
 @pytest.mark.parametrize(
     "given",
-    [rule("AES256"), rule("aws:kms"), rule("aws:kms", "default"), rule("aws:kms", "default", True), rule("aws:kms:dsse", "default"), rule("AES256", bucket_key=False)],
+    [
+        rule("AES256"),
+        rule("aws:kms"),
+        rule("aws:kms", "default"),
+        rule("aws:kms", "default", True),
+        rule("aws:kms:dsse", "default"),
+        rule("AES256", bucket_key=False),
+    ],
     ids=["AES256", "aws:kms", "key id", "bucket key", "dsse", "no bucket key"],
 )
 def test_what_was_set_is_what_is_read(s3, bucket, given):
@@ -63,7 +70,9 @@ def test_a_cleared_default_is_gone(s3, raw, bucket):
 WRITES = {
     "put": lambda raw, bucket, headers: raw.put(bucket, "object", b"body", headers).ok(),
     "copy": lambda raw, bucket, headers: raw.copy(f"{bucket}/source", bucket, "object", headers).ok(),
-    "multipart": lambda raw, bucket, headers: raw.put_multipart(bucket, "object", [b"body"], headers, {name: value for name, value in headers.items() if name.startswith(CUSTOMER)}),
+    "multipart": lambda raw, bucket, headers: raw.put_multipart(
+        bucket, "object", [b"body"], headers, {name: value for name, value in headers.items() if name.startswith(CUSTOMER)}
+    ),
 }
 
 
@@ -116,7 +125,9 @@ def test_aws_kms_without_a_key_id_takes_the_bucket_s_key(new_server):
 @pytest.mark.parametrize(
     "inside",
     [
-        "", "<Rule/>", "<Rule><ApplyServerSideEncryptionByDefault/></Rule>",
+        "",
+        "<Rule/>",
+        "<Rule><ApplyServerSideEncryptionByDefault/></Rule>",
         "<Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule>" * 2,
         "<Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm><KMSMasterKeyID>default</KMSMasterKeyID></ApplyServerSideEncryptionByDefault></Rule>",
         "<Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>ROT13</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule>",

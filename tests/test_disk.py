@@ -127,8 +127,9 @@ def test_the_disk_holds_no_plaintext_after_a_copy_and_a_rotation(own_server):
     assert_nowhere(own_server, planted.needles() | key_needles(KEY) | key_needles(OTHER_KEY))
 
 
-def test_the_disk_and_the_log_of_a_stopped_server_hold_no_plaintext(new_server):
-    server = new_server()
+@pytest.mark.parametrize("log_level", ["info", "trace"])
+def test_the_disk_and_the_log_of_a_stopped_server_hold_no_plaintext(new_server, log_level):
+    server = new_server(f'log_level = "{log_level}"\n')
     raw, bucket = server.raw(), make_bucket(server)
     planted = [(mode, Planted("name-" + secrets.token_hex(8), length)) for mode in MODES for length in (700, 300_000)]
     for mode, one in planted:
@@ -137,3 +138,5 @@ def test_the_disk_and_the_log_of_a_stopped_server_hold_no_plaintext(new_server):
     assert server.stop() == 0
     for _, one in planted:
         assert_nowhere(server, one.needles() | key_needles(KEY) | {"the secret key": server.secret_key.encode()})
+    assert "Signature=" not in server.log_text()
+    assert "PutObject" in server.log_text(), "the log tells of requests"

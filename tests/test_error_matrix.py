@@ -11,12 +11,24 @@ from conftest import make_bucket
 from harness import operations as op
 from harness.server import Server
 from harness.sse import (
-    BUCKET_KEY, CONTEXT, CUSTOMER, DSSE, KEY, KMS_KEY_ID, NONE, OTHER_KEY, SSE, SSE_C, SSE_KMS, SSE_S3, b64, customer, key_md5,
+    BUCKET_KEY,
+    CONTEXT,
+    CUSTOMER,
+    DSSE,
+    KEY,
+    KMS_KEY_ID,
+    NONE,
+    OTHER_KEY,
+    SSE,
+    SSE_C,
+    SSE_KMS,
+    SSE_S3,
+    b64,
+    customer,
+    key_md5,
 )
 
-STORED_ENCRYPTED = (
-    "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object."
-)
+STORED_ENCRYPTED = "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object."
 INSECURE = "Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection."
 KEY_INVALID = "The secret key was invalid for the specified algorithm."
 NOT_APPLICABLE = "The encryption parameters are not applicable to this object."
@@ -207,10 +219,16 @@ def test_a_customer_key_for_a_part_of_another_mode_is_an_invalid_request(stage, 
     op.refused(operation, operation(stage, customer(), mode), 400, "InvalidRequest")
 
 
-@names([op.upload_part])
-@pytest.mark.parametrize("mode", [SSE_S3, SSE_KMS, SSE_C], ids=str)
-def test_the_encryption_header_on_a_part_is_an_invalid_argument(stage, operation, mode):
-    op.refused(operation, operation(stage, mode.read | {SSE: "AES256"}, mode), 400, "InvalidArgument")
+@names([op.upload_part, op.part_copy_target])
+@pytest.mark.parametrize(("mode", "value"), [(SSE_S3, "aws:kms"), (SSE_KMS, "AES256"), (DSSE, "aws:kms"), (SSE_C, "AES256")], ids=str)
+def test_another_encryption_on_a_part_than_the_upload_s_is_an_invalid_argument(stage, operation, mode, value):
+    op.refused(operation, operation(stage, mode.read | {SSE: value}, mode), 400, "InvalidArgument")
+
+
+@names(op.PARTS)
+@pytest.mark.parametrize("mode", [SSE_S3, SSE_KMS, DSSE], ids=str)
+def test_the_upload_s_encryption_may_be_repeated_with_its_parts(stage, operation, mode):
+    operation(stage, mode.write, mode).ok()
 
 
 # ---- a refused write
@@ -243,7 +261,9 @@ def users_config():
         if actions:
             statements.append({"Effect": "Allow", "Action": actions, "Resource": "*"})
         policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
-        tables.append(f"[[users]]\nname = '{name}'\naccess_key = 'AK{name.upper()}00000000'\nsecret_key = 'secret-of-{name}-0123456789abcdef'\npolicy = '{policy}'\n")
+        tables.append(
+            f"[[users]]\nname = '{name}'\naccess_key = 'AK{name.upper()}00000000'\nsecret_key = 'secret-of-{name}-0123456789abcdef'\npolicy = '{policy}'\n"
+        )
     return "".join(tables)
 
 

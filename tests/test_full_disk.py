@@ -32,7 +32,9 @@ def test_a_full_disk_is_a_clear_error_and_the_server_goes_on(small):
             break
         stored[f"object-{number}"] = body
     assert refused is not None, "the disk was not filled"
-    assert (refused.status, refused.code) in {(507, "InsufficientStorage"), (507, "StorageFull"), (500, "InternalError"), (507, "InternalError")}, f"{refused.status} {refused.code}"
+    assert (refused.status, refused.code) in {(507, "InsufficientStorage"), (507, "StorageFull"), (500, "InternalError"), (507, "InternalError")}, (
+        f"{refused.status} {refused.code}"
+    )
     assert "full" in refused.message.lower()
     assert len(stored) > DISK_MIB // 3
     for key, body in stored.items():

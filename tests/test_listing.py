@@ -72,7 +72,7 @@ def test_pages_together_are_the_whole(shelf, call, delimiter, page):
     whole = everything(getattr(s3, call)(Bucket=bucket, Delimiter=delimiter))
     pages = [everything(answer) for answer in s3.get_paginator(call).paginate(Bucket=bucket, Delimiter=delimiter, PaginationConfig={"PageSize": page})]
     assert all(len(keys) + len(prefixes) <= page for keys, prefixes in pages)
-    assert [list(itertools.chain.from_iterable(part)) for part in zip(*pages)] == list(whole)
+    assert [list(itertools.chain.from_iterable(part)) for part in zip(*pages, strict=True)] == list(whole)
 
 
 def test_start_after_and_marker_begin_behind_it(shelf):

@@ -40,10 +40,15 @@ def test_a_multipart_object_is_its_parts_in_order(plain_server, plain_bucket, mo
 
 def test_completing_moves_no_data(server, raw, bucket):
     upload = raw.begin_upload(bucket, "object")
-    etags = {number: raw.upload_part(bucket, "object", upload, number, random_body(PART_BYTES)).ok().etag for number in (1, 2)}
-    before = disk.blobs(server)
+    etags = {}
+
+    def send():
+        etags.update((number, raw.upload_part(bucket, "object", upload, number, random_body(PART_BYTES)).ok().etag) for number in (1, 2))
+
+    data = disk.Data(server, send)
     raw.complete(bucket, "object", upload, etags).ok()
-    assert disk.blobs(server) == before
+    data.assert_not_moved()
+    assert len(data.own) == 2
 
 
 def test_nothing_is_seen_of_an_upload_before_its_completion(raw, bucket):

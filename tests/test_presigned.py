@@ -34,7 +34,9 @@ def test_a_presigned_put_and_get(raw, path):
 def test_a_presigned_url_of_boto3(server, raw, bucket):
     """With Signature Version 4: for some regions boto3 would still presign with version 2."""
     raw.put(bucket, "object", b"body").ok()
-    url = server.boto(signature_version="s3v4").generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "object", "ResponseContentType": "text/x"}, ExpiresIn=60)
+    url = server.boto(signature_version="s3v4").generate_presigned_url(
+        "get_object", Params={"Bucket": bucket, "Key": "object", "ResponseContentType": "text/x"}, ExpiresIn=60
+    )
     target = "/" + url.split("/", 3)[3]
     reply = raw.send("GET", target, {"host": f"127.0.0.1:{raw.port}"}).ok()
     assert (reply.body, reply.headers["content-type"]) == (b"body", "text/x")

@@ -33,8 +33,18 @@ def check(reply, body, first, last):
 
 
 EDGES = [
-    (0, 0), (0, 15), (CHUNK - 1, CHUNK - 1), (CHUNK - 1, CHUNK), (CHUNK, CHUNK), (CHUNK, 2 * CHUNK - 1), (CHUNK + 1, 2 * CHUNK),
-    (CHUNK - 7, 3 * CHUNK + 7), (4 * CHUNK - 1, 4 * CHUNK), (LENGTH - 1, LENGTH - 1), (0, LENGTH - 1), (17, LENGTH - 1),
+    (0, 0),
+    (0, 15),
+    (CHUNK - 1, CHUNK - 1),
+    (CHUNK - 1, CHUNK),
+    (CHUNK, CHUNK),
+    (CHUNK, 2 * CHUNK - 1),
+    (CHUNK + 1, 2 * CHUNK),
+    (CHUNK - 7, 3 * CHUNK + 7),
+    (4 * CHUNK - 1, 4 * CHUNK),
+    (LENGTH - 1, LENGTH - 1),
+    (0, LENGTH - 1),
+    (17, LENGTH - 1),
 ]
 
 
@@ -50,8 +60,16 @@ def test_ranges_at_the_boundaries_of_parts(shelf, mode):
     body = b"".join(shelf[3])
     second, third = PART_BYTES, 2 * PART_BYTES + 77
     edges = [
-        (second - 1, second - 1), (second - 1, second), (second, second), (second, third - 1), (second - CHUNK, third + 5), (third - 1, third),
-        (third + CHUNK - 1, third + CHUNK), (second + CHUNK - 1, second + CHUNK), (len(body) - 1, len(body) - 1), (third - 1, len(body) - 1),
+        (second - 1, second - 1),
+        (second - 1, second),
+        (second, second),
+        (second, third - 1),
+        (second - CHUNK, third + 5),
+        (third - 1, third),
+        (third + CHUNK - 1, third + CHUNK),
+        (second + CHUNK - 1, second + CHUNK),
+        (len(body) - 1, len(body) - 1),
+        (third - 1, len(body) - 1),
     ]
     for first, last in edges:
         check(read(shelf, "parts", mode, f"bytes={first}-{last}"), body, first, last)
@@ -61,8 +79,13 @@ def test_ranges_at_the_boundaries_of_parts(shelf, mode):
 def test_open_and_suffix_ranges_and_ranges_beyond_the_end(shelf, mode):
     body, end = shelf[2], LENGTH - 1
     for value, first, last in [
-        ("bytes=100-", 100, end), (f"bytes={end}-", end, end), ("bytes=-1", end, end), (f"bytes=-{CHUNK}", LENGTH - CHUNK, end),
-        (f"bytes=-{LENGTH + 5}", 0, end), ("bytes=100-999999999", 100, end), ("bytes=0-18446744073709551615", 0, end),
+        ("bytes=100-", 100, end),
+        (f"bytes={end}-", end, end),
+        ("bytes=-1", end, end),
+        (f"bytes=-{CHUNK}", LENGTH - CHUNK, end),
+        (f"bytes=-{LENGTH + 5}", 0, end),
+        ("bytes=100-999999999", 100, end),
+        ("bytes=0-18446744073709551615", 0, end),
     ]:
         check(read(shelf, "whole", mode, value), body, first, last)
 

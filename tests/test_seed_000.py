@@ -66,7 +66,9 @@ aws s3api put-object \\
 
 def test_without_a_key_id_sse_kms_uses_the_default_key(shell, demo):
     shell.file("report.csv", b"x")
-    put = shell(f"aws s3api put-object --endpoint-url {shell.server.endpoint} --bucket {demo} --key report.csv --body report.csv --server-side-encryption aws:kms")
+    put = shell(
+        f"aws s3api put-object --endpoint-url {shell.server.endpoint} --bucket {demo} --key report.csv --body report.csv --server-side-encryption aws:kms"
+    )
     assert json.loads(put.stdout)["SSEKMSKeyId"] == "default"
 
 
@@ -81,20 +83,28 @@ KEY_B64=$(echo -n "$KEY" | base64)
 KEY_MD5=$(echo -n "$KEY" | openssl md5 -binary | base64)
 """
     trio = '--sse-customer-algorithm AES256 \\\n--sse-customer-key "$KEY_B64" \\\n--sse-customer-key-md5 "$KEY_MD5"'
-    created = json.loads(shell(f"""{key}
+    created = json.loads(
+        shell(f"""{key}
 aws s3api create-multipart-upload \\
 {endpoint} \\
 --bucket {demo} --key video.mp4 \\
-{trio}""").stdout)
+{trio}""").stdout
+    )
     assert created["SSECustomerAlgorithm"] == "AES256"
     upload = created["UploadId"]
     done = []
     for number in range(1, 4):  # "Upload all parts with the same trio of headers"
-        part = json.loads(shell(f"{key} aws s3api upload-part {endpoint} --bucket {demo} --key video.mp4 --part-number {number} --upload-id {upload} --body part{number} {trio}").stdout)
+        part = json.loads(
+            shell(
+                f"{key} aws s3api upload-part {endpoint} --bucket {demo} --key video.mp4 --part-number {number} --upload-id {upload} --body part{number} {trio}"
+            ).stdout
+        )
         assert part["SSECustomerKeyMD5"] == key_md5(b"01234567890123456789012345678901")
         done.append({"PartNumber": number, "ETag": part["ETag"]})
     shell.file("parts.json", json.dumps({"Parts": done}).encode())
-    shell(f"{key} aws s3api complete-multipart-upload {endpoint} --bucket {demo} --key video.mp4 --upload-id {upload} --multipart-upload file://parts.json {trio}")
+    shell(
+        f"{key} aws s3api complete-multipart-upload {endpoint} --bucket {demo} --key video.mp4 --upload-id {upload} --multipart-upload file://parts.json {trio}"
+    )
     shell(f"{key} aws s3api get-object {endpoint} --bucket {demo} --key video.mp4 out.mp4 {trio}")
     assert (shell.home / "out.mp4").read_bytes() == b"".join(parts)
     refused = shell(f"aws s3api get-object {endpoint} --bucket {demo} --key video.mp4 none.mp4", status=255)

@@ -4,7 +4,6 @@ Substituted: the profile by endpoint and CA in the environment, the region's and
 variable instead of Barbican (that walk-through comes with the Barbican backend).
 """
 
-
 import pytest
 
 from conftest import make_bucket
@@ -99,5 +98,3 @@ def test_s3cmd_encrypts_with_the_server_s_keys(shell, raw, server, options, expe
         headers = raw.head(bucket, key).ok().headers
         assert {name: headers.get(name) for name in expected} == expected
     assert raw.head(bucket, "clip.bin").etag.endswith("-2")
-
-

@@ -15,6 +15,7 @@ import pytest
 
 from conftest import make_bucket
 from harness import disk, sigv4
+from harness.cli import Shell
 from harness.server import BINARY, Server, free_ports
 from harness.sse import MODES, SSE_C, random_body
 
@@ -33,7 +34,18 @@ def serve(data, *arguments, env=None):
 def test_help_is_good_enough_to_work_from():
     told = command("serve", "--help")
     assert told.returncode == 0
-    for word in ("DATA_DIR", "--address", "--admin-address", "--config", "--tls-cert", "--tls-key", "--kms-key-dir", "STRONGROOM_ADDRESS", "127.0.0.1:9000", "127.0.0.1:9001"):
+    for word in (
+        "DATA_DIR",
+        "--address",
+        "--admin-address",
+        "--config",
+        "--tls-cert",
+        "--tls-key",
+        "--kms-key-dir",
+        "STRONGROOM_ADDRESS",
+        "127.0.0.1:9000",
+        "127.0.0.1:9001",
+    ):
         assert word in told.stdout, word
 
 
@@ -145,6 +157,20 @@ def test_without_credentials_a_root_identity_is_made_once_and_its_file_printed(t
         server.remove()
 
 
+def test_the_printed_commands_can_be_pasted_as_they_stand(tmp_path, tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("own") / "home", credentials=False)
+    try:
+        shell = Shell(server.start(), tmp_path)
+        shell.env = {name: value for name, value in shell.env.items() if not name.startswith("AWS_")} | {"AWS_PAGER": ""}
+        printed = re.search(r"Paste into a shell:\n(.*?)\nCtrl-C", server.log_text(), re.DOTALL).group(1)
+        said = shell(printed).stdout
+        for word in ("aws:kms", "SSECustomerKeyMD5"):
+            assert word in said
+        assert (tmp_path / "hello-again.txt").read_text() == "top secret\n"
+    finally:
+        server.remove()
+
+
 def test_each_setting_is_a_flag_over_the_environment_over_the_file(tmp_path_factory):
     home = tmp_path_factory.mktemp("own") / "home"
     server = Server(home, config="encrypt_by_default = false\n", env={"STRONGROOM_ENCRYPT_BY_DEFAULT": "true"})
@@ -159,7 +185,9 @@ def test_each_setting_is_a_flag_over_the_environment_over_the_file(tmp_path_fact
         server.remove()
 
 
-@pytest.mark.parametrize("config", ["no_such_setting = 1\n", "[kms]\nno_such = 1\n", 'encrypt_by_default = "perhaps"\n', "not toml at all", '[kms]\nbackend = "no-such"\n'])
+@pytest.mark.parametrize(
+    "config", ["no_such_setting = 1\n", "[kms]\nno_such = 1\n", 'encrypt_by_default = "perhaps"\n', "not toml at all", '[kms]\nbackend = "no-such"\n']
+)
 def test_a_setting_that_there_is_not_is_an_error(tmp_path, config):
     (tmp_path / "strongroom.toml").write_text(config)
     refused = serve(tmp_path / "data", "--config", str(tmp_path / "strongroom.toml"))

@@ -183,7 +183,9 @@ def test_the_server_that_met_damage_goes_on_and_counts_it(own, own_bucket):
 # ---- blobs in each other's place
 
 
-@pytest.mark.parametrize("modes", [(SSE_S3, SSE_S3), (SSE_C, SSE_C), (SSE_KMS, SSE_KMS), (SSE_S3, SSE_C), (NONE, SSE_S3)], ids=lambda pair: f"{pair[0]} and {pair[1]}")
+@pytest.mark.parametrize(
+    "modes", [(SSE_S3, SSE_S3), (SSE_C, SSE_C), (SSE_KMS, SSE_KMS), (SSE_S3, SSE_C), (NONE, SSE_S3)], ids=lambda pair: f"{pair[0]} and {pair[1]}"
+)
 def test_two_objects_blobs_swapped_read_as_neither(own, own_bucket, modes):
     one, two = (Stored(own, own_bucket, f"object{number}", mode, random_body(LENGTH)) for number, mode in enumerate(modes))
     swap(one.blobs[0], two.blobs[0])

@@ -99,7 +99,11 @@ def test_two_objects_swapped_whole_read_as_neither(own, own_bucket, mode, length
     """Everything sealed changes places, consistently: only the object's name in the key tells."""
     one, two = (Stored(own, own_bucket, name, mode, random_body(length)) for name in ("one", "two"))
     bystander = Stored(own, own_bucket, "bystander", mode, random_body(length))
-    columns = ["sealed_keys", "record", "manifest"] + (["inline"] if length == SMALL else []) + (["wrapped_key"] if mode in (ENCRYPTED[0], ENCRYPTED[1], ENCRYPTED[2]) else [])
+    columns = (
+        ["sealed_keys", "record", "manifest"]
+        + (["inline"] if length == SMALL else [])
+        + (["wrapped_key"] if mode in (ENCRYPTED[0], ENCRYPTED[1], ENCRYPTED[2]) else [])
+    )
     with Rows(own, own_bucket) as rows:
         rows.swap("one", "two", [*columns, "version_id"])
         rows.swap_blobs("one", "two")

@@ -48,3 +48,23 @@ def flip(path, offset, bits=0x01):
         byte = file.read(1)[0]
         file.seek(at)
         file.write(bytes([byte ^ bits]))
+
+
+class Data:
+    """The blobs that `write()` made. Blobs of earlier tests may be swept meanwhile, so only these, and newer ones, count."""
+
+    def __init__(self, server, write):
+        self.server = server
+        before = blobs(server)
+        write()
+        self.all = blobs(server)
+        self.own = {name: size for name, size in self.all.items() if name not in before}
+
+    def new(self):
+        """Blobs made since."""
+        return [name for name in blobs(self.server) if name not in self.all]
+
+    def assert_not_moved(self):
+        assert self.new() == [], "data was written again"
+        now = blobs(self.server)
+        assert {name: now.get(name) for name in self.own} == self.own, "data is gone"

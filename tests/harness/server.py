@@ -147,8 +147,13 @@ class Server:
         """A boto3 client with boto3's own defaults, retries off."""
         config = {"retries": {"max_attempts": 1, "mode": "standard"}, "s3": {"addressing_style": "path"}} | config
         return boto3.client(
-            "s3", endpoint_url=endpoint or self.endpoint, verify=str(self.ca), region_name=REGION,
-            aws_access_key_id=access_key or self.access_key, aws_secret_access_key=secret_key or self.secret_key, config=Config(**config),
+            "s3",
+            endpoint_url=endpoint or self.endpoint,
+            verify=str(self.ca),
+            region_name=REGION,
+            aws_access_key_id=access_key or self.access_key,
+            aws_secret_access_key=secret_key or self.secret_key,
+            config=Config(**config),
         )
 
 

@@ -9,7 +9,7 @@ import random
 import threading
 from dataclasses import dataclass, field
 
-from harness.sse import KEY, OTHER_KEY, DSSE, SSE_C, SSE_KMS, SSE_S3, customer_mode
+from harness.sse import DSSE, OTHER_KEY, SSE_C, SSE_KMS, SSE_S3, customer_mode
 
 PART_BYTES = 5 << 20
 MODES = [SSE_S3, SSE_KMS, DSSE, SSE_C, customer_mode(OTHER_KEY, "SSE-C, other key")]

@@ -110,6 +110,7 @@ fn bucket() -> Bucket {
         created: 0,
         versioning: Versioning::Unversioned,
         encryption: None,
+        tag: Vec::new(),
     }
 }
 

@@ -31,8 +31,8 @@ pub trait Catalog: Send + Sync + 'static {
     /// Removes an empty bucket; unfinished uploads go with it, versions and delete markers forbid it.
     async fn delete_bucket(&self, name: &str) -> Result<(), CatalogError>;
 
-    /// Sets or clears the default encryption.
-    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>) -> Result<(), CatalogError>;
+    /// Sets or clears the default encryption, and with it the tag.
+    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>, tag: Vec<u8>) -> Result<(), CatalogError>;
 
     // ---- object versions
 

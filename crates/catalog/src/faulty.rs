@@ -113,8 +113,8 @@ impl Catalog for FaultyCatalog {
         self.write(self.inner.delete_bucket(name)).await
     }
 
-    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>) -> Result<(), CatalogError> {
-        self.write(self.inner.set_bucket_encryption(name, encryption)).await
+    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>, tag: Vec<u8>) -> Result<(), CatalogError> {
+        self.write(self.inner.set_bucket_encryption(name, encryption, tag)).await
     }
 
     async fn find_version(

@@ -295,9 +295,10 @@ impl Catalog for MemoryCatalog {
         })
     }
 
-    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>) -> Result<(), CatalogError> {
+    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>, tag: Vec<u8>) -> Result<(), CatalogError> {
         self.write(|state, _| {
-            state.buckets.get_mut(name).ok_or(CatalogError::NoSuchBucket)?.encryption = encryption;
+            let bucket = state.buckets.get_mut(name).ok_or(CatalogError::NoSuchBucket)?;
+            (bucket.encryption, bucket.tag) = (encryption, tag);
             Ok(())
         })
     }

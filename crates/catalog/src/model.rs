@@ -32,6 +32,8 @@ pub struct Bucket {
     pub versioning: Versioning,
     /// Its default encryption, if set.
     pub encryption: Option<BucketEncryption>,
+    /// Authenticates all the other fields: made and checked by the engine, opaque here.
+    pub tag: Vec<u8>,
 }
 
 /// The versioning state of a bucket (S3 `PutBucketVersioning`).

@@ -304,7 +304,7 @@ impl Pair {
                     kms_key_id: (algorithm == 1).then(|| "a-key".to_owned()),
                     bucket_key_enabled: algorithm == 2,
                 });
-                both!(self, catalog => catalog.set_bucket_encryption(BUCKETS[*bucket], encryption.clone()));
+                both!(self, catalog => catalog.set_bucket_encryption(BUCKETS[*bucket], encryption.clone(), vec![algorithm.map_or(9, |algorithm| algorithm); 32]));
             }
             Op::ListBuckets { prefix, after, limit } => {
                 let prefix = ["", "b", "beta", "beta-", "c", "alphab"][*prefix];

@@ -55,7 +55,7 @@ impl Default for EngineOptions {
         Self {
             default_key_id: "default".into(),
             encrypt_by_default: true,
-            inline_limit_bytes: 32 << 10,
+            inline_limit_bytes: 128 << 10,
             max_object_bytes: 5 << 40,
             max_put_bytes: 5 << 30,
             min_part_bytes: 5 << 20,

@@ -15,6 +15,10 @@ mod copy_races;
 mod kms_calls;
 #[path = "engine/kms_states.rs"]
 mod kms_states;
+#[path = "engine/model.rs"]
+mod model;
+#[path = "engine/model_ops.rs"]
+mod model_ops;
 #[path = "engine/multipart.rs"]
 mod multipart;
 #[path = "engine/ranges.rs"]
@@ -27,7 +31,3 @@ mod sweeps;
 mod tampered_blobs;
 #[path = "engine/tampered_rows.rs"]
 mod tampered_rows;
-#[path = "engine/model.rs"]
-mod model;
-#[path = "engine/model_ops.rs"]
-mod model_ops;

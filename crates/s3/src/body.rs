@@ -1,7 +1,7 @@
 //! Request bodies: from hyper to s3s, and from s3s to the engine.
 
 use std::{
-    future::Future as _,
+    future::{Future as _, poll_fn},
     pin::Pin,
     sync::{
         Arc,
@@ -26,18 +26,29 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::refusal::Refusal;
 
+/// What is read and thrown away of a body that nobody wanted to its end.
+const MAX_DRAINED_BYTES: u64 = 16 << 20;
+/// How long that may take.
+const MAX_DRAIN_TIME: Duration = Duration::from_secs(10);
+
 /// What hyper receives, counted, and given up when nothing comes for too long.
-pub(crate) struct Received<B = Incoming> {
-    inner: B,
+///
+/// Dropped before its end, it is drained for a while: a connection that is closed on a client that still sends is reset, and the
+/// client never reads why it was refused.
+pub(crate) struct Received<B: Body<Data = Bytes> + Send + Unpin + 'static = Incoming> {
+    /// None once it has ended, well or badly.
+    inner: Option<B>,
+    /// The client waits for "100 Continue", which hyper sends when the body is first read: what is never read never comes.
+    awaits_continue: bool,
     idle: Duration,
     waiting_until: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
     counter: Arc<AtomicU64>,
 }
 
-impl<B> Received<B> {
-    pub(crate) fn new(inner: B, idle: Duration, counter: Arc<AtomicU64>) -> Self {
-        Self { inner, idle, waiting_until: None, timer: None, counter }
+impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Received<B> {
+    pub(crate) fn new(inner: B, awaits_continue: bool, idle: Duration, counter: Arc<AtomicU64>) -> Self {
+        Self { inner: Some(inner), awaits_continue, idle, waiting_until: None, timer: None, counter }
     }
 
     /// Ready when the wait has been too long. The timer is moved only when it fires early, not with every frame.
@@ -54,29 +65,56 @@ impl<B> Received<B> {
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Received<B> {
+impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Body for Received<B> {
     type Data = Bytes;
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match Pin::new(&mut self.inner).poll_frame(context) {
-            Poll::Ready(frame) => {
+        self.awaits_continue = false;
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        match Pin::new(inner).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
                 self.waiting_until = None;
-                if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref) {
-                    self.counter.fetch_add(data.len() as u64, Ordering::Relaxed);
-                }
-                Poll::Ready(frame.map(|frame| frame.map_err(|_| BodyError::Incomplete)))
+                self.counter.fetch_add(frame.data_ref().map_or(0, Bytes::len) as u64, Ordering::Relaxed);
+                Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Pending => self.poll_idle(context).map(|()| Some(Err(BodyError::Timeout))),
+            Poll::Ready(end) => {
+                self.inner = None;
+                Poll::Ready(end.map(|_| Err(BodyError::Incomplete)))
+            }
+            Poll::Pending => {
+                ready!(self.poll_idle(context));
+                self.inner = None;
+                Poll::Ready(Some(Err(BodyError::Timeout)))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Drop for Received<B> {
+    fn drop(&mut self) {
+        if let Some(inner) = self.inner.take().filter(|inner| !self.awaits_continue && !inner.is_end_stream())
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(tokio::time::timeout(MAX_DRAIN_TIME, drain(inner)));
+        }
+    }
+}
+
+async fn drain(mut body: impl Body<Data = Bytes> + Unpin) {
+    let mut drained_bytes = 0;
+    while drained_bytes < MAX_DRAINED_BYTES
+        && let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await
+    {
+        drained_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
     }
 }
 
@@ -173,7 +211,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_falls_silent_is_given_up() {
         let count = Arc::new(AtomicU64::new(0));
-        let received = Received::new(Script(vec!["ab", "cde"]), Duration::from_secs(30), Arc::clone(&count));
+        let received = Received::new(Script(vec!["ab", "cde"]), true, Duration::from_secs(30), Arc::clone(&count));
         let mut stream = decoded(s3s::Body::http_body(received));
         assert_eq!(stream.next().await.unwrap().unwrap(), "ab");
         assert_eq!(stream.next().await.unwrap().unwrap(), "cde");
@@ -181,6 +219,35 @@ mod tests {
         assert!(matches!(stream.next().await, Some(Err(BodyError::Timeout))));
         assert!(begun.elapsed() >= Duration::from_secs(30));
         assert_eq!(count.load(Ordering::Relaxed), 5);
+    }
+
+    /// Counts what is read of it.
+    struct Counted(Arc<AtomicU64>, u64);
+
+    impl Body for Counted {
+        type Data = Bytes;
+        type Error = BodyError;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+            let Some(left) = self.1.checked_sub(1) else { return Poll::Ready(None) };
+            self.1 = left;
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from(vec![0; 1 << 20])))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_nobody_wanted_is_drained_up_to_a_bound_if_it_comes_at_all() {
+        for (awaits_continue, frames, expected) in [(false, 5, 5), (false, 1000, MAX_DRAINED_BYTES >> 20), (true, 5, 0)] {
+            let read = Arc::new(AtomicU64::new(0));
+            let body = Counted(Arc::clone(&read), frames);
+            drop(Received::new(body, awaits_continue, Duration::from_secs(30), Arc::default()));
+            // The drain holds the other count of the counter until it is done.
+            while Arc::strong_count(&read) > 1 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(read.load(Ordering::Relaxed), expected);
+        }
     }
 
     #[test]

@@ -70,7 +70,8 @@ impl S3Service {
         let (method, uri, version) = (request.method().clone(), request.uri().clone(), request.version());
         let received_bytes = Arc::new(AtomicU64::new(0));
         let idle = self.inner.api.options.body_idle_timeout;
-        let request = request.map(|body| s3s::Body::http_body(Received::new(body, idle, Arc::clone(&received_bytes))));
+        let awaits_continue = request.headers().contains_key(header::EXPECT);
+        let request = request.map(|body| s3s::Body::http_body(Received::new(body, awaits_continue, idle, Arc::clone(&received_bytes))));
 
         let mut findings = Findings::default();
         let outcome = self.inner.answer(request, connection, &request_id, &mut findings).await;

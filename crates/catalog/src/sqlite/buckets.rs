@@ -10,7 +10,7 @@ use crate::{Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketId, Catal
 /// The columns of a bucket `b`, for [`read`].
 macro_rules! bucket_columns {
     () => {
-        "b.bucket_id, b.name, b.owner, b.region, b.created, b.versioning, b.encryption, b.encryption_key, b.encryption_bucket_key"
+        "b.bucket_id, b.name, b.owner, b.region, b.created, b.versioning, b.tag, b.encryption, b.encryption_key, b.encryption_bucket_key"
     };
 }
 pub(super) use bucket_columns;
@@ -26,8 +26,8 @@ pub(super) fn create(transaction: &Connection, bucket: &Bucket) -> Result<(), Ca
     if let Some(present) = find(transaction, &bucket.name)? {
         return Err(CatalogError::BucketExists { owner: present.owner });
     }
-    let sql = "INSERT INTO buckets (bucket_id, name, owner, region, created, versioning, encryption, encryption_key, encryption_bucket_key) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO buckets (bucket_id, name, owner, region, created, versioning, tag, encryption, encryption_key, encryption_bucket_key) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING";
     let encryption = bucket.encryption.as_ref();
     let added = transaction.prepare_cached(sql)?.execute(params![
         bucket.id,
@@ -36,6 +36,7 @@ pub(super) fn create(transaction: &Connection, bucket: &Bucket) -> Result<(), Ca
         bucket.region,
         bucket.created,
         versioning_code(bucket.versioning),
+        bucket.tag,
         encryption.map(|encryption| algorithm_code(encryption.algorithm)),
         encryption.and_then(|encryption| encryption.kms_key_id.as_deref()),
         encryption.is_some_and(|encryption| encryption.bucket_key_enabled),
@@ -78,13 +79,19 @@ pub(super) fn delete(transaction: &Connection, name: &str, now: UnixMillis) -> R
     Ok(())
 }
 
-pub(super) fn set_encryption(transaction: &Connection, name: &str, encryption: Option<&BucketEncryption>) -> Result<(), CatalogError> {
-    let sql = "UPDATE buckets SET encryption = ?2, encryption_key = ?3, encryption_bucket_key = ?4 WHERE name = ?1";
+pub(super) fn set_encryption(
+    transaction: &Connection,
+    name: &str,
+    encryption: Option<&BucketEncryption>,
+    tag: &[u8],
+) -> Result<(), CatalogError> {
+    let sql = "UPDATE buckets SET encryption = ?2, encryption_key = ?3, encryption_bucket_key = ?4, tag = ?5 WHERE name = ?1";
     let changed = transaction.prepare_cached(sql)?.execute(params![
         name.as_bytes(),
         encryption.map(|encryption| algorithm_code(encryption.algorithm)),
         encryption.and_then(|encryption| encryption.kms_key_id.as_deref()),
         encryption.is_some_and(|encryption| encryption.bucket_key_enabled),
+        tag,
     ])?;
     if changed == 1 { Ok(()) } else { Err(CatalogError::NoSuchBucket) }
 }
@@ -106,6 +113,7 @@ pub(super) fn read(columns: &mut Columns<'_, '_>) -> Result<Bucket, CatalogError
         region: columns.text()?,
         created: columns.integer()?,
         versioning: versioning(columns.integer()?)?,
+        tag: columns.bytes()?,
         encryption: read_encryption(columns)?,
     })
 }

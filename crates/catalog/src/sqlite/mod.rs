@@ -107,9 +107,9 @@ impl Catalog for SqliteCatalog {
         self.write(move |transaction, now| buckets::delete(transaction, &name, now)).await
     }
 
-    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>) -> Result<(), CatalogError> {
+    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>, tag: Vec<u8>) -> Result<(), CatalogError> {
         let name = name.to_owned();
-        self.write(move |transaction, _| buckets::set_encryption(transaction, &name, encryption.as_ref())).await
+        self.write(move |transaction, _| buckets::set_encryption(transaction, &name, encryption.as_ref(), &tag)).await
     }
 
     async fn find_version(

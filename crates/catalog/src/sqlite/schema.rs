@@ -24,6 +24,7 @@ CREATE TABLE buckets (
     region TEXT NOT NULL,
     created INTEGER NOT NULL,
     versioning INTEGER NOT NULL,
+    tag BLOB NOT NULL,
     encryption INTEGER,
     encryption_key TEXT,
     encryption_bucket_key INTEGER NOT NULL

@@ -72,10 +72,10 @@ fn expected(headers: &SseHeaders, secure: bool, default: Option<&BucketEncryptio
         },
     };
     let takes_bucket_key = matches!(mode, Mode::SseKms | Mode::DsseKms);
-    if headers.algorithm.is_none() || !takes_bucket_key {
-        if let Some(error) = stray(bucket_key == Some(true) && !takes_bucket_key) {
-            return Err(error);
-        }
+    if (headers.algorithm.is_none() || !takes_bucket_key)
+        && let Some(error) = stray(bucket_key == Some(true) && !takes_bucket_key)
+    {
+        return Err(error);
     }
     if !takes_bucket_key {
         return Ok((mode, None, None, false));
@@ -125,7 +125,16 @@ fn every_combination_of_headers_and_defaults_is_decided_as_specified() {
                                     };
                                     let decided = outcome(decide(&headers, secure, default.as_ref(), encrypt_by_default));
                                     let wanted = expected(&headers, secure, default.as_ref(), encrypt_by_default);
-                                    let said = (with_customer, algorithm, key_id, kms_context, bucket_key_enabled, secure, default, encrypt_by_default);
+                                    let said = (
+                                        with_customer,
+                                        algorithm,
+                                        key_id,
+                                        kms_context,
+                                        bucket_key_enabled,
+                                        secure,
+                                        default,
+                                        encrypt_by_default,
+                                    );
                                     assert_eq!(decided, wanted, "{said:?}");
                                     count += 1;
                                     *modes.entry(decided.map_or(u8::MAX, |(mode, ..)| mode.as_u8())).or_insert(0) += 1;

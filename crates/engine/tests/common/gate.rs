@@ -7,8 +7,8 @@ use std::sync::{
 
 use async_trait::async_trait;
 use strongroom_catalog::{
-    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, Deleted, Envelope, Expect, KeyUsage, ListPage, ListQuery,
-    NewVersion, Part, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
+    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, Deleted, Envelope, Expect, KeyUsage, ListPage,
+    ListQuery, NewVersion, Part, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
 };
 use tokio::sync::watch;
 
@@ -88,8 +88,8 @@ impl Catalog for GatedCatalog {
         self.inner.delete_bucket(name).await
     }
 
-    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>) -> Result<(), CatalogError> {
-        self.inner.set_bucket_encryption(name, encryption).await
+    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>, tag: Vec<u8>) -> Result<(), CatalogError> {
+        self.inner.set_bucket_encryption(name, encryption, tag).await
     }
 
     async fn find_version(

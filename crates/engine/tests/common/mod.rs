@@ -86,7 +86,7 @@ impl Rig {
     }
 
     pub async fn with(plan: Plan) -> Self {
-        let dir = TempDir::new().unwrap();
+        let dir = temp_dir();
         let local = Arc::new(local_kms(&dir).await);
         let backend = Arc::new(CountingKms::new(Arc::clone(&local)));
         let keys = Arc::new(CachedKms::new(Arc::clone(&backend), CacheConfig { enabled: plan.cached, ..CacheConfig::default() }));
@@ -130,6 +130,12 @@ impl Rig {
         self.backend.reset_counts();
         self.blobs.reset();
     }
+}
+
+/// In memory where the system has such a place: nothing here tests a disk, and its fsyncs would take most of the time.
+pub fn temp_dir() -> TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    if memory.is_dir() { TempDir::new_in(memory).unwrap() } else { TempDir::new().unwrap() }
 }
 
 async fn local_kms(dir: &TempDir) -> LocalKms {

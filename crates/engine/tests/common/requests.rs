@@ -47,11 +47,7 @@ impl As {
 
     /// The headers of a write.
     pub fn write(self) -> SseHeaders {
-        let kms = |algorithm: &str| SseHeaders {
-            algorithm: Some(algorithm.into()),
-            kms_key_id: Some(KEY.into()),
-            ..SseHeaders::default()
-        };
+        let kms = |algorithm: &str| SseHeaders { algorithm: Some(algorithm.into()), kms_key_id: Some(KEY.into()), ..SseHeaders::default() };
         match self {
             Self::Store => SseHeaders::default(),
             Self::S3 => SseHeaders { algorithm: Some("AES256".into()), ..SseHeaders::default() },

@@ -12,13 +12,8 @@ use strongroom_engine::{
 
 use crate::common::*;
 
-pub const ALGORITHMS: [ChecksumAlgorithm; 5] = [
-    ChecksumAlgorithm::Crc32,
-    ChecksumAlgorithm::Crc32c,
-    ChecksumAlgorithm::Crc64Nvme,
-    ChecksumAlgorithm::Sha1,
-    ChecksumAlgorithm::Sha256,
-];
+pub const ALGORITHMS: [ChecksumAlgorithm; 5] =
+    [ChecksumAlgorithm::Crc32, ChecksumAlgorithm::Crc32c, ChecksumAlgorithm::Crc64Nvme, ChecksumAlgorithm::Sha1, ChecksumAlgorithm::Sha256];
 
 /// A reflected CRC, bit by bit: slow, and independent of the engine's.
 fn crc(polynomial: u64, width: u32, data: &[u8]) -> Vec<u8> {
@@ -225,7 +220,8 @@ async fn what_lies_on_the_disk_never_has_the_plaintext() {
         rig.put(&format!("blob-{number}"), by, &secret.repeat(100)).await;
         assert_eq!(rig.head(&format!("inline-{number}"), by).await.unwrap().info.headers, headers);
     }
-    let mut haystacks = vec![std::fs::read(rig.dir.path().join("catalog.db")).unwrap(), std::fs::read(rig.dir.path().join("catalog.db-wal")).unwrap()];
+    let mut haystacks =
+        vec![std::fs::read(rig.dir.path().join("catalog.db")).unwrap(), std::fs::read(rig.dir.path().join("catalog.db-wal")).unwrap()];
     for id in rig.blob_ids().await {
         haystacks.push(rig.memory.bytes(id).unwrap().to_vec());
     }

@@ -179,11 +179,8 @@ async fn a_copy_keeps_its_checksum_or_computes_the_one_asked_for() {
         checksum: UploadChecksum { algorithm, ..UploadChecksum::default() },
         ..put_request("object", As::S3.write(), b"123456789")
     };
-    let sha1 = Checksum {
-        algorithm: ChecksumAlgorithm::Sha1,
-        kind: ChecksumKind::FullObject,
-        value: "98O8HYCOBHMq32eZZczDTKeuNEE=".into(),
-    };
+    let sha1 =
+        Checksum { algorithm: ChecksumAlgorithm::Sha1, kind: ChecksumKind::FullObject, value: "98O8HYCOBHMq32eZZczDTKeuNEE=".into() };
     let crc = Checksum { algorithm: ChecksumAlgorithm::Crc32, kind: ChecksumKind::FullObject, value: "y/Q5Jg==".into() };
     for to in [As::Kms, As::Dsse] {
         rig.engine.put_object(&rig.root, put(Some(ChecksumAlgorithm::Sha1))).await.unwrap();
@@ -230,11 +227,8 @@ async fn the_conditions_of_a_copy_are_checked_on_both_ends() {
 async fn a_copy_takes_the_default_encryption_of_the_target_bucket() {
     let rig = Rig::new().await;
     rig.put("object", As::Customer(1), b"data").await;
-    let rule = strongroom_engine::api::DefaultEncryption {
-        algorithm: "aws:kms".into(),
-        kms_key_id: Some(KEY.into()),
-        bucket_key_enabled: true,
-    };
+    let rule =
+        strongroom_engine::api::DefaultEncryption { algorithm: "aws:kms".into(), kms_key_id: Some(KEY.into()), bucket_key_enabled: true };
     rig.engine.set_bucket_encryption(BUCKET, rule).await.unwrap();
     let copied = rig.copy(("object", As::Customer(1)), ("copy", As::Store)).await.unwrap();
     assert_eq!((copied.stored.sse.mode, copied.stored.sse.bucket_key_enabled), (Mode::SseKms, true));

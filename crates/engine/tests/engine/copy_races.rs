@@ -61,8 +61,8 @@ async fn a_copy_whose_source_is_overwritten_and_swept_copies_the_new_one() {
         for to in [As::Store, As::Kms, As::Dsse] {
             let rig = Arc::new(Rig::new().await);
             shape.put(&rig, "object", As::S3).await;
-            let copier = Arc::clone(&rig);
-            let copied = while_held(&rig, async move { copier.copy(("object", As::S3), ("copy", to)).await }, overwrite(&rig)).await;
+            let worker = Arc::clone(&rig);
+            let copied = while_held(&rig, async move { worker.copy(("object", As::S3), ("copy", to)).await }, overwrite(&rig)).await;
             assert_eq!(copied.unwrap().stored.size_bytes, 200_000, "{shape:?} to {to:?}");
             assert!(rig.get("copy", to).await.unwrap() == data(200_000, 99));
             assert_eq!(rig.engine.integrity_events(), 0);
@@ -80,8 +80,8 @@ async fn a_copy_whose_source_is_deleted_and_swept_answers_that_there_is_none() {
     for to in [As::Kms, As::Dsse] {
         let rig = Arc::new(Rig::new().await);
         Shape::Blob.put(&rig, "object", As::S3).await;
-        let copier = Arc::clone(&rig);
-        let copied = while_held(&rig, async move { copier.copy(("object", As::S3), ("copy", to)).await }, rig.delete("object")).await;
+        let worker = Arc::clone(&rig);
+        let copied = while_held(&rig, async move { worker.copy(("object", As::S3), ("copy", to)).await }, rig.delete("object")).await;
         assert!(matches!(copied, Err(Error::NoSuchKey)), "{copied:?}");
         assert_eq!(rig.engine.integrity_events(), 0);
     }
@@ -99,8 +99,8 @@ async fn a_part_whose_source_is_overwritten_and_swept_copies_the_new_one() {
         range: None,
         sse: SseHeaders::default(),
     };
-    let copier = Arc::clone(&rig);
-    let work = async move { copier.engine.upload_part_copy(&copier.root, request).await };
+    let worker = Arc::clone(&rig);
+    let work = async move { worker.engine.upload_part_copy(&worker.root, request).await };
     let copied = while_held(&rig, work, overwrite(&rig)).await.unwrap();
     rig.complete(&upload, vec![completed(1, &copied.part)]).await.unwrap();
     assert!(rig.get("target", As::Store).await.unwrap() == data(200_000, 99));

@@ -42,7 +42,10 @@ impl Upload {
     }
 
     fn named(&self) -> Vec<CompletedPart> {
-        self.parts.iter().map(|(number, (etag, _))| CompletedPart { number: (*number).into(), etag: etag.clone(), checksum: None }).collect()
+        self.parts
+            .iter()
+            .map(|(number, (etag, _))| CompletedPart { number: (*number).into(), etag: etag.clone(), checksum: None })
+            .collect()
     }
 }
 
@@ -62,12 +65,13 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let dir = TempDir::new().unwrap();
+        let dir = temp_dir();
         let files = FileBlobs::open(dir.path().join("blobs")).unwrap();
         let blobs = FaultyBlobs::new(Arc::new(files.clone()));
         let (store, slot) = (blobs.clone(), Arc::new(OnceLock::new()));
         let set = Arc::clone(&slot);
-        let wrap_catalog: Wrap<dyn Catalog> = Box::new(move |catalog| Arc::clone(set.get_or_init(|| Arc::new(FaultyCatalog::new(catalog)))) as _);
+        let wrap_catalog: Wrap<dyn Catalog> =
+            Box::new(move |catalog| Arc::clone(set.get_or_init(|| Arc::new(FaultyCatalog::new(catalog)))) as _);
         let wrap_blobs: Wrap<dyn BlobStore> = Box::new(move |_| Arc::new(store));
         let plan = Plan { sqlite: true, wrap_catalog: Some(wrap_catalog), wrap_blobs: Some(wrap_blobs), ..Plan::default() };
         let rig = Rig::with(plan).await;
@@ -215,7 +219,8 @@ impl World {
             ListEntry::Item(object) => (object.key, object.size_bytes),
             ListEntry::Prefix(prefix) => panic!("{prefix}"),
         });
-        let present = KEYS.iter().zip(&self.objects).filter_map(|(key, object)| Some(((*key).to_owned(), object.as_ref()?.data.len() as u64)));
+        let present =
+            KEYS.iter().zip(&self.objects).filter_map(|(key, object)| Some(((*key).to_owned(), object.as_ref()?.data.len() as u64)));
         assert_eq!(listed.collect::<Vec<_>>(), present.collect::<Vec<_>>());
     }
 
@@ -296,8 +301,8 @@ impl World {
     /// Everything reads as the model has it, and the blobs are those that are referred to, each as often as its count says.
     async fn end(mut self) {
         self.heal().await;
-        for key in 0..KEYS.len() {
-            assert!(self.is(key, self.objects[key].as_ref()).await, "{}", KEYS[key]);
+        for (key, object) in self.objects.iter().enumerate() {
+            assert!(self.is(key, object.as_ref()).await, "{}", KEYS[key]);
         }
         self.list().await;
         self.compare_blobs().await;

@@ -85,7 +85,7 @@ fn failure() -> impl Strategy<Value = Failure> {
         (Operation::List, Fault::Io),
     ]);
     let moment = prop::sample::select(vec![FaultMoment::Before, FaultMoment::After]);
-    let kms = prop::sample::select(vec![KmsFault::Unavailable, KmsFault::KeyDisabled, KmsFault::Rejected]);
+    let kms = prop::sample::select(vec![KmsFault::Unavailable, KmsFault::KeyDisabled]);
     prop_oneof![
         8 => Just(Failure::None),
         5 => moment.prop_map(Failure::Catalog),

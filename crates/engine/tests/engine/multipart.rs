@@ -6,8 +6,8 @@ use strongroom_catalog::{CatalogError, FaultMoment, FaultyCatalog};
 use strongroom_engine::{
     EngineOptions, Error,
     api::{
-        Checksum, ChecksumAlgorithm, ChecksumKind, CompleteMultipartUpload, CompletedPart, CreateMultipartUpload, ListParts, UploadChecksum,
-        UploadPart, UploadRef,
+        Checksum, ChecksumAlgorithm, ChecksumKind, CompleteMultipartUpload, CompletedPart, CreateMultipartUpload, ListParts,
+        UploadChecksum, UploadPart, UploadRef,
     },
 };
 
@@ -132,7 +132,8 @@ async fn the_checksum_of_parts_is_what_a_client_computes() {
                     assert_eq!(part.checksum.as_ref().unwrap().value, encoded(algorithm, content), "computed also where not sent");
                     parts.push(CompletedPart { checksum: Some((algorithm, encoded(algorithm, content))), ..completed(number, &part) });
                 }
-                let request = CompleteMultipartUpload { checksum: stated.map(|value| (algorithm, value)), ..complete_request(&upload, parts) };
+                let request =
+                    CompleteMultipartUpload { checksum: stated.map(|value| (algorithm, value)), ..complete_request(&upload, parts) };
                 let result = rig.engine.complete_multipart_upload(&rig.root, request).await;
                 if accepted {
                     assert_eq!(result.unwrap().checksum.as_ref(), Some(&expected));
@@ -268,7 +269,9 @@ async fn an_aborted_upload_lets_go_of_its_parts_and_is_gone() {
     assert!(matches!(part, Err(Error::NoSuchUpload)));
     let listed = rig.engine.list_parts(ListParts { upload: upload.clone(), after: 0, limit: 10 }).await;
     assert!(matches!(listed, Err(Error::NoSuchUpload)));
-    for (bucket, upload_id, no_bucket) in [(BUCKET, "nonsense", false), ("none", "nonsense", true), ("none", upload.upload_id.as_str(), true)] {
+    for (bucket, upload_id, no_bucket) in
+        [(BUCKET, "nonsense", false), ("none", "nonsense", true), ("none", upload.upload_id.as_str(), true)]
+    {
         let upload = UploadRef { bucket: bucket.into(), key: "object".into(), upload_id: upload_id.into() };
         let error = rig.engine.upload_part(&rig.root, part_request(&upload, 1, As::S3, b"x")).await.unwrap_err();
         assert!(if no_bucket { matches!(error, Error::NoSuchBucket) } else { matches!(error, Error::NoSuchUpload) });

@@ -199,11 +199,7 @@ async fn what_a_range_cannot_be_is_an_error() {
     assert_eq!(all, data(100, 1));
     assert_eq!(rig.range("object", As::S3, ByteRange::Suffix { length: u64::MAX }).await.unwrap(), data(100, 1));
     assert!(matches!(rig.part("object", As::S3, 2).await, Err(Error::InvalidPartNumber)));
-    let both = GetObject {
-        range: Some(ByteRange::Suffix { length: 1 }),
-        part_number: Some(1),
-        ..get_request("object", As::S3.read())
-    };
+    let both = GetObject { range: Some(ByteRange::Suffix { length: 1 }), part_number: Some(1), ..get_request("object", As::S3.read()) };
     assert!(matches!(rig.engine.get_object(&rig.root, both).await, Err(Error::InvalidRequest(_))));
 }
 
@@ -218,7 +214,9 @@ async fn a_reply_says_where_its_bytes_lie() {
         (None, Some(2), (100, 50, true)),
     ] {
         let request = || GetObject { range, part_number, ..get_request("object", As::S3.read()) };
-        for reply in [rig.engine.get_object(&rig.root, request()).await.unwrap(), rig.engine.head_object(&rig.root, request()).await.unwrap()] {
+        for reply in
+            [rig.engine.get_object(&rig.root, request()).await.unwrap(), rig.engine.head_object(&rig.root, request()).await.unwrap()]
+        {
             assert_eq!((reply.first_byte, reply.length, reply.partial), expected);
             assert_eq!((reply.info.size_bytes, reply.info.parts_count), (150, Some(2)));
         }

@@ -93,12 +93,11 @@ async fn an_sse_c_object_opens_with_its_key_and_with_nothing_else() {
     rig.put("object", As::Customer(1), b"data").await;
     rig.put("plain", As::Store, b"data").await;
     let upload = rig.create_upload("upload", As::Customer(1)).await;
-    for (sse, expected) in [
-        (As::Store.read(), "CustomerKeyRequired"),
-        (As::Customer(2).read(), "CustomerKeyWrong"),
-        (As::S3.write(), "SseHeaderNotAllowed"),
-    ] {
-        let request = || get_request("object", SseHeaders { customer: clone(&sse), algorithm: sse.algorithm.clone(), ..SseHeaders::default() });
+    for (sse, expected) in
+        [(As::Store.read(), "CustomerKeyRequired"), (As::Customer(2).read(), "CustomerKeyWrong"), (As::S3.write(), "SseHeaderNotAllowed")]
+    {
+        let request =
+            || get_request("object", SseHeaders { customer: clone(&sse), algorithm: sse.algorithm.clone(), ..SseHeaders::default() });
         assert_eq!(format!("{:?}", rig.engine.get_object(&rig.root, request()).await.err().unwrap()), expected);
         assert_eq!(format!("{:?}", rig.engine.head_object(&rig.root, request()).await.err().unwrap()), expected);
         assert_eq!(format!("{:?}", rig.engine.object_attributes(&rig.root, request()).await.err().unwrap()), expected);

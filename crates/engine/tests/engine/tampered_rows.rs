@@ -4,7 +4,10 @@ use rusqlite::{Connection, params};
 use strongroom_catalog::ListEntry;
 use strongroom_engine::{
     Error,
-    api::{ChecksumAlgorithm, CreateBucket, CreateMultipartUpload, ListObjects, ListParts, ListUploads, SseHeaders, UploadPartCopy, UploadRef, WriteCondition},
+    api::{
+        ChecksumAlgorithm, CreateBucket, CreateMultipartUpload, ListObjects, ListParts, ListUploads, SseHeaders, UploadPartCopy, UploadRef,
+        WriteCondition,
+    },
 };
 
 use crate::common::*;
@@ -77,11 +80,13 @@ async fn a_changed_manifest_of_many_parts_is_noticed() {
     let (data, _) = Shape::Multipart.put(&rig, "object", As::Kms).await;
     let good = read_column(&rows, "manifest", "object").unwrap();
     assert_eq!(good.len(), 3 + 3 * 58);
-    let mut variants: Vec<Vec<u8>> = (0..good.len()).map(|at| {
-        let mut bad = good.clone();
-        bad[at] ^= 1;
-        bad
-    }).collect();
+    let mut variants: Vec<Vec<u8>> = (0..good.len())
+        .map(|at| {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            bad
+        })
+        .collect();
     // A part left out, with its number or without.
     variants.push([&[1, 0, 2], &good[3..119]].concat());
     variants.push([&[1, 0, 2], &good[61..]].concat());
@@ -129,7 +134,8 @@ async fn every_operation_refuses_a_damaged_record_and_counts_it_once() {
         let before = events();
         damaged(&rig, before, rig.engine.upload_part_copy(&rig.root, part).await, column);
         let before = events();
-        let (head, attributes) = (rig.engine.head_object(&rig.root, request()).await, rig.engine.object_attributes(&rig.root, request()).await);
+        let (head, attributes) =
+            (rig.engine.head_object(&rig.root, request()).await, rig.engine.object_attributes(&rig.root, request()).await);
         match column {
             "record" | "mode" => {
                 assert!(matches!(head, Err(Error::Integrity(_))) && matches!(attributes, Err(Error::Integrity(_))));
@@ -206,7 +212,8 @@ async fn a_changed_kms_key_is_noticed() {
     rig.engine.put_object(&rig.root, put_request("other", sse, b"other")).await.unwrap();
     for by in [As::Kms, As::BucketKey, As::Dsse] {
         rig.put("object", by, b"data").await;
-        rows.execute("UPDATE versions SET kms_key = (SELECT kms_key FROM versions WHERE key = ?1) WHERE key = ?2", (b"other", b"object")).unwrap();
+        rows.execute("UPDATE versions SET kms_key = (SELECT kms_key FROM versions WHERE key = ?1) WHERE key = ?2", (b"other", b"object"))
+            .unwrap();
         get_is_damaged(&rig, "object", by, "another key").await;
         rows.execute("UPDATE versions SET kms_key = NULL WHERE key = ?1", [b"object"]).unwrap();
         get_is_damaged(&rig, "object", by, "no key").await;
@@ -218,7 +225,9 @@ async fn objects_that_swap_any_of_their_columns_are_noticed() {
     let rig = Rig::sqlite().await;
     let rows = rig.rows();
     let groups: [&[&str]; 4] = [&["sealed_keys", "wrapped_key"], &["record"], &["manifest"], &["inline"]];
-    for (by, large) in [(As::Store, false), (As::S3, false), (As::BucketKey, false), (As::Dsse, false), (As::Customer(1), false), (As::S3, true)] {
+    for (by, large) in
+        [(As::Store, false), (As::S3, false), (As::BucketKey, false), (As::Dsse, false), (As::Customer(1), false), (As::S3, true)]
+    {
         let contents = if large { [data(5000, 1), data(5000, 2)] } else { [b"one one".to_vec(), b"two two".to_vec()] };
         for (key, content) in ["one", "two"].iter().zip(&contents) {
             rig.put(key, by, content).await;
@@ -243,9 +252,12 @@ async fn objects_that_swap_any_of_their_columns_are_noticed() {
             swap();
         }
         // Everything, but for the names.
-        rows.execute_batch("UPDATE versions SET key = CASE key WHEN x'6f6e65' THEN x'78' ELSE key END;
+        rows.execute_batch(
+            "UPDATE versions SET key = CASE key WHEN x'6f6e65' THEN x'78' ELSE key END;
             UPDATE versions SET key = CASE key WHEN x'74776f' THEN x'6f6e65' ELSE key END;
-            UPDATE versions SET key = CASE key WHEN x'78' THEN x'74776f' ELSE key END;").unwrap();
+            UPDATE versions SET key = CASE key WHEN x'78' THEN x'74776f' ELSE key END;",
+        )
+        .unwrap();
         for key in ["one", "two"] {
             get_is_damaged(&rig, key, by, "the whole rows").await;
         }
@@ -258,7 +270,8 @@ async fn a_damaged_upload_takes_no_part_and_is_not_completed() {
     let rig = Rig::sqlite().await;
     let rows = rig.rows();
     let begin = async |rig: &Rig| -> UploadRef {
-        let request = CreateMultipartUpload { checksum_algorithm: Some(ChecksumAlgorithm::Crc32), ..create_request("object", As::S3.write()) };
+        let request =
+            CreateMultipartUpload { checksum_algorithm: Some(ChecksumAlgorithm::Crc32), ..create_request("object", As::S3.write()) };
         let upload_id = rig.engine.create_multipart_upload(&rig.root, request).await.unwrap().upload_id;
         UploadRef { bucket: BUCKET.into(), key: "object".into(), upload_id }
     };
@@ -322,10 +335,14 @@ async fn one_damaged_record_never_breaks_a_listing() {
     rows.execute("UPDATE uploads SET record = x'00' WHERE key = ?1", [b"b"]).unwrap();
     let query = ListObjects { bucket: BUCKET.into(), limit: 1000, ..ListObjects::default() };
     let page = rig.engine.list_objects(query).await.unwrap();
-    let listed: Vec<_> = page.entries.iter().map(|entry| match entry {
-        ListEntry::Item(object) => (object.key.as_str(), object.etag.is_empty(), object.size_bytes),
-        ListEntry::Prefix(_) => panic!(),
-    }).collect();
+    let listed: Vec<_> = page
+        .entries
+        .iter()
+        .map(|entry| match entry {
+            ListEntry::Item(object) => (object.key.as_str(), object.etag.is_empty(), object.size_bytes),
+            ListEntry::Prefix(_) => panic!(),
+        })
+        .collect();
     assert_eq!(listed, [("a", false, 4), ("b", true, 4), ("c", false, 4)]);
     assert_eq!(rig.engine.integrity_events(), 1);
     let query = ListUploads { bucket: BUCKET.into(), limit: 1000, ..ListUploads::default() };

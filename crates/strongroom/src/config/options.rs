@@ -183,7 +183,7 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         "inline_limit_bytes",
         Number(0),
         "BYTES",
-        Derived("the engine's measured optimum"),
+        Derived("131072, the measured optimum"),
         "Objects up to this size lie, sealed, in the catalog instead of in a file",
     ),
     option("sweep_interval_seconds", Number(1), "SECONDS", Value("2"), "How often blobs that nothing refers to any more are looked for"),

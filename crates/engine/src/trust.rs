@@ -1,0 +1,57 @@
+//! What the catalog says of a bucket, authenticated: nobody with the disk can exchange two buckets' names, take a default encryption
+//! away or change an owner unnoticed.
+
+use strongroom_catalog::{Bucket, BucketEncryption, BucketEncryptionAlgorithm, Versioning};
+use subtle::ConstantTimeEq as _;
+
+use crate::{Engine, Error};
+
+impl Engine {
+    /// The tag over all other fields of a bucket.
+    pub(crate) fn bucket_tag(&self, bucket: &Bucket) -> Result<Vec<u8>, Error> {
+        let created = bucket.created.to_be_bytes();
+        let versioning = match bucket.versioning {
+            Versioning::Unversioned => 0,
+            Versioning::Enabled => 1,
+            Versioning::Suspended => 2,
+        };
+        let (algorithm, kms_key_id) = encryption_fields(bucket.encryption.as_ref());
+        let fields: &[&[u8]] = &[
+            b"bucket",
+            &bucket.id,
+            bucket.name.as_bytes(),
+            bucket.owner.as_bytes(),
+            bucket.region.as_bytes(),
+            &created,
+            &[versioning],
+            &algorithm,
+            kms_key_id,
+        ];
+        let tag = self.store_key().fingerprint(fields).map_err(|error| Error::Internal(error.into()))?;
+        Ok(tag.to_vec())
+    }
+
+    /// The bucket, if its tag is right. Every bucket that the catalog gives comes through here before anything is done with it.
+    pub(crate) fn trusted(&self, bucket: Bucket) -> Result<Bucket, Error> {
+        if self.bucket_tag(&bucket)?.ct_eq(&bucket.tag).into() {
+            return Ok(bucket);
+        }
+        let damaged = Error::Integrity("the bucket's row was altered".into());
+        Err(self.integrity().note(damaged, &bucket.name, ""))
+    }
+}
+
+/// Algorithm, bucket key and whether a key id follows, in three bytes; then the key id.
+fn encryption_fields(encryption: Option<&BucketEncryption>) -> ([u8; 3], &[u8]) {
+    let Some(encryption) = encryption else {
+        return ([0; 3], &[]);
+    };
+    let algorithm = match encryption.algorithm {
+        BucketEncryptionAlgorithm::SseS3 => 1,
+        BucketEncryptionAlgorithm::SseKms => 2,
+        BucketEncryptionAlgorithm::DsseKms => 3,
+    };
+    let kms_key_id = encryption.kms_key_id.as_deref();
+    let flags = [algorithm, encryption.bucket_key_enabled.into(), kms_key_id.is_some().into()];
+    (flags, kms_key_id.unwrap_or_default().as_bytes())
+}
