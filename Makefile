@@ -10,7 +10,7 @@ SERVER := target/release/strongroom
 DENY_VERSION := 0.20.2
 DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help serve build test test-rust test-clients lint fmt deny bench clean-tools
+.PHONY: help serve build test test-rust test-clients crash big lint fmt deny bench clean-tools
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,14 @@ test-rust: ## Run the Rust tests
 test-clients: build ## Run unmodified S3 clients against the release binary
 	tests/install.sh
 	.tools/venv/bin/python -m pytest $(PYTEST_FLAGS) tests
+
+crash: build ## Kill the server 200 times under concurrent writes
+	tests/install.sh
+	STRONGROOM_TEST_KILLS=200 .tools/venv/bin/python -m pytest -n 0 tests/test_crash.py
+
+big: build ## Put and get 5 GiB, whole and in parts, in less than 256 MiB of memory
+	tests/install.sh
+	STRONGROOM_TEST_BIG=1 .tools/venv/bin/python -m pytest -n 0 tests/test_big.py
 
 lint: deny ## Check formatting, clippy without warnings, licences and sources of dependencies
 	cargo fmt --all --check

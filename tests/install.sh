@@ -5,23 +5,26 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=.tools/venv
 stamp=$venv/.requirements
+python=${PYTHON:-python3}
 
-if ! cmp -s tests/requirements.txt "$stamp"; then
-  "${PYTHON:-python3}" -m venv "$venv" || { echo "tests: no virtual environment; install it: apt-get install -y python3-venv" >&2; exit 1; }
-  "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/requirements.txt
-  cp tests/requirements.txt "$stamp"
-fi
+install_packages() {
+  local install="apt-get install -y --no-install-recommends $*" sudo=
+  [ "$(id -u)" = 0 ] || sudo=sudo
+  if ! { $sudo apt-get update -qq && $sudo env DEBIAN_FRONTEND=noninteractive $install >/dev/null; }; then
+    echo "tests: missing $*; install: $install" >&2
+    exit 1
+  fi
+}
 
 missing=()
 for tool in rclone s3cmd openssl; do
   command -v "$tool" >/dev/null || missing+=("$tool")
 done
-if [ ${#missing[@]} -gt 0 ]; then
-  install="apt-get install -y --no-install-recommends ${missing[*]}"
-  sudo=
-  [ "$(id -u)" = 0 ] || sudo=sudo
-  if ! { $sudo apt-get update -qq && $sudo env DEBIAN_FRONTEND=noninteractive $install >/dev/null; }; then
-    echo "tests: missing ${missing[*]}; install: $install" >&2
-    exit 1
-  fi
+"$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+[ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+
+if ! cmp -s tests/requirements.txt "$stamp"; then
+  "$python" -m venv "$venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/requirements.txt
+  cp tests/requirements.txt "$stamp"
 fi

@@ -15,4 +15,4 @@ mod sys;
 pub mod testing;
 
 pub use files::FileBlobs;
-pub use store::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter};
+pub use store::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter, ListedBlob};

@@ -1,6 +1,7 @@
 //! The two small traits every blob engine implements.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::BytesMut;
@@ -20,6 +21,15 @@ impl fmt::Debug for BlobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// A blob as [`BlobStore::list`] finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedBlob {
+    /// The blob.
+    pub id: BlobId,
+    /// When something was last written to it, by the store's own clock; to the second at the coarsest.
+    pub modified: SystemTime,
 }
 
 /// What can go wrong with a blob.
@@ -57,9 +67,9 @@ pub trait BlobStore: Send + Sync + 'static {
     /// Deletes a blob; deleting one that is not there is no error.
     async fn delete(&self, id: BlobId) -> Result<(), BlobError>;
 
-    /// Up to `limit` ids greater than `after`, in ascending order: finished blobs and leftovers of broken writes
-    /// alike, so that a sweep finds both.
-    async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<BlobId>, BlobError>;
+    /// Up to `limit` blobs whose ids are greater than `after`, in ascending order: finished blobs and leftovers of
+    /// broken writes alike, so that a sweep finds both. One that is deleted meanwhile may be among them.
+    async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<ListedBlob>, BlobError>;
 }
 
 /// Writes one blob, front to back. Dropping it unfinished removes what was written.

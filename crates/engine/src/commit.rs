@@ -93,8 +93,11 @@ impl Engine {
     {
         let commit = commit(self.shared_catalog());
         let task = tokio::spawn(async move {
-            let _hold = hold;
-            commit.await
+            let result = commit.await;
+            if let Some(hold) = &*hold {
+                hold.after_commit(&result);
+            }
+            result
         });
         task.await.map_err(|error| Error::Internal(error.into()))
     }
@@ -103,7 +106,15 @@ impl Engine {
     pub(crate) fn new_version(&self, draft: &Draft<'_>, bytes: Bytes) -> Result<NewVersion, Error> {
         let Identified { bucket, key, version_id } = draft.at;
         let (size_bytes, modified) = (bytes.manifest.total_len(), ids::now_ms());
-        let binding = VersionBinding { bucket_id: &bucket.id, key, version_id, size_bytes, modified, mode: draft.envelope.mode };
+        let binding = VersionBinding {
+            bucket_id: &bucket.id,
+            key,
+            version_id,
+            size_bytes,
+            modified,
+            mode: draft.envelope.mode,
+            kms_key: draft.envelope.key.as_ref(),
+        };
         let record = ObjectRecord {
             etag: draft.etag.clone(),
             headers: draft.headers.clone(),

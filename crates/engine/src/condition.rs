@@ -43,6 +43,7 @@ impl Engine {
             return Ok(if *condition == WriteCondition::Absent { Expect::Absent } else { Expect::Any });
         };
         let (bucket, version) = self.catalog().find_version(bucket, key, VersionSelector::Latest).await?.ok_or(Error::NoSuchBucket)?;
+        let bucket = self.trusted(bucket)?;
         let version = version.filter(|version| !version.is_delete_marker).ok_or(Error::NoSuchKey)?;
         if wanted != "*" && *wanted != self.record_of(&bucket, &version)?.etag.shown {
             return Err(Error::PreconditionFailed);

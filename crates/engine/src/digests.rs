@@ -11,6 +11,8 @@ use crate::{Error, api::ChecksumAlgorithm, checksum::Running};
 
 /// How much is handed to the other thread at a time.
 const BATCH_LEN_BYTES: usize = 512 << 10;
+/// What a piece that waits takes beside its bytes: a body can come in pieces of one byte.
+const PIECE_COST_BYTES: usize = 256;
 /// So much at the end of a body is hashed where it is: handing it over would cost as much.
 const HERE_LEN_BYTES: usize = 64 << 10;
 
@@ -81,7 +83,7 @@ impl Digests {
         if self.slow.is_none() && self.hashing.is_none() {
             return Ok(());
         }
-        self.waiting_len += bytes.len();
+        self.waiting_len += bytes.len() + PIECE_COST_BYTES;
         self.waiting.push(bytes.clone());
         if self.waiting_len >= BATCH_LEN_BYTES {
             let slow = self.idle_slow().await?;

@@ -13,7 +13,8 @@ use crate::{Error, in_use::InUse, integrity::Integrity, sse::BucketKeys};
 
 /// The reserved KMS key that wraps the store key.
 pub const STORE_KEY_ID: &str = "strongroom-store";
-const STORE_KEY_SETTING: &str = "store-key";
+/// The setting of the catalog that holds the wrapped store key, from the first start on.
+pub const STORE_KEY_SETTING: &str = "store-key";
 
 /// What the engine works with.
 pub struct EngineParts {
@@ -48,6 +49,9 @@ pub struct EngineOptions {
     pub sweep_interval: Duration,
     /// How long a dead blob is kept for reads that already know of it.
     pub dead_blob_grace: Duration,
+    /// How old a blob that the catalog does not know must be to be deleted. The catalog may be one of before the blob, put
+    /// back from a backup: so much time there is to notice.
+    pub orphan_age: Duration,
 }
 
 impl Default for EngineOptions {
@@ -62,6 +66,7 @@ impl Default for EngineOptions {
             bucket_key_lifetime: Duration::from_mins(5),
             sweep_interval: Duration::from_secs(2),
             dead_blob_grace: Duration::from_secs(5),
+            orphan_age: Duration::from_hours(24),
         }
     }
 }
@@ -95,6 +100,10 @@ impl Engine {
 
     pub(crate) fn shared_catalog(&self) -> Arc<dyn Catalog> {
         Arc::clone(&self.parts.catalog)
+    }
+
+    pub(crate) fn shared_blobs(&self) -> Arc<dyn BlobStore> {
+        Arc::clone(&self.parts.blobs)
     }
 
     pub(crate) fn blobs(&self) -> &dyn BlobStore {
@@ -140,6 +149,10 @@ async fn load_store_key(parts: &EngineParts) -> Result<StoreKey, Error> {
     if let Some(setting) = parts.catalog.setting(STORE_KEY_SETTING).await? {
         let plain = parts.store_keys.unwrap_data_key(&parse_wrapped(&setting)?, &context).await?;
         return StoreKey::from_slice(&plain).map_err(|error| Error::Internal(error.into()));
+    }
+    if !parts.catalog.list_buckets("", None, 1).await?.is_empty() {
+        // A second store key would make every object unreadable, one by one, as it is read.
+        return Err(Error::Integrity("the catalog has buckets but no store key: restore the catalog from a backup".into()));
     }
     let data_key = parts.store_keys.generate_data_key(STORE_KEY_ID, DataKeySpec::Aes256, &context).await?;
     match parts.catalog.set_setting(STORE_KEY_SETTING, None, render_wrapped(&data_key.wrapped)?).await {

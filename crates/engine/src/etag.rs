@@ -27,7 +27,7 @@ pub(crate) fn whole(mode: Mode, md5: Option<String>) -> Etag {
 
 /// The ETag of a multipart object.
 pub(crate) fn of_parts(mode: Mode, parts: &[&Etag]) -> Etag {
-    let md5 = md5_of_md5s(parts).map(|md5| format!("{md5}-{}", parts.len()));
+    let md5 = md5_of_parts(parts.iter().map(|part| part.md5.as_deref()));
     let shown = match (&md5, is_md5(mode)) {
         (Some(md5), true) => md5.clone(),
         (_, false) | (None, true) => format!("{}-{}", opaque(), parts.len()),
@@ -45,14 +45,16 @@ pub(crate) fn of_copy(source: &Etag, parts_count: Option<u32>, mode: Mode) -> Et
     }
 }
 
-fn md5_of_md5s(parts: &[&Etag]) -> Option<String> {
+/// The MD5 of the parts' MD5s, with `-N`; none where one of them is not known.
+pub(crate) fn md5_of_parts<'a>(parts: impl ExactSizeIterator<Item = Option<&'a str>>) -> Option<String> {
+    let count = parts.len();
     let mut md5 = Md5::new();
     for part in parts {
         let mut raw = [0; 16];
-        hex::decode_to_slice(part.md5.as_ref()?, &mut raw).ok()?;
+        hex::decode_to_slice(part?, &mut raw).ok()?;
         md5.update(raw);
     }
-    Some(hex::encode(md5.finalize()))
+    Some(format!("{}-{count}", hex::encode(md5.finalize())))
 }
 
 fn opaque() -> String {

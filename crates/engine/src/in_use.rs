@@ -2,10 +2,15 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use strongroom_catalog::BlobKey;
+use strongroom_blobs::{BlobId, BlobStore};
+use strongroom_catalog::{BlobKey, CatalogError};
+use tokio::runtime::Handle;
 
 /// How often each blob is in use at present.
 #[derive(Clone, Default)]
@@ -15,6 +20,9 @@ pub(crate) struct InUse(Arc<Mutex<HashMap<BlobKey, usize>>>);
 pub(crate) struct Hold {
     in_use: InUse,
     blobs: Vec<BlobKey>,
+    /// Where to delete the blobs when this is dropped: they were just written, and no commit has taken them over.
+    unclaimed_in: Option<Arc<dyn BlobStore>>,
+    claimed: AtomicBool,
 }
 
 impl InUse {
@@ -23,7 +31,7 @@ impl InUse {
         for blob in &blobs {
             *counts.entry(*blob).or_default() += 1;
         }
-        Hold { in_use: self.clone(), blobs }
+        Hold { in_use: self.clone(), blobs, unclaimed_in: None, claimed: AtomicBool::new(false) }
     }
 
     pub(crate) fn contains(&self, blob: &BlobKey) -> bool {
@@ -31,8 +39,50 @@ impl InUse {
     }
 }
 
+impl Hold {
+    /// From now on the blobs are deleted with this hold, unless a commit claims them.
+    pub(crate) fn until_claimed(mut self, store: Arc<dyn BlobStore>) -> Self {
+        self.unclaimed_in = Some(store);
+        self
+    }
+
+    /// Says how a commit that names the blobs ended. Only a refusal leaves them unclaimed; any other failure may have
+    /// come after the commit, and then the sweep has to find out.
+    pub(crate) fn after_commit<T>(&self, result: &Result<T, CatalogError>) {
+        let refused = matches!(
+            result,
+            Err(CatalogError::NoSuchBucket
+                | CatalogError::NoSuchUpload
+                | CatalogError::NoSuchVersion
+                | CatalogError::PreconditionFailed
+                | CatalogError::PartChanged(_)
+                | CatalogError::BlobGone)
+        );
+        self.claimed.fetch_or(!refused, Ordering::Relaxed);
+    }
+
+    fn delete_unclaimed(&mut self) {
+        let (Some(store), Ok(runtime)) = (self.unclaimed_in.take(), Handle::try_current()) else {
+            return;
+        };
+        if self.claimed.load(Ordering::Relaxed) {
+            return;
+        }
+        let blobs = std::mem::take(&mut self.blobs);
+        let hold = Self { blobs: blobs.clone(), in_use: self.in_use.clone(), unclaimed_in: None, claimed: AtomicBool::new(true) };
+        runtime.spawn(async move {
+            for blob in blobs {
+                // What cannot be deleted now is an orphan, and the sweep's.
+                let _ = store.delete(BlobId(blob)).await;
+            }
+            drop(hold);
+        });
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
+        self.delete_unclaimed();
         let mut counts = self.in_use.0.lock().unwrap_or_else(PoisonError::into_inner);
         for blob in &self.blobs {
             if let Some(count) = counts.get_mut(blob) {

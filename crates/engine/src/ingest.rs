@@ -158,6 +158,7 @@ impl Output<'_> {
     async fn finish(self) -> Result<Placement, Error> {
         let (id, writer, hold) = self.blob.ok_or_else(|| Error::Internal("a blob was finished before it was begun".into()))?;
         let len_bytes = writer.finish().await?;
+        let hold = hold.until_claimed(self.engine.shared_blobs());
         Ok(Placement::Blob(StoredBlob { id, len_bytes, hold }))
     }
 }

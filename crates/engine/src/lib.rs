@@ -28,6 +28,7 @@ mod ops;
 mod record;
 mod sse;
 mod sweep;
+mod trust;
 
-pub use engine::{Engine, EngineOptions, EngineParts, STORE_KEY_ID};
+pub use engine::{Engine, EngineOptions, EngineParts, STORE_KEY_ID, STORE_KEY_SETTING};
 pub use error::Error;

@@ -3,7 +3,7 @@
 //! Records are JSON inside `StoreKey::seal_record` (`docs/format.md`, "Records").
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use strongroom_catalog::{Part, Upload, UploadId, Version};
+use strongroom_catalog::{KeyRef, Part, Upload, UploadId, Version};
 use strongroom_seal::{RecordKind, StoreKey};
 
 use crate::{
@@ -55,6 +55,13 @@ pub(crate) struct Etag {
     pub(crate) md5: Option<String>,
 }
 
+impl Etag {
+    /// Whether clients see the MD5.
+    pub(crate) fn shown_is_md5(&self) -> bool {
+        self.md5.as_ref() == Some(&self.shown)
+    }
+}
+
 /// What is remembered of how an object is encrypted, beside its envelope.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -88,6 +95,7 @@ pub(crate) struct VersionBinding<'a> {
     pub(crate) size_bytes: u64,
     pub(crate) modified: i64,
     pub(crate) mode: u8,
+    pub(crate) kms_key: Option<&'a KeyRef>,
 }
 
 impl<'a> VersionBinding<'a> {
@@ -100,12 +108,15 @@ impl<'a> VersionBinding<'a> {
             modified: version.modified,
             // A delete marker has no record, so none is ever sealed with this number.
             mode: version.envelope.as_ref().map_or(u8::MAX, |envelope| envelope.mode),
+            kms_key: version.envelope.as_ref().and_then(|envelope| envelope.key.as_ref()),
         }
     }
 
     fn with_fields<T>(&self, use_fields: impl FnOnce(&[&[u8]]) -> T) -> T {
         let (size, modified) = (self.size_bytes.to_be_bytes(), self.modified.to_be_bytes());
-        use_fields(&[self.bucket_id, self.key.as_bytes(), self.version_id, &size, &modified, &[self.mode]])
+        let (backend, key_id, key_version) = kms_key_fields(self.kms_key);
+        let key = self.key.as_bytes();
+        use_fields(&[self.bucket_id, key, self.version_id, &size, &modified, &[self.mode], backend, key_id, &key_version])
     }
 }
 
@@ -119,24 +130,28 @@ impl ObjectRecord {
     }
 }
 
+/// The key that a row depends on decides who may read it, so it is bound too.
+fn kms_key_fields(kms_key: Option<&KeyRef>) -> (&[u8], &[u8], [u8; 4]) {
+    kms_key.map_or((&[], &[], [0; 4]), |key| (key.backend.as_bytes(), key.key_id.as_bytes(), key.version.to_be_bytes()))
+}
+
 impl UploadRecord {
-    pub(crate) fn seal(
-        &self,
-        store_key: &StoreKey,
-        upload_id: &UploadId,
-        bucket_id: &[u8; 16],
-        key: &str,
-        version_id: &[u8; 16],
-        mode: u8,
-    ) -> Result<Vec<u8>, Error> {
-        seal(store_key, RecordKind::Upload, &[upload_id, bucket_id, key.as_bytes(), version_id, &[mode]], self)
+    /// Bound to all of the upload's row but the record itself.
+    pub(crate) fn seal(&self, store_key: &StoreKey, upload: &Upload) -> Result<Vec<u8>, Error> {
+        with_upload_fields(upload, |fields| seal(store_key, RecordKind::Upload, fields, self))
     }
 
     pub(crate) fn open(store_key: &StoreKey, upload: &Upload) -> Result<Self, Error> {
-        let mode = [upload.envelope.mode];
-        let fields: &[&[u8]] = &[&upload.upload_id, &upload.bucket_id, upload.key.as_bytes(), &upload.version_id, &mode];
-        open(store_key, RecordKind::Upload, fields, &upload.record, "upload record")
+        with_upload_fields(upload, |fields| open(store_key, RecordKind::Upload, fields, &upload.record, "upload record"))
     }
+}
+
+fn with_upload_fields<T>(upload: &Upload, use_fields: impl FnOnce(&[&[u8]]) -> T) -> T {
+    let (backend, key_id, key_version) = kms_key_fields(upload.envelope.key.as_ref());
+    let (initiated, mode) = (upload.initiated.to_be_bytes(), [upload.envelope.mode]);
+    let (key, initiator) = (upload.key.as_bytes(), upload.initiator.as_bytes());
+    let (upload_id, bucket_id, version_id) = (&upload.upload_id, &upload.bucket_id, &upload.version_id);
+    use_fields(&[upload_id, bucket_id, key, version_id, &initiated, initiator, &mode, backend, key_id, &key_version])
 }
 
 impl PartRecord {

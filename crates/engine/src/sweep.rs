@@ -1,11 +1,14 @@
 //! The sweep: deletes blobs that nothing refers to.
 //!
 //! Dead blobs are those the catalog let go of. Orphans are those it never knew: a crash, or a client's leaving, came between writing the blob
-//! and committing it.
+//! and committing it. They are given time, because a catalog that was put back from a backup does not know what came after it either.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use strongroom_blobs::{BlobError, BlobId};
+use strongroom_blobs::{BlobError, BlobId, ListedBlob};
 use strongroom_catalog::BlobKey;
 use tokio::task::JoinHandle;
 
@@ -25,7 +28,10 @@ impl Engine {
             loop {
                 let swept = tokio::select! {
                     _ = orphans.tick() => engine.sweep_orphans().await,
-                    _ = dead.tick() => engine.sweep_dead().await,
+                    _ = dead.tick() => {
+                        engine.bucket_keys().purge();
+                        engine.sweep_dead().await
+                    }
                 };
                 match swept {
                     Ok(0) => {}
@@ -67,7 +73,8 @@ impl Engine {
         (gone, failure)
     }
 
-    /// Deletes the blobs that the catalog does not know and nobody is writing. How many.
+    /// Deletes the blobs that the catalog does not know, that nobody is writing, and that are older than
+    /// [`crate::EngineOptions::orphan_age`]. How many.
     pub async fn sweep_orphans(&self) -> Result<usize, Error> {
         let (mut after, mut swept) = (None, 0);
         loop {
@@ -75,14 +82,20 @@ impl Engine {
             let Some(last) = listed.last() else {
                 return Ok(swept);
             };
-            after = Some(*last);
+            after = Some(last.id);
             // Being written is asked before being known: what is committed in between is known by then.
-            let idle: Vec<_> = listed.iter().map(|blob| blob.0).filter(|blob| !self.in_use().contains(blob)).collect();
+            let idle: Vec<_> =
+                listed.iter().filter(|blob| self.is_old(blob)).map(|blob| blob.id.0).filter(|blob| !self.in_use().contains(blob)).collect();
             let known = self.catalog().known_blobs(idle.clone()).await?;
             for (blob, _) in idle.iter().zip(known).filter(|(_, known)| !known) {
                 self.blobs().delete(BlobId(*blob)).await?;
                 swept += 1;
             }
         }
+    }
+
+    /// A blob from the future, by a clock that was set back, is young.
+    fn is_old(&self, blob: &ListedBlob) -> bool {
+        SystemTime::now().duration_since(blob.modified).is_ok_and(|age| age >= self.options().orphan_age)
     }
 }

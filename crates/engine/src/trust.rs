@@ -2,43 +2,37 @@
 //! away or change an owner unnoticed.
 
 use strongroom_catalog::{Bucket, BucketEncryption, BucketEncryptionAlgorithm, Versioning};
-use subtle::ConstantTimeEq as _;
 
 use crate::{Engine, Error};
 
 impl Engine {
     /// The tag over all other fields of a bucket.
     pub(crate) fn bucket_tag(&self, bucket: &Bucket) -> Result<Vec<u8>, Error> {
-        let created = bucket.created.to_be_bytes();
-        let versioning = match bucket.versioning {
-            Versioning::Unversioned => 0,
-            Versioning::Enabled => 1,
-            Versioning::Suspended => 2,
-        };
-        let (algorithm, kms_key_id) = encryption_fields(bucket.encryption.as_ref());
-        let fields: &[&[u8]] = &[
-            b"bucket",
-            &bucket.id,
-            bucket.name.as_bytes(),
-            bucket.owner.as_bytes(),
-            bucket.region.as_bytes(),
-            &created,
-            &[versioning],
-            &algorithm,
-            kms_key_id,
-        ];
-        let tag = self.store_key().fingerprint(fields).map_err(|error| Error::Internal(error.into()))?;
-        Ok(tag.to_vec())
+        let tag = with_fields(bucket, |fields| self.store_key().fingerprint(fields));
+        Ok(tag.map_err(|error| Error::Internal(error.into()))?.to_vec())
     }
 
     /// The bucket, if its tag is right. Every bucket that the catalog gives comes through here before anything is done with it.
     pub(crate) fn trusted(&self, bucket: Bucket) -> Result<Bucket, Error> {
-        if self.bucket_tag(&bucket)?.ct_eq(&bucket.tag).into() {
+        let genuine = with_fields(&bucket, |fields| self.store_key().verify_fingerprint(fields, &bucket.tag));
+        if genuine.map_err(|error| Error::Internal(error.into()))? {
             return Ok(bucket);
         }
         let damaged = Error::Integrity("the bucket's row was altered".into());
         Err(self.integrity().note(damaged, &bucket.name, ""))
     }
+}
+
+fn with_fields<T>(bucket: &Bucket, use_fields: impl FnOnce(&[&[u8]]) -> T) -> T {
+    let (id, name, owner, region) = (&bucket.id, bucket.name.as_bytes(), bucket.owner.as_bytes(), bucket.region.as_bytes());
+    let created = bucket.created.to_be_bytes();
+    let versioning = match bucket.versioning {
+        Versioning::Unversioned => 0,
+        Versioning::Enabled => 1,
+        Versioning::Suspended => 2,
+    };
+    let (algorithm, kms_key_id) = encryption_fields(bucket.encryption.as_ref());
+    use_fields(&[b"bucket", id, name, owner, region, &created, &[versioning], &algorithm, kms_key_id])
 }
 
 /// Algorithm, bucket key and whether a key id follows, in three bytes; then the key id.

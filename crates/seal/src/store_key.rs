@@ -1,5 +1,7 @@
 //! The store key and the metadata records sealed under it.
 
+use subtle::ConstantTimeEq;
+
 use crate::encoding::Fields;
 use crate::error::check_version;
 use crate::keys::key_from_slice;
@@ -101,6 +103,11 @@ impl StoreKey {
         let key = self.prk.expand(Fields::new(FINGERPRINT_DOMAIN).as_slice())?;
         let fields = fields.iter().fold(Fields::new(FINGERPRINT_DOMAIN), |all, field| all.with(field));
         Ok(hmac_sha256(key.as_slice(), fields.as_slice()))
+    }
+
+    /// Whether `fingerprint` is the [`fingerprint`](Self::fingerprint) of `fields`. Takes the same time wherever they differ.
+    pub fn verify_fingerprint(&self, fields: &[&[u8]], fingerprint: &[u8]) -> Result<bool, SealError> {
+        Ok(self.fingerprint(fields)?.ct_eq(fingerprint).into())
     }
 
     fn record_key(&self, kind: RecordKind, salt: &[u8]) -> Result<AeadKey, SealError> {

@@ -1,12 +1,12 @@
 //! What is printed when the server is ready: where things are, and commands to paste.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::config::Origin;
+use crate::shell::quoted;
 
 /// What the text tells. No secret is among it.
 pub(crate) struct Banner<'a> {
@@ -101,14 +101,6 @@ aws s3api get-object --bucket demo --key sse-c.txt --sse-customer-algorithm AES2
 /// The address as a client on this machine reaches it.
 fn reachable(address: SocketAddr) -> String {
     if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() }
-}
-
-/// The path as one word of a shell.
-fn quoted(path: &Path) -> String {
-    let path = path.to_string_lossy();
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte);
-    let word = if path.bytes().all(is_plain) { Cow::clone(&path) } else { format!("'{}'", path.replace('\'', r"'\''")).into() };
-    word.into_owned()
 }
 
 #[cfg(test)]

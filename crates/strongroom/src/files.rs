@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::shell::quoted;
+
 /// What may go wrong on the way to a private file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FilesError {
@@ -28,12 +30,14 @@ pub(crate) enum FilesError {
     },
     #[error("{what} {} lies inside the data directory {}: keys beside the data they protect protect nothing", path.display(), data_dir.display())]
     Inside { what: &'static str, path: PathBuf, data_dir: PathBuf },
-    #[error("{} can be read by others (mode {mode:o}): chmod {wanted} {}", path.display(), path.display())]
+    #[error("{} can be read by others (mode {mode:o}): chmod {wanted} {}", path.display(), quoted(path))]
     Open { path: PathBuf, mode: u32, wanted: &'static str },
 }
 
 /// The bits of a mode that grant something to group or others.
-const OTHERS: u32 = 0o077;
+const GROUP_AND_OTHERS: u32 = 0o077;
+/// The bits of a mode that grant something to everybody.
+const OTHERS: u32 = 0o007;
 
 /// Makes the directory, and those above it, with mode 0700 where they are missing.
 pub(crate) fn make_private_dir(path: &Path) -> Result<(), FilesError> {
@@ -43,10 +47,18 @@ pub(crate) fn make_private_dir(path: &Path) -> Result<(), FilesError> {
 
 /// Refuses a file or directory that others than its owner may read or write.
 pub(crate) fn require_private(path: &Path) -> Result<(), FilesError> {
+    refuse(path, GROUP_AND_OTHERS, if path.is_dir() { "700" } else { "600" })
+}
+
+/// Refuses a file that everybody may read or write; a group may.
+pub(crate) fn require_not_public(path: &Path) -> Result<(), FilesError> {
+    refuse(path, OTHERS, "o=")
+}
+
+fn refuse(path: &Path, bits: u32, wanted: &'static str) -> Result<(), FilesError> {
     let metadata = fs::metadata(path).map_err(|source| FilesError::Read { path: path.to_owned(), source })?;
     let mode = metadata.mode() & 0o777;
-    if mode & OTHERS != 0 {
-        let wanted = if metadata.is_dir() { "700" } else { "600" };
+    if mode & bits != 0 {
         return Err(FilesError::Open { path: path.to_owned(), mode, wanted });
     }
     Ok(())

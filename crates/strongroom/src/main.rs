@@ -18,6 +18,7 @@ mod log;
 mod metrics;
 mod ports;
 mod serve;
+mod shell;
 mod tls;
 
 use std::error::Error;

@@ -1,22 +1,25 @@
-//! Ids in ascending order, directory by directory.
+//! Blobs in the ascending order of their ids, directory by directory.
 
 use std::collections::BTreeSet;
-use std::fs::read_dir;
-use std::io;
+use std::fs::{metadata, read_dir};
+use std::io::{self, ErrorKind};
+use std::time::SystemTime;
 
-use crate::BlobId;
+use crate::{BlobId, ListedBlob};
 
 use super::layout::{Layout, parse_name};
 
-/// Up to `limit` ids greater than `after`. Holds no more than `limit` + 1 ids, however large a directory is.
-pub(super) fn list(layout: &Layout, after: Option<BlobId>, limit: usize) -> io::Result<Vec<BlobId>> {
+/// Up to `limit` blobs greater than `after`. Holds no more than `limit` + 1 ids, however large a directory is.
+pub(super) fn list(layout: &Layout, after: Option<BlobId>, limit: usize) -> io::Result<Vec<ListedBlob>> {
     let mut found = Vec::new();
     for first in after.map_or(0, |id| id.0[0])..=u8::MAX {
         let wanted = limit - found.len();
         if wanted == 0 {
             break;
         }
-        found.extend(smallest_of(layout, first, after, wanted)?);
+        for id in smallest_of(layout, first, after, wanted)? {
+            found.push(ListedBlob { id, modified: modified(layout, id)? });
+        }
     }
     Ok(found)
 }
@@ -34,4 +37,19 @@ fn smallest_of(layout: &Layout, first: u8, after: Option<BlobId>, wanted: usize)
         }
     }
     Ok(smallest)
+}
+
+/// When the newest file of the blob was written to. One that has gone meanwhile counts as new: leaving it out would
+/// make a page end early.
+fn modified(layout: &Layout, id: BlobId) -> io::Result<SystemTime> {
+    let mut newest = None;
+    // The part first: what it is renamed to in between is found as the blob.
+    for path in [layout.part(id), layout.blob(id)] {
+        match metadata(path).and_then(|metadata| metadata.modified()) {
+            Ok(modified) => newest = newest.max(Some(modified)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(newest.unwrap_or_else(SystemTime::now))
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::blocking::{blocking, failed};
-use crate::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter};
+use crate::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter, ListedBlob};
 use layout::Layout;
 use part_file::PartFile;
 use reader::FileReader;
@@ -72,7 +72,7 @@ impl BlobStore for FileBlobs {
         .await
     }
 
-    async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<BlobId>, BlobError> {
+    async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<ListedBlob>, BlobError> {
         let layout = Arc::clone(&self.layout);
         blocking(move || listing::list(&layout, after, limit).map_err(failed)).await
     }

@@ -6,12 +6,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
 use super::FileBlobs;
-use crate::testing::conformance::{id, sealed, write_blob};
-use crate::{BlobError, BlobStore};
+use crate::testing::conformance::{id, list, sealed, write_blob};
+use crate::{BlobError, BlobStore, ListedBlob};
 
 mod conformance {
     use super::*;
@@ -78,7 +79,23 @@ async fn foreign_files_are_not_listed() {
     // A stranger, and a blob in a directory that is not its own.
     std::fs::write(directory.join("notes.txt"), "x").unwrap();
     std::fs::write(directory.join(id(2, 1).to_string()), "x").unwrap();
-    assert_eq!(store.list(None, 10).await.unwrap(), [id(1, 1)]);
+    assert_eq!(list(&store, None, 10).await, [id(1, 1)]);
+}
+
+#[tokio::test]
+async fn the_newest_file_of_a_blob_tells_when_it_was_written() {
+    let (root, store) = fresh();
+    write_blob(&store, id(1, 1), 1, 10).await;
+    let blob = root.path().join("blobs/01").join(id(1, 1).to_string());
+    let part = blob.with_extension("part");
+    std::fs::write(&part, "what a crash left").unwrap();
+    let [long_ago, later] = [1_000_000, 2_000_000].map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    for (times, newest) in [([long_ago, later], later), ([later, long_ago], later), ([long_ago, long_ago], long_ago)] {
+        for (path, time) in [&blob, &part].into_iter().zip(times) {
+            std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+        }
+        assert_eq!(store.list(None, 10).await.unwrap(), [ListedBlob { id: id(1, 1), modified: newest }]);
+    }
 }
 
 #[tokio::test]
@@ -109,7 +126,7 @@ fn a_finish_that_nobody_waits_for_leaves_nothing() {
     runtime.block_on(async {
         let mut writer = store.create(id(1, 1)).await.unwrap();
         writer.write(sealed(1 << 20)).await.unwrap();
-        assert_eq!(store.list(None, 10).await.unwrap(), [id(1, 1)]);
+        assert_eq!(list(&store, None, 10).await, [id(1, 1)]);
 
         let (release, held) = std::sync::mpsc::channel::<()>();
         let holder = tokio::task::spawn_blocking(move || held.recv());
@@ -124,7 +141,7 @@ fn a_finish_that_nobody_waits_for_leaves_nothing() {
         assert_eq!(files(&root.path().join("blobs")).len(), 1);
         release.send(()).unwrap();
         holder.await.unwrap().unwrap();
-        assert_eq!(store.list(None, 10).await.unwrap(), []);
+        assert_eq!(list(&store, None, 10).await, []);
     });
 }
 
@@ -161,14 +178,14 @@ async fn a_killed_writer_leaves_what_list_finds_and_open_does_not() {
     writer.kill().unwrap();
     writer.wait().unwrap();
 
-    assert_eq!(store.list(None, 10).await.unwrap(), [id(1, 1), id(1, 2)]);
+    assert_eq!(list(&store, None, 10).await, [id(1, 1), id(1, 2)]);
     assert_eq!(store.open(id(1, 1)).await.unwrap().read(0, finished).await.unwrap().len(), finished);
     assert!(matches!(store.open(id(1, 2)).await, Err(BlobError::Missing(_))));
     let leftover = root.path().join("blobs/01").join(format!("{}.part", id(1, 2)));
     assert!(leftover.metadata().unwrap().len() >= 2 << 20);
 
     store.delete(id(1, 2)).await.unwrap();
-    assert_eq!(store.list(None, 10).await.unwrap(), [id(1, 1)]);
+    assert_eq!(list(&store, None, 10).await, [id(1, 1)]);
 }
 
 /// The process of the story above: reads the root from its input, and waits to be killed.

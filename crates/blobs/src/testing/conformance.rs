@@ -3,7 +3,7 @@
 //! `blob_store_conformance!` makes a test of each rule.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use strongroom_seal::{Layers, ObjectKeys, SealedBytes, seal_part};
 
@@ -25,6 +25,7 @@ macro_rules! blob_store_conformance {
             an_id_is_never_written_twice
             a_listing_is_ascending_and_finds_leftovers
             a_listing_goes_on_after_an_id
+            a_listing_tells_when_a_blob_was_written
             blobs_written_at_once_do_not_mix
         }
     };
@@ -58,6 +59,11 @@ pub async fn write_blob(store: &dyn BlobStore, id: BlobId, batches: usize, batch
     expected
 }
 
+/// The ids of [`BlobStore::list`].
+pub async fn list(store: &dyn BlobStore, after: Option<BlobId>, limit: usize) -> Vec<BlobId> {
+    store.list(after, limit).await.unwrap().into_iter().map(|blob| blob.id).collect()
+}
+
 /// An id that begins with one byte and ends with another.
 pub fn id(first: u8, last: u8) -> BlobId {
     let mut id = [0x80; 16];
@@ -84,7 +90,7 @@ pub async fn an_empty_blob_can_be_finished(store: Arc<dyn BlobStore>) {
     let reader = store.open(id(1, 1)).await.unwrap();
     assert_eq!(reader.read(0, 0).await.unwrap().len(), 0);
     assert!(matches!(reader.read(0, 1).await, Err(BlobError::Short { len_bytes: 0, .. })));
-    assert_eq!(store.list(None, 10).await.unwrap(), [id(1, 1)]);
+    assert_eq!(list(&*store, None, 10).await, [id(1, 1)]);
 }
 
 /// Until `finish` returns there is nothing to open.
@@ -102,11 +108,11 @@ pub async fn an_unfinished_blob_is_missing(store: Arc<dyn BlobStore>) {
 pub async fn a_dropped_writer_leaves_nothing(store: Arc<dyn BlobStore>) {
     let mut writer = store.create(id(1, 1)).await.unwrap();
     writer.write(sealed(4 << 20)).await.unwrap();
-    assert_eq!(store.list(None, 10).await.unwrap(), [id(1, 1)]);
+    assert_eq!(list(&*store, None, 10).await, [id(1, 1)]);
     drop(writer);
     // The removal happens behind the caller's back, on another thread.
     let deadline = Instant::now() + Duration::from_secs(30);
-    while !store.list(None, 10).await.unwrap().is_empty() {
+    while !list(&*store, None, 10).await.is_empty() {
         assert!(Instant::now() < deadline, "the leftover of a dropped writer stays");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -128,7 +134,7 @@ pub async fn a_read_past_the_end_is_short(store: Arc<dyn BlobStore>) {
 pub async fn a_blob_never_written_is_missing(store: Arc<dyn BlobStore>) {
     assert!(matches!(store.open(id(1, 1)).await, Err(BlobError::Missing(missing)) if missing == id(1, 1)));
     store.delete(id(1, 1)).await.unwrap();
-    assert_eq!(store.list(None, 10).await.unwrap(), []);
+    assert_eq!(list(&*store, None, 10).await, []);
 }
 
 /// Deleting is idempotent, and takes the blob meant only.
@@ -138,7 +144,7 @@ pub async fn a_deleted_blob_is_missing_and_deleting_twice_is_no_error(store: Arc
     store.delete(id(1, 1)).await.unwrap();
     store.delete(id(1, 1)).await.unwrap();
     assert!(matches!(store.open(id(1, 1)).await, Err(BlobError::Missing(_))));
-    assert_eq!(store.list(None, 10).await.unwrap(), [id(1, 2)]);
+    assert_eq!(list(&*store, None, 10).await, [id(1, 2)]);
     assert!(store.open(id(1, 2)).await.is_ok());
 }
 
@@ -174,11 +180,11 @@ pub async fn a_listing_is_ascending_and_finds_leftovers(store: Arc<dyn BlobStore
     expected.push(id(7, 4));
     expected.sort_unstable();
 
-    assert_eq!(store.list(None, 100).await.unwrap(), expected);
+    assert_eq!(list(&*store, None, 100).await, expected);
     for limit in 1..=expected.len() {
         let mut paged: Vec<BlobId> = Vec::new();
         loop {
-            let page = store.list(paged.last().copied(), limit).await.unwrap();
+            let page = list(&*store, paged.last().copied(), limit).await;
             assert!(page.len() <= limit);
             if page.is_empty() {
                 break;
@@ -195,11 +201,28 @@ pub async fn a_listing_goes_on_after_an_id(store: Arc<dyn BlobStore>) {
     for (first, last) in [(1, 1), (1, 3), (2, 1)] {
         write_blob(&*store, id(first, last), 1, 10).await;
     }
-    assert_eq!(store.list(Some(id(1, 1)), 10).await.unwrap(), [id(1, 3), id(2, 1)]);
-    assert_eq!(store.list(Some(id(1, 2)), 10).await.unwrap(), [id(1, 3), id(2, 1)]);
-    assert_eq!(store.list(Some(id(1, 3)), 10).await.unwrap(), [id(2, 1)]);
-    assert_eq!(store.list(Some(BlobId([0xff; 16])), 10).await.unwrap(), []);
-    assert_eq!(store.list(None, 0).await.unwrap(), []);
+    assert_eq!(list(&*store, Some(id(1, 1)), 10).await, [id(1, 3), id(2, 1)]);
+    assert_eq!(list(&*store, Some(id(1, 2)), 10).await, [id(1, 3), id(2, 1)]);
+    assert_eq!(list(&*store, Some(id(1, 3)), 10).await, [id(2, 1)]);
+    assert_eq!(list(&*store, Some(BlobId([0xff; 16])), 10).await, []);
+    assert_eq!(list(&*store, None, 0).await, []);
+}
+
+/// A sweep leaves alone what is young, finished or not: it must be told so.
+pub async fn a_listing_tells_when_a_blob_was_written(store: Arc<dyn BlobStore>) {
+    // A store may count whole seconds, and a file system's clock lags by some milliseconds.
+    const COARSENESS: Duration = Duration::from_secs(1);
+    let before = SystemTime::now() - COARSENESS;
+    write_blob(&*store, id(1, 1), 1, 10).await;
+    let mut unfinished = store.create(id(1, 2)).await.unwrap();
+    unfinished.write(sealed(10)).await.unwrap();
+    let after = SystemTime::now() + COARSENESS;
+    let listed = store.list(None, 10).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    for blob in listed {
+        assert!((before..=after).contains(&blob.modified), "{blob:?}");
+    }
+    drop(unfinished);
 }
 
 /// Writers at work at once do not see each other.
@@ -215,5 +238,5 @@ pub async fn blobs_written_at_once_do_not_mix(store: Arc<dyn BlobStore>) {
         let reader = store.open(id).await.unwrap();
         assert!(reader.read(0, expected.len()).await.unwrap() == expected);
     }
-    assert_eq!(store.list(None, 100).await.unwrap().len(), 16);
+    assert_eq!(list(&*store, None, 100).await.len(), 16);
 }

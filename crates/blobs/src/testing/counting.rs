@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::BytesMut;
 use strongroom_seal::SealedBytes;
 
-use crate::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter};
+use crate::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter, ListedBlob};
 
 /// What has passed through a [`CountingBlobs`]; only what succeeded counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl BlobStore for CountingBlobs {
         Ok(())
     }
 
-    async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<BlobId>, BlobError> {
+    async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<ListedBlob>, BlobError> {
         self.inner.list(after, limit).await
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::BytesMut;
 use strongroom_seal::SealedBytes;
 
-use crate::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter};
+use crate::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter, ListedBlob};
 
 /// A call that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +160,7 @@ impl BlobStore for FaultyBlobs {
         self.inner.delete(id).await
     }
 
-    async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<BlobId>, BlobError> {
+    async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<ListedBlob>, BlobError> {
         refuse(strike(&self.script, Operation::List))?;
         self.inner.list(after, limit).await
     }

@@ -4,33 +4,50 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use strongroom_seal::SealedBytes;
 
-use crate::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter};
+use crate::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter, ListedBlob};
 
 /// Blobs in memory, with the visibility rules of the real ones and no durability.
 #[derive(Clone, Default)]
 pub struct MemoryBlobs {
+    blobs: Arc<Mutex<BTreeMap<BlobId, Entry>>>,
+}
+
+struct Entry {
     /// `None` is a blob that is being written, or the leftover of one.
-    blobs: Arc<Mutex<BTreeMap<BlobId, Option<Bytes>>>>,
+    bytes: Option<Bytes>,
+    modified: SystemTime,
+}
+
+impl Entry {
+    fn now(bytes: Option<Bytes>) -> Self {
+        Self { bytes, modified: SystemTime::now() }
+    }
 }
 
 impl MemoryBlobs {
     /// The bytes of a finished blob.
     pub fn bytes(&self, id: BlobId) -> Option<Bytes> {
-        self.lock().get(&id).cloned().flatten()
+        self.lock().get(&id)?.bytes.clone()
     }
 
     /// Replaces the bytes of a finished blob, as somebody with access to the disk could.
     pub fn tamper(&self, id: BlobId, bytes: impl Into<Bytes>) {
-        let before = self.lock().insert(id, Some(bytes.into()));
-        assert!(matches!(before, Some(Some(_))), "only a finished blob can be tampered with");
+        let before = self.lock().insert(id, Entry::now(Some(bytes.into())));
+        assert!(before.is_some_and(|before| before.bytes.is_some()), "only a finished blob can be tampered with");
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<BlobId, Option<Bytes>>> {
+    /// Has a blob, or the leftover of one, have been written at another time.
+    pub fn set_modified(&self, id: BlobId, modified: SystemTime) {
+        self.lock().get_mut(&id).expect("there is such a blob").modified = modified;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<BlobId, Entry>> {
         self.blobs.lock().unwrap()
     }
 }
@@ -42,7 +59,7 @@ impl BlobStore for MemoryBlobs {
         if blobs.contains_key(&id) {
             return Err(BlobError::Io(ErrorKind::AlreadyExists.into()));
         }
-        blobs.insert(id, None);
+        blobs.insert(id, Entry::now(None));
         Ok(Box::new(MemoryWriter { store: self.clone(), id, written: BytesMut::new(), finished: false }))
     }
 
@@ -56,9 +73,11 @@ impl BlobStore for MemoryBlobs {
         Ok(())
     }
 
-    async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<BlobId>, BlobError> {
+    async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<ListedBlob>, BlobError> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        Ok(self.lock().range((from, Bound::Unbounded)).take(limit).map(|(id, _)| *id).collect())
+        let blobs = self.lock();
+        let listed = blobs.range((from, Bound::Unbounded)).take(limit);
+        Ok(listed.map(|(id, entry)| ListedBlob { id: *id, modified: entry.modified }).collect())
     }
 }
 
@@ -80,7 +99,7 @@ impl BlobWriter for MemoryWriter {
         let bytes = std::mem::take(&mut self.written).freeze();
         let len_bytes = bytes.len() as u64;
         match self.store.lock().get_mut(&self.id) {
-            Some(entry) => *entry = Some(bytes),
+            Some(entry) => *entry = Entry::now(Some(bytes)),
             None => return Err(BlobError::Io(io::Error::from(ErrorKind::NotFound))),
         }
         self.finished = true;

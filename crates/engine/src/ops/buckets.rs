@@ -15,7 +15,7 @@ const MAX_BUCKETS: usize = 10_000;
 impl Engine {
     /// CreateBucket. The name's form is the adapter's business.
     pub async fn create_bucket(&self, caller: &Caller, request: CreateBucket) -> Result<(), Error> {
-        let bucket = Bucket {
+        let mut bucket = Bucket {
             id: strongroom_seal::random_array(),
             name: request.name,
             owner: caller.identity.name.clone(),
@@ -23,7 +23,9 @@ impl Engine {
             created: ids::now_ms(),
             versioning: Versioning::Unversioned,
             encryption: None,
+            tag: Vec::new(),
         };
+        bucket.tag = self.bucket_tag(&bucket)?;
         match self.catalog().create_bucket(bucket).await {
             Err(CatalogError::BucketExists { owner }) if owner == caller.identity.name => Err(Error::BucketAlreadyOwnedByYou),
             other => Ok(other?),
@@ -32,12 +34,13 @@ impl Engine {
 
     /// The bucket (HeadBucket, GetBucketLocation).
     pub async fn bucket(&self, name: &str) -> Result<Bucket, Error> {
-        self.catalog().bucket(name).await?.ok_or(Error::NoSuchBucket)
+        self.trusted(self.catalog().bucket(name).await?.ok_or(Error::NoSuchBucket)?)
     }
 
     /// ListBuckets: in the order of names, those greater than `after`.
     pub async fn list_buckets(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Bucket>, Error> {
-        Ok(self.catalog().list_buckets(prefix, after, limit.min(MAX_BUCKETS)).await?)
+        let buckets = self.catalog().list_buckets(prefix, after, limit.min(MAX_BUCKETS)).await?;
+        buckets.into_iter().map(|bucket| self.trusted(bucket)).collect()
     }
 
     /// DeleteBucket.
@@ -52,13 +55,19 @@ impl Engine {
 
     /// PutBucketEncryption.
     pub async fn set_bucket_encryption(&self, name: &str, rule: DefaultEncryption) -> Result<(), Error> {
-        let rule = check_default_encryption(rule)?;
-        Ok(self.catalog().set_bucket_encryption(name, Some(rule)).await?)
+        self.change_encryption(name, Some(check_default_encryption(rule)?)).await
     }
 
     /// DeleteBucketEncryption.
     pub async fn clear_bucket_encryption(&self, name: &str) -> Result<(), Error> {
-        Ok(self.catalog().set_bucket_encryption(name, None).await?)
+        self.change_encryption(name, None).await
+    }
+
+    /// All other fields of a bucket never change, so the tag made here holds whatever else is changed at the same time.
+    async fn change_encryption(&self, name: &str, encryption: Option<BucketEncryption>) -> Result<(), Error> {
+        let bucket = Bucket { encryption, ..self.bucket(name).await? };
+        let tag = self.bucket_tag(&bucket)?;
+        Ok(self.catalog().set_bucket_encryption(name, bucket.encryption, tag).await?)
     }
 }
 

@@ -93,6 +93,7 @@ impl Engine {
     pub(crate) async fn find(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<Found, Error> {
         let which = selector(key, version_id)?;
         let (bucket, version) = self.catalog().find_version(bucket, key, which).await?.ok_or(Error::NoSuchBucket)?;
+        let bucket = self.trusted(bucket)?;
         self.opened_record(bucket, version, which)
     }
 
@@ -100,6 +101,7 @@ impl Engine {
     pub(crate) async fn find_data(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<FoundData, Error> {
         let which = selector(key, version_id)?;
         let (bucket, found) = self.catalog().find_version_data(bucket, key, which).await?.ok_or(Error::NoSuchBucket)?;
+        let bucket = self.trusted(bucket)?;
         let (version, data) = found.unzip();
         let found = self.opened_record(bucket, version, which)?;
         let VersionData { manifest, part_record, inline } = data.unwrap_or_default();

@@ -48,13 +48,25 @@ impl BucketKeys {
         key_id: &str,
         context: &EncryptionContext,
     ) -> Result<Arc<DataKey>, Error> {
-        let slot = Slot { bucket_id: bucket.id, key_id: kms.check_usable(key_id).await?, context: context.canonical() };
+        let usable = kms.check_usable(key_id).await.inspect_err(|_| self.clear())?;
+        let slot = Slot { bucket_id: bucket.id, key_id: usable, context: context.canonical() };
         if let Some(data_key) = self.fresh(&slot) {
             return Ok(data_key);
         }
         let data_key = Arc::new(kms.generate_data_key(&slot.key_id, DataKeySpec::Aes256, context).await?);
         self.hold(slot, &data_key);
         Ok(data_key)
+    }
+
+    /// Zeroizes the keys whose lifetime is over.
+    pub(crate) fn purge(&self) {
+        let now = Instant::now();
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, entry| entry.until > now);
+    }
+
+    /// Zeroizes every key: one of them belongs to a master key that is not to be used now, and making them anew costs little.
+    fn clear(&self) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn fresh(&self, slot: &Slot) -> Option<Arc<DataKey>> {

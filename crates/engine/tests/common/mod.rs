@@ -44,13 +44,14 @@ pub struct Plan {
 pub type Wrap<T> = Box<dyn FnOnce(Arc<T>) -> Arc<T>>;
 
 impl Default for Plan {
-    /// Small limits, no default encryption, and dead blobs that may be swept at once.
+    /// Small limits, no default encryption, and dead blobs and orphans that may be swept at once.
     fn default() -> Self {
         let options = EngineOptions {
             encrypt_by_default: false,
             inline_limit_bytes: 4096,
-            min_part_bytes: 1,
+            min_part_bytes: 0,
             dead_blob_grace: std::time::Duration::ZERO,
+            orphan_age: std::time::Duration::ZERO,
             ..EngineOptions::default()
         };
         Self { options, cached: false, sqlite: false, with_kms: true, wrap_catalog: None, wrap_blobs: None }
@@ -114,7 +115,7 @@ impl Rig {
 
     /// Every blob that lies in the store, finished or not.
     pub async fn blob_ids(&self) -> BTreeSet<BlobId> {
-        self.memory.list(None, usize::MAX).await.unwrap().into_iter().collect()
+        self.memory.list(None, usize::MAX).await.unwrap().into_iter().map(|blob| blob.id).collect()
     }
 
     /// The only blob of the store that was not there before.

@@ -329,7 +329,7 @@ impl World {
         };
         let referred = pairs("SELECT blob, count(*) FROM (SELECT blob FROM version_blobs UNION ALL SELECT blob FROM parts) GROUP BY blob");
         assert_eq!(referred, pairs("SELECT id, refs FROM blobs"), "references add up, and dead blobs are forgotten");
-        let stored: BTreeSet<_> = self.files.list(None, usize::MAX).await.unwrap().into_iter().map(|id| id.0).collect();
+        let stored: BTreeSet<_> = self.files.list(None, usize::MAX).await.unwrap().into_iter().map(|blob| blob.id.0).collect();
         assert_eq!(stored, referred.into_keys().collect());
         stored.len()
     }

@@ -1,10 +1,17 @@
 //! What the sweep takes, and what it leaves.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use strongroom_blobs::testing::{Fault, FaultyBlobs, Operation};
+use strongroom_blobs::{
+    BlobId, BlobStore as _,
+    testing::{Fault, FaultyBlobs, Operation},
+};
 use strongroom_catalog::{CatalogError, FaultMoment, FaultyCatalog};
 use strongroom_engine::{
     EngineOptions, Error,
@@ -215,6 +222,37 @@ async fn what_a_broken_write_leaves_is_swept() {
         rig.engine.sweep_orphans().await.unwrap();
         assert!(rig.blob_ids().await.is_empty(), "{operation:?} {fault:?}");
     }
+}
+
+/// The story: an operator puts back an older catalog. It does not know the blobs written since, and they must still lie there
+/// when the right catalog is put back.
+#[tokio::test]
+async fn an_orphan_is_swept_only_when_it_is_older_than_the_age() {
+    let age = Duration::from_hours(1);
+    let rig = Rig::with(Plan { options: EngineOptions { orphan_age: age, ..Plan::default().options }, ..Plan::default() }).await;
+    let (content, _) = Shape::Blob.put(&rig, "object", As::S3).await;
+    let [known] = rig.blob_ids().await.into_iter().collect::<Vec<_>>()[..] else { panic!("one blob") };
+    let minute = Duration::from_mins(1);
+    let (young, old) = (SystemTime::now() - age + minute, SystemTime::now() - age - minute);
+    let mut kept = BTreeSet::from([known]);
+    let of_a_fast_clock = SystemTime::now() + age;
+    let orphans = [(young, true), (young, false), (old, true), (old, false), (of_a_fast_clock, true)];
+    for (number, (modified, finished)) in (1..).zip(orphans) {
+        let id = BlobId([number; 16]);
+        let writer = rig.memory.create(id).await.unwrap();
+        if finished {
+            writer.finish().await.unwrap();
+        } else {
+            // A killed process runs no destructors.
+            std::mem::forget(writer);
+        }
+        rig.memory.set_modified(id, modified);
+        kept.extend((modified != old).then_some(id));
+    }
+    rig.memory.set_modified(known, old);
+    assert_eq!(rig.engine.sweep_orphans().await.unwrap(), 2);
+    assert_eq!(rig.blob_ids().await, kept);
+    assert!(rig.get("object", As::S3).await.unwrap() == content);
 }
 
 #[tokio::test]

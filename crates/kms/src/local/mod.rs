@@ -88,6 +88,11 @@ impl LocalKms {
         .await
     }
 
+    /// Where the file of the key of this id lies, or would lie.
+    pub fn key_file(&self, key_id: &str) -> PathBuf {
+        self.inner.dir.key_file(key_id)
+    }
+
     /// Runs a change on a blocking thread, alone among changes, to its end.
     async fn write<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> Result<T, KmsError> + Send + 'static) -> Result<T, KmsError> {
         let alone = Arc::clone(&self.writer).lock_owned().await;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::files::FilesError;
+
 /// Why a configuration was refused. No variant holds a value: it may be a secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
@@ -25,6 +27,8 @@ pub(crate) enum ConfigError {
         #[source]
         source: std::io::Error,
     },
+    #[error(transparent)]
+    Files(#[from] FilesError),
     #[error("{0} is not UTF-8")]
     NotUtf8(String),
     #[error("{key} (from {origin}) {expected}")]

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::options::{OPTIONS, by_key, nearest};
+use super::options::{Kind, OPTIONS, by_key, nearest};
 use super::users::{self, User};
 use super::{ConfigError, Layer, Origin};
+use crate::files;
 
 /// What the file sets.
 #[derive(Default)]
@@ -16,7 +17,7 @@ pub(crate) struct File {
     pub(crate) users: Vec<User>,
 }
 
-/// Reads a TOML file; a key that is no option's is an error.
+/// Reads a TOML file; a key that is no option's is an error. A file with a secret in it must be its owner's alone.
 pub(crate) fn read(path: &Path) -> Result<File, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
     parse(path, &text)
@@ -40,6 +41,9 @@ fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
 
 fn set(layer: &mut Layer, path: &Path, key: &str, value: Value) -> Result<(), ConfigError> {
     let option = by_key(key).ok_or_else(|| unknown(path, key))?;
+    if option.kind == Kind::Secret {
+        files::require_private(path)?;
+    }
     let value = as_text(value).ok_or_else(|| ConfigError::WrongType { path: path.to_owned(), key: key.to_owned() })?;
     layer.set(option, value, Origin::File(path.to_owned()));
     Ok(())

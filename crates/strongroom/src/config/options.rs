@@ -189,6 +189,13 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
     option("sweep_interval_seconds", Number(1), "SECONDS", Value("2"), "How often blobs that nothing refers to any more are looked for"),
     option("dead_blob_grace_seconds", Number(1), "SECONDS", Value("5"), "How long such a blob is kept for reads that already know of it"),
     option(
+        "orphan_age_seconds",
+        Number(0),
+        "SECONDS",
+        Value("86400"),
+        "How old a blob that the catalog does not know, as a crash leaves one, must be to be deleted",
+    ),
+    option(
         "log_level",
         Choice(&["error", "warn", "info", "debug", "trace"]),
         "WORD",

@@ -80,6 +80,7 @@ pub(crate) struct Limits {
     pub(crate) inline_limit_bytes: Option<usize>,
     pub(crate) sweep_interval: Duration,
     pub(crate) dead_blob_grace: Duration,
+    pub(crate) orphan_age: Duration,
 }
 
 /// How log lines are written.
@@ -174,6 +175,7 @@ fn limits(layer: &Layer) -> Result<Limits, ConfigError> {
         inline_limit_bytes: layer.optional_size("inline_limit_bytes")?,
         sweep_interval: layer.seconds("sweep_interval_seconds")?,
         dead_blob_grace: layer.seconds("dead_blob_grace_seconds")?,
+        orphan_age: layer.seconds("orphan_age_seconds")?,
     })
 }
 

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::ConfigError;
 use super::options::nearest;
+use crate::files;
 
 /// An identity besides the root one. Holds a secret, so there is no `Debug`.
 pub(crate) struct User {
@@ -48,10 +49,12 @@ fn user(path: &Path, index: usize, entry: Value) -> Result<User, ConfigError> {
 
 fn secret(path: &Path, entry: &mut Table) -> Result<Option<Zeroizing<String>>, ConfigError> {
     if let Some(secret) = take_text(path, entry, "secret_key")? {
+        files::require_private(path)?;
         return Ok(Some(Zeroizing::new(secret)));
     }
     let Some(file) = take_text(path, entry, "secret_key_file")? else { return Ok(None) };
     let file = PathBuf::from(file);
+    files::require_private(&file)?;
     let text = std::fs::read_to_string(&file).map(Zeroizing::new);
     let text = text.map_err(|source| ConfigError::Unreadable { path: file, source })?;
     Ok(Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))

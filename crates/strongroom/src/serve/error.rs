@@ -30,6 +30,23 @@ pub(crate) enum StartError {
         data_dir.display(), key_dir.display()
     )]
     KeysMissing { data_dir: PathBuf, key_dir: PathBuf },
+    #[error(
+        "{} holds blobs, but the catalog {} is missing or new: put the right one back; only if all objects are to be given up, remove {} by hand",
+        blobs.display(), catalog.display(), blobs.display()
+    )]
+    CatalogMissing { catalog: PathBuf, blobs: PathBuf },
+    #[error(
+        "the catalog {} is missing, but its log {} is there: put the catalog back beside it",
+        catalog.display(), log.display()
+    )]
+    CatalogSplit { catalog: PathBuf, log: PathBuf },
+    #[error("the catalog {} has buckets but no store key, without which no object can be opened: restore the catalog from a backup", .0.display())]
+    StoreKeyMissing(PathBuf),
+    #[error(
+        "the store depends on the KMS key {key_id}, but its file {} is missing: restore it from a backup; a new key of that name would open nothing",
+        file.display()
+    )]
+    KeyLost { key_id: String, file: PathBuf },
     #[error("the KMS key {0} is reserved for the server itself: configure another name")]
     ReservedKey(String),
     #[error("the KMS cannot be opened")]

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod error;
+mod losses;
 mod parts;
 mod server;
 
@@ -28,8 +29,8 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     let root = Root::of(&settings)?;
     let certificate = Certificate::prepare(&settings)?;
     let tls = tls::server_config(Arc::clone(&certificate.present))?;
-    let keys = parts::open_kms(&settings).await?;
     let catalog = parts::open_catalog(&settings).await?;
+    let keys = parts::open_kms(&settings, &*catalog).await?;
     let engine = parts::open_engine(&settings, &keys, Arc::clone(&catalog)).await?;
     let identities = Arc::new(parts::identities(root.keys(), &settings.users)?);
     let s3 = S3Service::new(Arc::clone(&engine), identities, parts::s3_options(&settings)?);

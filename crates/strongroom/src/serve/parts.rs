@@ -1,22 +1,22 @@
 //! The parts of the store, opened as configured.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_access::{Identities, Identity, PolicySet, SecretKey};
 use strongroom_blobs::FileBlobs;
-use strongroom_catalog::{SqliteCatalog, SqliteOptions};
-use strongroom_engine::{Engine, EngineOptions, EngineParts, STORE_KEY_ID};
+use strongroom_catalog::{Catalog, SqliteCatalog, SqliteOptions};
+use strongroom_engine::{Engine, EngineOptions, EngineParts};
 use strongroom_kms::{CacheConfig, CachedKms, KeyLifecycle, KeyService, LocalConfig, LocalKms, MasterKeySource, is_reserved};
 use strongroom_s3::{ErrorDialect, Network, S3Options};
 use time::OffsetDateTime;
 use tokio::task::spawn_blocking;
 
-use super::StartError;
+use super::{StartError, losses};
 use crate::config::{KmsSettings, RootKeys, Settings, User};
 
-const CATALOG_FILE: &str = "catalog.db";
+pub(super) const CATALOG_FILE: &str = "catalog.db";
+pub(super) const BLOBS_DIR: &str = "blobs";
 
 /// The local KMS, bare and behind its cache.
 pub(super) struct Keys {
@@ -24,18 +24,25 @@ pub(super) struct Keys {
     pub(super) cached: Arc<CachedKms<LocalKms>>,
 }
 
-/// Opens the local KMS and makes the keys that the store needs.
-pub(super) async fn open_kms(settings: &Settings) -> Result<Keys, StartError> {
+/// Opens the catalog of the data directory.
+pub(super) async fn open_catalog(settings: &Settings) -> Result<Arc<SqliteCatalog>, StartError> {
+    losses::require_catalog(&settings.data_dir)?;
+    let path = settings.data_dir.join(CATALOG_FILE);
+    Ok(Arc::new(spawn_blocking(move || SqliteCatalog::open(&path, SqliteOptions::default())).await??))
+}
+
+/// Opens the local KMS and makes the keys that the store needs and never had.
+pub(super) async fn open_kms(settings: &Settings, catalog: &dyn Catalog) -> Result<Keys, StartError> {
     let kms = &settings.kms;
     if let Some(key_id) = wanted_keys(kms).find(|key_id| is_reserved(key_id)) {
         return Err(StartError::ReservedKey(key_id.clone()));
     }
-    require_keys_of(settings)?;
+    losses::require_keys(settings, catalog).await?;
     let master = MasterKeySource::File(kms.master_key_file.clone());
     let local = LocalKms::open(LocalConfig { key_dir: kms.key_dir.clone(), master }).await?;
-    local.ensure_key(STORE_KEY_ID, "Wraps the store's own key").await?;
+    losses::ensure_store_key(&local, catalog).await?;
     for key_id in wanted_keys(kms) {
-        local.ensure_key(key_id, "Made at the start of the server").await?;
+        losses::ensure_key(&local, catalog, key_id).await?;
     }
     let cache = kms.cache.map_or(CacheConfig { enabled: false, ..CacheConfig::default() }, |cache| CacheConfig {
         enabled: true,
@@ -50,24 +57,9 @@ fn wanted_keys(kms: &KmsSettings) -> impl Iterator<Item = &String> {
     std::iter::once(&kms.default_key_id).chain(&kms.ensure_keys).filter(|_| kms.enabled)
 }
 
-/// New keys would open nothing of a store that has lost its own, and hide what has happened.
-fn require_keys_of(settings: &Settings) -> Result<(), StartError> {
-    let has_entries = |dir: &Path| std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
-    if settings.data_dir.join(CATALOG_FILE).exists() && !has_entries(&settings.kms.key_dir) {
-        return Err(StartError::KeysMissing { data_dir: settings.data_dir.clone(), key_dir: settings.kms.key_dir.clone() });
-    }
-    Ok(())
-}
-
-/// Opens the catalog of the data directory.
-pub(super) async fn open_catalog(settings: &Settings) -> Result<Arc<SqliteCatalog>, StartError> {
-    let path = settings.data_dir.join(CATALOG_FILE);
-    Ok(Arc::new(spawn_blocking(move || SqliteCatalog::open(&path, SqliteOptions::default())).await??))
-}
-
 /// Opens the blobs, and the engine over everything.
 pub(super) async fn open_engine(settings: &Settings, keys: &Keys, catalog: Arc<SqliteCatalog>) -> Result<Arc<Engine>, StartError> {
-    let root = settings.data_dir.join("blobs");
+    let root = settings.data_dir.join(BLOBS_DIR);
     let blobs = spawn_blocking(move || FileBlobs::open(root)).await??;
     let kms: Arc<dyn KeyService> = Arc::clone(&keys.cached) as _;
     let parts =
@@ -79,6 +71,7 @@ pub(super) async fn open_engine(settings: &Settings, keys: &Keys, catalog: Arc<S
         inline_limit_bytes: settings.limits.inline_limit_bytes.unwrap_or(defaults.inline_limit_bytes),
         sweep_interval: settings.limits.sweep_interval,
         dead_blob_grace: settings.limits.dead_blob_grace,
+        orphan_age: settings.limits.orphan_age,
         ..defaults
     };
     Ok(Engine::open(parts, options).await?)

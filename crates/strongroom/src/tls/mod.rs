@@ -19,7 +19,7 @@ pub(crate) use names::server_names;
 pub(crate) use reload::Certificates;
 
 use crate::config::TlsFiles;
-use crate::files::FilesError;
+use crate::files::{self, FilesError};
 
 /// Why there is no usable certificate.
 #[derive(Debug, thiserror::Error)]
@@ -66,8 +66,10 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// Reads a pair and checks that key and certificate belong together.
+/// Reads a pair and checks that key and certificate belong together, and that the key is not everybody's. What renews
+/// certificates often shares them with a group.
 fn load_pair(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
+    files::require_not_public(&files.key)?;
     let pem_error = |path: &PathBuf| {
         let path = path.clone();
         move |source| TlsError::Pem { path, source }

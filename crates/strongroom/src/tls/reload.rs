@@ -68,16 +68,17 @@ impl Certificates {
     }
 }
 
-/// What changes when a file is replaced or written: device and inode, length, time in nanoseconds.
-type Stamps = [Option<(u64, u64, u64, i64, i64)>; 2];
+type Stamps = [Option<Stamp>; 2];
+/// What changes when a file is replaced, written or closed to others: device and inode, length, time in nanoseconds, mode.
+type Stamp = (u64, u64, u64, i64, i64, u32);
 
 fn stamps(files: &TlsFiles) -> Stamps {
     [stamp(&files.cert), stamp(&files.key)]
 }
 
-fn stamp(path: &Path) -> Option<(u64, u64, u64, i64, i64)> {
+fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
+    Some((metadata.dev(), metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec(), metadata.mode()))
 }
 
 impl ResolvesServerCert for Certificates {

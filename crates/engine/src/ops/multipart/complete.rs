@@ -6,12 +6,12 @@ use strongroom_seal::{ManifestPart, PartSalt};
 use super::create::FoundUpload;
 use crate::{
     Engine, Error,
-    api::{Caller, Checksum, ChecksumAlgorithm, ChecksumKind, CompleteMultipartUpload, CompletedPart, Stored, UploadRef},
+    api::{Caller, Checksum, ChecksumAlgorithm, ChecksumKind, CompleteMultipartUpload, CompletedPart, Stored},
     checksum,
     commit::{Bytes, Draft, manifest, stored},
     condition::MAX_ATTEMPTS,
     etag, ids,
-    record::{PartRecord, RecordedSse},
+    record::{ObjectRecord, PartRecord, RecordedSse},
     sse::{CustomerKey, check_part_headers, check_readable, mode_of, sse_reply},
 };
 
@@ -31,7 +31,7 @@ impl Engine {
         check_order(&request.parts)?;
         for _ in 0..MAX_ATTEMPTS {
             let found = match self.find_upload(&request.upload).await {
-                Err(Error::NoSuchUpload) => return self.completed_before(caller, &request.upload, customer.as_ref()).await,
+                Err(Error::NoSuchUpload) => return self.completed_before(caller, &request, customer.as_ref()).await,
                 other => other?,
             };
             check_part_headers(&request.sse, caller.secure, mode_of(&found.upload.envelope)?, &found.record.sse)?;
@@ -40,6 +40,8 @@ impl Engine {
             match self.complete_once(&request, &found, customer.as_ref()).await {
                 // A part was uploaded again meanwhile, a conditional write has to look again, or the same request was faster.
                 Err(Error::ConditionalConflict | Error::NoSuchUpload) => {}
+                // Or it was faster between two of this one's looks, or the commit happened and its answer was lost.
+                Err(_) if matches!(self.find_upload(&request.upload).await, Err(Error::NoSuchUpload)) => {}
                 other => return other,
             }
         }
@@ -98,11 +100,20 @@ impl Engine {
             .collect()
     }
 
-    async fn completed_before(&self, caller: &Caller, upload: &UploadRef, customer: Option<&CustomerKey>) -> Result<Stored, Error> {
+    async fn completed_before(
+        &self,
+        caller: &Caller,
+        request: &CompleteMultipartUpload,
+        customer: Option<&CustomerKey>,
+    ) -> Result<Stored, Error> {
+        let upload = &request.upload;
         let bucket = self.bucket(&upload.bucket).await?;
         let upload_id = ids::parse_upload(&upload.upload_id)?;
         let version = self.catalog().find_completed(bucket.id, &upload.key, upload_id).await?.ok_or(Error::NoSuchUpload)?;
         let record = self.record_of(&bucket, &version)?;
+        if !is_repeated(&request.parts, &record) {
+            return Err(Error::NoSuchUpload);
+        }
         let envelope = version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
         check_customer(caller, envelope, &record.sse, customer)?;
         Ok(Stored {
@@ -113,6 +124,13 @@ impl Engine {
             size_bytes: version.size_bytes,
         })
     }
+}
+
+/// Whether these are the parts that the object was completed with, as far as its record tells.
+fn is_repeated(named: &[CompletedPart], record: &ObjectRecord) -> bool {
+    let same_count = u32::try_from(named.len()).ok() == record.parts_count;
+    let md5 = etag::md5_of_parts(named.iter().map(|part| Some(part.etag.as_str())));
+    same_count && (!record.etag.shown_is_md5() || md5 == record.etag.md5)
 }
 
 /// The customer key is optional here; where it is given, it must be the upload's.

@@ -36,16 +36,17 @@ impl Engine {
         let at = Identified { bucket: &bucket, key: &request.key, version_id: &version_id };
         let keys = self.keys_for_writing(caller, &decision, at, None).await?;
         let record = UploadRecord { headers: request.headers, checksum, sse: keys.recorded };
-        let upload = Upload {
+        let mut upload = Upload {
             upload_id,
             bucket_id: bucket.id,
-            record: record.seal(self.store_key(), &upload_id, &bucket.id, &request.key, &version_id, keys.envelope.mode)?,
             key: request.key,
             version_id,
             initiated: now,
             initiator: caller.identity.name.clone(),
             envelope: keys.envelope,
+            record: Vec::new(),
         };
+        upload.record = record.seal(self.store_key(), &upload)?;
         self.catalog().create_upload(upload).await?;
         Ok(CreatedUpload { upload_id: ids::render(&upload_id), sse: keys.reply, checksum })
     }
@@ -64,6 +65,7 @@ impl Engine {
             Err(error) => return Err(self.bucket(&upload.bucket).await.err().unwrap_or(error)),
         };
         let (bucket, found) = self.catalog().find_upload(&upload.bucket, &upload.key, upload_id).await?.ok_or(Error::NoSuchBucket)?;
+        let bucket = self.trusted(bucket)?;
         let found = found.ok_or(Error::NoSuchUpload)?;
         let record = UploadRecord::open(self.store_key(), &found);
         let record = record.map_err(|error| self.integrity().note(error, &bucket.name, &upload.key))?;
