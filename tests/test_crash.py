@@ -20,7 +20,7 @@ from harness.workload import State, Writer
 
 KILLS = int(os.environ.get("STRONGROOM_TEST_KILLS", "20"))
 WRITERS = 6
-CONFIG = "encrypt_by_default = false\nsweep_interval_seconds = 1\ndead_blob_grace_seconds = 1\n"
+CONFIG = "encrypt_by_default = false\nsweep_interval_seconds = 1\ndead_blob_grace_seconds = 1\norphan_age_seconds = 0\n"
 
 
 @pytest.mark.timeout(120 + 15 * KILLS)

@@ -15,7 +15,6 @@ import pytest
 
 from conftest import make_bucket
 from harness import disk, sigv4
-from harness.cli import Shell
 from harness.server import BINARY, Server, free_ports
 from harness.sse import MODES, SSE_C, random_body
 
@@ -153,20 +152,6 @@ def test_without_credentials_a_root_identity_is_made_once_and_its_file_printed(t
         server.start()
         assert path.read_text() == first
         assert max(words, key=len) not in server.log_text(), "the path is printed, the secret is not"
-    finally:
-        server.remove()
-
-
-def test_the_printed_commands_can_be_pasted_as_they_stand(tmp_path, tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("own") / "home", credentials=False)
-    try:
-        shell = Shell(server.start(), tmp_path)
-        shell.env = {name: value for name, value in shell.env.items() if not name.startswith("AWS_")} | {"AWS_PAGER": ""}
-        printed = re.search(r"Paste into a shell:\n(.*?)\nCtrl-C", server.log_text(), re.DOTALL).group(1)
-        said = shell(printed).stdout
-        for word in ("aws:kms", "SSECustomerKeyMD5"):
-            assert word in said
-        assert (tmp_path / "hello-again.txt").read_text() == "top secret\n"
     finally:
         server.remove()
 

@@ -93,6 +93,7 @@ def certificate(directory, name, serial):
         .sign(key, hashes.SHA256())
     )
     cert_path, key_path = directory / "server.pem", directory / "server.key"
+    key_path.touch(mode=0o600)
     key_path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
     cert_path.write_bytes(built.public_bytes(serialization.Encoding.PEM))
     return cert_path, key_path

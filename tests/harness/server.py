@@ -59,6 +59,7 @@ class Server:
         command = [*self.prefix, str(BINARY), "serve", str(self.data), "--address", f"127.0.0.1:{self.port}", "--admin-address", f"127.0.0.1:{self.admin_port}"]
         if self.config:
             file = self.home / "strongroom.toml"
+            file.touch(mode=0o600)
             file.write_text(self.config)
             command += ["--config", str(file)]
         env = {name: value for name, value in os.environ.items() if not name.startswith(("STRONGROOM_", "AWS_"))}

@@ -4,7 +4,7 @@ use strongroom_catalog::{Bucket, Expect, Version, VersionSelector};
 
 use crate::{
     Engine, Error,
-    api::{ReadConditions, WriteCondition},
+    api::{IfRange, ReadConditions, WriteCondition},
     record::{ObjectRecord, VersionBinding},
 };
 
@@ -29,6 +29,16 @@ pub(crate) fn check_read(conditions: &ReadConditions, etag: &str, modified_ms: i
 /// As [`check_read`] for the source of a copy, where every failure is a failed precondition.
 pub(crate) fn check_copy_source(conditions: &ReadConditions, etag: &str, modified_ms: i64) -> Result<(), Error> {
     check_read(conditions, etag, modified_ms).map_err(|_| Error::PreconditionFailed)
+}
+
+/// Whether the range of a read is still meant (RFC 9110, section 13.1.5): without `If-Range`, or where its validator is exactly the object's.
+pub(crate) fn range_is_meant(if_range: Option<&IfRange>, etag: &str, modified_ms: i64) -> bool {
+    match if_range {
+        None => true,
+        Some(IfRange::Etag(expected)) => expected == etag,
+        Some(IfRange::Modified(seconds)) => *seconds == modified_ms.div_euclid(1000),
+        Some(IfRange::Never) => false,
+    }
 }
 
 fn any_matches(etags: &[String], etag: &str) -> bool {

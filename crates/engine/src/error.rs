@@ -218,6 +218,9 @@ pub enum Error {
     /// The caller may not.
     #[error("Access Denied.")]
     AccessDenied,
+    /// The bucket is not the expected owner's.
+    #[error("Access Denied.")]
+    BucketOwnerMismatch,
 
     // ---- the server
     /// The disk is full.

@@ -21,6 +21,12 @@ impl Engine {
         let damaged = Error::Integrity("the bucket's row was altered".into());
         Err(self.integrity().note(damaged, &bucket.name, ""))
     }
+
+    /// As [`Engine::trusted`]; and its owner must be the one that the caller expects, where it says so.
+    pub(crate) fn trusted_of(&self, expected_owner: Option<&str>, bucket: Bucket) -> Result<Bucket, Error> {
+        let bucket = self.trusted(bucket)?;
+        if expected_owner.is_none_or(|expected| expected == bucket.owner) { Ok(bucket) } else { Err(Error::BucketOwnerMismatch) }
+    }
 }
 
 fn with_fields<T>(bucket: &Bucket, use_fields: impl FnOnce(&[&[u8]]) -> T) -> T {

@@ -11,6 +11,8 @@ use std::{
 
 use http::{Method, StatusCode};
 
+// Texts are recorded as strings, never with `%`: log writers escape them, so that no client breaks out of its line.
+
 /// What the line says.
 pub(crate) struct AccessRecord {
     pub(crate) request_id: String,
@@ -30,18 +32,19 @@ impl AccessRecord {
     /// Notes that the body broke off, with a line of its own that says why.
     pub(crate) fn cut(&mut self, reason: &dyn fmt::Display) {
         self.was_cut = true;
-        tracing::error!(request_id = %self.request_id, operation = self.operation, bucket = %self.bucket, %reason, "response cut");
+        let (request_id, bucket, reason) = (self.request_id.as_str(), self.bucket.as_str(), reason.to_string());
+        tracing::error!(request_id, operation = self.operation, bucket, reason, "response cut");
     }
 
     pub(crate) fn write(self, sent_bytes: u64, complete: bool) {
         tracing::info!(
-            request_id = %self.request_id,
-            method = %self.method,
+            request_id = self.request_id.as_str(),
+            method = self.method.as_str(),
             operation = self.operation,
-            bucket = %self.bucket,
-            identity = %self.identity,
+            bucket = self.bucket.as_str(),
+            identity = self.identity.as_str(),
             status = self.status.as_u16(),
-            code = %self.code,
+            code = self.code.as_str(),
             received_bytes = self.received_bytes.load(Ordering::Relaxed),
             sent_bytes,
             complete = complete && !self.was_cut,

@@ -1,7 +1,7 @@
 //! Conditional headers and ranges.
 
 use http::HeaderMap;
-use strongroom_engine::api::{ByteRange, ReadConditions, WriteCondition};
+use strongroom_engine::api::{ByteRange, IfRange, ReadConditions, WriteCondition};
 
 use crate::{headers, refusal::Refusal, timestamp::parse_http_date};
 
@@ -48,6 +48,15 @@ pub(crate) fn bare(etag: &str) -> &str {
 /// `Range`. What is no single byte range is ignored, as S3 does.
 pub(crate) fn range(map: &HeaderMap) -> Result<Option<ByteRange>, Refusal> {
     Ok(headers::filled(map, "range")?.and_then(|value| parse_range(&value)))
+}
+
+/// `If-Range`: a date, else an ETag. Clients of S3 leave the quotes out at times.
+pub(crate) fn if_range(map: &HeaderMap) -> Result<Option<IfRange>, Refusal> {
+    Ok(headers::filled(map, "if-range")?.map(|value| match parse_http_date(&value) {
+        Some(seconds) => IfRange::Modified(seconds),
+        None if value.trim().starts_with("W/") => IfRange::Never,
+        None => IfRange::Etag(bare(&value).to_owned()),
+    }))
 }
 
 /// `x-amz-copy-source-range`: both ends are needed.
@@ -110,6 +119,20 @@ mod tests {
         for (value, expected) in rows {
             assert_eq!(range(&map("range", value)).unwrap(), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn an_if_range_is_a_date_or_a_strong_etag() {
+        let rows = [
+            ("\"abc\"", IfRange::Etag("abc".to_owned())),
+            ("abc", IfRange::Etag("abc".to_owned())),
+            ("W/\"abc\"", IfRange::Never),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", IfRange::Modified(784_111_777)),
+        ];
+        for (value, expected) in rows {
+            assert_eq!(if_range(&map("if-range", value)).unwrap(), Some(expected), "{value}");
+        }
+        assert_eq!(if_range(&HeaderMap::new()).unwrap(), None);
     }
 
     #[test]

@@ -116,6 +116,7 @@ pub(crate) fn verdict(error: &Error, dialect: ErrorDialect) -> Verdict<'static> 
         (Error::InvalidArgument(_), _) => row("InvalidArgument", 400),
         (Error::InvalidRequest(_), _) => row("InvalidRequest", 400),
         (Error::AccessDenied, _) => row("AccessDenied", 403),
+        (Error::BucketOwnerMismatch, _) => row("AccessDenied", 403),
 
         (Error::StorageFull, _) => row("InsufficientStorage", 507),
         (Error::Busy, _) => row("SlowDown", 503).retry_after(1),

@@ -70,10 +70,11 @@ fn ordinal(error: &Error) -> usize {
         Error::StorageFull => 62,
         Error::Busy => 63,
         Error::Internal(_) => 64,
+        Error::BucketOwnerMismatch => 65,
     }
 }
 
-const ORDINALS: usize = 65;
+const ORDINALS: usize = 66;
 
 type Row = (Error, &'static str, u16, Option<(&'static str, u16)>);
 
@@ -144,6 +145,7 @@ fn rows() -> Vec<Row> {
         same(Error::InvalidArgument("no".to_owned()), "InvalidArgument", 400),
         same(Error::InvalidRequest("no".to_owned()), "InvalidRequest", 400),
         same(Error::AccessDenied, "AccessDenied", 403),
+        same(Error::BucketOwnerMismatch, "AccessDenied", 403),
         same(Error::StorageFull, "InsufficientStorage", 507),
         same(Error::Busy, "SlowDown", 503),
         same(Error::Internal("disk".into()), "InternalError", 500),

@@ -15,14 +15,15 @@ use s3s::{
 };
 use strongroom_access::Identities;
 
-use crate::refusal::Refusal;
+use crate::{headers, query::Query, refusal::Refusal};
 
-/// A chunk of a signed aws-chunked body is held until its signature is verified; clients send 64 KiB to 1 MiB.
-const MAX_SIGNED_CHUNK_LEN_BYTES: usize = 16 << 20;
+/// A chunk of a signed aws-chunked body is held, one for each request, until its signature is verified; clients send 64 KiB to 1 MiB.
+const MAX_SIGNED_CHUNK_LEN_BYTES: usize = 2 << 20;
 
 /// Verifies requests.
 pub(crate) struct Gate {
     service: S3Service,
+    region: String,
 }
 
 /// A request whose signature was verified.
@@ -39,7 +40,8 @@ pub(crate) struct Admitted {
 }
 
 impl Gate {
-    pub(crate) fn new(identities: Arc<Identities>) -> Self {
+    /// For requests of these identities, signed for this region.
+    pub(crate) fn new(identities: Arc<Identities>, region: &str) -> Self {
         let mut config = S3Config::default();
         config.aws_chunked_stream_max_chunk_size = MAX_SIGNED_CHUNK_LEN_BYTES;
         config.custom_route_max_body_size = None;
@@ -49,11 +51,15 @@ impl Gate {
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         builder.set_auth(Secrets(identities));
         builder.set_route(Keep);
-        Self { service: builder.build() }
+        Self { service: builder.build(), region: region.to_owned() }
     }
 
     /// The request as its signer meant it. An anonymous one is refused: nothing here is public.
     pub(crate) async fn admit(&self, mut request: http::Request<Body>) -> Result<Admitted, Refusal> {
+        // Before s3s looks, which has no answer that names the right region.
+        if signed_region(request.headers(), request.uri()).is_some_and(|region| region != self.region) {
+            return Err(Refusal::WrongRegion { expected: self.region.clone() });
+        }
         let slot = Slot::default();
         request.extensions_mut().insert(slot.clone());
         let response = self.service.call(request).await;
@@ -68,6 +74,18 @@ impl Gate {
             (None, Err(error)) => Err(Refusal::Engine(strongroom_engine::Error::Internal(error.into_std_error()))),
         }
     }
+}
+
+/// The region in the scope of the signature, `AccessKey/date/region/service/aws4_request`. None where there is none to be read: what is
+/// wrong then, s3s says.
+fn signed_region(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    let scope = match headers::value(headers, "authorization").ok()? {
+        Some(authorization) => authorization.split_once("Credential=")?.1.split(',').next()?.trim().to_owned(),
+        None => Query::parse(uri.query()?).ok()?.get("X-Amz-Credential").ok()??.to_owned(),
+    };
+    let mut fields = scope.rsplit('/');
+    let (last, _service, region) = (fields.next()?, fields.next()?, fields.next()?);
+    (last == "aws4_request" && fields.count() >= 2).then(|| region.to_owned())
 }
 
 /// Where the route leaves the verified request.
@@ -138,7 +156,7 @@ mod tests {
 
     fn gate() -> Gate {
         let root = Identity::root("AKIDEXAMPLE", Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()).unwrap()).unwrap();
-        Gate::new(Arc::new(Identities::new(root, Vec::new()).unwrap()))
+        Gate::new(Arc::new(Identities::new(root, Vec::new()).unwrap()), "us-east-1")
     }
 
     async fn refusal(uri: &str, headers: &[(&str, &str)]) -> (String, u16) {
@@ -194,6 +212,22 @@ mod tests {
             "0".repeat(64)
         );
         assert_eq!(refusal(&url, &[]).await, ("AccessDenied".to_owned(), 403));
+    }
+
+    #[tokio::test]
+    async fn a_signature_for_another_region_is_told_so_whatever_the_region_looks_like() {
+        let (day, time) = now();
+        for region in ["US", "eu-west-1", ""] {
+            let authorization = signed_by("AKIDEXAMPLE", &day).replace("us-east-1", region);
+            let headers = [("authorization", authorization.as_str()), ("x-amz-content-sha256", "UNSIGNED-PAYLOAD"), ("x-amz-date", &time)];
+            assert_eq!(refusal("/", &headers).await, ("AuthorizationHeaderMalformed".to_owned(), 400), "{region}");
+            let url = format!(
+                "/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F{day}%2F{region}%2Fs3%2Faws4_request&X-Amz-Date={time}\
+                 &X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature={}",
+                "0".repeat(64)
+            );
+            assert_eq!(refusal(&url, &[]).await, ("AuthorizationHeaderMalformed".to_owned(), 400), "{region}");
+        }
     }
 
     #[test]

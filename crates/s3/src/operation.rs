@@ -22,6 +22,13 @@ macro_rules! operations {
     };
 }
 
+impl Operation {
+    /// Whether it is about a version that `versionId` may name. The others make versions, and must not seem to have changed one.
+    const fn takes_version(self) -> bool {
+        matches!(self, Self::GetObject | Self::HeadObject | Self::GetObjectAttributes | Self::GetObjectAcl | Self::DeleteObject)
+    }
+}
+
 operations! {
     ListBuckets,
     CreateBucket,
@@ -141,6 +148,14 @@ fn bucket_operation(method: &Method, query: &Query) -> Result<Operation, Refusal
 }
 
 fn object_operation(method: &Method, query: &Query, is_copy: bool) -> Result<Operation, Refusal> {
+    let operation = operation_on_object(method, query, is_copy)?;
+    if query.has("versionId") && !operation.takes_version() {
+        return Err(Refusal::InvalidArgument(format!("{} does not accept a versionId.", operation.name())));
+    }
+    Ok(operation)
+}
+
+fn operation_on_object(method: &Method, query: &Query, is_copy: bool) -> Result<Operation, Refusal> {
     let subresource = OBJECT_SUBRESOURCES.into_iter().find(|name| query.has(name));
     match (method.as_str(), subresource) {
         ("GET", Some("attributes")) => Ok(Operation::GetObjectAttributes),
@@ -207,6 +222,28 @@ mod tests {
         ];
         for (method, bucket, key, query, is_copy, expected) in rows {
             assert_eq!(operation(method, bucket, key, query, is_copy).unwrap(), expected, "{method} /{bucket}/{key}?{query}");
+        }
+    }
+
+    #[test]
+    fn what_makes_a_version_takes_no_version_id() {
+        for (method, query, is_copy) in [
+            ("PUT", "", false),
+            ("PUT", "", true),
+            ("POST", "uploads&", false),
+            ("PUT", "uploadId=u&partNumber=1&", false),
+            ("PUT", "uploadId=u&partNumber=1&", true),
+            ("POST", "uploadId=u&", false),
+            ("DELETE", "uploadId=u&", false),
+            ("GET", "uploadId=u&", false),
+        ] {
+            for version in ["versionId=null", "versionId="] {
+                let refused = operation(method, "b", "k", &format!("{query}{version}"), is_copy);
+                assert!(matches!(refused, Err(Refusal::InvalidArgument(_))), "{method} ?{query}{version}");
+            }
+        }
+        for (method, query) in [("GET", ""), ("HEAD", ""), ("GET", "attributes&"), ("GET", "acl&"), ("DELETE", "")] {
+            assert!(operation(method, "b", "k", &format!("{query}versionId=null"), false).is_ok(), "{method} ?{query}");
         }
     }
 

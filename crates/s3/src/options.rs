@@ -11,11 +11,12 @@ use std::{
 pub struct S3Options {
     /// Base domains of virtual-host style: with `s3.example`, the host `photos.s3.example` names the bucket `photos`.
     pub domains: Vec<String>,
-    /// The region that the store calls itself. In `us-east-1` creating one's own bucket again succeeds, as with Amazon.
+    /// The region that the store calls itself, and that requests must be signed for: lower-case letters, digits and hyphens.
+    /// In `us-east-1` creating one's own bucket again succeeds, as with Amazon.
     pub region: String,
     /// `sse-error-dialect`
     pub error_dialect: ErrorDialect,
-    /// Proxies whose `X-Forwarded-Proto` and `Forwarded` are believed.
+    /// Proxies whose `X-Forwarded-Proto` and `Forwarded` are believed: they must overwrite what clients send of them.
     pub trusted_proxies: Vec<Network>,
     /// Takes SSE-C over plain HTTP from loopback addresses. For development only.
     pub allow_insecure_sse_c_on_loopback: bool,

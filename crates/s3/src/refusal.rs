@@ -18,6 +18,8 @@ pub(crate) enum Refusal {
     Engine(Error),
     /// What s3s refused: signatures, mostly.
     Protocol { code: String, message: String, status: StatusCode },
+    /// The signature is for another region than the server's. Clients read which one it is and sign again.
+    WrongRegion { expected: String },
     /// S3 has it, this store does not.
     NotImplemented(String),
     /// `If-None-Match` or `If-Modified-Since`: the client has it. The validators are repeated.
@@ -56,6 +58,7 @@ impl Refusal {
         match self {
             Self::Engine(error) => verdict(error, dialect),
             Self::Protocol { code, status, .. } => Verdict::new(code, *status),
+            Self::WrongRegion { .. } => Verdict::new("AuthorizationHeaderMalformed", StatusCode::BAD_REQUEST),
             Self::NotImplemented(_) => Verdict::new("NotImplemented", StatusCode::NOT_IMPLEMENTED),
             Self::NotModified { .. } => Verdict::new("NotModified", StatusCode::NOT_MODIFIED),
             Self::InvalidArgument(_) => Verdict::new("InvalidArgument", StatusCode::BAD_REQUEST),
@@ -76,6 +79,7 @@ impl Refusal {
         match self {
             Self::Engine(error) => error.to_string(),
             Self::NotImplemented(what) => format!("{what} is not implemented."),
+            Self::WrongRegion { expected } => format!("The authorization header is malformed; the region is wrong; expecting '{expected}'"),
             Self::Protocol { message, .. }
             | Self::InvalidArgument(message)
             | Self::InvalidRequest(message)
@@ -111,11 +115,14 @@ pub(crate) fn refuse(refusal: &Refusal, circumstances: &Circumstances<'_>) -> Re
         insert(&mut headers, header::ETAG, &format!("\"{etag}\""));
         insert(&mut headers, header::LAST_MODIFIED, &http_date(*modified_ms));
     }
+    if let Refusal::WrongRegion { expected } = refusal {
+        insert(&mut headers, HeaderName::from_static("x-amz-bucket-region"), expected);
+    }
     if *circumstances.method == Method::HEAD || verdict.status == StatusCode::NOT_MODIFIED {
         return Reply { status: verdict.status, headers, payload: Payload::Empty };
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
-    let document = error_document(verdict.code, &refusal.message(), circumstances);
+    let document = error_document(refusal, verdict.code, circumstances);
     Reply { status: verdict.status, headers, payload: Payload::Whole(document.into_bytes()) }
 }
 
@@ -130,11 +137,14 @@ fn advice(verdict: &Verdict<'_>) -> HeaderMap {
     headers
 }
 
-fn error_document(code: &str, message: &str, circumstances: &Circumstances<'_>) -> Xml {
+fn error_document(refusal: &Refusal, code: &str, circumstances: &Circumstances<'_>) -> Xml {
     let mut xml = Xml::new();
     xml.element("Error", |xml| {
         xml.text("Code", code);
-        xml.text("Message", message);
+        xml.text("Message", &refusal.message());
+        if let Refusal::WrongRegion { expected } = refusal {
+            xml.text("Region", expected);
+        }
         if !circumstances.bucket.is_empty() {
             xml.text("BucketName", circumstances.bucket);
         }
@@ -202,6 +212,17 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_region_is_told_the_right_one() {
+        let refusal = || Refusal::WrongRegion { expected: "eu-1".to_owned() };
+        let reply = refuse(&refusal(), &circumstances(&Method::PUT));
+        assert_eq!(reply.status, 400);
+        let Payload::Whole(body) = reply.payload else { panic!("an error has a body") };
+        let body = std::str::from_utf8(&body).unwrap();
+        assert!(body.contains("<Code>AuthorizationHeaderMalformed</Code>") && body.contains("<Region>eu-1</Region>"), "{body}");
+        assert_eq!(refuse(&refusal(), &circumstances(&Method::HEAD)).headers["x-amz-bucket-region"], "eu-1");
+    }
+
+    #[test]
     fn an_unsatisfiable_range_tells_the_size() {
         let reply = refuse(&Refusal::Engine(Error::InvalidRange { size_bytes: 5 }), &circumstances(&Method::GET));
         assert_eq!(reply.status, 416);
@@ -213,6 +234,7 @@ mod tests {
         let rows = [
             (Refusal::NotImplemented("GetBucketPolicy".to_owned()), "NotImplemented", 501),
             (Refusal::NotModified { etag: String::new(), modified_ms: 0 }, "NotModified", 304),
+            (Refusal::WrongRegion { expected: "eu-1".to_owned() }, "AuthorizationHeaderMalformed", 400),
             (Refusal::InvalidArgument(String::new()), "InvalidArgument", 400),
             (Refusal::InvalidRequest(String::new()), "InvalidRequest", 400),
             (Refusal::AccessDenied(String::new()), "AccessDenied", 403),

@@ -111,7 +111,13 @@ pub(crate) mod tests {
             headers: headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect(),
             body: s3s::Body::empty(),
             trailers: None,
-            caller: Caller { identity: Arc::new(root), secure: true, request_id: "0".to_owned() },
+            caller: Caller {
+                identity: Arc::new(root),
+                secure: true,
+                sse_c_allowed: true,
+                expected_owner: None,
+                request_id: "0".to_owned(),
+            },
         }
     }
 

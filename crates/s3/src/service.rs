@@ -58,7 +58,7 @@ struct Findings {
 impl S3Service {
     /// A service over the engine for these identities.
     pub fn new(engine: Arc<Engine>, identities: Arc<Identities>, options: S3Options) -> Self {
-        let gate = Gate::new(Arc::clone(&identities));
+        let gate = Gate::new(Arc::clone(&identities), &options.region);
         let host_id = BASE64_STANDARD.encode(random::<24>());
         Self { inner: Arc::new(Inner { gate, identities, api: Api { engine, options }, host_id }) }
     }
@@ -109,9 +109,10 @@ impl Inner {
         let admitted = self.gate.admit(request).await?;
         let identity = self.identities.by_access_key(&admitted.access_key).ok_or(Error::AccessDenied)?;
         findings.identity.clone_from(&identity.name);
-        let caller = Caller { identity, secure, request_id: request_id.to_owned() };
+        let sse_c_allowed = secure || allowed_on_loopback(connection, &self.api.options);
+        let caller = Caller { identity, secure, sse_c_allowed, expected_owner: None, request_id: request_id.to_owned() };
         let (operation, request) = take_apart(admitted, caller, findings)?;
-        authorize(operation, &request)?;
+        authorize(&self.api.engine, operation, &request).await?;
         ops::run(&self.api, operation, request).await
     }
 
@@ -170,13 +171,14 @@ impl Inner {
 }
 
 /// The operation, and the request as it sees it.
-fn take_apart(admitted: Admitted, caller: Caller, findings: &mut Findings) -> Result<(Operation, Request), Refusal> {
+fn take_apart(admitted: Admitted, mut caller: Caller, findings: &mut Findings) -> Result<(Operation, Request), Refusal> {
     let Admitted { method, uri, mut headers, body, trailers, .. } = admitted;
     let (bucket, key) = (findings.bucket.clone(), findings.key.clone());
     let query = Query::parse(uri.query().unwrap_or_default())?;
     headers::hoist_presigned(&mut headers, &query)?;
     let operation = resolve(&method, &bucket, &key, &query, headers.contains_key("x-amz-copy-source"))?;
     findings.operation = Some(operation);
+    caller.expected_owner = headers::filled(&headers, "x-amz-expected-bucket-owner")?;
     Ok((operation, Request { bucket, key, query, headers, body, trailers, caller }))
 }
 
@@ -185,7 +187,7 @@ fn report(refusal: &Refusal, request_id: &str, code: &str) {
     if let Refusal::Engine(error) = refusal {
         let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
         let cause = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-        tracing::error!(request_id, code, %error, cause, "request failed");
+        tracing::error!(request_id, code, error = error.to_string(), cause, "request failed");
     }
 }
 
@@ -210,19 +212,30 @@ fn is_form_upload(method: &Method, headers: &HeaderMap) -> bool {
 /// Whether the client's side of the connection is encrypted, as far as the server knows or a trusted proxy says.
 fn is_secure(headers: &HeaderMap, connection: ConnectionInfo, options: &S3Options) -> bool {
     let peer = connection.peer.ip().to_canonical();
-    connection.secure
-        || options.allow_insecure_sse_c_on_loopback && peer.is_loopback()
-        || options.trusted_proxies.iter().any(|proxy| proxy.contains(peer)) && proxy_says_https(headers)
+    connection.secure || options.trusted_proxies.iter().any(|proxy| proxy.contains(peer)) && proxy_says_https(headers)
 }
 
-/// The last entry is the one that the trusted proxy itself added.
+/// Whether customer keys are taken over plain HTTP, as was chosen for development. It makes nothing else secure.
+fn allowed_on_loopback(connection: ConnectionInfo, options: &S3Options) -> bool {
+    options.allow_insecure_sse_c_on_loopback && connection.peer.ip().to_canonical().is_loopback()
+}
+
+/// A proxy may set the one header and pass the other on as a client sent it, so where there are both, both must say it. The last
+/// entry of each is the one that the trusted proxy itself added.
 fn proxy_says_https(headers: &HeaderMap) -> bool {
-    if let Some(last) = headers::list(headers, "x-forwarded-proto").pop() {
-        return last.eq_ignore_ascii_case("https");
+    let says_https = |protocol: &str| protocol.eq_ignore_ascii_case("https");
+    let x_forwarded = headers::list(headers, "x-forwarded-proto").pop().map(|last| says_https(&last));
+    let forwarded = headers::list(headers, "forwarded").pop().map(|last| says_https(forwarded_protocol(&last)));
+    match (x_forwarded, forwarded) {
+        (Some(first), Some(second)) => first && second,
+        (one, other) => one.or(other).unwrap_or(false),
     }
-    let forwarded = headers::list(headers, "forwarded").pop().unwrap_or_default();
-    let protocol = forwarded.split(';').filter_map(|pair| pair.trim().split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("proto"));
-    protocol.is_some_and(|(_, value)| value.trim_matches('"').eq_ignore_ascii_case("https"))
+}
+
+/// `proto` of an entry of `Forwarded` (RFC 7239); empty where it is not there.
+fn forwarded_protocol(entry: &str) -> &str {
+    let mut pairs = entry.split(';').filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| name.eq_ignore_ascii_case("proto")).map_or("", |(_, value)| value.trim_matches('"'))
 }
 
 /// The bucket that the host names in virtual-host style.
@@ -320,13 +333,24 @@ mod tests {
     }
 
     #[test]
-    fn plain_loopback_is_secure_only_if_that_was_chosen() {
+    fn two_headers_of_a_proxy_must_agree() {
+        let both = |x_forwarded, forwarded| proxy_says_https(&map(&[("x-forwarded-proto", x_forwarded), ("forwarded", forwarded)]));
+        assert!(both("https", "for=1;proto=https"));
+        assert!(!both("https", "for=1;proto=http"), "the proxy sets Forwarded, and passes the client's own header on");
+        assert!(!both("http", "for=1;proto=https"));
+        assert!(!both("https", "for=1"));
+    }
+
+    #[test]
+    fn plain_loopback_may_send_customer_keys_only_if_that_was_chosen_and_is_never_secure() {
         let options = S3Options::default();
-        assert!(!is_secure(&HeaderMap::new(), from("127.0.0.1:5", false), &options));
+        assert!(!allowed_on_loopback(from("127.0.0.1:5", false), &options));
         let options = S3Options { allow_insecure_sse_c_on_loopback: true, ..options };
-        assert!(is_secure(&HeaderMap::new(), from("127.0.0.1:5", false), &options));
-        assert!(is_secure(&HeaderMap::new(), from("[::1]:5", false), &options));
-        assert!(!is_secure(&HeaderMap::new(), from("192.0.2.1:5", false), &options));
+        for loopback in ["127.0.0.1:5", "[::1]:5", "[::ffff:127.0.0.1]:5"] {
+            assert!(allowed_on_loopback(from(loopback, false), &options), "{loopback}");
+            assert!(!is_secure(&HeaderMap::new(), from(loopback, false), &options), "{loopback}");
+        }
+        assert!(!allowed_on_loopback(from("192.0.2.1:5", false), &options));
     }
 
     #[test]

@@ -95,9 +95,10 @@ impl Xml {
                 '<' => self.0.push_str("&lt;"),
                 '>' => self.0.push_str("&gt;"),
                 '"' => self.0.push_str("&quot;"),
-                // Parsers normalise bare line ends and refuse bare control characters; S3 writes references too.
-                control if control.is_control() => {
-                    let _ = write!(self.0, "&#{};", u32::from(control));
+                // Parsers normalise bare line ends and refuse bare control characters. XML 1.0 has no way to write most of these, not even
+                // as references, but lenient parsers read those; strict clients ask for `encoding-type=url` where there is that.
+                other if other.is_control() || matches!(other, '\u{fffe}' | '\u{ffff}') => {
+                    let _ = write!(self.0, "&#x{:X};", u32::from(other));
                 }
                 other => self.0.push(other),
             }
@@ -117,8 +118,8 @@ mod tests {
     #[test]
     fn text_is_escaped_so_that_it_reads_back() {
         let mut xml = Xml::new();
-        xml.text("Key", "<a href=\"x\">&\r\n\u{1}ü</a>");
-        assert_eq!(xml.0.lines().nth(1).unwrap(), "<Key>&lt;a href=&quot;x&quot;&gt;&amp;&#13;&#10;&#1;ü&lt;/a&gt;</Key>");
+        xml.text("Key", "<a href=\"x\">&\r\n\u{1}\u{85}\u{ffff}ü</a>");
+        assert_eq!(xml.0.lines().nth(1).unwrap(), "<Key>&lt;a href=&quot;x&quot;&gt;&amp;&#xD;&#xA;&#x1;&#x85;&#xFFFF;ü&lt;/a&gt;</Key>");
     }
 
     #[test]

@@ -17,7 +17,8 @@ mod tests {
 
     #[test]
     fn a_path_is_one_word() {
-        for (path, word) in [("/srv/a-b.pem", "/srv/a-b.pem"), ("/srv/a b", "'/srv/a b'"), ("/it's", r"'/it'\''s'"), ("/$HOME", "'/$HOME'")] {
+        for (path, word) in [("/srv/a-b.pem", "/srv/a-b.pem"), ("/srv/a b", "'/srv/a b'"), ("/it's", r"'/it'\''s'"), ("/$HOME", "'/$HOME'")]
+        {
             assert_eq!(quoted(Path::new(path)), word);
         }
     }

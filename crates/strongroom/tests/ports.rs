@@ -62,7 +62,7 @@ fn the_certificate_authority_is_made_once() {
 /// Writes a self-signed pair for localhost; the certificate's path is the trust anchor, too.
 fn write_pair(home: &Home, cert: &str, key: &str) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    fs::write(home.path(key), made.signing_key.serialize_pem()).unwrap();
+    home.write(key, &made.signing_key.serialize_pem(), 0o600);
     fs::write(home.path(cert), made.cert.pem()).unwrap();
 }
 

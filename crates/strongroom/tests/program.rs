@@ -132,22 +132,6 @@ fn configured_root_credentials_make_no_file() {
 }
 
 #[test]
-fn a_store_that_has_lost_its_keys_does_not_start_with_new_ones() {
-    // An operator restores DATA_DIR from a backup and forgets the secrets directory. New keys would open nothing, and
-    // new objects under them would make it impossible to put the old ones back.
-    let home = Home::new();
-    assert_eq!(home.start(&[]).stop(), Some(0));
-    fs::rename(home.path("data.secrets"), home.path("kept")).unwrap();
-    let refused = home.fails(&[]);
-    assert_eq!(refused.code, Some(1));
-    assert!(refused.error.contains("holds objects, but the key directory"), "{}", refused.error);
-    assert!(!home.path("data.secrets/kms").exists());
-    fs::remove_dir_all(home.path("data.secrets")).unwrap();
-    fs::rename(home.path("kept"), home.path("data.secrets")).unwrap();
-    assert_eq!(home.start(&[]).stop(), Some(0));
-}
-
-#[test]
 fn an_address_in_use_is_named() {
     let home = Home::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -161,7 +145,7 @@ fn an_address_in_use_is_named() {
 fn a_user_with_an_unknown_policy_is_named() {
     let home = Home::new();
     let users = "[[users]]\nname='ann'\naccess_key='AKANN'\nsecret_key='a long secret'\npolicies=['no-such']\n";
-    fs::write(home.path("s.toml"), users).unwrap();
+    home.write("s.toml", users, 0o600);
     let refused = home.fails(&["--config", &home.text("s.toml")]);
     assert_eq!(refused.code, Some(1));
     assert!(refused.error.contains("the user ann is not acceptable"), "{}", refused.error);

@@ -17,7 +17,7 @@ pub use multipart::{
     UploadPartCopy, UploadRef, UploadedPart,
 };
 pub use object::{
-    ByteRange, Copied, CopyObject, CopySource, DeletedObject, GetObject, ObjectHeaders, ObjectInfo, ObjectPart, ObjectReply, PutObject,
-    ReadConditions, Stored, WriteCondition,
+    ByteRange, Copied, CopyObject, CopySource, DeletedObject, GetObject, IfRange, ObjectHeaders, ObjectInfo, ObjectPart, ObjectReply,
+    PutObject, ReadConditions, Stored, WriteCondition,
 };
 pub use sse::{Caller, CustomerKeyHeaders, SseHeaders, SseReply};

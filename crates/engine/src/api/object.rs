@@ -79,6 +79,17 @@ pub enum ByteRange {
     },
 }
 
+/// `If-Range` (RFC 9110, section 13.1.5): the range is meant only while the object is still this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IfRange {
+    /// The object with this ETag, without quotes.
+    Etag(String),
+    /// The object last modified then, seconds since 1970.
+    Modified(i64),
+    /// None: a weak ETag never matches.
+    Never,
+}
+
 /// PutObject.
 pub struct PutObject {
     /// The bucket.
@@ -125,12 +136,16 @@ pub struct GetObject {
     pub version_id: Option<String>,
     /// `Range`; with `part_number` an error.
     pub range: Option<ByteRange>,
+    /// `If-Range`: where it does not hold, the range is passed over.
+    pub if_range: Option<IfRange>,
     /// `partNumber`
     pub part_number: Option<u32>,
     /// Conditional read.
     pub conditions: ReadConditions,
     /// Encryption headers; any but the SSE-C trio is an error.
     pub sse: SseHeaders,
+    /// `x-amz-checksum-mode: ENABLED`: the only HeadObject that needs a right to the object's KMS key, as with Amazon.
+    pub checksum_mode: bool,
 }
 
 /// All that is known of an object without opening it.

@@ -11,8 +11,12 @@ use zeroize::Zeroizing;
 pub struct Caller {
     /// The identity whose signature was verified.
     pub identity: Arc<Identity>,
-    /// Whether the request came over TLS (or through a trusted proxy that says so).
+    /// Whether the request came over TLS (or through a trusted proxy that says so): `aws:SecureTransport` of policies.
     pub secure: bool,
+    /// Whether customer keys are taken from it: where it is secure, or a development setting takes them from loopback.
+    pub sse_c_allowed: bool,
+    /// `x-amz-expected-bucket-owner`: every object operation finds the request's bucket to be this identity's, or is refused.
+    pub expected_owner: Option<String>,
     /// The request's id, as the client gets it.
     pub request_id: String,
 }

@@ -37,6 +37,11 @@ impl Engine {
         self.trusted(self.catalog().bucket(name).await?.ok_or(Error::NoSuchBucket)?)
     }
 
+    /// The bucket, which must be the expected owner's.
+    pub(crate) async fn bucket_of(&self, expected_owner: Option<&str>, name: &str) -> Result<Bucket, Error> {
+        self.trusted_of(expected_owner, self.catalog().bucket(name).await?.ok_or(Error::NoSuchBucket)?)
+    }
+
     /// ListBuckets: in the order of names, those greater than `after`.
     pub async fn list_buckets(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Bucket>, Error> {
         let buckets = self.catalog().list_buckets(prefix, after, limit.min(MAX_BUCKETS)).await?;

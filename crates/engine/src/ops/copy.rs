@@ -43,9 +43,9 @@ impl Engine {
     pub async fn copy_object(self: &Arc<Self>, caller: &Caller, request: CopyObject) -> Result<Copied, Error> {
         limits::check_key(&request.key)?;
         limits::check_headers(request.headers.as_ref().unwrap_or(&ObjectHeaders::default()))?;
-        let bucket = self.bucket(&request.bucket).await?;
-        let decision = decide(&request.sse, caller.secure, bucket.encryption.as_ref(), self.options().encrypt_by_default)?;
-        let customer = CustomerKey::from_copy_source(&request.source.customer, caller.secure)?;
+        let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
+        let decision = decide(&request.sse, caller.sse_c_allowed, bucket.encryption.as_ref(), self.options().encrypt_by_default)?;
+        let customer = CustomerKey::from_copy_source(&request.source.customer, caller.sse_c_allowed)?;
         check_changes_something(&request)?;
         for _ in 0..MAX_ATTEMPTS {
             let source = self.open_source(caller, &request.source, customer.as_ref()).await?;
@@ -68,7 +68,7 @@ impl Engine {
         source: &CopySource,
         customer: Option<&CustomerKey>,
     ) -> Result<OpenedSource, Error> {
-        let data = self.find_data(&source.bucket, &source.key, source.version_id.as_deref()).await?;
+        let data = self.find_data(None, &source.bucket, &source.key, source.version_id.as_deref()).await?;
         let facts = self.source_facts(&data).map_err(|error| self.integrity().note(error, &source.bucket, &source.key))?;
         check_copy_source(&source.conditions, &facts.etag.shown, data.found.version.modified)?;
         let opened = self.open_found(caller, data, customer).await;
@@ -90,7 +90,7 @@ impl Engine {
             Err(error @ Error::Integrity(_)) => error,
             other => return other,
         };
-        let present = self.find(&source.bucket, &source.key, source.version_id.as_deref()).await?;
+        let present = self.find(None, &source.bucket, &source.key, source.version_id.as_deref()).await?;
         if present.version.version_id != seen {
             return Err(Error::ConditionalConflict);
         }

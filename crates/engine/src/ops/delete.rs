@@ -13,7 +13,7 @@ impl Engine {
     /// DeleteObject. Deleting what is not there is no error.
     pub async fn delete_object(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         bucket: &str,
         key: &str,
         version_id: Option<String>,
@@ -21,7 +21,7 @@ impl Engine {
     ) -> Result<DeletedObject, Error> {
         limits::check_key(key)?;
         let which = ids::parse_version(version_id.as_deref())?;
-        let bucket = self.bucket(bucket).await?;
+        let bucket = self.bucket_of(caller.expected_owner.as_deref(), bucket).await?;
         for _ in 0..MAX_ATTEMPTS {
             let expect = self.expectation(&condition, &bucket.name, key).await?;
             let now = ids::now_ms();

@@ -8,11 +8,11 @@ use strongroom_seal::Manifest;
 use crate::{
     Engine, Error,
     api::{ByteRange, Caller, Checksum, GetObject, ObjectInfo, ObjectPart, ObjectReply},
-    condition::check_read,
+    condition::{check_read, range_is_meant},
     egress::Opened,
     ids, limits,
     record::{ObjectRecord, VersionBinding, open_part_checksums},
-    sse::{CustomerKey, Identified, check_read_headers, check_readable, sse_reply},
+    sse::{CustomerKey, Identified, check_customer_key, check_read_headers, check_readable, sse_reply},
 };
 
 /// How often a read looks again when what it found was overwritten and swept before it could be held.
@@ -44,8 +44,8 @@ struct Extent {
 impl Engine {
     /// GetObject.
     pub async fn get_object(self: &Arc<Self>, caller: &Caller, request: GetObject) -> Result<ObjectReply, Error> {
-        let customer = check_read_headers(&request.sse, caller.secure)?;
-        let mut data = self.find_data(&request.bucket, &request.key, request.version_id.as_deref()).await?;
+        let customer = check_read_headers(&request.sse, caller.sse_c_allowed)?;
+        let mut data = self.requested_data(caller, &request).await?;
         for _ in 0..MAX_LOOKS {
             let seen = data.found.version.version_id;
             let error = match self.read(caller, &request, customer.as_ref(), data).await {
@@ -53,7 +53,7 @@ impl Engine {
                 other => return other,
             };
             // A concurrent overwrite may have let the blobs go between the look-up and the read: look again before crying wolf.
-            data = self.find_data(&request.bucket, &request.key, request.version_id.as_deref()).await?;
+            data = self.requested_data(caller, &request).await?;
             if data.found.version.version_id == seen {
                 return Err(self.integrity().note(error, &request.bucket, &request.key));
             }
@@ -61,19 +61,20 @@ impl Engine {
         Err(Error::Busy)
     }
 
-    /// HeadObject: never calls the KMS, and never reads the data. So it answers also while the key is disabled, sealed or gone; a caller
-    /// without `kms:Decrypt`, or without the right customer key, is refused as by GetObject.
+    /// HeadObject: never calls the KMS, and never reads the data. So it answers also while the key is disabled, sealed or gone, and also to
+    /// who has no right to it unless the checksum is asked for. Without the right customer key it is refused as GetObject is.
     pub async fn head_object(&self, caller: &Caller, request: GetObject) -> Result<ObjectReply, Error> {
-        let customer = check_read_headers(&request.sse, caller.secure)?;
+        let customer = check_read_headers(&request.sse, caller.sse_c_allowed)?;
         if request.part_number.is_some() {
-            let data = self.find_data(&request.bucket, &request.key, request.version_id.as_deref()).await?;
-            self.noted(check_found(caller, &data.found, customer.as_ref()), &data.found)?;
+            let data = self.requested_data(caller, &request).await?;
+            self.noted(check_headed(caller, &request, &data.found, customer.as_ref()), &data.found)?;
             return self.noted(self.described(&request, customer.as_ref(), &data), &data.found);
         }
-        let found = self.find(&request.bucket, &request.key, request.version_id.as_deref()).await?;
-        self.noted(check_found(caller, &found, customer.as_ref()), &found)?;
+        let owner = caller.expected_owner.as_deref();
+        let found = self.find(owner, &request.bucket, &request.key, request.version_id.as_deref()).await?;
+        self.noted(check_headed(caller, &request, &found, customer.as_ref()), &found)?;
         check_read(&request.conditions, &found.record.etag.shown, found.version.modified)?;
-        let extent = extent(&request, found.version.size_bytes, None, None)?;
+        let extent = extent(meant_range(&request, &found), None, found.version.size_bytes, None, None)?;
         let info = info(&found, customer.as_ref())?;
         let checksum = info.checksum.clone().filter(|_| !extent.partial);
         Ok(reply(info, extent, checksum))
@@ -81,33 +82,44 @@ impl Engine {
 
     /// GetObjectAttributes: the object, and its parts where it was a multipart upload.
     pub async fn object_attributes(&self, caller: &Caller, request: GetObject) -> Result<(ObjectInfo, Vec<ObjectPart>), Error> {
-        let customer = check_read_headers(&request.sse, caller.secure)?;
-        let data = self.find_data(&request.bucket, &request.key, request.version_id.as_deref()).await?;
+        let customer = check_read_headers(&request.sse, caller.sse_c_allowed)?;
+        let data = self.requested_data(caller, &request).await?;
         self.noted(check_found(caller, &data.found, customer.as_ref()), &data.found)?;
         check_read(&request.conditions, &data.found.record.etag.shown, data.found.version.modified)?;
         let parts = if data.found.record.parts_count.is_some() { self.noted(self.object_parts(&data), &data.found)? } else { Vec::new() };
         Ok((info(&data.found, customer.as_ref())?, parts))
     }
 
-    /// The version that a request names, with its record open. Delete markers are errors.
-    pub(crate) async fn find(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<Found, Error> {
+    /// The version that a request names, with its record open, in a bucket of the expected owner. Delete markers are errors.
+    pub(crate) async fn find(&self, owner: Option<&str>, bucket: &str, key: &str, version_id: Option<&str>) -> Result<Found, Error> {
         let which = selector(key, version_id)?;
         let (bucket, version) = self.catalog().find_version(bucket, key, which).await?.ok_or(Error::NoSuchBucket)?;
-        let bucket = self.trusted(bucket)?;
+        let bucket = self.trusted_of(owner, bucket)?;
         self.opened_record(bucket, version, which)
     }
 
     /// As [`Engine::find`], with where the bytes lie: the manifest is found to be the record's.
-    pub(crate) async fn find_data(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<FoundData, Error> {
+    pub(crate) async fn find_data(
+        &self,
+        owner: Option<&str>,
+        bucket: &str,
+        key: &str,
+        version_id: Option<&str>,
+    ) -> Result<FoundData, Error> {
         let which = selector(key, version_id)?;
         let (bucket, found) = self.catalog().find_version_data(bucket, key, which).await?.ok_or(Error::NoSuchBucket)?;
-        let bucket = self.trusted(bucket)?;
+        let bucket = self.trusted_of(owner, bucket)?;
         let (version, data) = found.unzip();
         let found = self.opened_record(bucket, version, which)?;
         let VersionData { manifest, part_record, inline } = data.unwrap_or_default();
         let manifest = verified_manifest(&manifest, &found.record)
             .map_err(|error| self.integrity().note(error, &found.bucket.name, &found.version.key))?;
         Ok(FoundData { found, manifest, part_record, inline })
+    }
+
+    async fn requested_data(&self, caller: &Caller, request: &GetObject) -> Result<FoundData, Error> {
+        let owner = caller.expected_owner.as_deref();
+        self.find_data(owner, &request.bucket, &request.key, request.version_id.as_deref()).await
     }
 
     /// The open object of a caller who may read it. At the most one call of the KMS.
@@ -137,9 +149,10 @@ impl Engine {
     fn described(&self, request: &GetObject, customer: Option<&CustomerKey>, data: &FoundData) -> Result<ObjectReply, Error> {
         let Found { version, record, .. } = &data.found;
         check_read(&request.conditions, &record.etag.shown, version.modified)?;
-        let extent = extent(request, version.size_bytes, Some(&data.manifest), record.parts_count)?;
+        let range = meant_range(request, &data.found);
+        let extent = extent(range, request.part_number, version.size_bytes, Some(&data.manifest), record.parts_count)?;
         let info = info(&data.found, customer)?;
-        let checksum = match (request.range, request.part_number, record.parts_count) {
+        let checksum = match (range, request.part_number, record.parts_count) {
             (None, Some(number), Some(_)) => self.part_checksum(data, number)?,
             (None, _, _) => info.checksum.clone(),
             (Some(_), _, _) => None,
@@ -196,6 +209,20 @@ fn check_found(caller: &Caller, found: &Found, customer: Option<&CustomerKey>) -
     check_readable(caller, envelope, &found.record.sse, customer)
 }
 
+/// Amazon asks for `kms:Decrypt` to head an object only where its checksum is wanted.
+fn check_headed(caller: &Caller, request: &GetObject, found: &Found, customer: Option<&CustomerKey>) -> Result<(), Error> {
+    if request.checksum_mode {
+        return check_found(caller, found, customer);
+    }
+    let envelope = found.version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
+    check_customer_key(envelope, &found.record.sse, customer)
+}
+
+fn meant_range(request: &GetObject, found: &Found) -> Option<ByteRange> {
+    let meant = range_is_meant(request.if_range.as_ref(), &found.record.etag.shown, found.version.modified);
+    request.range.filter(|_| meant)
+}
+
 /// What clients learn of an object.
 fn info(found: &Found, customer: Option<&CustomerKey>) -> Result<ObjectInfo, Error> {
     let Found { bucket, version, record } = found;
@@ -225,8 +252,14 @@ fn reply(info: ObjectInfo, extent: Extent, checksum: Option<Checksum>) -> Object
     ObjectReply { checksum, info, first_byte: extent.offset, length: extent.len, partial: extent.partial, body: None }
 }
 
-fn extent(request: &GetObject, size: u64, manifest: Option<&Manifest>, parts_count: Option<u32>) -> Result<Extent, Error> {
-    match (request.range, request.part_number) {
+fn extent(
+    range: Option<ByteRange>,
+    part_number: Option<u32>,
+    size: u64,
+    manifest: Option<&Manifest>,
+    parts_count: Option<u32>,
+) -> Result<Extent, Error> {
+    match (range, part_number) {
         (Some(_), Some(_)) => Err(Error::InvalidRequest("Cannot specify both Range header and partNumber query parameter.".into())),
         (Some(range), None) => range_extent(range, size),
         (None, Some(number)) => part_extent(number, size, manifest, parts_count),

@@ -15,8 +15,8 @@ impl Engine {
     pub async fn put_object(&self, caller: &Caller, request: PutObject) -> Result<Stored, Error> {
         limits::check_key(&request.key)?;
         limits::check_headers(&request.headers)?;
-        let bucket = self.bucket(&request.bucket).await?;
-        let decision = decide(&request.sse, caller.secure, bucket.encryption.as_ref(), self.options().encrypt_by_default)?;
+        let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
+        let decision = decide(&request.sse, caller.sse_c_allowed, bucket.encryption.as_ref(), self.options().encrypt_by_default)?;
         self.check_write_early(&request.condition, &bucket.name, &request.key).await?;
 
         let version_id = ids::new_version_id(ids::now_ms());

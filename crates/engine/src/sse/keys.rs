@@ -187,6 +187,15 @@ pub(crate) fn check_readable(
     recorded: &RecordedSse,
     customer: Option<&CustomerKey>,
 ) -> Result<(), Error> {
+    check_customer_key(envelope, recorded, customer)?;
+    match mode_of(envelope)? {
+        Mode::SseKms | Mode::DsseKms => rights::may_decrypt(caller, envelope),
+        Mode::Store | Mode::SseS3 | Mode::SseC => Ok(()),
+    }
+}
+
+/// The customer key must be the one that the object is stored under, and there must be none where it is stored under none.
+pub(crate) fn check_customer_key(envelope: &Envelope, recorded: &RecordedSse, customer: Option<&CustomerKey>) -> Result<(), Error> {
     match (mode_of(envelope)?, customer) {
         (Mode::SseC, None) => Err(Error::CustomerKeyRequired),
         (Mode::SseC, Some(customer)) => match &recorded.customer {
@@ -195,8 +204,7 @@ pub(crate) fn check_readable(
             None => Err(Error::Integrity("its record lacks the customer key's check value".into())),
         },
         (Mode::Store | Mode::SseS3 | Mode::SseKms | Mode::DsseKms, Some(_)) => Err(Error::CustomerKeyNotApplicable),
-        (Mode::Store | Mode::SseS3, None) => Ok(()),
-        (Mode::SseKms | Mode::DsseKms, None) => rights::may_decrypt(caller, envelope),
+        (Mode::Store | Mode::SseS3 | Mode::SseKms | Mode::DsseKms, None) => Ok(()),
     }
 }
 

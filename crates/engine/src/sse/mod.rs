@@ -12,4 +12,4 @@ mod tests;
 pub(crate) use bucket_key::BucketKeys;
 pub(crate) use customer::CustomerKey;
 pub(crate) use decide::{Decision, check_default_encryption, check_part_headers, check_read_headers, decide};
-pub(crate) use keys::{Identified, check_readable, mode_of, sse_reply};
+pub(crate) use keys::{Identified, check_customer_key, check_readable, mode_of, sse_reply};

@@ -169,7 +169,7 @@ pub fn user(policy: &str) -> Caller {
 }
 
 fn caller(identity: Identity, secure: bool) -> Caller {
-    Caller { identity: Arc::new(identity), secure, request_id: "test".into() }
+    Caller { identity: Arc::new(identity), secure, sse_c_allowed: secure, expected_owner: None, request_id: "test".into() }
 }
 
 fn secret() -> SecretKey {

@@ -2,7 +2,7 @@
 
 use strongroom_engine::{
     Error,
-    api::{Caller, DefaultEncryption, SseHeaders, UploadRef},
+    api::{Caller, DefaultEncryption, GetObject, SseHeaders, UploadRef},
 };
 
 use crate::common::*;
@@ -33,7 +33,9 @@ async fn a_caller_without_the_right_is_denied_before_the_kms_is_called() {
         denied(rig.engine.put_object(&alice, put_request("new", by.write(), b"")).await.err(), "kms:GenerateDataKey");
         denied(rig.engine.create_multipart_upload(&alice, create_request("new", by.write())).await.err(), "kms:GenerateDataKey");
         denied(rig.engine.get_object(&alice, get_request("object", by.read())).await.err(), "kms:Decrypt");
-        denied(rig.engine.head_object(&alice, get_request("object", by.read())).await.err(), "kms:Decrypt");
+        rig.engine.head_object(&alice, get_request("object", by.read())).await.expect("the key protects the data, and its checksum");
+        let with_checksum = GetObject { checksum_mode: true, ..get_request("object", by.read()) };
+        denied(rig.engine.head_object(&alice, with_checksum).await.err(), "kms:Decrypt");
         denied(rig.engine.object_attributes(&alice, get_request("object", by.read())).await.err(), "kms:Decrypt");
         denied(rig.engine.copy_object(&alice, copy_request(("object", by), ("new", As::Store))).await.err(), "kms:Decrypt");
         denied(rig.engine.upload_part(&alice, part_request(&upload, 1, by, b"")).await.err(), "kms:Decrypt");

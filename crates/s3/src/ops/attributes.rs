@@ -87,7 +87,8 @@ fn write_parts(xml: &mut Xml, count: u32, parts: &[ObjectPart], page: &PartsPage
         xml.value("NextPartNumberMarker", last.number);
     }
     xml.value("MaxParts", page.limit);
-    xml.value("IsTruncated", shown.len() < following.len());
+    // A page of none has no marker to go on from, so a client would ask for it for ever.
+    xml.value("IsTruncated", page.limit > 0 && shown.len() < following.len());
     for part in shown {
         xml.element("Part", |xml| {
             xml.value("PartNumber", part.number);
@@ -124,6 +125,10 @@ mod tests {
         assert_eq!(
             parts_xml(5, 2),
             "<PartsCount>3</PartsCount><PartNumberMarker>5</PartNumberMarker><MaxParts>2</MaxParts><IsTruncated>false</IsTruncated>"
+        );
+        assert_eq!(
+            parts_xml(0, 0),
+            "<PartsCount>3</PartsCount><PartNumberMarker>0</PartNumberMarker><MaxParts>0</MaxParts><IsTruncated>false</IsTruncated>"
         );
     }
 

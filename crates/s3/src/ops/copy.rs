@@ -1,6 +1,6 @@
 //! CopyObject and UploadPartCopy.
 
-use http::HeaderName;
+use http::{HeaderName, header};
 use strongroom_engine::{
     Error,
     api::{CopyObject, UploadPartCopy},
@@ -34,7 +34,8 @@ pub(super) async fn object(api: &Api, request: Request) -> Result<Reply, Refusal
         condition: conditions::write_condition(map)?,
     };
     let source_bucket = copy.source.bucket.clone();
-    let copied = api.engine.copy_object(&request.caller, copy).await.map_err(|error| refuse_copy(&request, &source_bucket, error))?;
+    let copied =
+        api.engine.copy_object(&request.caller, copy).await.map_err(|error| refuse_object_copy(&request, &source_bucket, error))?;
     let mut reply = Reply::xml(Xml::document("CopyObjectResult", |xml| {
         xml.time("LastModified", copied.modified_ms);
         xml.etag(&copied.stored.etag);
@@ -64,6 +65,14 @@ pub(super) async fn part(api: &Api, request: &Request) -> Result<Reply, Refusal>
     reply.optional_header(HeaderName::from_static("x-amz-copy-source-version-id"), copied.source_version_id.as_deref())?;
     sse::answer(&mut reply, &copied.part.sse, Answering::Other)?;
     Ok(reply)
+}
+
+/// With `If-Match`, it may be the target that is not there.
+fn refuse_object_copy(request: &Request, source_bucket: &str, error: Error) -> Refusal {
+    match refuse_copy(request, source_bucket, error) {
+        Refusal::Engine(error) if request.headers.contains_key(header::IF_MATCH) => hide_missing(request, &request.bucket, error),
+        refusal => refusal,
+    }
 }
 
 /// A copy whose source's conditions do not hold has failed, also where a read would have been "not modified".

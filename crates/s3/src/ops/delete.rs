@@ -6,8 +6,9 @@ use s3s::dto::{Delete, ObjectIdentifier};
 use strongroom_engine::api::{DeletedObject, WriteCondition};
 
 use crate::{
-    authorize::authorize_delete,
+    authorize::{authorize_delete, hide_missing},
     conditions, headers, names,
+    ops::check_owner,
     refusal::Refusal,
     reply::Reply,
     request::Request,
@@ -22,7 +23,8 @@ pub(super) async fn one(api: &Api, request: &Request) -> Result<Reply, Refusal> 
     headers::refuse_unsupported(&request.headers)?;
     let condition = conditions::write_condition(&request.headers)?;
     let version_id = request.version_id()?;
-    let deleted = api.engine.delete_object(&request.caller, &request.bucket, &request.key, version_id, condition).await?;
+    let deleted = api.engine.delete_object(&request.caller, &request.bucket, &request.key, version_id, condition).await;
+    let deleted = deleted.map_err(|error| hide_missing(request, &request.bucket, error))?;
     let mut reply = Reply::empty(StatusCode::NO_CONTENT);
     reply.optional_header(HeaderName::from_static("x-amz-version-id"), deleted.version_id.as_deref())?;
     if deleted.delete_marker {
@@ -38,11 +40,18 @@ pub(super) async fn many(api: &Api, mut request: Request) -> Result<Reply, Refus
     {
         return Err(Refusal::MalformedXml);
     }
-    api.engine.bucket(&request.bucket).await?;
     let request = &request;
-    let outcomes: Vec<_> = stream::iter(delete.objects)
-        .map(|object| async move {
-            let outcome = delete_named(api, request, &object).await;
+    let named: Vec<_> = delete.objects.into_iter().map(|object| (permit(request, &object), object)).collect();
+    // Who may delete nothing in the bucket does not learn whether there is one, nor whose.
+    if named.iter().any(|(permitted, _)| permitted.is_ok()) {
+        check_owner(api, &request.bucket, request.caller.expected_owner.as_deref()).await?;
+    }
+    let outcomes: Vec<_> = stream::iter(named)
+        .map(|(permitted, object)| async move {
+            let outcome = match permitted {
+                Ok(()) => delete_named(api, request, &object).await,
+                Err(refusal) => Err(refusal),
+            };
             (object, outcome)
         })
         .buffered(DELETES_AT_A_TIME)
@@ -51,9 +60,15 @@ pub(super) async fn many(api: &Api, mut request: Request) -> Result<Reply, Refus
     Ok(Reply::xml(document(api, &outcomes, delete.quiet.unwrap_or(false))))
 }
 
+fn permit(request: &Request, object: &ObjectIdentifier) -> Result<(), Refusal> {
+    authorize_delete(request, &object.key, version_id(object).is_some(), object.e_tag.is_some())
+}
+
+fn version_id(object: &ObjectIdentifier) -> Option<String> {
+    object.version_id.clone().filter(|version| !version.is_empty())
+}
+
 async fn delete_named(api: &Api, request: &Request, object: &ObjectIdentifier) -> Result<DeletedObject, Refusal> {
-    let version_id = object.version_id.clone().filter(|version| !version.is_empty());
-    authorize_delete(request, &object.key, version_id.is_some())?;
     if object.last_modified_time.is_some() || object.size.is_some() {
         return Err(Refusal::NotImplemented("Deleting on condition of size or time".to_owned()));
     }
@@ -61,7 +76,8 @@ async fn delete_named(api: &Api, request: &Request, object: &ObjectIdentifier) -
         return Err(strongroom_engine::Error::KeyTooLong.into());
     }
     let condition = object.e_tag.as_ref().map_or(WriteCondition::None, |etag| WriteCondition::Matches(etag.value().to_owned()));
-    Ok(api.engine.delete_object(&request.caller, &request.bucket, &object.key, version_id, condition).await?)
+    let deleted = api.engine.delete_object(&request.caller, &request.bucket, &object.key, version_id(object), condition).await;
+    deleted.map_err(|error| hide_missing(request, &request.bucket, error))
 }
 
 fn document(api: &Api, outcomes: &[(ObjectIdentifier, Result<DeletedObject, Refusal>)], quiet: bool) -> Xml {

@@ -51,24 +51,35 @@ pub(crate) async fn run(api: &Api, operation: Operation, request: Request) -> Re
     }
 }
 
-/// `x-amz-expected-bucket-owner` and `x-amz-source-expected-bucket-owner`: who says whose a bucket is must be right.
+/// `x-amz-expected-bucket-owner` and `x-amz-source-expected-bucket-owner`: who says whose a bucket is must be right. The engine looks,
+/// when it finds the bucket, in every operation that it gets the caller for; for the others and for sources it is looked up here.
 async fn check_owners(api: &Api, operation: Operation, request: &Request) -> Result<(), Refusal> {
-    let expects = |name: &str| headers::filled(&request.headers, name);
-    if let Some(expected) = expects("x-amz-expected-bucket-owner")?
-        && !matches!(operation, Operation::ListBuckets | Operation::CreateBucket)
-    {
-        check_owner(api, &request.bucket, &expected).await?;
+    match operation {
+        Operation::ListBuckets | Operation::CreateBucket => Ok(()),
+        Operation::CopyObject | Operation::UploadPartCopy => match headers::filled(&request.headers, "x-amz-source-expected-bucket-owner")?
+        {
+            Some(expected) => check_owner(api, &request.copy_source_name()?.0, Some(&expected)).await,
+            None => Ok(()),
+        },
+        Operation::PutObject
+        | Operation::GetObject
+        | Operation::HeadObject
+        | Operation::GetObjectAttributes
+        | Operation::DeleteObject
+        | Operation::CreateMultipartUpload
+        | Operation::UploadPart
+        | Operation::CompleteMultipartUpload => Ok(()),
+        // Once it is known that the caller may delete anything.
+        Operation::DeleteObjects => Ok(()),
+        _ => match &request.caller.expected_owner {
+            Some(expected) => check_owner(api, &request.bucket, Some(expected)).await,
+            None => Ok(()),
+        },
     }
-    if let Some(expected) = expects("x-amz-source-expected-bucket-owner")?
-        && matches!(operation, Operation::CopyObject | Operation::UploadPartCopy)
-    {
-        let (source_bucket, _, _) = request.copy_source_name()?;
-        check_owner(api, &source_bucket, &expected).await?;
-    }
-    Ok(())
 }
 
-async fn check_owner(api: &Api, bucket: &str, expected: &str) -> Result<(), Refusal> {
+/// The bucket must be there, and the expected owner's.
+async fn check_owner(api: &Api, bucket: &str, expected: Option<&str>) -> Result<(), Refusal> {
     let owner = api.engine.bucket(bucket).await?.owner;
-    if owner == expected { Ok(()) } else { Err(Error::AccessDenied.into()) }
+    if expected.is_none_or(|expected| expected == owner) { Ok(()) } else { Err(Error::BucketOwnerMismatch.into()) }
 }

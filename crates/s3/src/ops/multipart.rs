@@ -5,6 +5,7 @@ use s3s::dto::{self, CompletedMultipartUpload};
 use strongroom_engine::api::{ChecksumAlgorithm, CompleteMultipartUpload, CompletedPart, CreateMultipartUpload, Stored, UploadPart};
 
 use crate::{
+    authorize::hide_missing,
     checksum, conditions, headers,
     query::encode,
     refusal::Refusal,
@@ -75,8 +76,8 @@ pub(super) async fn complete(api: &Api, mut request: Request) -> Result<Reply, R
         object_size_bytes: object_size(&request)?,
         condition: conditions::write_condition(&request.headers)?,
     };
-    let stored = api.engine.complete_multipart_upload(&request.caller, complete).await?;
-    completed(&request, &stored)
+    let stored = api.engine.complete_multipart_upload(&request.caller, complete).await;
+    completed(&request, &stored.map_err(|error| hide_missing(&request, &request.bucket, error))?)
 }
 
 fn completed(request: &Request, stored: &Stored) -> Result<Reply, Refusal> {

@@ -25,14 +25,15 @@ pub(super) async fn put(api: &Api, mut request: Request) -> Result<Reply, Refusa
         checksum: checksum::upload_checksum(&request.headers, request.trailers.take())?,
         condition: conditions::write_condition(&request.headers)?,
         body: request.take_body()?,
-        bucket: request.bucket,
-        key: request.key,
+        bucket: request.bucket.clone(),
+        key: request.key.clone(),
     };
-    stored(&api.engine.put_object(&request.caller, put).await?)
+    let stored = api.engine.put_object(&request.caller, put).await;
+    answer_put(&stored.map_err(|error| hide_missing(&request, &request.bucket, error))?)
 }
 
 /// What the response to a PUT says of the object.
-fn stored(stored: &Stored) -> Result<Reply, Refusal> {
+fn answer_put(stored: &Stored) -> Result<Reply, Refusal> {
     let mut reply = Reply::ok();
     reply.header(header::ETAG, &headers::quoted(&stored.etag))?;
     reply.optional_header(HeaderName::from_static("x-amz-version-id"), stored.version_id.as_deref())?;
@@ -61,9 +62,11 @@ fn read(request: &Request) -> Result<GetObject, Refusal> {
         key: request.key.clone(),
         version_id: request.version_id()?,
         range: conditions::range(&request.headers)?,
+        if_range: conditions::if_range(&request.headers)?,
         part_number: part_number(request)?,
         conditions: conditions::read_conditions(&request.headers, "")?,
         sse: sse::sse_headers(&request.headers)?,
+        checksum_mode: wants_checksum(request)?,
     })
 }
 

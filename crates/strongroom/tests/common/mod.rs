@@ -1,9 +1,12 @@
 //! A server of the real binary, and the least of a client.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+mod signed;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -44,6 +47,12 @@ impl Home {
         self.path(name).into_os_string().into_string().unwrap()
     }
 
+    /// Writes a file of this mode.
+    pub(crate) fn write(&self, name: &str, text: &str, mode: u32) {
+        fs::write(self.path(name), text).unwrap();
+        fs::set_permissions(self.path(name), PermissionsExt::from_mode(mode)).unwrap();
+    }
+
     /// `serve` on free ports, not yet started.
     pub(crate) fn serve(&self, flags: &[&str]) -> Command {
         let mut command = strongroom(&["serve", &self.text("data"), "--address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"]);
@@ -54,6 +63,19 @@ impl Home {
     /// A server with these flags that has told that it is ready.
     pub(crate) fn start(&self, flags: &[&str]) -> Server {
         Server::start(&mut self.serve(flags), &self.path("data.secrets/tls/ca.pem"))
+    }
+
+    /// PUT with the root credentials that the server made: the status.
+    pub(crate) fn put(&self, server: &Server, path: &str, body: &str) -> u16 {
+        let credentials = fs::read_to_string(self.path("data.secrets/root-credentials")).unwrap();
+        let value = |key| credentials.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"')).unwrap();
+        let host = server.s3.to_string();
+        let headers = signed::headers(value("access_key"), value("secret_key"), "PUT", path, &host, body.as_bytes());
+        let mut stream = connect(server.s3);
+        write!(stream, "PUT {path} HTTP/1.1\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()).unwrap();
+        let (status, answer) = answer(stream);
+        assert!(status < 400, "PUT {path}: {status} {answer}");
+        status
     }
 
     /// What a start that must fail ends with.
@@ -163,6 +185,11 @@ pub(crate) fn tls(address: SocketAddr, ca: &Path) -> Result<StreamOwned<ClientCo
 
 fn exchange(mut stream: impl Read + Write, path: &str) -> (u16, String) {
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    answer(stream)
+}
+
+/// Status and body of what comes until the end.
+fn answer(mut stream: impl Read) -> (u16, String) {
     let mut reply = Vec::new();
     // TLS without close_notify is an error after everything has come.
     let _ = stream.read_to_end(&mut reply);

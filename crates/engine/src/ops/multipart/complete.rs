@@ -1,12 +1,12 @@
 //! CompleteMultipartUpload: one commit, no data moved, no KMS called.
 
-use strongroom_catalog::{CatalogError, Envelope, Expect, NewVersion, Part};
+use strongroom_catalog::{Bucket, CatalogError, Envelope, Expect, NewVersion, Part, Version};
 use strongroom_seal::{ManifestPart, PartSalt};
 
 use super::create::FoundUpload;
 use crate::{
     Engine, Error,
-    api::{Caller, Checksum, ChecksumAlgorithm, ChecksumKind, CompleteMultipartUpload, CompletedPart, Stored},
+    api::{Caller, Checksum, ChecksumAlgorithm, ChecksumKind, CompleteMultipartUpload, CompletedPart, SseReply, Stored, UploadRef},
     checksum,
     commit::{Bytes, Draft, manifest, stored},
     condition::MAX_ATTEMPTS,
@@ -27,21 +27,22 @@ struct Chosen {
 impl Engine {
     /// CompleteMultipartUpload. Repeated after it succeeded, it answers the same again.
     pub async fn complete_multipart_upload(&self, caller: &Caller, request: CompleteMultipartUpload) -> Result<Stored, Error> {
-        let customer = CustomerKey::from_headers(&request.sse.customer, caller.secure)?;
+        let customer = CustomerKey::from_headers(&request.sse.customer, caller.sse_c_allowed)?;
         check_order(&request.parts)?;
         for _ in 0..MAX_ATTEMPTS {
-            let found = match self.find_upload(&request.upload).await {
+            let found = match self.find_upload(caller.expected_owner.as_deref(), &request.upload).await {
                 Err(Error::NoSuchUpload) => return self.completed_before(caller, &request, customer.as_ref()).await,
                 other => other?,
             };
-            check_part_headers(&request.sse, caller.secure, mode_of(&found.upload.envelope)?, &found.record.sse)?;
+            check_part_headers(&request.sse, caller.sse_c_allowed, mode_of(&found.upload.envelope)?, &found.record.sse)?;
             let checked = check_customer(caller, &found.upload.envelope, &found.record.sse, customer.as_ref());
             self.noted_upload(checked, &found)?;
             match self.complete_once(&request, &found, customer.as_ref()).await {
                 // A part was uploaded again meanwhile, a conditional write has to look again, or the same request was faster.
                 Err(Error::ConditionalConflict | Error::NoSuchUpload) => {}
                 // Or it was faster between two of this one's looks, or the commit happened and its answer was lost.
-                Err(_) if matches!(self.find_upload(&request.upload).await, Err(Error::NoSuchUpload)) => {}
+                Err(_) if matches!(self.find_upload(caller.expected_owner.as_deref(), &request.upload).await, Err(Error::NoSuchUpload)) => {
+                }
                 other => return other,
             }
         }
@@ -106,11 +107,7 @@ impl Engine {
         request: &CompleteMultipartUpload,
         customer: Option<&CustomerKey>,
     ) -> Result<Stored, Error> {
-        let upload = &request.upload;
-        let bucket = self.bucket(&upload.bucket).await?;
-        let upload_id = ids::parse_upload(&upload.upload_id)?;
-        let version = self.catalog().find_completed(bucket.id, &upload.key, upload_id).await?.ok_or(Error::NoSuchUpload)?;
-        let record = self.record_of(&bucket, &version)?;
+        let (bucket, version, record) = self.find_completed(caller.expected_owner.as_deref(), &request.upload).await?;
         if !is_repeated(&request.parts, &record) {
             return Err(Error::NoSuchUpload);
         }
@@ -123,6 +120,28 @@ impl Engine {
             checksum: record.checksum,
             size_bytes: version.size_bytes,
         })
+    }
+
+    /// How what an upload brings is encrypted: of an upload under way, or of the object that it became.
+    pub async fn upload_encryption(&self, upload: &UploadRef) -> Result<SseReply, Error> {
+        match self.find_upload(None, upload).await {
+            Ok(found) => sse_reply(&found.upload.envelope, &found.record.sse, None),
+            Err(Error::NoSuchUpload) => {
+                let (_, version, record) = self.find_completed(None, upload).await?;
+                let envelope = version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
+                sse_reply(envelope, &record.sse, None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The object that an upload became.
+    async fn find_completed(&self, expected_owner: Option<&str>, upload: &UploadRef) -> Result<(Bucket, Version, ObjectRecord), Error> {
+        let bucket = self.bucket_of(expected_owner, &upload.bucket).await?;
+        let upload_id = ids::parse_upload(&upload.upload_id)?;
+        let version = self.catalog().find_completed(bucket.id, &upload.key, upload_id).await?.ok_or(Error::NoSuchUpload)?;
+        let record = self.record_of(&bucket, &version)?;
+        Ok((bucket, version, record))
     }
 }
 

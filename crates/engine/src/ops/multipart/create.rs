@@ -29,8 +29,8 @@ impl Engine {
         limits::check_key(&request.key)?;
         limits::check_headers(&request.headers)?;
         let checksum = checksum_choice(request.checksum_algorithm, request.checksum_kind)?;
-        let bucket = self.bucket(&request.bucket).await?;
-        let decision = decide(&request.sse, caller.secure, bucket.encryption.as_ref(), self.options().encrypt_by_default)?;
+        let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
+        let decision = decide(&request.sse, caller.sse_c_allowed, bucket.encryption.as_ref(), self.options().encrypt_by_default)?;
         let now = ids::now_ms();
         let (upload_id, version_id) = (strongroom_seal::random_array(), ids::new_version_id(now));
         let at = Identified { bucket: &bucket, key: &request.key, version_id: &version_id };
@@ -58,14 +58,14 @@ impl Engine {
         Ok(self.catalog().abort_upload(bucket.id, &upload.key, upload_id).await?)
     }
 
-    pub(crate) async fn find_upload(&self, upload: &UploadRef) -> Result<FoundUpload, Error> {
+    pub(crate) async fn find_upload(&self, expected_owner: Option<&str>, upload: &UploadRef) -> Result<FoundUpload, Error> {
         let upload_id = match ids::parse_upload(&upload.upload_id) {
             Ok(upload_id) => upload_id,
             // The bucket's absence comes first, as S3 has it.
-            Err(error) => return Err(self.bucket(&upload.bucket).await.err().unwrap_or(error)),
+            Err(error) => return Err(self.bucket_of(expected_owner, &upload.bucket).await.err().unwrap_or(error)),
         };
         let (bucket, found) = self.catalog().find_upload(&upload.bucket, &upload.key, upload_id).await?.ok_or(Error::NoSuchBucket)?;
-        let bucket = self.trusted(bucket)?;
+        let bucket = self.trusted_of(expected_owner, bucket)?;
         let found = found.ok_or(Error::NoSuchUpload)?;
         let record = UploadRecord::open(self.store_key(), &found);
         let record = record.map_err(|error| self.integrity().note(error, &bucket.name, &upload.key))?;

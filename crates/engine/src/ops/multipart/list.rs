@@ -14,10 +14,11 @@ use crate::{
 impl Engine {
     /// ListParts.
     pub async fn list_parts(&self, request: ListParts) -> Result<PartsPage, Error> {
-        let found = self.find_upload(&request.upload).await?;
+        let found = self.find_upload(None, &request.upload).await?;
         let limit = request.limit.min(MAX_ENTRIES);
         let mut parts = self.catalog().list_parts(found.upload.upload_id, request.after, limit + 1).await?;
-        let truncated = parts.len() > limit;
+        // A page of none has no marker to go on from, so a client would ask for it for ever.
+        let truncated = limit > 0 && parts.len() > limit;
         parts.truncate(limit);
         Ok(PartsPage {
             parts: parts.into_iter().map(|part| self.listed_part(&found, &part)).collect(),

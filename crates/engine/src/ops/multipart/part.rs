@@ -40,7 +40,7 @@ impl Engine {
     /// UploadPart. A part uploaded again gets a fresh salt, so that no key and nonce ever meet twice.
     pub async fn upload_part(&self, caller: &Caller, request: UploadPart) -> Result<UploadedPart, Error> {
         let number = part_number(request.part_number)?;
-        let found = self.find_upload(&request.upload).await?;
+        let found = self.find_upload(caller.expected_owner.as_deref(), &request.upload).await?;
         let incoming = Incoming { number, sse: &request.sse, content_md5: request.content_md5.as_deref(), checksum: request.checksum };
         let (uploaded, _) = self.take_part(caller, &found, incoming, request.body.stream, request.body.length).await?;
         Ok(uploaded)
@@ -49,8 +49,8 @@ impl Engine {
     /// UploadPartCopy.
     pub async fn upload_part_copy(self: &Arc<Self>, caller: &Caller, request: UploadPartCopy) -> Result<CopiedPart, Error> {
         let number = part_number(request.part_number)?;
-        let found = self.find_upload(&request.upload).await?;
-        let customer = CustomerKey::from_copy_source(&request.source.customer, caller.secure)?;
+        let found = self.find_upload(caller.expected_owner.as_deref(), &request.upload).await?;
+        let customer = CustomerKey::from_copy_source(&request.source.customer, caller.sse_c_allowed)?;
         let (plain, len, source_version_id) = self.copied_range(caller, &request, customer.as_ref()).await?;
         let incoming = Incoming { number, sse: &request.sse, content_md5: None, checksum: UploadChecksum::default() };
         let (part, modified_ms) = self.take_part(caller, &found, incoming, plain, Some(len)).await?;
@@ -89,7 +89,7 @@ impl Engine {
         E: Into<Error>,
     {
         let (envelope, recorded) = (&found.upload.envelope, &found.record.sse);
-        let customer = check_part_headers(incoming.sse, caller.secure, mode_of(envelope)?, recorded)?;
+        let customer = check_part_headers(incoming.sse, caller.sse_c_allowed, mode_of(envelope)?, recorded)?;
         let keys = self.keys_for_reading(caller, found.identified(), envelope, recorded, customer.as_ref()).await;
         let keys = keys.map_err(|error| self.integrity().note(of_part(error), &found.bucket.name, &found.upload.key))?;
         let mode = mode_of(envelope)?;
