@@ -29,5 +29,7 @@ mod rights;
 mod sweeps;
 #[path = "engine/tampered_blobs.rs"]
 mod tampered_blobs;
+#[path = "engine/tampered_buckets.rs"]
+mod tampered_buckets;
 #[path = "engine/tampered_rows.rs"]
 mod tampered_rows;

@@ -33,6 +33,37 @@ pub(crate) fn bucket_context(client: Option<&str>, bucket: &str) -> Result<Encry
 
 fn with_arn(client: Option<&str>, arn: String) -> Result<EncryptionContext, Error> {
     let mut pairs = client.map(parse_client_context).transpose()?.unwrap_or_default();
-    pairs.entry(ARN.to_owned()).or_insert(arn);
-    Ok(EncryptionContext(pairs))
+    match pairs.get(ARN) {
+        // Taken as it is, it would bind the data key to another object, or to none.
+        Some(given) if *given != arn => {
+            Err(Error::InvalidArgument(format!("{ARN} in the encryption context must be {arn}, or be left out.")))
+        }
+        _ => {
+            pairs.insert(ARN.to_owned(), arn);
+            Ok(EncryptionContext(pairs))
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn encoded(json: &str) -> String {
+        STANDARD.encode(json)
+    }
+
+    #[test]
+    fn a_data_key_is_bound_to_its_object_whatever_the_client_adds() {
+        let context = object_context(Some(&encoded(r#"{"team":"a"}"#)), "b", "k").unwrap();
+        let pairs: Vec<_> = context.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(pairs, [(ARN, "arn:aws:s3:::b/k"), ("team", "a")]);
+        assert_eq!(
+            object_context(Some(&encoded(r#"{"aws:s3:arn":"arn:aws:s3:::b/k"}"#)), "b", "k").unwrap(),
+            object_context(None, "b", "k").unwrap()
+        );
+        let other = object_context(Some(&encoded(r#"{"aws:s3:arn":"arn:aws:s3:::b/other"}"#)), "b", "k");
+        assert!(matches!(other, Err(Error::InvalidArgument(_))));
+    }
 }

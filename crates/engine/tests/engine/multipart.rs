@@ -343,4 +343,5 @@ async fn parts_are_listed_in_pages() {
     assert_eq!(page(0, 10).await, (vec![(3, 3), (5, 5), (9, 9)], false));
     assert_eq!(page(0, 2).await, (vec![(3, 3), (5, 5)], true));
     assert_eq!(page(5, 2).await, (vec![(9, 9)], false));
+    assert_eq!(page(3, 0).await, (vec![], false), "a page of none has nothing to go on from");
 }

@@ -6,7 +6,7 @@ use proptest::{
 };
 use strongroom_engine::{
     Error,
-    api::{ByteRange, GetObject},
+    api::{ByteRange, GetObject, IfRange},
 };
 use strongroom_seal::{BLOB_HEADER_LEN, CHUNK_LEN};
 
@@ -85,6 +85,35 @@ async fn a_range_read_opens_only_its_chunks() {
                 }
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_range_is_passed_over_when_the_object_is_another_than_if_range_says() {
+    let rig = Rig::new().await;
+    let all = store(&rig, As::Customer(1), &[1000]).await;
+    let info = rig.head("object", As::Customer(1)).await.unwrap().info;
+    let seconds = info.modified_ms.div_euclid(1000);
+    for (if_range, holds) in [
+        (IfRange::Etag(info.etag.clone()), true),
+        (IfRange::Etag("another".into()), false),
+        (IfRange::Etag("*".into()), false),
+        (IfRange::Modified(seconds), true),
+        (IfRange::Modified(seconds - 1), false),
+        (IfRange::Modified(seconds + 1), false),
+        (IfRange::Never, false),
+    ] {
+        let ask =
+            |range| GetObject { range: Some(range), if_range: Some(if_range.clone()), ..get_request("object", As::Customer(1).read()) };
+        let within = || ask(ByteRange::From { first: 10, last: Some(19) });
+        let reply = rig.engine.get_object(&rig.root, within()).await.unwrap();
+        assert_eq!(reply.partial, holds, "{if_range:?}");
+        assert!(collect(reply).await.unwrap() == if holds { &all[10..20] } else { &all[..] }, "{if_range:?}");
+        let head = rig.engine.head_object(&rig.root, within()).await.unwrap();
+        assert_eq!((head.partial, head.length), if holds { (true, 10) } else { (false, 1000) }, "{if_range:?}");
+        let beyond = rig.engine.get_object(&rig.root, ask(ByteRange::From { first: 1000, last: None })).await;
+        assert_eq!(matches!(beyond, Err(Error::InvalidRange { size_bytes: 1000 })), holds, "{if_range:?}");
+        assert_eq!(beyond.is_ok(), !holds, "{if_range:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use strongroom_engine::{
     Error,
-    api::{Caller, DefaultEncryption, GetObject, SseHeaders, UploadRef},
+    api::{Caller, DefaultEncryption, GetObject, SseHeaders, UploadRef, WriteCondition},
 };
 
 use crate::common::*;
@@ -41,6 +41,80 @@ async fn a_caller_without_the_right_is_denied_before_the_kms_is_called() {
         denied(rig.engine.upload_part(&alice, part_request(&upload, 1, by, b"")).await.err(), "kms:Decrypt");
         assert_eq!(rig.kms.counts().total(), 0, "{by:?}");
     }
+}
+
+#[tokio::test]
+async fn an_object_is_headed_without_a_right_to_its_key_as_long_as_its_checksum_is_not_asked_for() {
+    let rig = Rig::new().await;
+    let alice = beta_only();
+    for by in [As::Kms, As::BucketKey, As::Dsse] {
+        rig.put("object", by, b"secret").await;
+        rig.multipart("parts", by, &[b"secret"]).await;
+        let head = rig.engine.head_object(&alice, get_request("object", by.read())).await.unwrap();
+        assert_eq!((head.info.size_bytes, head.info.sse.mode), (6, by.mode()), "{by:?}");
+        let part = |checksum_mode| GetObject { part_number: Some(1), checksum_mode, ..get_request("parts", by.read()) };
+        assert_eq!(rig.engine.head_object(&alice, part(false)).await.unwrap().length, 6, "{by:?}");
+        denied(rig.engine.head_object(&alice, part(true)).await.err(), "kms:Decrypt");
+    }
+}
+
+#[tokio::test]
+async fn the_bucket_must_be_the_expected_owners() {
+    let rig = Rig::new().await;
+    rig.put("object", As::S3, b"data").await;
+    let upload = rig.create_upload("upload", As::S3).await;
+    let whose = |owner: &str| Caller { expected_owner: Some(owner.into()), ..rig.root.clone() };
+    let (right, wrong) = (whose("root"), whose("somebody"));
+    let read = || get_request("object", SseHeaders::default());
+    let refused = |error: Option<Error>| assert!(matches!(error, Some(Error::BucketOwnerMismatch)), "{error:?}");
+    refused(rig.engine.put_object(&wrong, put_request("object", As::S3.write(), b"altered")).await.err());
+    refused(rig.engine.get_object(&wrong, read()).await.err());
+    refused(rig.engine.get_object(&wrong, get_request("nothing", SseHeaders::default())).await.err());
+    refused(rig.engine.head_object(&wrong, read()).await.err());
+    refused(rig.engine.object_attributes(&wrong, read()).await.err());
+    refused(rig.engine.copy_object(&wrong, copy_request(("object", As::S3), ("new", As::S3))).await.err());
+    refused(rig.engine.delete_object(&wrong, BUCKET, "object", None, WriteCondition::None).await.err());
+    refused(rig.engine.create_multipart_upload(&wrong, create_request("new", As::S3.write())).await.err());
+    refused(rig.engine.upload_part(&wrong, part_request(&upload, 1, As::S3, b"part")).await.err());
+    let part = rig.upload_part(&upload, 1, As::S3, b"part").await;
+    let completion = || complete_request(&upload, vec![part.clone()]);
+    refused(rig.engine.complete_multipart_upload(&wrong, completion()).await.err());
+    rig.engine.complete_multipart_upload(&right, completion()).await.unwrap();
+    refused(rig.engine.complete_multipart_upload(&wrong, completion()).await.err());
+    assert_eq!(collect(rig.engine.get_object(&right, read()).await.unwrap()).await.unwrap(), b"data");
+}
+
+#[tokio::test]
+async fn customer_keys_over_plain_http_make_nothing_else_secure() {
+    let rig = Rig::new().await;
+    let only_secure = user(
+        r#"{"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "*", "Resource": "*"},
+            {"Effect": "Deny", "Action": "kms:*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+        ]}"#,
+    );
+    let on_loopback = Caller { secure: false, sse_c_allowed: true, ..only_secure.clone() };
+    rig.engine.put_object(&on_loopback, put_request("object", As::Customer(1).write(), b"data")).await.unwrap();
+    let reply = rig.engine.get_object(&on_loopback, get_request("object", As::Customer(1).read())).await.unwrap();
+    assert_eq!(collect(reply).await.unwrap(), b"data");
+    denied(rig.engine.put_object(&on_loopback, put_request("new", As::Kms.write(), b"")).await.err(), "kms:GenerateDataKey");
+    rig.engine.put_object(&only_secure, put_request("new", As::Kms.write(), b"")).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_encryption_of_an_upload_is_known_until_and_after_it_is_completed() {
+    let rig = Rig::new().await;
+    for by in [As::Store, As::S3, As::Kms, As::BucketKey, As::Dsse, As::Customer(1)] {
+        let upload = rig.create_upload("upload", by).await;
+        let part = rig.upload_part(&upload, 1, by, b"part").await;
+        let under_way = rig.engine.upload_encryption(&upload).await.unwrap();
+        assert_eq!((under_way.mode, under_way.kms_key_id.as_deref()), (by.mode(), by.kms_key()), "{by:?}");
+        rig.complete(&upload, vec![part]).await.unwrap();
+        assert_eq!(rig.engine.upload_encryption(&upload).await.unwrap(), under_way, "{by:?}");
+    }
+    let aborted = rig.create_upload("upload", As::Kms).await;
+    rig.engine.abort_multipart_upload(&aborted).await.unwrap();
+    assert!(matches!(rig.engine.upload_encryption(&aborted).await, Err(Error::NoSuchUpload)));
 }
 
 #[tokio::test]

@@ -51,31 +51,37 @@ pub(crate) async fn run(api: &Api, operation: Operation, request: Request) -> Re
     }
 }
 
-/// `x-amz-expected-bucket-owner` and `x-amz-source-expected-bucket-owner`: who says whose a bucket is must be right. The engine looks,
-/// when it finds the bucket, in every operation that it gets the caller for; for the others and for sources it is looked up here.
+/// `x-amz-expected-bucket-owner` and `x-amz-source-expected-bucket-owner`: who says whose a bucket is must be right.
 async fn check_owners(api: &Api, operation: Operation, request: &Request) -> Result<(), Refusal> {
-    match operation {
-        Operation::ListBuckets | Operation::CreateBucket => Ok(()),
-        Operation::CopyObject | Operation::UploadPartCopy => match headers::filled(&request.headers, "x-amz-source-expected-bucket-owner")?
-        {
-            Some(expected) => check_owner(api, &request.copy_source_name()?.0, Some(&expected)).await,
-            None => Ok(()),
-        },
-        Operation::PutObject
-        | Operation::GetObject
-        | Operation::HeadObject
-        | Operation::GetObjectAttributes
-        | Operation::DeleteObject
-        | Operation::CreateMultipartUpload
-        | Operation::UploadPart
-        | Operation::CompleteMultipartUpload => Ok(()),
-        // Once it is known that the caller may delete anything.
-        Operation::DeleteObjects => Ok(()),
-        _ => match &request.caller.expected_owner {
-            Some(expected) => check_owner(api, &request.bucket, Some(expected)).await,
-            None => Ok(()),
-        },
+    if matches!(operation, Operation::CopyObject | Operation::UploadPartCopy)
+        && let Some(expected) = headers::filled(&request.headers, "x-amz-source-expected-bucket-owner")?
+    {
+        check_owner(api, &request.copy_source_name()?.0, Some(&expected)).await?;
     }
+    match &request.caller.expected_owner {
+        Some(expected) if !finds_owner(operation) => check_owner(api, &request.bucket, Some(expected)).await,
+        _ => Ok(()),
+    }
+}
+
+/// Operations that look at the owner with the bucket that they find, so that none can take its place in between; and those without one.
+fn finds_owner(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::ListBuckets
+            | Operation::CreateBucket
+            | Operation::PutObject
+            | Operation::CopyObject
+            | Operation::GetObject
+            | Operation::HeadObject
+            | Operation::GetObjectAttributes
+            | Operation::DeleteObject
+            | Operation::DeleteObjects
+            | Operation::CreateMultipartUpload
+            | Operation::UploadPart
+            | Operation::UploadPartCopy
+            | Operation::CompleteMultipartUpload
+    )
 }
 
 /// The bucket must be there, and the expected owner's.
