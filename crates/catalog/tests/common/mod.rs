@@ -17,7 +17,16 @@ pub(crate) fn id(kind: u8, number: u64) -> [u8; 16] {
 
 pub(crate) fn bucket(name: &str, bucket_id: BucketId, versioning: Versioning) -> Bucket {
     let owner = format!("owner of {name}");
-    Bucket { id: bucket_id, name: name.to_owned(), owner, region: "eu-1".to_owned(), created: 7, versioning, encryption: None, tag: vec![7; 32] }
+    Bucket {
+        id: bucket_id,
+        name: name.to_owned(),
+        owner,
+        region: "eu-1".to_owned(),
+        created: 7,
+        versioning,
+        encryption: None,
+        tag: vec![7; 32],
+    }
 }
 
 pub(crate) fn envelope(key: Option<(&str, u32)>, seed: u8) -> Envelope {

@@ -2,7 +2,7 @@
 
 use strongroom_engine::{
     Error,
-    api::{CreateBucket, CreateMultipartUpload, DefaultEncryption, GetObject, ListObjects, SseHeaders},
+    api::{CreateBucket, CreateMultipartUpload, DefaultEncryption, GetObject, ListObjects, ObjectHeaders, SseHeaders},
 };
 
 use crate::common::*;
@@ -17,7 +17,7 @@ async fn is_refused(rig: &Rig, what: &str) {
     let upload = CreateMultipartUpload {
         bucket: BUCKET.into(),
         key: "parts".into(),
-        headers: Default::default(),
+        headers: ObjectHeaders::default(),
         sse: SseHeaders::default(),
         checksum_algorithm: None,
         checksum_kind: None,
