@@ -196,6 +196,16 @@ def test_signed_chunks_without_a_trailer(raw, bucket):
     assert raw.get(bucket, "object").ok().body == body
 
 
+def test_a_signed_chunk_is_at_the_most_2_mib(raw, bucket):
+    body = random_body((2 << 20) + 1)
+    chunked(raw, bucket, body, chunk_bytes=2 << 20).ok()
+    assert raw.get(bucket, "object").ok().body == body
+    chunked(raw, bucket, b"x" + body[1:], chunk_bytes=(2 << 20) + 1).fails(400, "EntityTooLarge")
+    assert raw.get(bucket, "object").ok().body == body
+    unsigned = b"y" + body[1:]
+    chunked(raw, bucket, unsigned, chunk_bytes=len(unsigned), signed=False, trailers={"x-amz-checksum-crc32": checksums.value("CRC32", unsigned)}).ok()
+
+
 def alter_data(frames):
     frame = bytearray(frames[1])
     frame[len(frame) // 2] ^= 1

@@ -54,6 +54,26 @@ def test_an_etag_counts_more_than_a_date(raw, bucket):
     raw.get(bucket, "object", {"if-none-match": etag, "if-modified-since": PAST}).ok(304)
 
 
+def test_a_range_of_another_object_is_not_answered(raw, bucket):
+    etag = raw.put(bucket, "object", b"0123456789").ok().etag
+    modified = raw.head(bucket, "object").headers["last-modified"]
+    for validator, status in [
+        (f'"{etag}"', 206),
+        (etag, 206),
+        (modified, 206),
+        (f'W/"{etag}"', 200),
+        ('"nope"', 200),
+        (PAST, 200),
+        (FUTURE, 200),
+    ]:
+        reply = raw.get(bucket, "object", {"range": "bytes=2-4", "if-range": validator}).ok(status)
+        assert reply.body == (b"234" if status == 206 else b"0123456789"), validator
+        assert ("content-range" in reply.headers) == (status == 206)
+    raw.get(bucket, "object", {"range": "bytes=99-", "if-range": '"nope"'}).ok(200)
+    raw.get(bucket, "object", {"range": "bytes=99-", "if-range": f'"{etag}"'}).fails(416, "InvalidRange")
+    assert raw.get(bucket, "object", {"if-range": f'"{etag}"'}).ok(200).body == b"0123456789"
+
+
 @pytest.mark.parametrize("mode", [SSE_S3, SSE_C], ids=str)
 def test_a_write_only_where_nothing_is(raw, bucket, mode):
     raw.put(bucket, "object", b"first", mode.write | {"if-none-match": "*"}).ok()

@@ -53,6 +53,13 @@ def test_a_list_of_deletions_that_makes_no_sense_is_malformed(raw, bucket):
     raw.get(bucket, "object").ok()
 
 
+def test_a_key_of_control_characters_is_deleted_and_named(raw, bucket):
+    raw.put(bucket, "a\x01b\rc", b"x").ok()
+    reply = post(raw, bucket, b"<Delete><Object><Key>a\x01b&#13;c</Key></Object></Delete>").ok()
+    assert b"<Deleted><Key>a&#x1;b&#xD;c</Key></Deleted>" in reply.body
+    raw.get(bucket, "a\x01b\rc").fails(404, "NoSuchKey")
+
+
 def test_a_list_of_deletions_is_verified(raw, bucket):
     raw.put(bucket, "object", b"x").ok()
     xml = b"<Delete><Object><Key>object</Key></Object></Delete>"

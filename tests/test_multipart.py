@@ -134,6 +134,26 @@ def test_parts_are_listed_in_order_and_by_page(s3, bucket):
     assert pages[0]["NextPartNumberMarker"] == 7
 
 
+def test_a_page_of_no_parts_is_the_last(raw, bucket):
+    upload = raw.begin_upload(bucket, "object")
+    raw.upload_part(bucket, "object", upload, 1, b"x").ok()
+    page = raw.get(bucket, "object", query={"uploadId": upload, "max-parts": "0"}).ok().xml()
+    assert (page.findtext("IsTruncated"), page.find("Part")) == ("false", None)
+
+
+@pytest.mark.parametrize("query", [{"versionId": "null"}, {"versionId": ""}], ids=str)
+def test_a_write_of_a_version_by_its_id_is_an_invalid_argument(raw, bucket, query):
+    raw.put(bucket, "object", b"before").ok()
+    raw.put(bucket, "object", b"after", query=query).fails(400, "InvalidArgument")
+    raw.copy(f"{bucket}/object", bucket, "copy", query=query).fails(400, "InvalidArgument")
+    raw.request("POST", f"/{bucket}/object", query={"uploads": ""} | query).fails(400, "InvalidArgument")
+    upload = {"uploadId": raw.begin_upload(bucket, "object")}
+    raw.request("PUT", f"/{bucket}/object", query=upload | {"partNumber": "1"} | query, body=b"x").fails(400, "InvalidArgument")
+    raw.request("POST", f"/{bucket}/object", query=upload | query, body=b"x").fails(400, "InvalidArgument")
+    raw.delete(bucket, "object", query=upload | query).fails(400, "InvalidArgument")
+    assert raw.get(bucket, "object").ok().body == b"before"
+
+
 def test_uploads_are_listed_by_key_and_by_page(s3, bucket):
     keys = ["b", "a/1", "a/2", "a/1", "c/x"]
     made = [(key, s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]) for key in keys]

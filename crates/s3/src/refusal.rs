@@ -8,7 +8,7 @@ use crate::{
     options::ErrorDialect,
     reply::{Payload, Reply},
     timestamp::http_date,
-    xml::Xml,
+    xml::{Xml, is_readable},
 };
 
 /// Every way a request ends without success: the engine's situations, and the protocol's own.
@@ -145,11 +145,11 @@ fn error_document(refusal: &Refusal, code: &str, circumstances: &Circumstances<'
         if let Refusal::WrongRegion { expected } = refusal {
             xml.text("Region", expected);
         }
-        if !circumstances.bucket.is_empty() {
-            xml.text("BucketName", circumstances.bucket);
-        }
-        if !circumstances.key.is_empty() {
-            xml.text("Key", circumstances.key);
+        // The code matters more: a name that strict parsers refuse is left out, and `Resource` has it percent-encoded.
+        for (name, text) in [("BucketName", circumstances.bucket), ("Key", circumstances.key)] {
+            if !text.is_empty() && is_readable(text) {
+                xml.text(name, text);
+            }
         }
         xml.text("Resource", circumstances.path);
         xml.text("RequestId", circumstances.request_id);
@@ -192,6 +192,14 @@ mod tests {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message>\
              <BucketName>photos</BucketName><Key>a&amp;b</Key><Resource>/photos/a&amp;b</Resource><RequestId>0123</RequestId><HostId>4567</HostId></Error>"
         );
+    }
+
+    #[test]
+    fn a_key_that_no_xml_can_hold_does_not_make_the_error_unreadable() {
+        let circumstances = Circumstances { key: "a\u{1}", path: "/photos/a%01", ..circumstances(&Method::GET) };
+        let Payload::Whole(body) = refuse(&Refusal::Engine(Error::NoSuchKey), &circumstances).payload else { panic!("an error has a body") };
+        let body = std::str::from_utf8(&body).unwrap();
+        assert!(body.contains("<BucketName>photos</BucketName><Resource>/photos/a%01</Resource>"), "{body}");
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Xml {
                 '"' => self.0.push_str("&quot;"),
                 // Parsers normalise bare line ends and refuse bare control characters. XML 1.0 has no way to write most of these, not even
                 // as references, but lenient parsers read those; strict clients ask for `encoding-type=url` where there is that.
-                other if other.is_control() || matches!(other, '\u{fffe}' | '\u{ffff}') => {
+                other if other.is_control() || !is_xml_1_0(other) => {
                     let _ = write!(self.0, "&#x{:X};", u32::from(other));
                 }
                 other => self.0.push(other),
@@ -108,6 +108,16 @@ impl Xml {
     pub(crate) fn into_bytes(self) -> bytes::Bytes {
         self.0.into_bytes().into()
     }
+}
+
+/// Whether every parser reads the text.
+pub(crate) fn is_readable(text: &str) -> bool {
+    text.chars().all(is_xml_1_0)
+}
+
+/// `Char` of XML 1.0, <https://www.w3.org/TR/xml/#charsets>.
+fn is_xml_1_0(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 
 #[cfg(test)]
