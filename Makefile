@@ -57,4 +57,4 @@ clean-tools: ## Remove the installed tools
 	rm -rf $(TOOLS)
 
 $(DENY):
-	cargo install cargo-deny --locked --version $(DENY_VERSION) --root $(TOOLS)/cargo-deny-$(DENY_VERSION)
+	cargo install cargo-deny --debug --locked --version $(DENY_VERSION) --root $(TOOLS)/cargo-deny-$(DENY_VERSION)

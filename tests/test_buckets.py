@@ -96,8 +96,14 @@ def test_a_body_that_was_not_signed_stores_nothing(raw, bucket):
     raw.get(bucket, "object").fails(404, "NoSuchKey")
 
 
-def test_a_signature_for_another_region_is_malformed_and_told_the_right_one(raw, bucket, monkeypatch):
+def test_a_signature_for_what_is_no_region_is_told_the_right_one(raw, bucket, monkeypatch):
     """s3cmd signs a CreateBucket for the region "US", reads the answer and signs again."""
     monkeypatch.setattr(sigv4, "REGION", "US")
     reply = raw.request("PUT", f"/{bucket}-us").fails(400, "AuthorizationHeaderMalformed")
     assert reply.xml().findtext("Region") == "us-east-1"
+
+
+def test_a_client_set_up_for_another_region_is_served(raw, bucket, monkeypatch):
+    monkeypatch.setattr(sigv4, "REGION", "eu-central-1")
+    raw.put(bucket, "object", b"data").ok()
+    assert raw.get(bucket, "object").ok().body == b"data"

@@ -197,7 +197,9 @@ mod tests {
     #[test]
     fn a_key_that_no_xml_can_hold_does_not_make_the_error_unreadable() {
         let circumstances = Circumstances { key: "a\u{1}", path: "/photos/a%01", ..circumstances(&Method::GET) };
-        let Payload::Whole(body) = refuse(&Refusal::Engine(Error::NoSuchKey), &circumstances).payload else { panic!("an error has a body") };
+        let Payload::Whole(body) = refuse(&Refusal::Engine(Error::NoSuchKey), &circumstances).payload else {
+            panic!("an error has a body")
+        };
         let body = std::str::from_utf8(&body).unwrap();
         assert!(body.contains("<BucketName>photos</BucketName><Resource>/photos/a%01</Resource>"), "{body}");
     }
