@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts what the end-to-end tests need where they look for it: a virtual environment in .tools/venv, and the system's rclone and s3cmd.
+# Puts what the end-to-end tests need where they look for it: a virtual environment in .tools/venv, and the system's rclone, s3cmd and strace.
 # Quick when all of it is there. A tool that cannot be had is a failure, never a skipped test.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,7 +17,7 @@ install_packages() {
 }
 
 missing=()
-for tool in rclone s3cmd openssl; do
+for tool in rclone s3cmd openssl strace; do
   command -v "$tool" >/dev/null || missing+=("$tool")
 done
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)

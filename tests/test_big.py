@@ -63,7 +63,7 @@ def expected():
     return LENGTH, digest.hexdigest()
 
 
-@pytest.mark.parametrize("mode", [SSE_KMS, SSE_C], ids=str)
+@pytest.mark.parametrize("mode", [SSE_S3, SSE_KMS, SSE_C], ids=str)
 def test_a_large_object_in_one_put_and_its_get_stay_under_256_mib(new_server, expected, mode):
     server = new_server()
     path = f"/{make_bucket(server)}/large"

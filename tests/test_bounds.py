@@ -65,8 +65,7 @@ def answer(connection):
 def test_a_document_of_many_megabytes_is_refused(raw, bucket, query, method):
     xml = b"<Delete>" + b" " * (40 << 20) + b"</Delete>"
     reply = raw.request(method, f"/{bucket}" if query else f"/{bucket}-new", query={query: ""} if query else (), body=xml)
-    assert 400 <= reply.status < 500, reply.status
-    assert reply.code in ("MalformedXML", "EntityTooLarge", "MaxMessageLengthExceeded", "InvalidRequest"), reply.code
+    reply.fails(400, "MaxMessageLengthExceeded")
 
 
 def test_a_document_of_great_depth_is_refused(raw, bucket):
@@ -77,8 +76,7 @@ def test_a_document_of_great_depth_is_refused(raw, bucket):
 def test_10_001_parts_are_refused(raw, bucket):
     upload = raw.begin_upload(bucket, "object")
     etag = raw.upload_part(bucket, "object", upload, 1, b"x").ok().etag
-    reply = raw.complete(bucket, "object", upload, {number: etag for number in range(1, 10_002)})
-    assert (reply.status, reply.code) in {(400, "MalformedXML"), (400, "InvalidPart"), (400, "InvalidArgument")}, f"{reply.status} {reply.code}"
+    raw.complete(bucket, "object", upload, {number: etag for number in range(1, 10_002)}).fails(400, "MalformedXML")
     raw.complete(bucket, "object", upload, {1: etag}).ok()
 
 
@@ -105,8 +103,8 @@ def test_a_header_of_a_megabyte_is_refused(server, raw, bucket):
         try:
             status = raw.put(bucket, "object", b"other", headers).status
         except (ConnectionError, ssl.SSLError):
-            status = 400  # cut without an answer
-        assert 400 <= status < 500, status
+            continue  # cut while it was sent, and the answer was lost with it
+        assert status == 431
     assert raw.get(bucket, "object").ok().body == b"x"
 
 
@@ -172,9 +170,24 @@ def test_a_client_that_stops_sending_is_timed_out(impatient, impatient_bucket):
         began = time.monotonic()
         received = answer(connection)
         assert time.monotonic() - began < 20
-    assert received == b"" or received.startswith((b"HTTP/1.1 400", b"HTTP/1.1 408")), received[:100]
-    assert received == b"" or b"RequestTimeout" in received
+    assert received.startswith(b"HTTP/1.1 400 "), received[:100]
+    assert b"<Code>RequestTimeout</Code>" in received
     wait_until(lambda: not disk.new_blobs(impatient, before))
+    impatient.raw().get(impatient_bucket, "object").fails(404, "NoSuchKey")
+
+
+def test_a_client_that_drips_bytes_is_timed_out_as_one_that_sends_none(impatient, impatient_bucket):
+    with open_put(impatient, impatient_bucket, "object", 1 << 20) as connection:
+        began, received = time.monotonic(), b""
+        connection.settimeout(0.4)
+        while not received and time.monotonic() - began < 20:
+            connection.sendall(b"x")
+            try:
+                received = connection.recv(65536)
+            except TimeoutError:
+                pass
+    assert received.startswith(b"HTTP/1.1 400 "), received[:100]
+    assert b"<Code>RequestTimeout</Code>" in received
     impatient.raw().get(impatient_bucket, "object").fails(404, "NoSuchKey")
 
 
@@ -184,7 +197,7 @@ def test_a_client_that_never_ends_its_headers_is_timed_out(impatient):
             plain.sendall(start)
             began = time.monotonic()
             received = answer(plain)
-            assert received == b"" or received.startswith(b"HTTP/1.1 408")
+            assert received == b"", "cut without an answer: there is no request to answer"
             assert time.monotonic() - began < 20
 
 
@@ -192,7 +205,7 @@ def test_a_tls_handshake_that_never_ends_is_timed_out(impatient):
     with socket.create_connection(("127.0.0.1", impatient.port), timeout=30) as plain:
         plain.sendall(b"\x16\x03\x01\x02\x00\x01")
         began = time.monotonic()
-        answer(plain)
+        assert answer(plain) == b""
         assert time.monotonic() - began < 20
 
 

@@ -91,8 +91,7 @@ def test_a_request_that_nobody_signed_rightly_is_refused(server, bucket, spoil):
 
 
 def test_a_body_that_was_not_signed_stores_nothing(raw, bucket):
-    reply = raw.put(bucket, "object", b"altered", payload="0" * 64)
-    assert (reply.status, reply.code) in {(400, "XAmzContentSHA256Mismatch"), (403, "SignatureDoesNotMatch")}, f"{reply.status} {reply.code}"
+    raw.put(bucket, "object", b"altered", payload="0" * 64).fails(400, "XAmzContentSHA256Mismatch")
     raw.get(bucket, "object").fails(404, "NoSuchKey")
 
 

@@ -2,13 +2,14 @@
 
 import hashlib
 import secrets
+import socket
 
 import pytest
 
 from conftest import make_bucket
 from harness import checksums, disk
 from harness.server import Server
-from harness.sse import KEY, MODES, NONE, OTHER_KEY, SSE_C, b64, customer_mode, key_md5
+from harness.sse import KEY, MODES, NONE, OTHER_KEY, SSE_C, SSE_KMS, b64, customer, customer_mode, key_md5
 
 PART_BYTES = 5 << 20
 SIZES = {"inline": 700, "blob": 300_000, "multipart": None}
@@ -127,16 +128,41 @@ def test_the_disk_holds_no_plaintext_after_a_copy_and_a_rotation(own_server):
     assert_nowhere(own_server, planted.needles() | key_needles(KEY) | key_needles(OTHER_KEY))
 
 
+def test_the_disk_holds_no_plaintext_of_a_plain_object_given_a_customer_s_key(own_server):
+    """The copy takes over the bytes of an object that nobody had given a key."""
+    raw, bucket = own_server.raw(), make_bucket(own_server)
+    for length in SIZES.values():
+        planted = Planted("name-" + secrets.token_hex(8), length)
+        planted.store(raw, bucket, NONE)
+        for target in ("target-of-" + planted.key, planted.key):
+            raw.copy(f"{bucket}/{planted.key}", bucket, target, SSE_C.write).ok()
+            assert raw.get(bucket, target, SSE_C.read).ok().body == b"".join(planted.parts)
+            assert_nowhere(own_server, planted.needles() | key_needles(KEY))
+
+
 @pytest.mark.parametrize("log_level", ["info", "trace"])
 def test_the_disk_and_the_log_of_a_stopped_server_hold_no_plaintext(new_server, log_level):
     server = new_server(f'log_level = "{log_level}"\n')
-    raw, bucket = server.raw(), make_bucket(server)
+    raw, bucket, new = server.raw(), make_bucket(server), customer_mode(OTHER_KEY)
+    with socket.create_connection(("127.0.0.1", server.port)) as broken:
+        broken.sendall(b"\x16no handshake")
     planted = [(mode, Planted("name-" + secrets.token_hex(8), length)) for mode in MODES for length in (700, 300_000)]
+    planted += [(mode, Planted("name-" + secrets.token_hex(8), None)) for mode in (SSE_KMS, SSE_C)]
     for mode, one in planted:
         one.store(raw, bucket, mode)
+        assert raw.get(bucket, one.key, mode.read).ok().body == b"".join(one.parts)
+        raw.copy(f"{bucket}/{one.key}", bucket, f"copy-of-{one.key}", SSE_C.write | mode.source).ok()
+        raw.copy(f"{bucket}/{one.key}", bucket, one.key, new.write | mode.source).ok()
+        raw.get(bucket, one.key, new.read | {"range": "bytes=5-99"}).ok(206)
+        raw.get(bucket, one.key, customer(b"w" * 32)).fails(403, "AccessDenied")
     raw.put(bucket, "refused", b"x", SSE_C.write | {"x-amz-server-side-encryption": "AES256"}).fails(400, "InvalidArgument")
     assert server.stop() == 0
+    keys = key_needles(KEY) | key_needles(OTHER_KEY) | key_needles(b"w" * 32)
+    assert_nowhere(server, keys | {"the secret key": server.secret_key.encode()})
     for _, one in planted:
-        assert_nowhere(server, one.needles() | key_needles(KEY) | {"the secret key": server.secret_key.encode()})
-    assert "Signature=" not in server.log_text()
-    assert "PutObject" in server.log_text(), "the log tells of requests"
+        assert_nowhere(server, one.needles())
+    log = server.log_text()
+    assert "Signature=" not in log
+    assert (" DEBUG " in log) == (log_level == "trace"), "of the connection that broke, only the level of trace tells"
+    for operation in ("PutObject", "GetObject", "CopyObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"):
+        assert operation in log, f"the log tells of {operation}"

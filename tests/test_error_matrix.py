@@ -15,8 +15,10 @@ from harness.sse import (
     CONTEXT,
     CUSTOMER,
     DSSE,
+    ENCRYPTED,
     KEY,
     KMS_KEY_ID,
+    MODES,
     NONE,
     OTHER_KEY,
     SSE,
@@ -130,9 +132,16 @@ def test_a_customer_key_for_a_plain_object_is_an_invalid_request(plain_server, p
 
 @names([op.get, op.head, op.attributes])
 @pytest.mark.parametrize("value", ["AES256", "aws:kms", "aws:kms:dsse"])
-@pytest.mark.parametrize("mode", [SSE_S3, SSE_KMS], ids=str)
+@pytest.mark.parametrize("mode", ENCRYPTED, ids=str)
 def test_the_encryption_header_on_a_read_is_an_invalid_argument(stage, operation, value, mode):
-    op.refused(operation, operation(stage, {SSE: value}, mode), 400, "InvalidArgument")
+    op.refused(operation, operation(stage, mode.read | {SSE: value}, mode), 400, "InvalidArgument")
+
+
+@names([op.get, op.head, op.attributes])
+@pytest.mark.parametrize("value", ["AES256", "aws:kms", "aws:kms:dsse"])
+def test_the_encryption_header_on_a_read_of_a_plain_object_is_an_invalid_argument(plain_server, plain_bucket, operation, value):
+    stage = op.Stage(plain_server.raw(), plain_bucket)
+    op.refused(operation, operation(stage, {SSE: value}, NONE), 400, "InvalidArgument")
 
 
 # ---- what a write asks for
@@ -193,6 +202,21 @@ def test_without_a_kms_a_customer_s_key_still_works(no_kms_server):
     raw, bucket = no_kms_server.raw(), make_bucket(no_kms_server)
     raw.put(bucket, "object", op.BODY, SSE_C.write).ok()
     assert raw.get(bucket, "object", SSE_C.read).ok().body == op.BODY
+
+
+def test_objects_of_a_kms_that_was_taken_away_are_not_implemented_and_the_others_are_read(new_server):
+    server = new_server("encrypt_by_default = false\n")
+    stage = op.Stage(server.raw(), make_bucket(server))
+    objects = {mode.name: stage.prepare(mode) for mode in MODES}
+    assert server.stop() == 0
+    server.config += '[kms]\nbackend = "none"\n'
+    server.start()
+    raw, bucket = server.raw(), stage.bucket
+    for mode in (SSE_S3, SSE_KMS, DSSE):
+        op.refused(op.get, raw.get(bucket, objects[mode.name]), 501, "NotImplemented", "kms")
+        op.refused(op.copy_source, raw.copy(f"{bucket}/{objects[mode.name]}", bucket, "copy"), 501, "NotImplemented", "kms")
+    for mode in (NONE, SSE_C):
+        assert raw.get(bucket, objects[mode.name], mode.read).ok().body == op.BODY
 
 
 # ---- parts
@@ -290,7 +314,7 @@ def test_the_right_is_decided_before_the_kms_is_asked(users_server, users_bucket
     user(users_server, who).put(users_bucket, "new", b"x", headers).fails(403, "AccessDenied")
 
 
-@names([op.get, op.copy_source, op.part_copy_source])
+@names([op.get, op.attributes, op.copy_source, op.part_copy_source])
 @pytest.mark.parametrize("who", ["writer", "neither"])
 @pytest.mark.parametrize("mode", [SSE_KMS, DSSE], ids=str)
 def test_a_read_without_the_right_to_decrypt_is_access_denied(users_server, users_bucket, operation, who, mode):
@@ -299,12 +323,28 @@ def test_a_read_without_the_right_to_decrypt_is_access_denied(users_server, user
     caller = user(users_server, who)
     if operation is op.get:
         reply = caller.get(users_bucket, name)
+    elif operation is op.attributes:
+        reply = caller.attributes(users_bucket, name)
     elif operation is op.copy_source:
         reply = caller.copy(f"{users_bucket}/{name}", users_bucket, "new")
     else:
         upload = root.raw.begin_upload(users_bucket, "upload", SSE_C.write)
         reply = caller.upload_part_copy(f"{users_bucket}/{name}", users_bucket, "upload", upload, 1, SSE_C.read)
     op.refused(operation, reply, 403, "AccessDenied", "kms:Decrypt")
+
+
+@pytest.mark.parametrize("mode", [SSE_KMS, DSSE], ids=str)
+def test_a_part_without_the_right_to_decrypt_is_access_denied(users_server, users_bucket, mode):
+    """The upload's key is sealed, so that to add to it is to open it."""
+    root, caller = users_server.raw(), user(users_server, "neither")
+    upload = root.begin_upload(users_bucket, "upload", mode.write)
+    op.refused(op.upload_part, caller.upload_part(users_bucket, "upload", upload, 1, op.BODY), 403, "AccessDenied", "kms:Decrypt")
+    root.put(users_bucket, "source", op.BODY).ok()
+    reply = caller.upload_part_copy(f"{users_bucket}/source", users_bucket, "upload", upload, 1)
+    op.refused(op.part_copy_target, reply, 403, "AccessDenied", "kms:Decrypt")
+    reply = user(users_server, "writer").upload_part(users_bucket, "upload", upload, 1, op.BODY)
+    op.refused(op.upload_part, reply, 403, "AccessDenied", "kms:Decrypt")
+    user(users_server, "reader").upload_part(users_bucket, "upload", upload, 1, op.BODY).ok()
 
 
 def test_head_and_list_need_no_right_to_a_key(users_server, users_bucket):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import run
-from harness.server import Server
+from harness.server import REPOSITORY, Server
 
 
 @pytest.mark.parametrize("name", ["home", "it's a home"])
@@ -29,6 +29,16 @@ def test_the_printed_commands_can_be_pasted_as_they_stand(tmp_path, tmp_path_fac
         assert stored(server) == {"sse-s3.txt", "sse-kms.txt", "sse-c.txt"}
     finally:
         server.remove()
+
+
+def test_the_readme_shows_what_is_printed(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("own") / "home", credentials=False)
+    try:
+        printed = commands_of(server.start())
+    finally:
+        server.remove()
+    shown = printed.replace(str(server.data), "/srv/strongroom/strongroom-data").replace(f":{server.port} ", ":9000 ")
+    assert f"```\n{shown.strip()}\n```" in (REPOSITORY / "README.md").read_text()
 
 
 def commands_of(server):

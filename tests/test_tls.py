@@ -2,8 +2,10 @@
 
 import datetime
 import ipaddress
+import re
 import socket
 import ssl
+import statistics
 import time
 
 import pytest
@@ -14,6 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from conftest import make_bucket
 from harness import operations as op
+from harness import sigv4, trace
 from harness.server import Server
 from harness.sse import SSE_C, SSE_S3, customer, source_customer
 
@@ -47,6 +50,37 @@ def test_a_header_that_claims_https_does_not_make_it_so(raw, bucket):
         raw.put(bucket, "object", b"x", SSE_C.write | claim, tls=False).fails(400, "InvalidRequest")
 
 
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory):
+    """A server that believes the proxies on this machine."""
+    server = Server(tmp_path_factory.mktemp("proxied") / "home", 'trusted_proxies = ["127.0.0.1"]\n').start()
+    yield server
+    server.remove()
+
+
+@pytest.mark.parametrize("operation", [one for one in op.ALL if one is not op.part_copy_source], ids=lambda one: one.__name__)
+def test_a_customer_key_goes_where_a_trusted_proxy_says_https(proxied, operation):
+    stage = op.Stage(proxied.raw(), make_bucket(proxied))
+    operation(stage, customer() | {"x-forwarded-proto": "https"}, tls=False).ok()
+
+
+@pytest.mark.parametrize("operation", op.ALL, ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    "claim",
+    [{}, {"x-forwarded-proto": "http"}, {"forwarded": "proto=http"}, {"x-forwarded-proto": "https", "forwarded": "proto=http"}],
+    ids=["nothing", "http", "forwarded http", "both"],
+)
+def test_a_customer_key_is_refused_where_a_trusted_proxy_does_not_say_https(proxied, operation, claim):
+    reply = operation(op.Stage(proxied.raw(), make_bucket(proxied)), customer() | claim, tls=False)
+    op.refused(operation, reply, 400, "InvalidRequest", "must be made over a secure connection.")
+
+
+def test_a_proxy_that_is_not_listed_is_not_believed(new_server):
+    server = new_server('trusted_proxies = ["10.0.0.0/8"]\n')
+    reply = server.raw().put(make_bucket(server), "object", b"x", SSE_C.write | {"x-forwarded-proto": "https"}, tls=False)
+    reply.fails(400, "InvalidRequest")
+
+
 def test_the_keys_of_a_rotation_are_refused_over_http_each(raw, bucket):
     raw.put(bucket, "object", b"x", SSE_C.write).ok()
     raw.copy(f"{bucket}/object", bucket, "copy", source_customer(), tls=False).fails(400, "InvalidRequest")
@@ -70,6 +104,44 @@ def test_an_old_tls_is_refused(server):
     context.maximum_version = ssl.TLSVersion.TLSv1_1
     with pytest.raises((ssl.SSLError, ConnectionError)), socket.create_connection(("127.0.0.1", server.port), timeout=10) as plain:
         context.wrap_socket(plain, server_hostname="localhost")
+
+
+def test_small_answers_do_not_wait_for_acknowledgements(server, raw, bucket):
+    """The end of an answer in two writes would wait 40 ms for the client's delayed acknowledgement."""
+    raw.put(bucket, "object", b"small", SSE_S3.write).ok()
+    path, seconds = f"/{bucket}/object", []
+    signed = sigv4.sign(raw.credentials, "GET", path, {}, {"host": f"127.0.0.1:{raw.port}"}, "UNSIGNED-PAYLOAD")
+    connection = raw.connect()
+    try:
+        connection.connect()
+        kept = connection.sock
+        for _ in range(40):
+            began = time.monotonic()
+            connection.request("GET", path, headers=signed)
+            reply = connection.getresponse()
+            assert (reply.status, reply.read()) == (200, b"small")
+            seconds.append(time.monotonic() - began)
+        assert connection.sock is kept, "one connection for all"
+    finally:
+        connection.close()
+    assert statistics.median(seconds) < 0.020
+
+
+def test_no_connection_holds_back_small_writes(tmp_path):
+    """An answer in many writes is slow now and then only, so the option is looked for itself."""
+    server = Server(tmp_path / "home", prefix=trace.prefix(tmp_path / "trace", "accept4,setsockopt")).start()
+    try:
+        server.raw().request("GET", "/").ok()
+        server.raw().request("GET", "/", tls=False).ok()
+        assert server.stop() == 0
+        calls = trace.calls(tmp_path / "trace")
+    finally:
+        server.remove()
+    accepted = [call for call in calls if call.name == "accept4" and call.result >= 0]
+    assert len(accepted) >= 3, "the two requests, and whether it is ready"
+    for call in accepted:
+        later = [other for other in calls if other.began > call.returned and re.match(rf"setsockopt\({call.result}, ", other.text)]
+        assert later and "SOL_TCP, TCP_NODELAY, [1]" in later[0].text, call.text
 
 
 # ---- a certificate of the operator's

@@ -1,5 +1,8 @@
 //! ETags. Plain objects and SSE-S3: the MD5 of the data, or for multipart objects the MD5 of the parts' MD5s with `-N`. SSE-KMS,
 //! DSSE-KMS and SSE-C: random, so that nothing about the data shows. Source: Amazon S3, "Common response headers".
+//!
+//! Parts in these three modes have the keyed fingerprint of a CRC-64 of their data instead (`Engine::part_etag`): it shows as little
+//! without the store key, and a part sent twice, as clients do that saw no answer to the first, keeps its ETag.
 
 use md5::{Digest as _, Md5};
 use strongroom_seal::Mode;

@@ -1,5 +1,5 @@
 //! What the catalog says of a bucket, authenticated: nobody with the disk can exchange two buckets' names, take a default encryption
-//! away or change an owner unnoticed.
+//! away or change an owner unnoticed. The fields: `docs/format.md`, "Store key".
 
 use strongroom_catalog::{Bucket, BucketEncryption, BucketEncryptionAlgorithm, Versioning};
 

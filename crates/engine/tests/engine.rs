@@ -11,6 +11,12 @@ mod conditions;
 mod copies;
 #[path = "engine/copy_races.rs"]
 mod copy_races;
+#[path = "engine/golden.rs"]
+mod golden;
+#[path = "engine/golden_format.rs"]
+mod golden_format;
+#[path = "engine/golden_store.rs"]
+mod golden_store;
 #[path = "engine/kms_calls.rs"]
 mod kms_calls;
 #[path = "engine/kms_states.rs"]

@@ -1,9 +1,11 @@
 //! Which rights each operation needs: one table. Rights to KMS keys are the engine's.
 
 use strongroom_access::{Action, ConditionKey, Conditions, Decision, arn};
-use strongroom_engine::{Engine, Error, api::SseReply};
+use strongroom_engine::{
+    Engine, Error,
+    api::{Mode, SseReply},
+};
 use strongroom_kms::resolve_key_id;
-use strongroom_seal::Mode;
 
 use crate::{headers, operation::Operation, refusal::Refusal, request::Request};
 

@@ -1,7 +1,7 @@
 //! Request bodies: from hyper to s3s, and from s3s to the engine.
 
 use std::{
-    future::{Future as _, poll_fn},
+    future::poll_fn,
     pin::Pin,
     sync::{
         Arc,
@@ -22,16 +22,15 @@ use strongroom_engine::{
     Error,
     api::{BodyError, BodyStream},
 };
-use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::refusal::Refusal;
+use crate::{pace::Pace, refusal::Refusal};
 
 /// What is read and thrown away of a body that nobody wanted to its end.
 const MAX_DRAINED_BYTES: u64 = 16 << 20;
 /// How long that may take.
 const MAX_DRAIN_TIME: Duration = Duration::from_secs(10);
 
-/// What hyper receives, counted, and given up when nothing comes for too long.
+/// What hyper receives, counted, and given up when nothing or too little comes for too long.
 ///
 /// Dropped before its end, it is drained for a while: a connection that is closed on a client that still sends is reset, and the
 /// client never reads why it was refused.
@@ -40,28 +39,13 @@ pub(crate) struct Received<B: Body<Data = Bytes> + Send + Unpin + 'static = Inco
     inner: Option<B>,
     /// The client waits for "100 Continue", which hyper sends when the body is first read: what is never read never comes.
     awaits_continue: bool,
-    idle: Duration,
-    waiting_until: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
+    pace: Pace,
     counter: Arc<AtomicU64>,
 }
 
 impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Received<B> {
-    pub(crate) fn new(inner: B, awaits_continue: bool, idle: Duration, counter: Arc<AtomicU64>) -> Self {
-        Self { inner: Some(inner), awaits_continue, idle, waiting_until: None, timer: None, counter }
-    }
-
-    /// Ready when the wait has been too long. The timer is moved only when it fires early, not with every frame.
-    fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let deadline = *self.waiting_until.get_or_insert_with(|| Instant::now() + self.idle);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        loop {
-            ready!(timer.as_mut().poll(context));
-            if Instant::now() >= deadline {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(deadline);
-        }
+    pub(crate) fn new(inner: B, awaits_continue: bool, pace: Pace, counter: Arc<AtomicU64>) -> Self {
+        Self { inner: Some(inner), awaits_continue, pace, counter }
     }
 }
 
@@ -74,8 +58,9 @@ impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Body for Received<B> {
         let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
         match Pin::new(inner).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
-                self.waiting_until = None;
-                self.counter.fetch_add(frame.data_ref().map_or(0, Bytes::len) as u64, Ordering::Relaxed);
+                let len_bytes = frame.data_ref().map_or(0, Bytes::len);
+                self.pace.passed(len_bytes);
+                self.counter.fetch_add(len_bytes as u64, Ordering::Relaxed);
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(end) => {
@@ -83,7 +68,7 @@ impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Body for Received<B> {
                 Poll::Ready(end.map(|_| Err(BodyError::Incomplete)))
             }
             Poll::Pending => {
-                ready!(self.poll_idle(context));
+                ready!(self.pace.poll_too_slow(context));
                 self.inner = None;
                 Poll::Ready(Some(Err(BodyError::Timeout)))
             }
@@ -194,6 +179,10 @@ fn known_error(error: &(dyn std::error::Error + 'static)) -> Option<BodyError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::future::Future as _;
+
+    use tokio::time::{Instant, Sleep, sleep};
+
     use super::*;
 
     /// Frames, then silence.
@@ -211,7 +200,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_falls_silent_is_given_up() {
         let count = Arc::new(AtomicU64::new(0));
-        let received = Received::new(Script(vec!["ab", "cde"]), true, Duration::from_secs(30), Arc::clone(&count));
+        let received = Received::new(Script(vec!["ab", "cde"]), true, Pace::new(Duration::from_secs(30), 128), Arc::clone(&count));
         let mut stream = decoded(s3s::Body::http_body(received));
         assert_eq!(stream.next().await.unwrap().unwrap(), "ab");
         assert_eq!(stream.next().await.unwrap().unwrap(), "cde");
@@ -219,6 +208,37 @@ mod tests {
         assert!(matches!(stream.next().await, Some(Err(BodyError::Timeout))));
         assert!(begun.elapsed() >= Duration::from_secs(30));
         assert_eq!(count.load(Ordering::Relaxed), 5);
+    }
+
+    /// A byte, again and again after the same time.
+    struct Drip(Duration, Pin<Box<Sleep>>);
+
+    impl Body for Drip {
+        type Data = Bytes;
+        type Error = BodyError;
+
+        fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+            ready!(self.1.as_mut().poll(context));
+            self.1 = Box::pin(sleep(self.0));
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_drips_is_given_up_where_a_rate_is_asked_for() {
+        let drip = || Drip(Duration::from_secs(29), Box::pin(sleep(Duration::from_secs(29))));
+        let received = |rate| {
+            let received = Received::new(drip(), true, Pace::new(Duration::from_secs(30), rate), Arc::default());
+            decoded(s3s::Body::http_body(received))
+        };
+        let mut strict = received(128);
+        assert_eq!(strict.next().await.unwrap().unwrap(), "x");
+        assert!(matches!(strict.next().await, Some(Err(BodyError::Timeout))));
+        assert!(strict.next().await.is_none());
+        let mut lenient = received(0);
+        for _ in 0..100 {
+            assert_eq!(lenient.next().await.unwrap().unwrap(), "x");
+        }
     }
 
     /// Counts what is read of it.
@@ -241,7 +261,7 @@ mod tests {
         for (awaits_continue, frames, expected) in [(false, 5, 5), (false, 1000, MAX_DRAINED_BYTES >> 20), (true, 5, 0)] {
             let read = Arc::new(AtomicU64::new(0));
             let body = Counted(Arc::clone(&read), frames);
-            drop(Received::new(body, awaits_continue, Duration::from_secs(30), Arc::default()));
+            drop(Received::new(body, awaits_continue, Pace::new(Duration::from_secs(30), 128), Arc::default()));
             // The drain holds the other count of the counter until it is done.
             while Arc::strong_count(&read) > 1 {
                 tokio::task::yield_now().await;

@@ -40,7 +40,7 @@ pub(crate) struct Admitted {
 }
 
 impl Gate {
-    /// For requests of these identities, signed for this region.
+    /// For requests of these identities. The region is what those are told whose signature names none.
     pub(crate) fn new(identities: Arc<Identities>, region: &str) -> Self {
         let mut config = S3Config::default();
         config.aws_chunked_stream_max_chunk_size = MAX_SIGNED_CHUNK_LEN_BYTES;

@@ -181,8 +181,7 @@ pub(crate) fn quoted(etag: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use strongroom_engine::api::SseReply;
-    use strongroom_seal::Mode;
+    use strongroom_engine::api::{Mode, SseReply};
 
     use super::*;
 

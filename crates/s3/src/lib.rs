@@ -23,6 +23,7 @@ mod names;
 mod operation;
 mod ops;
 mod options;
+mod pace;
 mod query;
 mod refusal;
 mod reply;
@@ -33,5 +34,6 @@ mod timestamp;
 mod xml;
 
 pub use options::{ConnectionInfo, ErrorDialect, InvalidNetwork, Network, S3Options};
+pub use pace::Pace;
 pub use reply::{ResponseBody, ResponseCut};
 pub use service::S3Service;

@@ -11,8 +11,8 @@ use std::{
 pub struct S3Options {
     /// Base domains of virtual-host style: with `s3.example`, the host `photos.s3.example` names the bucket `photos`.
     pub domains: Vec<String>,
-    /// The region that the store calls itself, and that requests must be signed for: lower-case letters, digits and hyphens.
-    /// In `us-east-1` creating one's own bucket again succeeds, as with Amazon.
+    /// The region that the store calls itself, in error answers and of its buckets: lower-case letters, digits and hyphens. Requests
+    /// may be signed for any. In `us-east-1` creating one's own bucket again succeeds, as with Amazon.
     pub region: String,
     /// `sse-error-dialect`
     pub error_dialect: ErrorDialect,
@@ -22,6 +22,8 @@ pub struct S3Options {
     pub allow_insecure_sse_c_on_loopback: bool,
     /// A request body that brings nothing for so long is given up.
     pub body_idle_timeout: Duration,
+    /// So is one that brings less than this on average, over as long a wait. 0: one byte is as good as many.
+    pub min_transfer_bytes_per_second: u64,
     /// Bound of XML request bodies in bytes.
     pub max_xml_bytes: usize,
 }
@@ -35,6 +37,7 @@ impl Default for S3Options {
             trusted_proxies: Vec::new(),
             allow_insecure_sse_c_on_loopback: false,
             body_idle_timeout: Duration::from_mins(1),
+            min_transfer_bytes_per_second: 128,
             // 10,000 parts with quoted ETags and a SHA-256 each take 1.8 MB, 1,000 keys of 1,024 bytes 1.1 MB.
             max_xml_bytes: 4 << 20,
         }

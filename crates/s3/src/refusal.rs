@@ -18,7 +18,7 @@ pub(crate) enum Refusal {
     Engine(Error),
     /// What s3s refused: signatures, mostly.
     Protocol { code: String, message: String, status: StatusCode },
-    /// The signature is for another region than the server's. Clients read which one it is and sign again.
+    /// The signature is for what is no region's name. Clients read which one is the server's and sign again.
     WrongRegion { expected: String },
     /// S3 has it, this store does not.
     NotImplemented(String),
@@ -167,6 +167,8 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use strongroom_kms::KmsError;
+
     use super::*;
 
     fn circumstances(method: &Method) -> Circumstances<'_> {
@@ -192,6 +194,69 @@ mod tests {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message>\
              <BucketName>photos</BucketName><Key>a&amp;b</Key><Resource>/photos/a&amp;b</Resource><RequestId>0123</RequestId><HostId>4567</HostId></Error>"
         );
+    }
+
+    struct KmsRow {
+        error: Error,
+        answered: (&'static str, u16),
+        /// Where Amazon answers otherwise.
+        by_amazon: Option<(&'static str, u16)>,
+        retry_after: Option<&'static str>,
+        says: &'static [&'static str],
+    }
+
+    fn kms_row(error: Error, code: &'static str, status: u16, says: &'static [&'static str]) -> KmsRow {
+        KmsRow { error, answered: (code, status), by_amazon: None, retry_after: None, says }
+    }
+
+    fn kms_rows() -> Vec<KmsRow> {
+        let key = || "key-1".to_owned();
+        let away = Error::KmsUnavailable(KmsError::Unavailable("token s.0123 expired".to_owned()));
+        let lacks = |action| Error::KmsAccessDenied { identity: "ann".to_owned(), action, key_id: key() };
+        vec![
+            KmsRow {
+                by_amazon: Some(("KMS.NotFoundException", 400)),
+                ..kms_row(Error::KmsKeyNotFound(key()), "NotFound", 404, &["key-1", "GET /kms/keys"])
+            },
+            kms_row(Error::KmsKeyDisabled(key()), "KMS.DisabledException", 400, &["key-1", "disabled"]),
+            kms_row(Error::KmsKeyPendingDeletion(key()), "KMS.KMSInvalidStateException", 400, &["key-1", "pending deletion"]),
+            kms_row(Error::KmsKeySealed(key()), "KMS.KMSInvalidStateException", 403, &["key-1", "sealed"]),
+            kms_row(Error::KmsSealed, "KMS.KMSInvalidStateException", 403, &["sealed"]),
+            kms_row(Error::KmsKeyErased(key()), "KMS.NotFoundException", 410, &["key-1", "cannot be recovered"]),
+            KmsRow {
+                by_amazon: Some(("ServiceUnavailable", 503)),
+                retry_after: Some("5"),
+                ..kms_row(away, "InternalError", 503, &["/kms/status"])
+            },
+            // How to configure one.
+            kms_row(Error::KmsNotConfigured, "NotImplemented", 501, &["kms.backend", "docs/configuration.md"]),
+            kms_row(lacks("kms:GenerateDataKey"), "AccessDenied", 403, &["ann", "kms:GenerateDataKey", "key-1"]),
+            kms_row(lacks("kms:Decrypt"), "AccessDenied", 403, &["ann", "kms:Decrypt", "key-1"]),
+            kms_row(Error::KmsUnsupported("rotation".to_owned()), "NotImplemented", 501, &["rotation"]),
+        ]
+    }
+
+    #[test]
+    fn every_row_of_the_kms_reaches_the_client_in_both_dialects() {
+        for dialect in [ErrorDialect::Strongroom, ErrorDialect::Aws] {
+            for KmsRow { error, answered, by_amazon, retry_after, says } in kms_rows() {
+                let (code, status) = by_amazon.filter(|_| dialect == ErrorDialect::Aws).unwrap_or(answered);
+                let situation = format!("{error:?} {dialect:?}");
+                let reply = refuse(&Refusal::Engine(error), &Circumstances { dialect, ..circumstances(&Method::GET) });
+                assert_eq!(reply.status.as_u16(), status, "{situation}");
+                let advised = reply.headers.get(header::RETRY_AFTER).map(|seconds| seconds.to_str().unwrap());
+                assert_eq!(advised, retry_after, "{situation}");
+                let Payload::Whole(body) = reply.payload else { panic!("an error has a body") };
+                let body = std::str::from_utf8(&body).unwrap();
+                assert!(body.contains(&format!("<Code>{code}</Code>")), "{situation}: {body}");
+                let (_, message) = body.split_once("<Message>").unwrap();
+                let (message, _) = message.split_once("</Message>").unwrap();
+                for word in says {
+                    assert!(message.contains(word), "{situation}: {message}");
+                }
+                assert!(!body.contains("s.0123"), "what the backend said stays here: {body}");
+            }
+        }
     }
 
     #[test]

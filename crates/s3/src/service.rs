@@ -20,6 +20,7 @@ use crate::{
     operation::{Operation, resolve},
     ops,
     options::{ConnectionInfo, S3Options},
+    pace::Pace,
     query::{Plus, Query, decode},
     refusal::{Circumstances, Refusal, refuse},
     reply::{Reply, ResponseBody},
@@ -69,9 +70,10 @@ impl S3Service {
         let request_id = hex::encode_upper(random::<16>());
         let (method, uri, version) = (request.method().clone(), request.uri().clone(), request.version());
         let received_bytes = Arc::new(AtomicU64::new(0));
-        let idle = self.inner.api.options.body_idle_timeout;
+        let options = &self.inner.api.options;
+        let pace = Pace::new(options.body_idle_timeout, options.min_transfer_bytes_per_second);
         let awaits_continue = request.headers().contains_key(header::EXPECT);
-        let request = request.map(|body| s3s::Body::http_body(Received::new(body, awaits_continue, idle, Arc::clone(&received_bytes))));
+        let request = request.map(|body| s3s::Body::http_body(Received::new(body, awaits_continue, pace, Arc::clone(&received_bytes))));
 
         let mut findings = Findings::default();
         let outcome = self.inner.answer(request, connection, &request_id, &mut findings).await;

@@ -1,8 +1,7 @@
 //! Encryption headers, in and out. What they mean is the engine's business: here they are only carried.
 
 use http::{HeaderMap, HeaderName};
-use strongroom_engine::api::{CustomerKeyHeaders, SseHeaders, SseReply};
-use strongroom_seal::Mode;
+use strongroom_engine::api::{CustomerKeyHeaders, Mode, SseHeaders, SseReply};
 use zeroize::Zeroizing;
 
 use crate::{headers, refusal::Refusal, reply::Reply};

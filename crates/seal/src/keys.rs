@@ -44,7 +44,7 @@ impl ExternalKeys {
     }
 
     /// The keys of DSSE-KMS. They must be independent of each other: two layers under one key are worth one.
-    pub fn double(inner: ExternalKey, outer: ExternalKey) -> Self {
+    pub(crate) fn double(inner: ExternalKey, outer: ExternalKey) -> Self {
         Self { inner, outer: Some(outer) }
     }
 
@@ -55,8 +55,8 @@ impl ExternalKeys {
             return Err(SealError::KeyLength { expected_bytes, actual_bytes: data_key.len() });
         }
         let (inner, outer) = data_key.split_at(KEY_LEN);
-        let outer = if outer.is_empty() { None } else { Some(ExternalKey::from_slice(outer)?) };
-        Ok(Self { inner: ExternalKey::from_slice(inner)?, outer })
+        let inner = ExternalKey::from_slice(inner)?;
+        Ok(if outer.is_empty() { Self::single(inner) } else { Self::double(inner, ExternalKey::from_slice(outer)?) })
     }
 
     /// How many keys there are.

@@ -36,12 +36,8 @@ impl OfflineObject {
         PartOpener::new(&self.keys, part.number, &part.salt, part.plaintext_len)
     }
 
-    /// Whether a blob that begins with these bytes is that of the part with this index.
-    pub fn check_blob(&self, index: usize, header: &[u8]) -> Result<(), SealError> {
-        self.part(index)?.check_header(header)
-    }
-
-    /// Opens the whole blob of a part, by its index in the manifest; one `Bytes` for each chunk.
+    /// Opens the whole blob of a part, by its index in the manifest; one `Bytes` for each chunk. Bytes behind the last chunk
+    /// are refused.
     pub fn open_blob(&self, index: usize, blob: &[u8]) -> Result<Vec<Bytes>, SealError> {
         self.part(index)?.open_blob(BytesMut::from(blob))
     }

@@ -1,4 +1,4 @@
-//! The one place that names the cryptographic library. A build with the feature `fips` uses its validated module.
+//! The one place in this crate that names the cryptographic library. A build with the feature `fips` uses its validated module.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{digest, hkdf, hmac, rand};

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::schema;
 use crate::{CatalogError, Clock};
@@ -89,12 +89,23 @@ pub(super) fn open_reader(path: &Path, options: &SqliteOptions) -> Result<Connec
 /// signal instead of an error.
 fn open(path: &Path, access: OpenFlags, options: &SqliteOptions) -> Result<Connection, CatalogError> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    harden(&connection)?;
     connection.busy_timeout(options.busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     connection.pragma_update(None, "foreign_keys", false)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "mmap_size", 0)?;
     Ok(connection)
+}
+
+/// A file that somebody altered can hold triggers and views that this program never made: none of them runs, and nothing in the
+/// schema calls functions with side effects.
+fn harden(connection: &Connection) -> Result<(), CatalogError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    Ok(())
 }
 
 fn create_file(path: &Path) -> Result<(), CatalogError> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use tempfile::TempDir;
 
 use super::writer::Writer;
@@ -162,6 +163,58 @@ async fn after_close_every_call_is_busy_and_no_log_is_left() {
     drop(catalog);
     let catalog = SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
     assert_eq!(catalog.setting("a").await.unwrap(), Some(vec![1]));
+}
+
+#[test]
+fn a_commit_is_on_the_disk_before_it_is_answered() {
+    let home = tempfile::tempdir().unwrap();
+    let writer = connection::open_writer(&home.path().join("catalog.db"), &SqliteOptions::default()).unwrap();
+    let synchronous: i64 = writer.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+    let journal_mode: String = writer.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    // 2 is FULL: the log is synced with every commit.
+    assert_eq!((synchronous, journal_mode.as_str()), (2, "wal"));
+}
+
+/// Somebody who can write to the file, but not into the server, adds what would undo each setting, and a view in a table's place.
+#[tokio::test]
+async fn what_was_added_to_the_schema_does_not_run() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("catalog.db");
+    drop(SqliteCatalog::open(&path, SqliteOptions::default()).unwrap());
+    let stranger = Connection::open(&path).unwrap();
+    let trigger = "CREATE TRIGGER undo AFTER INSERT ON settings BEGIN DELETE FROM settings WHERE name = new.name; END";
+    stranger.execute_batch(trigger).unwrap();
+    stranger.execute("INSERT INTO settings VALUES ('of the stranger', x'01')", []).unwrap();
+    let rows = |connection: &Connection| connection.query_row("SELECT count(*) FROM settings", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(rows(&stranger), 0, "the trigger does what it is for");
+    let catalog = SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
+    catalog.set_setting("a", None, vec![1]).await.unwrap();
+    assert_eq!(catalog.setting("a").await.unwrap(), Some(vec![1]));
+    assert_eq!(rows(&stranger), 1);
+    drop(catalog);
+    let view = "ALTER TABLE settings RENAME TO hidden; CREATE VIEW settings AS SELECT name, x'02' AS value FROM hidden;";
+    stranger.execute_batch(view).unwrap();
+    let catalog = SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
+    let read = catalog.setting("a").await;
+    assert!(matches!(&read, Err(CatalogError::Database(error)) if error.to_string().contains("view")), "{read:?}");
+}
+
+#[test]
+fn every_connection_distrusts_the_schema() {
+    let home = tempfile::tempdir().unwrap();
+    let (path, options) = (home.path().join("catalog.db"), SqliteOptions::default());
+    let writer = connection::open_writer(&path, &options).unwrap();
+    let reader = connection::open_reader(&path, &options).unwrap();
+    for connection in [writer, reader] {
+        for (setting, expected) in [
+            (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+            (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+            (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+            (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        ] {
+            assert_eq!(connection.db_config(setting).unwrap(), expected, "{setting:?}");
+        }
+    }
 }
 
 #[test]

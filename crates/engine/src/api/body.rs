@@ -40,7 +40,7 @@ pub enum BodyError {
     /// The body is longer than what is allowed.
     #[error("the body is too large")]
     TooLarge,
-    /// The client sent nothing for too long.
-    #[error("the client sent nothing for too long")]
+    /// The client sent nothing, or too little, for too long.
+    #[error("the client sent nothing, or too little, for too long")]
     Timeout,
 }

@@ -20,4 +20,8 @@ pub use object::{
     ByteRange, Copied, CopyObject, CopySource, DeletedObject, GetObject, IfRange, ObjectHeaders, ObjectInfo, ObjectPart, ObjectReply,
     PutObject, ReadConditions, Stored, WriteCondition,
 };
+// What requests and replies are made of, so that an adapter needs the engine only.
+pub use strongroom_catalog::{Bucket, ListEntry, ListPage};
+pub use strongroom_seal::Mode;
+
 pub use sse::{Caller, CustomerKeyHeaders, SseHeaders, SseReply};

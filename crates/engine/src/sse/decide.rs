@@ -1,7 +1,7 @@
 //! The one decision: how an object is to be encrypted.
 //!
-//! Every operation that writes comes through [`decide`], every one that reads through [`check_read_headers`]; nothing
-//! else in the store looks at an encryption header.
+//! Every operation that writes comes through [`decide`], every one that reads through [`check_read_headers`], every part of an
+//! upload through [`check_part_headers`]. This is the only place that decides about encryption.
 
 use strongroom_catalog::{BucketEncryption, BucketEncryptionAlgorithm};
 use strongroom_seal::Mode;

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use proptest::test_runner::{Config, TestRunner};
@@ -56,15 +59,49 @@ struct World {
     catalog: Arc<FaultyCatalog>,
     objects: [Option<Object>; KEYS.len()],
     uploads: [Option<Upload>; SLOTS],
-    /// Whether anything was told to fail during this operation.
-    armed: bool,
+    /// What was told to fail during this operation.
+    armed: Failure,
+    tally: Arc<Tally>,
     /// Requests that ended in an integrity error.
     damaged: u64,
     _dir: TempDir,
 }
 
+/// What happened in all cases together: a run in which it did not has shown nothing.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Operations that failed because the catalog, the blobs or the KMS did.
+    catalog: AtomicU64,
+    blobs: AtomicU64,
+    kms: AtomicU64,
+    /// Those that succeeded.
+    copies: AtomicU64,
+    completions: AtomicU64,
+}
+
+impl Tally {
+    fn failed(&self, by: &Failure) {
+        match by {
+            Failure::None => panic!("nothing was told to fail"),
+            Failure::Catalog(_) => count(&self.catalog, true),
+            Failure::Blobs(..) => count(&self.blobs, true),
+            Failure::Kms(_) => count(&self.kms, true),
+        }
+    }
+
+    fn assert_all_happened(&self) {
+        for counter in [&self.catalog, &self.blobs, &self.kms, &self.copies, &self.completions] {
+            assert!(counter.load(Ordering::Relaxed) > 0, "{self:?}");
+        }
+    }
+}
+
+fn count(counter: &AtomicU64, happened: bool) {
+    counter.fetch_add(happened.into(), Ordering::Relaxed);
+}
+
 impl World {
-    async fn new() -> Self {
+    async fn new(tally: &Arc<Tally>) -> Self {
         let dir = temp_dir();
         let files = FileBlobs::open(dir.path().join("blobs")).unwrap();
         let blobs = FaultyBlobs::new(Arc::new(files.clone()));
@@ -76,7 +113,9 @@ impl World {
         let plan = Plan { sqlite: true, wrap_catalog: Some(wrap_catalog), wrap_blobs: Some(wrap_blobs), ..Plan::default() };
         let rig = Rig::with(plan).await;
         let catalog = Arc::clone(slot.get().unwrap());
-        Self { rig, files, blobs, catalog, objects: Default::default(), uploads: Default::default(), armed: false, damaged: 0, _dir: dir }
+        let tally = Arc::clone(tally);
+        let (objects, uploads) = Default::default();
+        Self { rig, files, blobs, catalog, objects, uploads, armed: Failure::None, tally, damaged: 0, _dir: dir }
     }
 
     async fn step(&mut self, op: &Op, failure: &Failure) {
@@ -111,7 +150,7 @@ impl World {
     }
 
     fn arm(&mut self, failure: &Failure) {
-        self.armed = !matches!(failure, Failure::None);
+        self.armed = failure.clone();
         match *failure {
             Failure::None => {}
             Failure::Catalog(moment) => self.catalog.fail_write(1, moment, || CatalogError::Database("injected".into())),
@@ -127,13 +166,14 @@ impl World {
             // A write that changes nothing takes what has not struck.
             let _ = self.catalog.forget_blobs(Vec::new()).await;
         }
-        self.armed = false;
+        self.armed = Failure::None;
     }
 
     /// Takes note of an error, which there may be only where something was told to fail.
     fn check<T>(&mut self, result: Result<T, Error>) -> Option<T> {
         if let Err(error) = &result {
-            assert!(self.armed, "{error:?}");
+            assert!(!matches!(self.armed, Failure::None), "{error:?}");
+            self.tally.failed(&self.armed);
             self.damaged += u64::from(matches!(error, Error::Integrity(_)));
         }
         result.ok()
@@ -155,7 +195,9 @@ impl World {
             assert!(matches!(result, Err(Error::CopyChangesNothing)));
             return;
         }
+        let copied = result.is_ok();
         self.settle(to, Some(Object { by, data: source.data }), result).await;
+        count(&self.tally.copies, copied);
     }
 
     async fn delete(&mut self, key: usize) {
@@ -275,6 +317,7 @@ impl World {
         }
         let result = self.rig.complete(&upload.at, upload.named()).await;
         let succeeded = self.check(result).is_some();
+        count(&self.tally.completions, succeeded);
         self.heal().await;
         if self.parts_of(&upload.at).await.is_none() {
             let new = upload.object();
@@ -339,10 +382,11 @@ impl World {
 fn whatever_fails_the_store_is_in_the_old_state_or_the_new_one() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { Config::default().cases } else { CASES };
+    let tally = Arc::new(Tally::default());
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
     let result = TestRunner::new(config).run(&steps(STEPS), |steps| {
         runtime.block_on(async {
-            let mut world = World::new().await;
+            let mut world = World::new(&tally).await;
             for (op, failure) in &steps {
                 world.step(op, failure).await;
             }
@@ -352,5 +396,8 @@ fn whatever_fails_the_store_is_in_the_old_state_or_the_new_one() {
     });
     if let Err(error) = result {
         panic!("{error}");
+    }
+    if cases >= CASES {
+        tally.assert_all_happened();
     }
 }

@@ -88,3 +88,25 @@ async fn a_default_encryption_that_is_changed_holds() {
     rig.engine.clear_bucket_encryption(BUCKET).await.unwrap();
     assert!(matches!(rig.engine.bucket_encryption(BUCKET).await, Err(Error::BucketEncryptionNotFound)));
 }
+
+#[tokio::test]
+async fn an_altered_row_is_left_out_of_the_list_of_buckets_and_hides_no_other() {
+    let rig = Rig::sqlite().await;
+    for name in ["b1", "b2", "b3", "b4", "b5"] {
+        rig.engine.create_bucket(&rig.root, CreateBucket { name: name.into(), region: String::new() }).await.unwrap();
+    }
+    let altered = "UPDATE buckets SET owner = 'mallory' WHERE name IN (CAST('b2' AS BLOB), CAST('b3' AS BLOB))";
+    assert_eq!(rig.rows().execute(altered, []).unwrap(), 2);
+    let list = async |after: Option<&str>, limit: usize| -> Vec<String> {
+        let buckets = rig.engine.list_buckets("b", after, limit).await.unwrap();
+        buckets.into_iter().map(|bucket| bucket.name).collect()
+    };
+    assert_eq!(list(None, 100).await, ["b1", "b4", "b5", BUCKET]);
+    assert_eq!(rig.engine.integrity_events(), 2, "each row counts once");
+    assert_eq!(list(None, 2).await, ["b1", "b4"], "a page is as long as the caller asks while more follow");
+    assert_eq!(list(Some("b1"), 2).await, ["b4", "b5"]);
+    assert_eq!(list(Some("b4"), 2).await, ["b5", BUCKET]);
+    assert_eq!(list(Some("b5"), 2).await, [BUCKET]);
+    assert_eq!(rig.engine.integrity_events(), 6, "and once more each time that it is read");
+    assert_eq!(list(None, 0).await, [""; 0]);
+}

@@ -1,7 +1,9 @@
 //! ACLs, to read only: whatever is stored is its bucket's owner's, and nobody else's.
 
-use strongroom_catalog::ListEntry;
-use strongroom_engine::{Error, api::ListObjects};
+use strongroom_engine::{
+    Error,
+    api::{ListEntry, ListObjects},
+};
 
 use crate::{authorize::hide_missing, refusal::Refusal, reply::Reply, request::Request, service::Api, xml::Xml};
 

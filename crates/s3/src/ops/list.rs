@@ -1,7 +1,6 @@
 //! ListObjects, ListObjectsV2 and ListObjectVersions.
 
-use strongroom_catalog::{Bucket, ListEntry, ListPage};
-use strongroom_engine::api::{ListObjects, ListedObject};
+use strongroom_engine::api::{Bucket, ListEntry, ListObjects, ListPage, ListedObject};
 
 use crate::{
     checksum, headers,

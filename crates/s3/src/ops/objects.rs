@@ -124,8 +124,7 @@ async fn refuse_read(api: &Api, request: &Request, error: Error) -> Refusal {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use strongroom_engine::api::{Checksum, ChecksumAlgorithm, ChecksumKind, ObjectHeaders, ObjectInfo, SseReply};
-    use strongroom_seal::Mode;
+    use strongroom_engine::api::{Checksum, ChecksumAlgorithm, ChecksumKind, Mode, ObjectHeaders, ObjectInfo, SseReply};
 
     use super::*;
     use crate::request::tests::request;

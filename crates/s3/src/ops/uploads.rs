@@ -1,7 +1,6 @@
 //! ListMultipartUploads and ListParts.
 
-use strongroom_catalog::{ListEntry, ListPage};
-use strongroom_engine::api::{ListParts, ListUploads, ListedUpload};
+use strongroom_engine::api::{ListEntry, ListPage, ListParts, ListUploads, ListedUpload};
 
 use crate::{
     checksum, headers,

@@ -172,6 +172,13 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         "How long a client may send nothing of a body, or take nothing of an answer",
     ),
     option(
+        "min_transfer_bytes_per_second",
+        Number(0),
+        "BYTES",
+        Value("128"),
+        "Least average rate at which a client that is waited for sends a body or takes an answer; 0: any",
+    ),
+    option(
         "tls_handshake_timeout_seconds",
         Number(1),
         "SECONDS",

@@ -74,6 +74,7 @@ pub(crate) struct Limits {
     pub(crate) max_header_count: usize,
     pub(crate) request_header_timeout: Duration,
     pub(crate) body_idle_timeout: Duration,
+    pub(crate) min_transfer_bytes_per_second: u64,
     pub(crate) tls_handshake_timeout: Duration,
     pub(crate) drain_timeout: Duration,
     /// `None`: the engine's own.
@@ -170,6 +171,7 @@ fn limits(layer: &Layer) -> Result<Limits, ConfigError> {
         max_header_count: layer.size("max_header_count")?,
         request_header_timeout: layer.seconds("request_header_timeout_seconds")?,
         body_idle_timeout: layer.seconds("body_idle_timeout_seconds")?,
+        min_transfer_bytes_per_second: layer.number("min_transfer_bytes_per_second")?,
         tls_handshake_timeout: layer.seconds("tls_handshake_timeout_seconds")?,
         drain_timeout: layer.seconds("drain_timeout_seconds")?,
         inline_limit_bytes: layer.optional_size("inline_limit_bytes")?,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use strongroom_s3::Pace;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -63,7 +64,7 @@ enum Established {
 async fn establish<H>(shared: &Shared<H>, stream: TcpStream) -> io::Result<Option<Established>> {
     stream.set_nodelay(true)?;
     let speaks = first_byte(&stream).await?;
-    let stream = StallGuard::new(stream, shared.limits.write_timeout);
+    let stream = StallGuard::new(stream, Pace::new(shared.limits.write_timeout, shared.limits.min_write_bytes_per_second));
     match speaks {
         Speaks::Tls => Ok(Some(Established::Tls(Box::new(shared.tls.accept(stream).await?)))),
         Speaks::Plain if shared.limits.allow_plain => Ok(Some(Established::Plain(stream))),

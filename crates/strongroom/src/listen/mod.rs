@@ -59,6 +59,8 @@ pub(crate) struct PortLimits {
     pub(crate) header_timeout: Duration,
     /// For the client to take some of an answer.
     pub(crate) write_timeout: Duration,
+    /// How much of it, on average over as long a wait; 0: any.
+    pub(crate) min_write_bytes_per_second: u64,
     /// Whether HTTP without TLS is served too.
     pub(crate) allow_plain: bool,
 }

@@ -1,38 +1,31 @@
-//! A stream that fails when the other side takes nothing for too long.
+//! A stream that fails when the other side takes nothing, or too little, for too long.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
+use strongroom_s3::Pace;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
 
-/// Bounds each wait for a write, flush or shutdown. Reads are bounded by who waits for them.
+/// Bounds the waits for writes, flushes and shutdowns. Reads are bounded by who waits for them.
 pub(super) struct StallGuard<S> {
     stream: S,
-    timeout: Duration,
-    timer: Pin<Box<Sleep>>,
-    is_waiting: bool,
+    pace: Pace,
 }
 
 impl<S> StallGuard<S> {
-    pub(super) fn new(stream: S, timeout: Duration) -> Self {
-        Self { stream, timeout, timer: Box::pin(sleep(timeout)), is_waiting: false }
+    pub(super) fn new(stream: S, pace: Pace) -> Self {
+        Self { stream, pace }
     }
 
-    /// Passes a result on; a wait that lasts longer than the timeout ends in an error.
-    fn bound<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if poll.is_ready() {
-            self.is_waiting = false;
-            return poll;
+    /// Passes a result on, which says how many bytes were taken; too long a wait ends in an error.
+    fn bound<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>, taken: impl FnOnce(&T) -> usize) -> Poll<io::Result<T>> {
+        if let Poll::Ready(result) = poll {
+            self.pace.passed(result.as_ref().map_or(0, taken));
+            return Poll::Ready(result);
         }
-        if !self.is_waiting {
-            self.timer.as_mut().reset(Instant::now() + self.timeout);
-            self.is_waiting = true;
-        }
-        ready!(self.timer.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+        ready!(self.pace.poll_too_slow(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing, or too little")))
     }
 }
 
@@ -45,12 +38,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for StallGuard<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.bound(cx, poll)
+        self.bound(cx, poll, |taken| *taken)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.bound(cx, poll)
+        self.bound(cx, poll, |taken| *taken)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -59,40 +52,61 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let poll = Pin::new(&mut self.stream).poll_flush(cx);
-        self.bound(cx, poll)
+        self.bound(cx, poll, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let poll = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.bound(cx, poll)
+        self.bound(cx, poll, |()| 0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::{Instant, sleep};
 
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_reader_that_takes_nothing_ends_the_write() {
         let (near, _far) = duplex(4);
-        let error = StallGuard::new(near, Duration::from_millis(50)).write_all(b"too long").await.unwrap_err();
+        let begun = Instant::now();
+        let error = StallGuard::new(near, Pace::new(Duration::from_mins(1), 0)).write_all(b"too long").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begun.elapsed().as_secs(), 60);
     }
 
-    #[tokio::test]
-    async fn a_slow_reader_that_goes_on_is_served_for_longer_than_one_wait_may_last() {
+    /// Takes a byte every 59 seconds. How many it got, and what became of the write.
+    async fn drip(min_bytes_per_second: u64) -> (usize, io::Result<()>) {
         let (near, mut far) = duplex(4);
-        let mut guarded = StallGuard::new(near, Duration::from_secs(2));
-        let writer = tokio::spawn(async move { guarded.write_all(b"0123456789abcdef").await });
-        let mut taken = Vec::new();
-        while taken.len() < 16 {
-            sleep(Duration::from_millis(200)).await;
-            taken.push(far.read_u8().await.unwrap());
+        let mut guarded = StallGuard::new(near, Pace::new(Duration::from_mins(1), min_bytes_per_second));
+        let writer = tokio::spawn(async move { guarded.write_all(&[7; 64]).await });
+        let mut taken = 0;
+        loop {
+            sleep(Duration::from_secs(59)).await;
+            if far.read_u8().await.is_err() {
+                return (taken, writer.await.unwrap());
+            }
+            taken += 1;
         }
-        assert_eq!(taken, b"0123456789abcdef");
-        writer.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_drips_ends_the_write_where_a_rate_is_asked_for() {
+        let (taken, written) = drip(1).await;
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        // One in time, and the four that were on their way.
+        assert_eq!(taken, 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_that_goes_on_is_served_where_no_rate_is_asked_for() {
+        let (taken, written) = drip(0).await;
+        written.unwrap();
+        assert_eq!(taken, 64);
     }
 }

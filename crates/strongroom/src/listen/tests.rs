@@ -56,6 +56,7 @@ impl Port {
             handshake_timeout: patience,
             header_timeout: patience,
             write_timeout: patience,
+            min_write_bytes_per_second: 128,
             allow_plain: true,
         };
         let listener = Listener::bind("127.0.0.1:0", tls, limits, None, handler).await.unwrap();

@@ -89,6 +89,7 @@ fn limits(settings: &Settings) -> (PortLimits, PortLimits) {
         handshake_timeout: limits.tls_handshake_timeout,
         header_timeout: limits.request_header_timeout,
         write_timeout: limits.body_idle_timeout,
+        min_write_bytes_per_second: limits.min_transfer_bytes_per_second,
         allow_plain: true,
     };
     (s3, PortLimits { max_connections: ADMIN_CONNECTIONS, allow_plain: false, ..s3 })
