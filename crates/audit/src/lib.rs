@@ -1,0 +1,35 @@
+//! One append-only record of every use of a key and of every act of administration.
+//!
+//! ```text
+//! engine, admin ──▶ AuditSink = AuditLog ──▶ queue ──▶ writer thread ──▶ audit-….jsonl, hash-chained and signed
+//! operator      ──▶ verify(directory, public key, head kept elsewhere) ──▶ Report
+//! ```
+//!
+//! [`AuditLog`] writes, [`verify`] checks what was written without the server, and an erased key leaves a
+//! [`SignedReceipt`]. The format and what it protects against are in `docs/audit.md`.
+#![forbid(unsafe_code)]
+
+mod event;
+mod files;
+mod key;
+mod log;
+mod open;
+mod queue;
+mod receipt;
+mod record;
+mod sink;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod verify;
+mod walk;
+mod writer;
+
+pub use event::{Event, Outcome};
+pub use key::{KeyError, PublicKey, SigningKey};
+pub use log::{AuditLog, LogConfig};
+pub use open::{OpenReport, Repair};
+pub use receipt::{Receipt, ReceiptError, SignedReceipt, sign_receipt, verify_receipt};
+pub use record::Head;
+pub use sink::{AuditError, AuditSink};
+pub use verify::{Report, SignedAt, verify};
+pub use walk::{Defect, Finding, MAX_FINDINGS};

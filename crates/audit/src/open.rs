@@ -1,0 +1,99 @@
+//! Takes a log up where it ended: repairs a torn end, finds the head, compares it with the one that was expected.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::files::{self, LogFile};
+use crate::walk::Walk;
+use crate::{AuditError, Finding, Head, PublicKey};
+
+/// What was found when a log was opened. Findings do not keep the log from being written: say them loudly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OpenReport {
+    /// The last record that was there.
+    pub head: Head,
+    /// A record that an interrupted write left incomplete, and that was cut off.
+    pub repaired: Option<Repair>,
+    /// What is wrong from the expected head on, or in the last file; [`verify`](crate::verify) reads the whole log.
+    pub findings: Vec<Finding>,
+    /// Records at the end that no checkpoint vouched for: written before a crash, or by someone else. The next checkpoint covers them.
+    pub unsigned: u64,
+}
+
+/// An incomplete record that was cut off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Repair {
+    /// The file's name.
+    pub file: String,
+    /// How many bytes of it were there.
+    pub cut_bytes: u64,
+}
+
+/// The file that is written on.
+pub(crate) struct Tail {
+    pub(crate) file: File,
+    pub(crate) path: PathBuf,
+    /// Up to here it is durable, and all of it.
+    pub(crate) len: u64,
+}
+
+/// Opens the log of a locked directory.
+pub(crate) fn open(dir: &Path, key: &PublicKey, expected: Option<&Head>) -> Result<(Option<Tail>, OpenReport), AuditError> {
+    let listing = files::list(dir).map_err(|error| files::failed("list", dir, &error))?;
+    let (tail, repaired) = match listing.files.last() {
+        None => (None, None),
+        Some(last) => {
+            let (tail, repaired) = open_tail(last).map_err(|error| files::failed("open", &last.path, &error))?;
+            (Some(tail), repaired)
+        }
+    };
+    let mut walk = Walk::new(Some(key), expected);
+    for file in &listing.files[start(&listing.files, expected)..] {
+        walk.file(file).map_err(|error| files::failed("read", &file.path, &error))?;
+    }
+    let tally = walk.finish(false);
+    // Without a single good record, numbers go on from what the last name says.
+    let numbered = || Head { seq: listing.files.last().map_or(0, |last| last.first_seq - 1), ..Head::default() };
+    let head = tally.head.unwrap_or_else(numbered);
+    Ok((tail, OpenReport { head, repaired, findings: tally.findings, unsigned: tally.unsigned }))
+}
+
+/// The file to read from: the one with the expected head, or the last with anything in it.
+fn start(files: &[LogFile], expected: Option<&Head>) -> usize {
+    let has_records = |file: &LogFile| file.path.metadata().is_ok_and(|found| found.len() > 0);
+    let last = files.iter().rposition(has_records).unwrap_or(0);
+    let with_expected = expected.map_or(last, |head| files.iter().rposition(|file| file.first_seq <= head.seq).unwrap_or(0));
+    last.min(with_expected)
+}
+
+fn open_tail(last: &LogFile) -> io::Result<(Tail, Option<Repair>)> {
+    let mut file = OpenOptions::new().read(true).append(true).open(&last.path)?;
+    let found = file.metadata()?.len();
+    let len = complete_len(&mut file, found)?;
+    let repaired = (len < found).then(|| Repair { file: last.name.clone(), cut_bytes: found - len });
+    if repaired.is_some() {
+        file.set_len(len)?;
+        file.sync_all()?;
+    }
+    Ok((Tail { file, path: last.path.clone(), len }, repaired))
+}
+
+/// Where the last complete line ends.
+fn complete_len(file: &mut File, len: u64) -> io::Result<u64> {
+    let mut block = vec![0; 1 << 16];
+    let mut end = len;
+    while end > 0 {
+        let size = usize::try_from(end.min(1 << 16)).unwrap_or(block.len());
+        let begin = end - size as u64;
+        file.seek(SeekFrom::Start(begin))?;
+        file.read_exact(&mut block[..size])?;
+        if let Some(at) = block[..size].iter().rposition(|byte| *byte == b'\n') {
+            return Ok(begin + at as u64 + 1);
+        }
+        end = begin;
+    }
+    Ok(0)
+}

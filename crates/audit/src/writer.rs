@@ -1,0 +1,241 @@
+//! The thread that writes: numbers, chains, signs, appends, syncs. It alone touches the files.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::mem;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use tokio::sync::oneshot;
+
+use crate::log::LogConfig;
+use crate::open::{OpenReport, Tail};
+use crate::queue::{Item, Queue};
+use crate::walk::MAX_UNSIGNED;
+use crate::{AuditError, Head, PublicKey, SigningKey, files, record};
+
+/// The most bytes that are written and synced at once.
+const MAX_PENDING_LEN: usize = 4 << 20;
+/// How long a writer waits after a failure before it tries again.
+const RETRY: Duration = Duration::from_millis(250);
+
+pub(crate) struct Writer {
+    queue: Arc<Queue>,
+    config: LogConfig,
+    key: SigningKey,
+    public_key: PublicKey,
+    /// None before the first record of the next file.
+    tail: Option<Tail>,
+    /// The tail may hold part of `pending`, or all of it unsynced.
+    is_torn: bool,
+    /// The last record that was encoded.
+    head: Head,
+    /// Records that are encoded and not durable yet. Kept after a failure, and written again from where they began.
+    pending: Vec<u8>,
+    /// The number of the first of them.
+    pending_seq: u64,
+    waiting: Vec<(oneshot::Sender<Result<Head, AuditError>>, Head)>,
+    /// Records since the last checkpoint.
+    unsigned: u64,
+    checkpoint_due: Option<Instant>,
+    has_failed: bool,
+    /// Held for its lock.
+    _lock: File,
+}
+
+impl Writer {
+    pub(crate) fn new(queue: Arc<Queue>, config: LogConfig, key: SigningKey, tail: Option<Tail>, head: Head, lock: File) -> Self {
+        Self {
+            queue,
+            config,
+            public_key: key.public_key(),
+            key,
+            tail,
+            is_torn: false,
+            head,
+            pending: Vec::new(),
+            pending_seq: 0,
+            waiting: Vec::new(),
+            unsigned: 0,
+            checkpoint_due: None,
+            has_failed: false,
+            _lock: lock,
+        }
+    }
+
+    /// Records that the log was opened and what was found, signed at once.
+    pub(crate) fn begin(&mut self, report: &OpenReport) {
+        let OpenReport { head: _, repaired, findings, unsigned } = report;
+        if let Some(repair) = repaired {
+            self.encode_own("repaired", &serde_json::json!({ "cut_bytes": repair.cut_bytes, "file": repair.file }));
+        }
+        let findings: Vec<String> = findings.iter().take(10).map(ToString::to_string).collect();
+        self.encode_own("opened", &serde_json::json!({ "findings": findings, "unsigned": unsigned }));
+        self.encode_checkpoint();
+        let written = self.flush();
+        self.report(written, VecDeque::new());
+    }
+
+    /// Writes until the queue is closed.
+    pub(crate) fn run(mut self) {
+        let _ended = Ended(Arc::clone(&self.queue));
+        loop {
+            let mut work = self.queue.wait(self.timer(), self.has_failed);
+            let written = self.write(&mut work.items, work.is_last);
+            self.report(written, work.items);
+            if work.is_last {
+                return;
+            }
+        }
+    }
+
+    /// When there is something to do though nothing comes.
+    fn timer(&self) -> Option<Instant> {
+        if self.has_failed { Some(Instant::now() + RETRY) } else { self.checkpoint_due }
+    }
+
+    /// Takes items until one of its writes fails; the others stay.
+    fn write(&mut self, items: &mut VecDeque<Item>, is_last: bool) -> io::Result<()> {
+        self.flush()?;
+        while let Some(item) = items.pop_front() {
+            self.encode(item);
+            if self.pending.len() >= MAX_PENDING_LEN {
+                self.flush()?;
+                self.rotate()?;
+            }
+        }
+        let is_due = is_last || self.checkpoint_due.is_some_and(|due| due <= Instant::now());
+        if is_due && self.unsigned > 0 {
+            self.encode_checkpoint();
+        }
+        self.flush()?;
+        self.rotate()
+    }
+
+    fn encode(&mut self, item: Item) {
+        self.append(item.time, &item.members);
+        self.unsigned += 1;
+        self.checkpoint_due.get_or_insert_with(|| Instant::now() + Duration::from_secs(self.config.checkpoint_seconds));
+        if let Some(done) = item.done {
+            self.waiting.push((done, self.head.clone()));
+        }
+        if self.unsigned >= self.config.checkpoint_records.clamp(1, MAX_UNSIGNED - 10) {
+            self.encode_checkpoint();
+        }
+    }
+
+    /// A record of the log itself.
+    fn encode_own(&mut self, kind: &str, what: &serde_json::Value) {
+        self.append(OffsetDateTime::now_utc(), format!("\"{kind}\":{what}").as_bytes());
+        self.unsigned += 1;
+    }
+
+    fn encode_checkpoint(&mut self) {
+        let now = OffsetDateTime::now_utc();
+        let members = record::checkpoint_members(&self.key, &self.public_key, &self.head, now);
+        self.append(now, members.as_bytes());
+        self.unsigned = 0;
+        self.checkpoint_due = None;
+    }
+
+    fn append(&mut self, time: OffsetDateTime, members: &[u8]) {
+        if self.pending.is_empty() {
+            self.pending_seq = self.head.seq + 1;
+        }
+        record::append(&mut self.pending, &mut self.head, time, members);
+    }
+
+    /// Makes what is pending durable, and tells those who wait.
+    fn flush(&mut self) -> io::Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        self.leave_foreign_tail();
+        let tail = match &mut self.tail {
+            Some(tail) => tail,
+            none => {
+                let (file, path) = files::create(&self.config.dir, self.pending_seq)?;
+                none.insert(Tail { file, path, len: 0 })
+            }
+        };
+        if mem::replace(&mut self.is_torn, true) {
+            tail.file.set_len(tail.len)?;
+        }
+        tail.file.write_all(&self.pending)?;
+        tail.file.sync_data()?;
+        tail.len += self.pending.len() as u64;
+        self.is_torn = false;
+        self.pending.clear();
+        self.queue.written(self.head.clone());
+        for (done, head) in self.waiting.drain(..) {
+            let _ = done.send(Ok(head));
+        }
+        Ok(())
+    }
+
+    /// A file that is gone, or not as long as it was left, is somebody else's now: it stays as it is, and a new one begins.
+    fn leave_foreign_tail(&mut self) {
+        let Some(tail) = self.tail.as_ref().filter(|_| !self.is_torn) else { return };
+        if !is_as_left(tail) {
+            tracing::error!(file = %tail.path.display(), "the audit log's file was moved or written by another program; a new one begins");
+            self.tail = None;
+        }
+    }
+
+    /// Ends a file that is long enough with a checkpoint. The next flush makes another.
+    fn rotate(&mut self) -> io::Result<()> {
+        if self.tail.as_ref().is_none_or(|tail| tail.len < self.config.rotate_bytes) {
+            return Ok(());
+        }
+        if self.unsigned > 0 {
+            self.encode_checkpoint();
+            self.flush()?;
+        }
+        self.tail = None;
+        Ok(())
+    }
+
+    /// Tells the queue how it went.
+    fn report(&mut self, written: io::Result<()>, left: VecDeque<Item>) {
+        match written {
+            Ok(()) => {
+                if mem::take(&mut self.has_failed) {
+                    tracing::info!("the audit log is written again");
+                }
+                self.queue.written(self.head.clone());
+            }
+            Err(error) => {
+                let path = self.tail.as_ref().map_or(self.config.dir.as_path(), |tail| tail.path.as_path());
+                self.fail(&format!("cannot write {}: {error}", path.display()), left);
+            }
+        }
+    }
+
+    fn fail(&mut self, reason: &str, left: VecDeque<Item>) {
+        if !mem::replace(&mut self.has_failed, true) {
+            tracing::error!(reason, "the audit log cannot be written; what must be recorded is refused");
+        }
+        // First, so that who is told finds the log refusing.
+        self.queue.fail(left, reason);
+        for (done, _) in self.waiting.drain(..) {
+            let _ = done.send(Err(AuditError::Unwritable(reason.to_owned())));
+        }
+    }
+}
+
+fn is_as_left(tail: &Tail) -> bool {
+    let (Ok(named), Ok(open)) = (fs::symlink_metadata(&tail.path), tail.file.metadata()) else { return false };
+    (named.dev(), named.ino()) == (open.dev(), open.ino()) && open.len() == tail.len
+}
+
+/// However the thread ends, nothing is taken any more.
+struct Ended(Arc<Queue>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}

@@ -1,0 +1,139 @@
+//! Erasure receipts, and the operator's own check of a log: what `docs/audit.md` says runs as it stands there.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::process::{Command, Output};
+
+use common::{Home, event, files, key};
+use strongroom_audit::{AuditSink, PublicKey, Receipt, ReceiptError, SignedReceipt, SigningKey, sign_receipt, verify_receipt};
+use zeroize::Zeroizing;
+
+const DOCS: &str = include_str!("../../../docs/audit.md");
+
+fn receipt() -> Receipt {
+    Receipt {
+        audit_seq: 1042,
+        backend: "vault".to_owned(),
+        buckets: vec!["photos".to_owned(), "fäden".to_owned()],
+        bytes: 1 << 60,
+        erased_at: "2026-01-02T03:04:05Z".to_owned(),
+        key_id: "customer-7".to_owned(),
+        objects: 12,
+        request_id: "r-\"1\"".to_owned(),
+        requested_by: "alice".to_owned(),
+    }
+}
+
+/// The program in the docs that begins with this line.
+fn program(first_line: &str) -> &'static str {
+    let (_, rest) = DOCS.split_once(&format!("```python\n{first_line}\n")).expect("docs/audit.md has the program");
+    rest.split_once("```").unwrap().0
+}
+
+fn python(program: &str, arguments: &[&str]) -> Output {
+    Command::new("python3").args(["-c", program]).args(arguments).output().expect("python3 is installed")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_receipt_counts_for_its_own_key_and_content() {
+    let signed = sign_receipt(&key(), receipt());
+    verify_receipt(&signed, &key().public_key()).unwrap();
+    let json = serde_json::to_string(&signed).unwrap();
+    let back: SignedReceipt = serde_json::from_str(&json).unwrap();
+    assert_eq!(back, signed);
+    for member in ["audit_seq", "bytes", "objects"] {
+        let value = serde_json::to_value(&signed).unwrap()["receipt"][member].to_string();
+        let altered: SignedReceipt =
+            serde_json::from_str(&json.replace(&format!("\"{member}\":{value}"), &format!("\"{member}\":7"))).unwrap();
+        assert_eq!(verify_receipt(&altered, &key().public_key()), Err(ReceiptError::BadSignature), "{member}");
+    }
+    for text in ["vault", "photos", "03:04", "customer-7", "r-", "alice"] {
+        let altered: SignedReceipt = serde_json::from_str(&json.replace(text, "x")).unwrap();
+        assert_eq!(verify_receipt(&altered, &key().public_key()), Err(ReceiptError::BadSignature), "{text}");
+    }
+    let other = SigningKey::from_seed(Zeroizing::new([1; 32])).unwrap().public_key();
+    assert_eq!(verify_receipt(&signed, &other), Err(ReceiptError::OtherKey));
+    let claimed = SignedReceipt { public_key: other.to_hex(), ..signed };
+    assert_eq!(verify_receipt(&claimed, &other), Err(ReceiptError::BadSignature));
+}
+
+#[test]
+fn the_receipt_check_in_the_docs_says_the_same() {
+    let home = Home::new();
+    fs::create_dir(home.dir()).unwrap();
+    let path = home.dir().join("receipt.json");
+    let check = |signed: &SignedReceipt, key: PublicKey| {
+        fs::write(&path, serde_json::to_string_pretty(signed).unwrap()).unwrap();
+        python(program("# receipt.py"), &[path.to_str().unwrap(), &key.to_hex()])
+    };
+    let signed = sign_receipt(&key(), receipt());
+    let good = check(&signed, key().public_key());
+    assert!(good.status.success(), "{}", text(&good.stderr));
+    let altered = SignedReceipt { receipt: Receipt { objects: 13, ..receipt() }, ..signed };
+    assert!(!check(&altered, key().public_key()).status.success());
+}
+
+#[tokio::test]
+async fn the_log_check_in_the_docs_says_the_same() {
+    let home = Home::new();
+    for round in 0..3 {
+        let log = home.open_clean().await;
+        for number in 0..50 {
+            log.record(event(round * 100 + number)).await.unwrap();
+        }
+        log.close().await.unwrap();
+    }
+    let report = home.verify(None);
+    let dir = home.dir().to_str().unwrap().to_owned();
+    let check = |head: &str| python(program("# verify.py"), &[&dir, &key().public_key().to_hex(), head]);
+    let head = format!("{}:{}", report.head.seq, report.head.hash);
+    let good = check(&head);
+    assert_eq!((text(&good.stdout), text(&good.stderr)), (format!("intact: {} records up to {head}\n", report.records), String::new()));
+    assert!(!check(&format!("{}:{}", report.head.seq + 1, report.head.hash)).status.success());
+
+    let (name, bytes) = files(&home.dir()).remove(0);
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+    let (path, mut altered) = (home.dir().join(name), lines.clone());
+    altered.remove(20);
+    let changed = text(&bytes).replacen("alice", "mallo", 1).into_bytes();
+    for tampered in [altered.concat(), changed, lines[..60].concat(), bytes[..bytes.len() - 1].to_vec()] {
+        fs::write(&path, tampered).unwrap();
+        let bad = check(&head);
+        assert!(!bad.status.success() && text(&bad.stdout).is_empty(), "{}", text(&bad.stdout));
+    }
+}
+
+/// Someone with the disk makes the chain anew; the Python of the docs sees it by the signature alone.
+#[tokio::test]
+async fn the_log_check_in_the_docs_checks_signatures() {
+    let home = Home::new();
+    let log = home.open_clean().await;
+    log.record_durably(event(1)).await.unwrap();
+    log.close().await.unwrap();
+    let (name, bytes) = files(&home.dir()).remove(0);
+    let mut lines: Vec<String> = text(&bytes).replace("alice", "mallory").lines().map(str::to_owned).collect();
+    common::rechain(&mut lines, 2);
+    fs::write(home.dir().join(name), lines.join("\n") + "\n").unwrap();
+    let dir = home.dir().to_str().unwrap().to_owned();
+    let bad = python(program("# verify.py"), &[&dir, &key().public_key().to_hex()]);
+    assert!(!bad.status.success() && text(&bad.stderr).contains("InvalidSignature"), "{}", text(&bad.stderr));
+}
+
+#[test]
+fn openssl_reads_the_public_key() {
+    let home = Home::new();
+    fs::create_dir(home.dir()).unwrap();
+    let path = home.dir().join("audit.pem");
+    fs::write(&path, key().public_key().to_pem()).unwrap();
+    let said =
+        Command::new("openssl").args(["pkey", "-pubin", "-noout", "-text", "-in"]).arg(&path).output().expect("openssl is installed");
+    let said: String = text(&said.stdout).split_whitespace().collect();
+    let hex: Vec<String> = key().public_key().to_hex().as_bytes().chunks(2).map(text).collect();
+    assert!(said.contains("ED25519Public-Key") && said.contains(&hex.join(":")), "{said}");
+}
