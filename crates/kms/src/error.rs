@@ -27,6 +27,12 @@ pub enum KmsError {
     /// The id, name or argument is not acceptable; the text says what is.
     #[error("{0}")]
     InvalidArgument(String),
+    /// The key or the service is in a state that does not allow this; the text says which and what to do.
+    #[error("{0}")]
+    Conflict(String),
+    /// No KMS is configured.
+    #[error("no KMS is configured: POST /kms/configure, or set kms.backend")]
+    NotConfigured,
     /// The ciphertext was altered, or belongs to another context or key.
     #[error("the KMS rejected the wrapped data key: it was altered or belongs to another context")]
     Rejected,

@@ -22,8 +22,8 @@ pub fn resolve_key_id(given: &str) -> Result<&str, KmsError> {
     bare_id(given).filter(|id| is_well_formed(id)).ok_or_else(|| KmsError::KeyNotFound(printable(given)))
 }
 
-/// Whether a caller may give a new key this id.
-pub(crate) fn check_new_key_id(name: &str) -> Result<(), KmsError> {
+/// Whether a caller may give a new key this id; [`KmsError::InvalidArgument`] says what ids are like.
+pub fn check_new_key_id(name: &str) -> Result<(), KmsError> {
     check_well_formed(name)?;
     check_not_reserved(name)
 }
@@ -46,7 +46,7 @@ pub(crate) fn check_not_reserved(key_id: &str) -> Result<(), KmsError> {
 }
 
 /// A random id in the form of a UUID of version 4. Source: RFC 9562.
-pub(crate) fn random_key_id() -> Result<String, KmsError> {
+pub fn random_key_id() -> Result<String, KmsError> {
     let random = u128::from_be_bytes(crypto::random_bytes::<16>()?);
     let version_and_variant = (4_u128 << 76) | (2_u128 << 62);
     let bits = random & !((0xf_u128 << 76) | (3_u128 << 62)) | version_and_variant;

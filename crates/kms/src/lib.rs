@@ -16,18 +16,33 @@ mod cache;
 pub mod conformance;
 mod crypto;
 mod error;
+mod iv_budget;
 mod key_id;
 mod lifecycle;
 mod local;
+mod material;
+mod secret;
 mod service;
+mod source;
+mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod wrap;
 
 pub use cache::{CacheConfig, CacheSummary, CachedKms};
 pub use error::KmsError;
-pub use key_id::{RESERVED_PREFIX, is_reserved, resolve_key_id};
+pub use iv_budget::IvBudget;
+pub use key_id::{RESERVED_PREFIX, check_new_key_id, is_reserved, random_key_id, resolve_key_id};
 pub use lifecycle::{
     Capabilities, DELETION_WINDOW_DAYS, KeyLifecycle, KeyMetadata, KeyPage, KeyState, KeyVersionInfo, Kms, MAX_PAGE_KEYS, NewKey,
 };
-pub use local::{LocalConfig, LocalKms, MAX_KEYS, MasterKeySource};
+pub use local::{
+    Backup, BundleKey, LocalConfig, LocalKms, MAX_BUNDLE_LEN, MAX_KEYS, MIN_PASSPHRASE_CHARS, MasterKeySource, RestoreConflict,
+    RestoreMode, RestoreReport,
+};
+pub use material::{KeyMaterial, MaterialStore};
+pub use secret::Secret;
 pub use service::{DataKey, DataKeySpec, EncryptionContext, KeyService, WrappedKey};
+pub use source::KeySource;
+pub use state::{MAX_STATE_LEN, StateStore};
+pub use wrap::Binding;

@@ -39,6 +39,14 @@ impl Rig {
         self.cached.unwrap_data_key(wrapped, &context("x")).await
     }
 
+    async fn check(&self, key_id: &str) -> Result<String, KmsError> {
+        self.cached.check_usable(key_id).await
+    }
+
+    fn checks(&self) -> u64 {
+        self.counted.counts().check
+    }
+
     fn unwraps(&self) -> u64 {
         self.counted.counts().unwrap
     }
@@ -63,8 +71,10 @@ async fn a_data_key_is_unwrapped_once_and_then_served_from_memory() {
         assert_eq!(rig.unwrap(&data_key.wrapped).await.unwrap(), data_key.plaintext);
     }
     assert_eq!(rig.unwraps(), 1, "and the generated key itself was not cached");
-    let summary = CacheSummary { enabled: true, max_keys: 1000, ttl_seconds: 300, entries: 1, hits: 4, misses: 1 };
-    assert_eq!(rig.cached.summary(), summary);
+    let summary = rig.cached.summary();
+    let CacheSummary { enabled, max_keys, ttl_seconds, entries, hits, misses, usable_entries, usable_hits, usable_misses } = summary;
+    assert_eq!((enabled, max_keys, ttl_seconds, entries, hits, misses), (true, 1000, 300, 1, 4, 1));
+    assert_eq!((usable_entries, usable_hits, usable_misses), (0, 0, 0));
     rig.cached.clear();
     assert_eq!(rig.cached.summary().entries, 0);
     rig.unwrap(&data_key.wrapped).await.unwrap();
@@ -255,4 +265,121 @@ async fn a_reaper_that_finds_nothing_due_leaves_the_cache_alone() {
     assert_eq!(rig.cached.summary().entries, 1);
     rig.cached.seal_service().await.unwrap();
     assert_eq!(rig.cached.summary().entries, 0);
+}
+
+#[tokio::test]
+async fn a_key_is_checked_once_and_then_known_to_be_usable() {
+    let rig = Rig::new(CacheConfig::default()).await;
+    for _ in 0..5 {
+        assert_eq!(rig.check("key/a").await.unwrap(), "a");
+    }
+    assert_eq!(rig.checks(), 1);
+    let summary = rig.cached.summary();
+    assert_eq!((summary.usable_entries, summary.usable_hits, summary.usable_misses), (1, 4, 1));
+    assert_eq!((summary.entries, summary.hits, summary.misses), (0, 0, 0), "data keys are counted by themselves");
+    rig.cached.clear();
+    assert_eq!(rig.cached.summary().usable_entries, 0);
+    assert_eq!(rig.check("key/a").await.unwrap(), "a");
+    assert_eq!(rig.checks(), 2);
+}
+
+#[tokio::test]
+async fn that_a_key_cannot_be_used_is_not_remembered() {
+    let rig = Rig::new(CacheConfig::default()).await;
+    for _ in 0..2 {
+        assert!(matches!(rig.check("none-such").await, Err(KmsError::KeyNotFound(_))));
+    }
+    rig.counted.fail_next(1, Fault::KeyDisabled);
+    assert!(matches!(rig.check("a").await, Err(KmsError::KeyDisabled(_))));
+    assert_eq!(rig.check("a").await.unwrap(), "a");
+    assert_eq!((rig.checks(), rig.cached.summary().usable_entries), (4, 1));
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_key_ends_with_its_lifetime_and_is_bounded() {
+    let rig = Rig::new(CacheConfig { max_keys: 2, ..CacheConfig::default() }).await;
+    let data_key = rig.data_key("a").await;
+    rig.unwrap(&data_key.wrapped).await.unwrap();
+    for form in ["a", "key/a", "arn:aws:kms:a"] {
+        rig.check(form).await.unwrap();
+    }
+    assert_eq!((rig.cached.summary().usable_entries, rig.cached.summary().entries), (2, 1), "the kinds do not push each other out");
+    tokio::time::pause();
+    rig.check("key/a").await.unwrap();
+    assert_eq!(rig.checks(), 3);
+    tokio::time::advance(Duration::from_secs(301)).await;
+    assert_eq!(rig.cached.summary().usable_entries, 0);
+    rig.check("key/a").await.unwrap();
+    assert_eq!(rig.checks(), 4);
+}
+
+#[tokio::test]
+async fn no_check_is_kept_by_a_cache_switched_off() {
+    let rig = Rig::new(CacheConfig { enabled: false, ..CacheConfig::default() }).await;
+    for _ in 0..3 {
+        rig.check("a").await.unwrap();
+    }
+    assert_eq!((rig.checks(), rig.cached.summary().usable_entries), (3, 0));
+}
+
+/// Each change through the wrapper is in force when it returns, in whatever form the key was checked or named.
+#[tokio::test]
+async fn a_key_known_to_be_usable_is_refused_right_after_a_change() {
+    for form in ["b", "key/b", "arn:aws:kms:eu:1:key/b"] {
+        let rig = Rig::new(CacheConfig::default()).await;
+        for checked in ["a", "b", "key/b", "arn:aws:kms:b"] {
+            rig.check(checked).await.unwrap();
+        }
+        rig.cached.disable_key(form).await.unwrap();
+        for checked in ["b", "key/b", "arn:aws:kms:b"] {
+            assert!(matches!(rig.check(checked).await, Err(KmsError::KeyDisabled(_))), "{form} {checked}");
+        }
+        let before = rig.checks();
+        rig.check("a").await.unwrap();
+        assert_eq!(rig.checks(), before, "the other key is still known");
+
+        rig.cached.enable_key(form).await.unwrap();
+        rig.check("b").await.unwrap();
+        rig.cached.schedule_deletion(form, 7).await.unwrap();
+        assert!(matches!(rig.check("b").await, Err(KmsError::KeyPendingDeletion(_))));
+        rig.cached.cancel_deletion(form).await.unwrap();
+        rig.check("b").await.unwrap();
+        rig.cached.delete_now(form, "b").await.unwrap();
+        assert!(matches!(rig.check("b").await, Err(KmsError::KeyErased(_))));
+        rig.cached.seal_service().await.unwrap();
+        assert!(matches!(rig.check("a").await, Err(KmsError::ServiceSealed)));
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_began_before_a_change_leaves_nothing_behind() {
+    let rig = Rig::new(CacheConfig::default()).await;
+    rig.counted.hold_answers();
+    let cached = rig.cached.clone();
+    let late = tokio::spawn(async move { cached.check_usable("a").await });
+    while rig.counted.held_answers() == 0 {
+        tokio::task::yield_now().await;
+    }
+    rig.cached.seal_key("a").await.unwrap();
+    rig.counted.release_answers();
+    assert_eq!(late.await.unwrap().unwrap(), "a", "it began while the key could be used");
+    assert_eq!(rig.cached.summary().usable_entries, 0);
+    assert!(matches!(rig.check("a").await, Err(KmsError::KeySealed(_))));
+}
+
+#[tokio::test]
+async fn many_checks_of_one_key_make_one_call() {
+    let rig = Rig::new(CacheConfig::default()).await;
+    rig.counted.hold_answers();
+    let mut checks = JoinSet::new();
+    for _ in 0..20 {
+        let cached = rig.cached.clone();
+        checks.spawn(async move { cached.check_usable("a").await.unwrap() });
+    }
+    while rig.counted.held_answers() == 0 {
+        tokio::task::yield_now().await;
+    }
+    rig.counted.release_answers();
+    assert_eq!(checks.join_all().await, vec!["a"; 20]);
+    assert_eq!(rig.checks(), 1);
 }

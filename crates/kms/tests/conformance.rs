@@ -11,7 +11,9 @@ use common::Home;
 use incapable::Incapable;
 use strongroom_kms::conformance::{Backend, run_all};
 use strongroom_kms::testing::CountingKms;
-use strongroom_kms::{CacheConfig, CachedKms, DataKey, DataKeySpec, EncryptionContext, KeyService, Kms, KmsError, WrappedKey};
+use strongroom_kms::{
+    CacheConfig, CachedKms, DataKey, DataKeySpec, EncryptionContext, KeyMaterial, KeyService, Kms, KmsError, MaterialStore, WrappedKey,
+};
 use zeroize::Zeroizing;
 
 async fn local() -> (Home, Arc<dyn Kms>) {
@@ -52,6 +54,75 @@ async fn a_stack_of_wrappers_conforms_on_several_threads() {
         backend(home, Arc::new(CachedKms::new(Arc::new(CountingKms::new(kms)), config)))
     })
     .await;
+}
+
+/// Key material in memory, as an outside store of secrets keeps it.
+struct Materials;
+
+#[async_trait]
+impl MaterialStore for Materials {
+    fn name(&self) -> &'static str {
+        "materials"
+    }
+
+    async fn material(&self, key_id: &str, version: Option<u32>) -> Result<KeyMaterial, KmsError> {
+        let seed = match key_id {
+            "first" => 1,
+            "second" => 2,
+            "short" => return Ok(KeyMaterial { key_id: key_id.to_owned(), version: 1, bytes: Zeroizing::new(vec![0; 31]) }),
+            _ => return Err(KmsError::KeyNotFound(key_id.to_owned())),
+        };
+        match version.unwrap_or(2) {
+            version @ 1..=2 => {
+                let material = vec![seed * 16 + u8::try_from(version).unwrap(); 32];
+                Ok(KeyMaterial { key_id: key_id.to_owned(), version, bytes: Zeroizing::new(material) })
+            }
+            _ => Err(KmsError::Rejected),
+        }
+    }
+}
+
+fn materials() -> Backend {
+    let key_ids = ["first".to_owned(), "second".to_owned()];
+    Backend { service: Arc::new(Materials), lifecycle: None, key_ids, keep: Box::new(()) }
+}
+
+#[tokio::test]
+async fn a_store_of_key_material_conforms() {
+    run_all(async || materials()).await;
+}
+
+#[tokio::test]
+async fn the_cache_around_a_store_of_key_material_conforms() {
+    run_all(async || {
+        let service = Arc::new(CachedKms::new(Arc::new(Materials), CacheConfig::default()));
+        Backend { service, ..materials() }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_data_key_of_a_material_store_belongs_to_its_backend_version_and_domain() {
+    let context = common::context("a");
+    let data_key = Materials.generate_data_key("key/first", DataKeySpec::TwoAes256, &context).await.unwrap();
+    let WrappedKey { backend, key_id, key_version, ciphertext } = data_key.wrapped.clone();
+    assert_eq!((backend.as_str(), key_id.as_str(), key_version, ciphertext.len()), ("materials", "first", 2, 5 + 32 + 64 + 16));
+    assert_eq!(Materials.unwrap_data_key(&data_key.wrapped, &context).await.unwrap(), data_key.plaintext);
+    for other in [
+        WrappedKey { backend: "local".to_owned(), ..data_key.wrapped.clone() },
+        WrappedKey { key_version: 1, ..data_key.wrapped.clone() },
+        WrappedKey { key_version: 3, ..data_key.wrapped.clone() },
+        WrappedKey { key_id: "second".to_owned(), ..data_key.wrapped.clone() },
+    ] {
+        assert!(matches!(Materials.unwrap_data_key(&other, &context).await, Err(KmsError::Rejected)), "{other:?}");
+    }
+}
+
+#[tokio::test]
+async fn malformed_material_is_reported_and_not_used() {
+    let answer = Materials.generate_data_key("short", DataKeySpec::Aes256, &common::context("a")).await;
+    let Err(KmsError::Broken(text)) = answer else { panic!("not Broken") };
+    assert_eq!(text, "the material of the key short in the backend does not have 32 bytes");
 }
 
 #[tokio::test]

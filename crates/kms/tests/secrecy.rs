@@ -10,10 +10,14 @@ use std::sync::{Arc, Mutex};
 
 use common::{Home, context};
 use strongroom_kms::{
-    CacheConfig, CachedKms, DataKeySpec, KeyLifecycle, KeyService, LocalConfig, LocalKms, MasterKeySource, NewKey, WrappedKey,
+    BundleKey, CacheConfig, CachedKms, DataKeySpec, KeyLifecycle, KeyService, LocalConfig, LocalKms, MasterKeySource, NewKey, RestoreMode,
+    Secret, WrappedKey,
 };
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
+
+const PASSPHRASE: &str = "correct horse battery staple";
+const WRONG: &str = "correct horse battery stable";
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -72,7 +76,8 @@ async fn no_secret_shows_in_errors_debug_output_logs_or_files() {
     let mut said = format!("{:?} {:?}", config(&home, master), MasterKeySource::File(home.master()));
     let mut secrets = vec![master.to_vec(), own.to_vec(), canary(3).to_vec()];
 
-    let kms = CachedKms::new(Arc::new(LocalKms::open(config(&home, master)).await.unwrap()), CacheConfig::default());
+    let local = Arc::new(LocalKms::open(config(&home, master)).await.unwrap());
+    let kms = CachedKms::new(Arc::clone(&local), CacheConfig::default());
     let imported = kms.import_key(new_key("own"), Zeroizing::new(own.to_vec())).await.unwrap();
     write!(said, "{imported:?}").unwrap();
     let data_key = kms.generate_data_key("own", DataKeySpec::TwoAes256, &context("a")).await.unwrap();
@@ -80,6 +85,19 @@ async fn no_secret_shows_in_errors_debug_output_logs_or_files() {
     let opened = kms.unwrap_data_key(&data_key.wrapped, &context("a")).await.unwrap();
     assert_eq!(opened, data_key.plaintext);
     write!(said, "{:?} {:?} {:?}", data_key.wrapped, kms.summary(), kms.list_keys(None, 10).await).unwrap();
+
+    let bundle = local.backup(BundleKey::Passphrase(Secret::new(PASSPHRASE))).await.unwrap().bundle;
+    for key in [BundleKey::Passphrase(Secret::new(WRONG)), BundleKey::Key(Zeroizing::new(canary(3)))] {
+        said += &complain(local.restore(bundle.clone(), key, RestoreMode::DryRun).await);
+    }
+    drop(local);
+    let by_passphrase = |text: &str| LocalConfig {
+        key_dir: home.0.path().join("by-passphrase"),
+        master: MasterKeySource::Passphrase(Zeroizing::new(text.to_owned())),
+    };
+    write!(said, "{:?}", by_passphrase(PASSPHRASE)).unwrap();
+    drop(LocalKms::open(by_passphrase(PASSPHRASE)).await.unwrap());
+    said += &complain(LocalKms::open(by_passphrase(WRONG)).await);
 
     let mut altered = data_key.wrapped.clone();
     altered.ciphertext[60] ^= 1;
@@ -119,6 +137,10 @@ async fn no_secret_shows_in_errors_debug_output_logs_or_files() {
         assert!(!shows(said.as_bytes(), secret), "{said}");
         assert!(!shows(&logged, secret), "{logged_text}");
         assert!(!shows(&files, secret));
+        assert!(!shows(&bundle, secret));
+    }
+    for passphrase in [PASSPHRASE, WRONG] {
+        assert!(!said.contains(passphrase) && !logged_text.contains(passphrase));
     }
 }
 

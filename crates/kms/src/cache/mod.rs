@@ -1,4 +1,4 @@
-//! A bounded, short-lived cache of unwrapped data keys around any backend.
+//! A bounded, short-lived cache around any backend: of unwrapped data keys, and of which keys can be used.
 
 mod lifecycle;
 mod lookup;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use self::lookup::{Lookup, Shared};
+use self::lookup::{Kind, Lookup, Shared};
 use crate::{DataKey, DataKeySpec, EncryptionContext, KeyService, KmsError, WrappedKey, crypto};
 
 /// How much is cached and for how long.
@@ -19,9 +19,9 @@ use crate::{DataKey, DataKeySpec, EncryptionContext, KeyService, KmsError, Wrapp
 pub struct CacheConfig {
     /// Whether anything is cached at all.
     pub enabled: bool,
-    /// The most data keys held; the one unused for longest makes room.
+    /// The most data keys held, and the most keys known to be usable; the one unused for longest makes room.
     pub max_keys: usize,
-    /// How long a data key may be served after its unwrap, however often it is used.
+    /// How long an answer of the backend may be served, however often it is used.
     pub ttl_seconds: u64,
 }
 
@@ -46,12 +46,18 @@ pub struct CacheSummary {
     pub hits: u64,
     /// Unwraps that went to the backend since the start.
     pub misses: u64,
+    /// Keys that are known to be usable now.
+    pub usable_entries: usize,
+    /// Checks of a key answered without the backend since the start.
+    pub usable_hits: u64,
+    /// Checks of a key that went to the backend since the start.
+    pub usable_misses: u64,
 }
 
-/// A KMS that remembers what it unwrapped.
+/// A KMS that remembers what it unwrapped, and which keys can be used. That a key cannot be used is not remembered.
 ///
-/// Concurrent unwraps of the same wrapped key make one call. A lifecycle change made through this wrapper is in
-/// force when it returns: the key's entries are gone, and an unwrap that began before it leaves none behind.
+/// Concurrent unwraps of the same wrapped key make one call, and so do checks of the same key. A lifecycle change made through this wrapper is in
+/// force when it returns: the key's entries are gone, and a call that began before it leaves none behind.
 /// A change made elsewhere is noticed when the lifetime of an entry ends.
 ///
 /// A data key just generated is not cached: what is written is rarely read at once, and a busy writer would
@@ -59,6 +65,12 @@ pub struct CacheSummary {
 pub struct CachedKms<K: ?Sized> {
     inner: Arc<K>,
     shared: Arc<Shared>,
+    data_keys: Counts,
+    usable: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -66,10 +78,10 @@ pub struct CachedKms<K: ?Sized> {
 impl<K: ?Sized> CachedKms<K> {
     /// Wraps `inner`.
     pub fn new(inner: Arc<K>, config: CacheConfig) -> Self {
-        Self { inner, shared: Arc::new(Shared::new(config)), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+        Self { inner, shared: Arc::new(Shared::new(config)), data_keys: Counts::default(), usable: Counts::default() }
     }
 
-    /// Wipes every cached data key.
+    /// Wipes every cached data key and answer.
     pub fn clear(&self) {
         self.shared.clear();
     }
@@ -81,31 +93,61 @@ impl<K: ?Sized> CachedKms<K> {
             enabled,
             max_keys,
             ttl_seconds,
-            entries: self.shared.len(),
-            hits: self.hits.load(Ordering::Relaxed),
-            misses: self.misses.load(Ordering::Relaxed),
+            entries: self.shared.len(Kind::DataKey),
+            hits: self.data_keys.hits.load(Ordering::Relaxed),
+            misses: self.data_keys.misses.load(Ordering::Relaxed),
+            usable_entries: self.shared.len(Kind::Usable),
+            usable_hits: self.usable.hits.load(Ordering::Relaxed),
+            usable_misses: self.usable.misses.load(Ordering::Relaxed),
         }
     }
 
+    fn counts(&self, kind: Kind) -> &Counts {
+        match kind {
+            Kind::DataKey => &self.data_keys,
+            Kind::Usable => &self.usable,
+        }
+    }
+
+    /// The entry, or what `ask` answers for it. An answer names the key it came of, and is kept unless a change came in between.
+    async fn get_or<F>(&self, kind: Kind, id: EntryId, ask: impl Fn() -> F + Send) -> Result<Zeroizing<Vec<u8>>, KmsError>
+    where
+        F: Future<Output = Result<Answer, KmsError>> + Send,
+    {
+        let _flight = match self.shared.look_up(kind, id) {
+            Lookup::Hit(bytes) => return Ok(self.hit(kind, bytes)),
+            Lookup::First(flight) => flight,
+            Lookup::Wait(mut landed) => {
+                // Closing is the signal. If the first caller failed, each of the others tries by itself: a
+                // failing backend must not be asked one after the other.
+                let _ = landed.changed().await;
+                if let Some(bytes) = self.shared.get(kind, id) {
+                    return Ok(self.hit(kind, bytes));
+                }
+                None
+            }
+        };
+        self.counts(kind).misses.fetch_add(1, Ordering::Relaxed);
+        let generation = self.shared.generation(kind);
+        let Answer { key_id, bytes } = ask().await?;
+        self.shared.insert(kind, id, &key_id, &bytes, generation);
+        Ok(bytes)
+    }
+
     /// Counts a hit and hands it through.
-    fn hit(&self, plaintext: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
-        self.hits.fetch_add(1, Ordering::Relaxed);
-        plaintext
+    fn hit(&self, kind: Kind, bytes: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+        self.counts(kind).hits.fetch_add(1, Ordering::Relaxed);
+        bytes
     }
 }
 
-impl<K: KeyService + ?Sized> CachedKms<K> {
-    /// Asks the backend, and keeps the answer unless a change came in between.
-    async fn miss(&self, id: EntryId, wrapped: &WrappedKey, context: &EncryptionContext) -> Result<Zeroizing<Vec<u8>>, KmsError> {
-        self.misses.fetch_add(1, Ordering::Relaxed);
-        let generation = self.shared.generation();
-        let plaintext = self.inner.unwrap_data_key(wrapped, context).await?;
-        self.shared.insert(id, &wrapped.key_id, &plaintext, generation);
-        Ok(plaintext)
-    }
+/// What the backend answered, and the key whose changes make it void.
+struct Answer {
+    key_id: String,
+    bytes: Zeroizing<Vec<u8>>,
 }
 
-/// Identifies a wrapped data key with all that it is bound to.
+/// Identifies a wrapped data key with all that it is bound to, or a key in the form it was named.
 type EntryId = [u8; 32];
 
 fn entry_id(wrapped: &WrappedKey, context: &EncryptionContext) -> EntryId {
@@ -121,7 +163,14 @@ impl<K: KeyService + ?Sized> KeyService for CachedKms<K> {
     }
 
     async fn check_usable(&self, key_id: &str) -> Result<String, KmsError> {
-        self.inner.check_usable(key_id).await
+        let id = crypto::sha256_framed(&[key_id.as_bytes()]);
+        let canonical = self.get_or(Kind::Usable, id, async || {
+            let key_id = self.inner.check_usable(key_id).await?;
+            Ok(Answer { bytes: Zeroizing::new(key_id.clone().into_bytes()), key_id })
+        });
+        let canonical = canonical.await?;
+        // It came out of a String.
+        String::from_utf8(canonical.to_vec()).map_err(|_| KmsError::KeyNotFound(key_id.to_owned()))
     }
 
     async fn generate_data_key(&self, key_id: &str, spec: DataKeySpec, context: &EncryptionContext) -> Result<DataKey, KmsError> {
@@ -130,19 +179,11 @@ impl<K: KeyService + ?Sized> KeyService for CachedKms<K> {
 
     async fn unwrap_data_key(&self, wrapped: &WrappedKey, context: &EncryptionContext) -> Result<Zeroizing<Vec<u8>>, KmsError> {
         let id = entry_id(wrapped, context);
-        match self.shared.look_up(id) {
-            Lookup::Hit(plaintext) => Ok(self.hit(plaintext)),
-            Lookup::First(_flight) => self.miss(id, wrapped, context).await,
-            Lookup::Wait(mut landed) => {
-                // Closing is the signal. If the first caller failed, each of the others tries by itself: a
-                // failing backend must not be asked one after the other.
-                let _ = landed.changed().await;
-                match self.shared.get(id) {
-                    Some(plaintext) => Ok(self.hit(plaintext)),
-                    None => self.miss(id, wrapped, context).await,
-                }
-            }
-        }
+        let plaintext = self.get_or(Kind::DataKey, id, async || {
+            let bytes = self.inner.unwrap_data_key(wrapped, context).await?;
+            Ok(Answer { key_id: wrapped.key_id.clone(), bytes })
+        });
+        plaintext.await
     }
 
     async fn rewrap_data_key(&self, wrapped: &WrappedKey, context: &EncryptionContext) -> Result<WrappedKey, KmsError> {

@@ -21,7 +21,7 @@ pub(super) struct Store {
 
 struct Entry {
     key_id: String,
-    plaintext: Zeroizing<Vec<u8>>,
+    bytes: Zeroizing<Vec<u8>>,
     expires: Instant,
     used: u64,
 }
@@ -44,7 +44,7 @@ impl Store {
         self.generation
     }
 
-    /// The plaintext, if it has not expired; it then counts as just used.
+    /// The bytes, if they have not expired; they then count as just used.
     pub(super) fn get(&mut self, id: &EntryId, now: Instant) -> Option<Zeroizing<Vec<u8>>> {
         if self.entries.get(id)?.expires <= now {
             self.remove(id);
@@ -55,11 +55,11 @@ impl Store {
         self.by_use.remove(&entry.used);
         self.by_use.insert(tick, *id);
         entry.used = tick;
-        Some(entry.plaintext.clone())
+        Some(entry.bytes.clone())
     }
 
-    /// Keeps a plaintext, unless something was forgotten since `generation` was read.
-    pub(super) fn insert(&mut self, id: EntryId, key_id: &str, plaintext: &[u8], generation: u64, now: Instant) -> bool {
+    /// Keeps bytes that came of the key, unless something was forgotten since `generation` was read.
+    pub(super) fn insert(&mut self, id: EntryId, key_id: &str, bytes: &[u8], generation: u64, now: Instant) -> bool {
         let Some(expires) = now.checked_add(self.ttl).filter(|expires| *expires > now) else { return false };
         if generation != self.generation || self.capacity == 0 {
             return false;
@@ -70,8 +70,8 @@ impl Store {
         }
         let used = self.next_tick();
         self.by_use.insert(used, id);
-        let plaintext = Zeroizing::new(plaintext.to_vec());
-        self.entries.insert(id, Entry { key_id: key_id.to_owned(), plaintext, expires, used });
+        let bytes = Zeroizing::new(bytes.to_vec());
+        self.entries.insert(id, Entry { key_id: key_id.to_owned(), bytes, expires, used });
         true
     }
 

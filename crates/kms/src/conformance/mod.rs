@@ -27,9 +27,25 @@ pub struct Backend {
 
 /// Runs every case, each on a backend of its own.
 pub async fn run_all(factory: impl AsyncFn() -> Backend) {
-    data_keys::run(&factory).await;
-    lifecycle::run(&factory).await;
-    states::run(&factory).await;
+    run(&factory, Ids::AreNames).await;
+}
+
+/// As [`run_all`], for a backend that chooses the ids of new keys itself, whatever name was asked for.
+pub async fn run_all_choosing_ids(factory: impl AsyncFn() -> Backend) {
+    run(&factory, Ids::AreChosen).await;
+}
+
+/// Where the id of a new key comes from.
+#[derive(Clone, Copy, PartialEq)]
+enum Ids {
+    AreNames,
+    AreChosen,
+}
+
+async fn run(factory: &impl AsyncFn() -> Backend, ids: Ids) {
+    data_keys::run(factory).await;
+    lifecycle::run(factory, ids).await;
+    states::run(factory).await;
 }
 
 impl Backend {
@@ -93,6 +109,8 @@ fn situation(error: &KmsError) -> &'static str {
         KmsError::ServiceSealed => "ServiceSealed",
         KmsError::KeyExists(_) => "KeyExists",
         KmsError::InvalidArgument(_) => "InvalidArgument",
+        KmsError::Conflict(_) => "Conflict",
+        KmsError::NotConfigured => "NotConfigured",
         KmsError::Rejected => "Rejected",
         KmsError::Denied(_) => "Denied",
         KmsError::Unavailable(_) => "Unavailable",

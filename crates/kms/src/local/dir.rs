@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::MAX_KEYS;
+use super::{MAX_KEYS, passphrase};
 use crate::KmsError;
 
 const KEY_SUFFIX: &str = ".key.json";
@@ -120,6 +120,11 @@ impl KeyDir {
 pub(super) struct Replaced(Option<File>);
 
 impl Replaced {
+    /// Of the file that had the name, opened for writing.
+    pub(super) fn new(former: Option<File>) -> Self {
+        Self(former)
+    }
+
     /// Overwrites the blocks of the former file. Best effort: file systems that copy on write, and flash, keep
     /// old blocks all the same.
     pub(super) fn scrub(self) -> io::Result<()> {
@@ -209,9 +214,9 @@ fn remove_leftover(path: &Path) -> Result<(), KmsError> {
     fs::remove_file(path).map_err(|error| io_error("remove", path, &error))
 }
 
-/// Hidden files, the lock and the marker among them, and what file systems put into their root.
+/// Hidden files, the lock and the marker among them, what a passphrase needs, and what file systems put into their root.
 fn is_tolerated(name: &str) -> bool {
-    name.starts_with('.') || name == "lost+found"
+    name.starts_with('.') || name == passphrase::FILE_NAME || name == "lost+found"
 }
 
 fn is_same_file(path: &Path, other: Option<&Path>) -> bool {

@@ -90,7 +90,7 @@ pub(super) fn open(master: &SecretKey, key_id: &str, file: &[u8]) -> Result<KeyR
 }
 
 /// A public fingerprint of the master key: tells a wrong master key from a damaged file.
-fn master_id(master: &SecretKey) -> Result<String, KmsError> {
+pub(super) fn master_id(master: &SecretKey) -> Result<String, KmsError> {
     Ok(STANDARD.encode(&master.derive(&[], &[MASTER_ID_DOMAIN])?.expose()[..12]))
 }
 
@@ -104,11 +104,11 @@ fn decode(outer: &Outer) -> Option<([u8; SALT_LEN], Vec<u8>)> {
 }
 
 /// JSON in one buffer of the right size from the start: a growing one would leave copies behind unwiped.
-fn to_wiped_json(record: &KeyRecord) -> Result<Zeroizing<Vec<u8>>, KmsError> {
+pub(super) fn to_wiped_json<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>, KmsError> {
     let mut len = ByteCount(0);
-    serde_json::to_writer(&mut len, record).map_err(|_| not_json())?;
+    serde_json::to_writer(&mut len, value).map_err(|_| not_json())?;
     let mut buffer = Zeroizing::new(Vec::with_capacity(len.0));
-    serde_json::to_writer(&mut *buffer, record).map_err(|_| not_json())?;
+    serde_json::to_writer(&mut *buffer, value).map_err(|_| not_json())?;
     Ok(buffer)
 }
 

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::dir::{self, KeyDir};
-use super::material;
+use super::{material, passphrase};
 use crate::KmsError;
 use crate::crypto::SecretKey;
 
@@ -23,6 +23,8 @@ pub enum MasterKeySource {
     File(PathBuf),
     /// The key itself, from wherever the caller keeps it.
     Value(Zeroizing<[u8; 32]>),
+    /// A passphrase of at least 12 characters, from which Argon2id makes the key. Salt and parameters lie beside the keys.
+    Passphrase(Zeroizing<String>),
 }
 
 impl fmt::Debug for MasterKeySource {
@@ -30,6 +32,7 @@ impl fmt::Debug for MasterKeySource {
         match self {
             Self::File(path) => formatter.debug_tuple("File").field(path).finish(),
             Self::Value(_) => formatter.write_str("Value(redacted)"),
+            Self::Passphrase(_) => formatter.write_str("Passphrase(redacted)"),
         }
     }
 }
@@ -39,14 +42,26 @@ impl MasterKeySource {
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
-            Self::Value(_) => None,
+            Self::Value(_) | Self::Passphrase(_) => None,
         }
+    }
+
+    /// A master key to change to, and the file that it needs in the key directory. A missing master key file is made.
+    pub(super) fn replacement(&self) -> Result<(SecretKey, Option<Vec<u8>>), KmsError> {
+        let key = match self {
+            Self::Passphrase(passphrase) => return passphrase::fresh(passphrase).map(|(key, file)| (key, Some(file))),
+            Self::Value(value) => SecretKey::from_slice(value.as_slice()).ok_or_else(malformed_value),
+            Self::File(path) if path.try_exists().map_err(|error| dir::io_error("read", path, &error))? => read(path),
+            Self::File(path) => create(path),
+        };
+        Ok((key?, None))
     }
 
     /// The master key. A missing file is made only if there is no key that another one must have sealed.
     pub(super) fn load(&self, keys: &KeyDir, key_count: usize) -> Result<SecretKey, KmsError> {
         let path = match self {
             Self::Value(value) => return SecretKey::from_slice(value.as_slice()).ok_or_else(malformed_value),
+            Self::Passphrase(passphrase) => return passphrase::load(passphrase, keys, key_count),
             Self::File(path) => path,
         };
         match path.try_exists().map_err(|error| dir::io_error("read", path, &error))? {

@@ -3,21 +3,30 @@
 //! All keys lie in memory, so using one touches no disk. A change writes the key's file first. The formats
 //! and what they protect against are in `docs/kms/local.md`.
 
+mod backup;
+mod bundle;
 mod dir;
 mod document;
+mod kdf;
 mod lifecycle;
 mod master;
 mod material;
+mod passphrase;
 mod record;
+mod rekey;
 mod service;
-mod wrap;
+mod staging;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use self::backup::{Backup, RestoreConflict, RestoreMode, RestoreReport};
+pub use self::bundle::{BundleKey, MAX_BUNDLE_LEN};
 use self::dir::KeyDir;
 use self::document::Defect;
+pub use self::kdf::MIN_PASSPHRASE_CHARS;
 pub use self::master::MasterKeySource;
 use self::record::KeyRecord;
 use crate::crypto::SecretKey;
@@ -27,7 +36,7 @@ use crate::{KeyMetadata, KmsError, NewKey};
 /// The most keys a key directory holds, tombstones of erased ones included: all of them lie in memory.
 pub const MAX_KEYS: usize = 10_000;
 
-/// The name in [`WrappedKey::backend`](crate::WrappedKey::backend).
+/// The name in [`WrappedKey::backend`](crate::WrappedKey::backend), unless another is given.
 const BACKEND: &str = "local";
 
 /// Where the local backend keeps its keys.
@@ -41,6 +50,7 @@ pub struct LocalConfig {
 
 /// The local backend. Wrapping and unwrapping take microseconds and block on nothing.
 pub struct LocalKms {
+    name: String,
     inner: Arc<Inner>,
     /// One change at a time. Held by the blocking task, so a caller that goes away leaves no half change.
     writer: Arc<tokio::sync::Mutex<()>>,
@@ -48,11 +58,13 @@ pub struct LocalKms {
 
 struct Inner {
     dir: KeyDir,
-    master: SecretKey,
+    /// A change of the master key was interrupted: files may belong to either.
+    unsettled: AtomicBool,
     state: RwLock<State>,
 }
 
 struct State {
+    master: Arc<SecretKey>,
     sealed: bool,
     keys: BTreeMap<String, Slot>,
 }
@@ -71,7 +83,13 @@ impl LocalKms {
     /// key file is logged, and answers [`KmsError::Broken`] when that key is used; the other keys work.
     pub async fn open(config: LocalConfig) -> Result<Self, KmsError> {
         let inner = run_blocking(move || Inner::open(&config)).await?;
-        Ok(Self { inner: Arc::new(inner), writer: Arc::default() })
+        Ok(Self { name: BACKEND.to_owned(), inner: Arc::new(inner), writer: Arc::default() })
+    }
+
+    /// The same backend under another name than `local`, where there are several.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
     }
 
     /// The key of this name, created if it never existed. Takes the store's own reserved names too.
@@ -108,11 +126,13 @@ impl LocalKms {
 impl Inner {
     fn open(config: &LocalConfig) -> Result<Self, KmsError> {
         let dir = KeyDir::open(&config.key_dir)?;
+        dir.settle()?;
         let key_ids = dir.scan(config.master.path())?;
         let master = config.master.load(&dir, key_ids.len())?;
         let keys = load_keys(&dir, &master, key_ids)?;
         let sealed = dir.is_service_sealed()?;
-        Ok(Self { dir, master, state: RwLock::new(State { sealed, keys }) })
+        let state = RwLock::new(State { master: Arc::new(master), sealed, keys });
+        Ok(Self { dir, unsettled: AtomicBool::new(false), state })
     }
 
     /// The key of a bare id, whatever its state.
@@ -149,7 +169,9 @@ impl Inner {
 
     /// Writes a key's file, then shows the new state to everyone. Only a writer alone may call it.
     fn store(&self, key_id: &str, record: KeyRecord) -> Result<KeyMetadata, KmsError> {
-        let replaced = self.dir.replace(key_id, &document::seal(&self.master, key_id, &record)?)?;
+        self.check_settled()?;
+        let master = self.read_state(|state| Arc::clone(&state.master));
+        let replaced = self.dir.replace(key_id, &document::seal(&master, key_id, &record)?)?;
         let metadata = record.metadata(key_id);
         // The new file has the name: memory follows it even if the sync below fails.
         self.write_state(|state| state.keys.insert(key_id.to_owned(), Slot::Key(Arc::new(record))));

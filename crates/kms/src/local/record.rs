@@ -1,5 +1,6 @@
 //! One key of the local backend: its state machine and its material. No I/O.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -42,6 +43,19 @@ struct KeyVersion {
     /// None once the key is erased.
     #[serde(with = "super::material")]
     material: Option<Arc<SecretKey>>,
+}
+
+/// How two forms of a key stand to each other by their material.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relation {
+    /// The same versions.
+    Same,
+    /// The other has all of these versions and more.
+    Behind,
+    /// All of the other's versions and more.
+    Ahead,
+    /// Some version differs: they are not the same key.
+    Other,
 }
 
 impl KeyRecord {
@@ -107,6 +121,29 @@ impl KeyRecord {
     pub(super) fn material(&self, version: u32) -> Option<&SecretKey> {
         let index = usize::try_from(version).ok()?.checked_sub(1)?;
         self.versions.get(index)?.material.as_deref()
+    }
+
+    /// How this key stands to `other` of the same id, neither of them erased.
+    pub(super) fn relation(&self, other: &Self) -> Relation {
+        let is_same = |(here, there): (&KeyVersion, &KeyVersion)| match (&here.material, &there.material) {
+            (Some(here), Some(there)) => here.expose() == there.expose(),
+            _ => false,
+        };
+        if !self.versions.iter().zip(&other.versions).all(is_same) {
+            return Relation::Other;
+        }
+        match self.versions.len().cmp(&other.versions.len()) {
+            Ordering::Equal => Relation::Same,
+            Ordering::Less => Relation::Behind,
+            Ordering::Greater => Relation::Ahead,
+        }
+    }
+
+    /// This key with the versions that `other`, which it is [`Relation::Behind`] of, has beyond its own.
+    pub(super) fn extended_by(&self, other: &Self) -> Self {
+        let mut extended = self.clone();
+        extended.versions.extend(other.versions.iter().skip(self.versions.len()).cloned());
+        extended
     }
 
     pub(super) fn set_enabled(&mut self, key_id: &str, enabled: bool) -> Result<(), KmsError> {
