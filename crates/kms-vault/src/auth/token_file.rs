@@ -1,0 +1,53 @@
+//! A token that an agent keeps in a file.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use strongroom_kms::{KmsError, Secret};
+use zeroize::Zeroizing;
+
+/// Longest token or JWT in bytes.
+const MAX_LEN: u64 = 64 << 10;
+
+/// Which state of a file was read: another inode, length or time of change is another state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    inode: u64,
+    len: u64,
+    changed: (i64, i64),
+}
+
+/// The state of the file now, none if it is not there.
+pub(super) async fn stamp(path: &Path) -> Option<Stamp> {
+    let path = path.to_owned();
+    tokio::task::spawn_blocking(move || Stamp::of(&fs::metadata(path).ok()?)).await.ok()?
+}
+
+/// The one line in the file, with the state it was read from.
+pub(super) async fn read(path: &Path) -> Result<(Secret, Stamp), KmsError> {
+    let path = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || read_now(&path));
+    read.await.map_err(|_| KmsError::Broken("reading a token file was interrupted".to_owned()))?
+}
+
+fn read_now(path: &PathBuf) -> Result<(Secret, Stamp), KmsError> {
+    let wrong = |reason: &dyn std::fmt::Display| KmsError::Unavailable(format!("{}: {reason}", path.display()));
+    let file = File::open(path).map_err(|error| wrong(&error))?;
+    let stamp = file.metadata().ok().as_ref().and_then(Stamp::of).ok_or_else(|| wrong(&"is no file"))?;
+    let mut text = Zeroizing::new(String::with_capacity(usize::try_from(stamp.len.min(MAX_LEN)).unwrap_or(0) + 1));
+    file.take(MAX_LEN).read_to_string(&mut text).map_err(|error| wrong(&error))?;
+    let line = text.trim();
+    if line.is_empty() || line.contains(char::is_control) {
+        return Err(wrong(&"holds no single line of text"));
+    }
+    Ok((Secret::new(line), stamp))
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Option<Self> {
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        metadata.is_file().then(|| Self { inode: metadata.ino(), len: metadata.len(), changed })
+    }
+}
