@@ -1,0 +1,57 @@
+//! `strongroom kms …` and `strongroom audit …`: administration from the command line, over the admin API.
+//!
+//! ```text
+//! args (clap) ─▶ calls: one request each ─▶ client: SigV4 over TLS ─▶ output: text or --json, and the exit status
+//! ```
+#![forbid(unsafe_code)]
+
+mod args;
+mod audit;
+mod calls;
+mod client;
+mod completions;
+mod error;
+mod output;
+mod profile;
+mod rekey;
+mod run;
+mod sign;
+
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
+
+pub use completions::completions_command;
+
+/// The command `kms`, for the program's own list of commands.
+pub fn kms_command() -> Command {
+    let command = Command::new("kms").about("Manage keys, the key service and re-keying of a running server");
+    args::KmsArgs::augment_args(command).subcommand_required(true).arg_required_else_help(true).after_help(args::AFTER_HELP)
+}
+
+/// Runs `kms …` as given. Prints the answer, or the error; the exit status tells them apart ([`exit statuses`](args::AFTER_HELP)).
+pub fn run_kms(matches: &ArgMatches) -> ExitCode {
+    match args::KmsArgs::from_arg_matches(matches) {
+        Ok(args) => run::run(&args),
+        Err(error) => error.exit(),
+    }
+}
+
+/// The command `audit`.
+pub fn audit_command() -> Command {
+    let command = Command::new("audit").about("Check the audit log");
+    audit::AuditArgs::augment_args(command).subcommand_required(true).arg_required_else_help(true)
+}
+
+/// Runs `audit …` as given.
+pub fn run_audit(matches: &ArgMatches) -> ExitCode {
+    match audit::AuditArgs::from_arg_matches(matches) {
+        Ok(args) => audit::run(&args),
+        Err(error) => error.exit(),
+    }
+}
+
+/// Prints the completions of `shell` for the whole program.
+pub fn run_completions(matches: &ArgMatches, program: Command) -> ExitCode {
+    completions::print(matches, program)
+}

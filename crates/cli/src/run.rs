@@ -1,0 +1,96 @@
+//! From the arguments to the exit status.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::args::{KeyCommand, KmsArgs, KmsCommand};
+use crate::calls::{self, Call};
+use crate::client::Client;
+use crate::error::Error;
+use crate::output::Output;
+use crate::profile::Profile;
+use crate::rekey;
+
+/// The server's own largest page.
+const KEYS_PER_PAGE: &str = "1000";
+/// A server with more pages does not come to an end.
+const MAX_PAGES: usize = 10_000;
+
+/// Runs a command.
+pub(crate) fn run(args: &KmsArgs) -> ExitCode {
+    let output = Output::new(args.json);
+    match execute(args, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+fn execute(args: &KmsArgs, output: &Output) -> Result<(), Error> {
+    let profile = Profile::find(&args.connection, |name| std::env::var(name).ok())?;
+    let client = Client::new(profile)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| Error::File { path: "runtime".into(), source })?;
+    runtime.block_on(answer(&client, args, output))
+}
+
+async fn answer(client: &Client, args: &KmsArgs, output: &Output) -> Result<(), Error> {
+    let backend = args.connection.backend.as_deref();
+    match &args.command {
+        KmsCommand::Rekey(command) => rekey::run(client, command, output).await,
+        KmsCommand::Key(KeyCommand::List) => {
+            output.keys(&all_keys(client, backend).await?);
+            Ok(())
+        }
+        KmsCommand::Backup { file, .. } => {
+            let answer = client.call(&calls::of(&args.command, backend)?).await?;
+            let bundle = answer["bundle"].as_str().and_then(|text| STANDARD.decode(text).ok());
+            let bundle = bundle.ok_or_else(|| Error::Usage("the server's answer holds no bundle".to_owned()))?;
+            write_new(file, &bundle)?;
+            output.value(&json!({ "file": file, "bytes": bundle.len(), "keys": answer["keys"] }));
+            Ok(())
+        }
+        command => {
+            output.answer(command, &client.call(&calls::of(command, backend)?).await?);
+            Ok(())
+        }
+    }
+}
+
+/// All keys, page by page.
+async fn all_keys(client: &Client, backend: Option<&str>) -> Result<Value, Error> {
+    let (mut keys, mut marker) = (Vec::new(), None::<String>);
+    for _ in 0..MAX_PAGES {
+        let mut call = Call::get(&["keys"]).with_query("limit", KEYS_PER_PAGE);
+        if let Some(backend) = backend {
+            call = call.with_query("backend", backend);
+        }
+        if let Some(marker) = &marker {
+            call = call.with_query("marker", marker);
+        }
+        let mut page = client.call(&call).await?;
+        if let Value::Array(page) = page["keys"].take() {
+            keys.extend(page);
+        }
+        marker = page["next_marker"].as_str().map(str::to_owned);
+        if marker.is_none() {
+            break;
+        }
+    }
+    Ok(json!({ "keys": keys }))
+}
+
+/// A bundle is never written over another, and nobody else may read it.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let failed = |source| Error::File { path: path.to_owned(), source };
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)
+}
