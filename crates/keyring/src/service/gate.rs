@@ -1,0 +1,173 @@
+//! The stack of a backend as the service lets it be used: not while it is sealed or stopped.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use strongroom_kms::{
+    Capabilities, DataKey, DataKeySpec, EncryptionContext, KeyLifecycle, KeyMetadata, KeyPage, KeyService, KmsError, NewKey, WrappedKey,
+};
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use super::core::Core;
+use super::stack::Stack;
+use crate::overlay::run_to_end;
+
+/// Uses and changes fail unless the service runs, listing and describing work on.
+///
+/// A use under way keeps its stack, and fails if the service was sealed or stopped before it ended.
+pub(super) struct Gate {
+    core: Arc<Core>,
+    stack: Arc<Stack>,
+}
+
+impl Gate {
+    pub(super) fn new(core: &Arc<Core>, stack: &Arc<Stack>) -> Self {
+        Self { core: Arc::clone(core), stack: Arc::clone(stack) }
+    }
+
+    /// Uses a key while the service runs, from the beginning of the use to its end.
+    async fn use_key<T>(&self, answer: impl Future<Output = Result<T, KmsError>>) -> Result<T, KmsError> {
+        self.core.snapshot().check_running()?;
+        let value = answer.await?;
+        self.core.snapshot().check_running()?;
+        Ok(value)
+    }
+
+    /// Changes a key. The change runs to its end if the caller goes away, and is in force in every stack of the backend: this one may
+    /// have been replaced while the change was under way.
+    async fn change<T, F>(&self, change: impl FnOnce(Arc<Stack>) -> F) -> Result<T, KmsError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, KmsError>> + Send + 'static,
+    {
+        self.core.snapshot().check_running()?;
+        let (core, stack, change) = (Arc::clone(&self.core), Arc::clone(&self.stack), change(Arc::clone(&self.stack)));
+        run_to_end(async move {
+            let changed = change.await;
+            let present = core.snapshot().in_stacks(&stack.name).filter(|present| !Arc::ptr_eq(present, &stack));
+            if let Some(present) = present {
+                present.kms.clear();
+            }
+            changed
+        })
+        .await
+    }
+
+    /// Changes one key.
+    async fn change_key<T, F>(&self, key_id: &str, change: impl FnOnce(Arc<Stack>, String) -> F) -> Result<T, KmsError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, KmsError>> + Send + 'static,
+    {
+        let key_id = key_id.to_owned();
+        self.change(|stack| change(stack, key_id)).await
+    }
+}
+
+#[async_trait]
+impl KeyService for Gate {
+    fn backend(&self) -> &str {
+        &self.stack.name
+    }
+
+    async fn check_usable(&self, key_id: &str) -> Result<String, KmsError> {
+        self.use_key(self.stack.kms.check_usable(key_id)).await
+    }
+
+    async fn generate_data_key(&self, key_id: &str, spec: DataKeySpec, context: &EncryptionContext) -> Result<DataKey, KmsError> {
+        self.use_key(self.stack.kms.generate_data_key(key_id, spec, context)).await
+    }
+
+    async fn unwrap_data_key(&self, wrapped: &WrappedKey, context: &EncryptionContext) -> Result<Zeroizing<Vec<u8>>, KmsError> {
+        self.use_key(self.stack.kms.unwrap_data_key(wrapped, context)).await
+    }
+
+    async fn rewrap_data_key(&self, wrapped: &WrappedKey, context: &EncryptionContext) -> Result<WrappedKey, KmsError> {
+        self.use_key(self.stack.kms.rewrap_data_key(wrapped, context)).await
+    }
+}
+
+#[async_trait]
+impl KeyLifecycle for Gate {
+    /// Sealing the service is the keyring's own.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { seal_service: false, ..self.stack.kms.capabilities() }
+    }
+
+    async fn create_key(&self, key: NewKey) -> Result<KeyMetadata, KmsError> {
+        self.change(|stack| async move { stack.kms.create_key(key).await }).await
+    }
+
+    async fn import_key(&self, key: NewKey, material: Zeroizing<Vec<u8>>) -> Result<KeyMetadata, KmsError> {
+        self.change(|stack| async move { stack.kms.import_key(key, material).await }).await
+    }
+
+    async fn list_keys(&self, after: Option<&str>, limit: usize) -> Result<KeyPage, KmsError> {
+        self.stack.kms.list_keys(after, limit).await
+    }
+
+    async fn describe_key(&self, key_id: &str) -> Result<KeyMetadata, KmsError> {
+        self.stack.kms.describe_key(key_id).await
+    }
+
+    async fn enable_key(&self, key_id: &str) -> Result<KeyMetadata, KmsError> {
+        self.change_key(key_id, |stack, id| async move { stack.kms.enable_key(&id).await }).await
+    }
+
+    async fn disable_key(&self, key_id: &str) -> Result<KeyMetadata, KmsError> {
+        self.change_key(key_id, |stack, id| async move { stack.kms.disable_key(&id).await }).await
+    }
+
+    async fn rotate_key(&self, key_id: &str) -> Result<KeyMetadata, KmsError> {
+        self.change_key(key_id, |stack, id| async move { stack.kms.rotate_key(&id).await }).await
+    }
+
+    async fn seal_key(&self, key_id: &str) -> Result<KeyMetadata, KmsError> {
+        self.change_key(key_id, |stack, id| async move { stack.kms.seal_key(&id).await }).await
+    }
+
+    async fn unseal_key(&self, key_id: &str) -> Result<KeyMetadata, KmsError> {
+        self.change_key(key_id, |stack, id| async move { stack.kms.unseal_key(&id).await }).await
+    }
+
+    async fn tag(&self, key_id: &str, tags: BTreeMap<String, String>) -> Result<KeyMetadata, KmsError> {
+        self.change_key(key_id, |stack, id| async move { stack.kms.tag(&id, tags).await }).await
+    }
+
+    async fn untag(&self, key_id: &str, names: &[String]) -> Result<KeyMetadata, KmsError> {
+        let names = names.to_vec();
+        self.change_key(key_id, |stack, id| async move { stack.kms.untag(&id, &names).await }).await
+    }
+
+    async fn update_description(&self, key_id: &str, description: &str) -> Result<KeyMetadata, KmsError> {
+        let description = description.to_owned();
+        self.change_key(key_id, |stack, id| async move { stack.kms.update_description(&id, &description).await }).await
+    }
+
+    async fn schedule_deletion(&self, key_id: &str, window_days: u32) -> Result<KeyMetadata, KmsError> {
+        self.change_key(key_id, move |stack, id| async move { stack.kms.schedule_deletion(&id, window_days).await }).await
+    }
+
+    async fn cancel_deletion(&self, key_id: &str) -> Result<KeyMetadata, KmsError> {
+        self.change_key(key_id, |stack, id| async move { stack.kms.cancel_deletion(&id).await }).await
+    }
+
+    async fn delete_now(&self, key_id: &str, echo: &str) -> Result<KeyMetadata, KmsError> {
+        let echo = echo.to_owned();
+        self.change_key(key_id, |stack, id| async move { stack.kms.delete_now(&id, &echo).await }).await
+    }
+
+    async fn reap_deleted(&self, now: OffsetDateTime) -> Result<Vec<String>, KmsError> {
+        self.change(move |stack| async move { stack.kms.reap_deleted(now).await }).await
+    }
+
+    async fn seal_service(&self) -> Result<(), KmsError> {
+        Err(KmsError::Unsupported { backend: self.stack.name.clone(), operation: "seal the service by itself: POST /kms/seal" })
+    }
+
+    async fn unseal_service(&self) -> Result<(), KmsError> {
+        Err(KmsError::Unsupported { backend: self.stack.name.clone(), operation: "unseal the service by itself: POST /kms/unseal" })
+    }
+}

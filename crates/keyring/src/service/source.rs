@@ -1,0 +1,65 @@
+//! The keyring as the store uses it.
+
+use async_trait::async_trait;
+use strongroom_kms::{DataKey, DataKeySpec, EncryptionContext, KeyService, KeySource, KmsError, WrappedKey};
+use zeroize::Zeroizing;
+
+use super::Keyring;
+use super::gate::Gate;
+
+impl KeySource for Keyring {
+    fn is_configured(&self) -> bool {
+        self.core.snapshot().document.configuration.is_some()
+    }
+
+    /// Empty if there is none.
+    fn default_key_id(&self) -> String {
+        let snapshot = self.core.snapshot();
+        let configuration = snapshot.document.configuration.as_ref();
+        configuration.and_then(|configuration| configuration.settings.default_key_id.clone()).unwrap_or_default()
+    }
+}
+
+#[async_trait]
+impl KeyService for Keyring {
+    /// It has no name of its own: every wrapped key names the backend it is from.
+    fn backend(&self) -> &'static str {
+        "keyring"
+    }
+
+    async fn check_usable(&self, key_id: &str) -> Result<String, KmsError> {
+        self.in_force(key_id)?.check_usable(key_id).await
+    }
+
+    async fn generate_data_key(&self, key_id: &str, spec: DataKeySpec, context: &EncryptionContext) -> Result<DataKey, KmsError> {
+        self.in_force(key_id)?.generate_data_key(key_id, spec, context).await
+    }
+
+    async fn unwrap_data_key(&self, wrapped: &WrappedKey, context: &EncryptionContext) -> Result<Zeroizing<Vec<u8>>, KmsError> {
+        self.of(wrapped)?.unwrap_data_key(wrapped, context).await
+    }
+
+    async fn rewrap_data_key(&self, wrapped: &WrappedKey, context: &EncryptionContext) -> Result<WrappedKey, KmsError> {
+        self.of(wrapped)?.rewrap_data_key(wrapped, context).await
+    }
+}
+
+impl Keyring {
+    /// The backend in force, for a key that a caller named or the default key.
+    fn in_force(&self, key_id: &str) -> Result<Gate, KmsError> {
+        let snapshot = self.core.snapshot();
+        snapshot.check_running()?;
+        if key_id.is_empty() {
+            let text = "no key is named, and there is no default key: POST /kms/reconfigure with default_key_id";
+            return Err(KmsError::Conflict(text.to_owned()));
+        }
+        Ok(Gate::new(&self.core, snapshot.in_force()?))
+    }
+
+    /// The backend that wrapped the key. There is no other in its place.
+    fn of(&self, wrapped: &WrappedKey) -> Result<Gate, KmsError> {
+        let snapshot = self.core.snapshot();
+        snapshot.check_running()?;
+        Ok(Gate::new(&self.core, snapshot.stack(&wrapped.backend)?))
+    }
+}

@@ -1,0 +1,77 @@
+//! Every backend that is a crate of its own: made from its fields, and shown without its secrets. No server is needed for that.
+#![cfg(all(feature = "aws", feature = "barbican", feature = "kmip", feature = "pkcs11", feature = "vault"))]
+
+use serde_json::{Value, json};
+
+use crate::support::{World, change, failure};
+
+/// A configuration of each type in each form, with a canary in every field that is secret.
+fn configurations(world: &World) -> Vec<Value> {
+    let (secret, certificate) = ("canary", rcgen::generate_simple_self_signed(["store".to_owned()]).unwrap());
+    let (cert_file, key_file) = (world.path("cert.pem"), world.path("key.pem"));
+    std::fs::write(&cert_file, certificate.cert.pem()).unwrap();
+    std::fs::write(&key_file, certificate.signing_key.serialize_pem()).unwrap();
+    vec![
+        json!({"backend_type": "vault", "address": "https://127.0.0.1:1", "auth_method": {"token": secret}}),
+        json!({"backend_type": "vault", "address": "https://127.0.0.1:1", "auth_method": {"token": {"token": secret}}, "engine": "kv"}),
+        json!({"backend_type": "vault", "address": "https://127.0.0.1:1",
+               "auth_method": {"approle": {"role_id": "reader", "secret_id": secret}}, "namespace": "team"}),
+        json!({"backend_type": "barbican", "auth_url": "https://127.0.0.1:1/v3", "username": "store", "password": secret,
+               "project_name": "keys"}),
+        json!({"backend_type": "barbican", "auth_method": "application_credential", "auth_url": "https://127.0.0.1:1/v3",
+               "application_credential_id": "id", "application_credential_secret": secret}),
+        json!({"backend_type": "aws", "region": "eu-central-1", "endpoint": "http://127.0.0.1:1", "access_key_id": "AKIAEXAMPLE",
+               "secret_access_key": secret, "session_token": secret}),
+        json!({"backend_type": "pkcs11", "module": "/nowhere/module.so", "token_label": "store", "pin": secret}),
+        json!({"backend_type": "kmip", "address": "127.0.0.1:1", "ca_file": cert_file, "client_cert_file": cert_file,
+               "client_key_file": key_file, "username": "store", "password": secret}),
+    ]
+}
+
+#[tokio::test]
+async fn every_backend_is_configured_without_its_server_and_shown_without_its_secrets() {
+    let files = World::new().await;
+    for (number, mut given) in configurations(&files).into_iter().enumerate() {
+        let world = World::new().await;
+        let keyring = world.open().await;
+        let name = format!("b{number}");
+        given["name"] = json!(name);
+        if given.get("module").is_some() {
+            given["module"] = json!(world.path("module.so"));
+        }
+        keyring.configure(change(given.clone())).await.unwrap();
+        let backend = keyring.kms(None).unwrap();
+        assert_eq!(backend.backend(), name);
+        let stored = String::from_utf8(world.state.get("kms-service").unwrap()).unwrap();
+        assert!(stored.contains("canary"), "the test is blind: {given}");
+        let shown = keyring.configuration().unwrap();
+        let status = serde_json::to_string(&keyring.status().await).unwrap();
+        for text in [shown.to_string(), status, format!("{:?}", change(given.clone()))] {
+            assert!(!text.contains("canary"), "{text}");
+        }
+        // What is no secret is shown.
+        let address = ["address", "auth_url", "endpoint", "module"].into_iter().find(|field| given.get(field).is_some()).unwrap();
+        assert_eq!(shown["backends"][&name][address], given[address]);
+        // A field that is wrong is named, and no value with it.
+        let (kind, text) = failure(keyring.reconfigure(change(json!({"no_such_field": "canary"}))).await);
+        assert_eq!(kind, "InvalidArgument");
+        assert!(text.contains("no_such_field") && !text.contains("canary"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn another_way_to_log_in_takes_the_place_of_the_former_and_a_part_of_it_leaves_the_rest() {
+    let world = World::new().await;
+    let keyring = world.open().await;
+    keyring.configure(change(configurations(&world).remove(0))).await.unwrap();
+    let approle = json!({"auth_method": {"approle": {"role_id": "reader", "secret_id": "canary-2"}}});
+    keyring.reconfigure(change(approle)).await.unwrap();
+    keyring.reconfigure(change(json!({"auth_method": {"approle": {"role_id": "writer"}}}))).await.unwrap();
+    let stored: Value = serde_json::from_slice(&world.state.get("kms-service").unwrap()).unwrap();
+    let auth = &stored["configuration"]["backends"]["vault"]["fields"]["auth_method"];
+    assert_eq!(auth, &json!({"approle": {"role_id": "writer", "secret_id": "canary-2"}}));
+    let token = json!({"auth_method": {"token": "canary-3"}});
+    keyring.reconfigure(change(token.clone())).await.unwrap();
+    let stored: Value = serde_json::from_slice(&world.state.get("kms-service").unwrap()).unwrap();
+    assert_eq!(stored["configuration"]["backends"]["vault"]["fields"]["auth_method"], token["auth_method"]);
+}
