@@ -59,6 +59,8 @@ actions! {
     GetObjectVersionAttributes = "s3:GetObjectVersionAttributes",
     /// `PutObject`, the target of a copy, and beginning, filling and completing a multipart upload; on the object.
     PutObject = "s3:PutObject",
+    /// `UpdateObjectEncryption`, also with a version id; on the object.
+    UpdateObjectEncryption = "s3:UpdateObjectEncryption",
     /// `DeleteObject`, and each key of `DeleteObjects`; on the object.
     DeleteObject = "s3:DeleteObject",
     /// The same with a version id.
@@ -71,6 +73,60 @@ actions! {
     GenerateDataKey = "kms:GenerateDataKey",
     /// Reading data that is encrypted under a KMS key; on the key.
     Decrypt = "kms:Decrypt",
+
+    /// Making a key; on the key, or on [`crate::arn::ALL_KEYS`] where the backend names it.
+    CreateKey = "kms:CreateKey",
+    /// Making a key of one's own material, besides `kms:CreateKey`; on the key.
+    ImportKeyMaterial = "kms:ImportKeyMaterial",
+    /// Listing keys; on [`crate::arn::ALL_KEYS`].
+    ListKeys = "kms:ListKeys",
+    /// Describing a key; on the key.
+    DescribeKey = "kms:DescribeKey",
+    /// Letting a disabled key be used again; on the key.
+    EnableKey = "kms:EnableKey",
+    /// Refusing every use of a key; on the key.
+    DisableKey = "kms:DisableKey",
+    /// Adding a version to a key now; on the key.
+    RotateKeyOnDemand = "kms:RotateKeyOnDemand",
+    /// Having versions added on schedule; on the key.
+    EnableKeyRotation = "kms:EnableKeyRotation",
+    /// Ending that; on the key.
+    DisableKeyRotation = "kms:DisableKeyRotation",
+    /// Sealing one key; on the key. Not of AWS.
+    SealKey = "kms:SealKey",
+    /// Unsealing one key; on the key. Not of AWS.
+    UnsealKey = "kms:UnsealKey",
+    /// Tagging a key; on the key.
+    TagResource = "kms:TagResource",
+    /// Removing tags of a key; on the key.
+    UntagResource = "kms:UntagResource",
+    /// Replacing the description of a key; on the key.
+    UpdateKeyDescription = "kms:UpdateKeyDescription",
+    /// Having a key destroyed after a window; on the key.
+    ScheduleKeyDeletion = "kms:ScheduleKeyDeletion",
+    /// Taking that back; on the key.
+    CancelKeyDeletion = "kms:CancelKeyDeletion",
+    /// Destroying a key at once, besides `kms:ScheduleKeyDeletion`; on the key. Not of AWS.
+    DeleteKeyNow = "kms:DeleteKeyNow",
+
+    /// State and configuration of key management, without secrets; on [`crate::arn::KMS`], as all that follow.
+    GetKmsStatus = "strongroom:GetKmsStatus",
+    /// Configuring key management.
+    ConfigureKms = "strongroom:ConfigureKms",
+    /// Starting, stopping, sealing and unsealing it, and clearing its caches.
+    ControlKms = "strongroom:ControlKms",
+    /// What depends on keys: buckets, objects, bytes.
+    GetKeyUsage = "strongroom:GetKeyUsage",
+    /// Starting and cancelling re-key jobs.
+    RekeyObjects = "strongroom:RekeyObjects",
+    /// Reading re-key jobs.
+    GetRekeyJobs = "strongroom:GetRekeyJobs",
+    /// Exporting all keys of the local backend, sealed under a passphrase.
+    BackupKeys = "strongroom:BackupKeys",
+    /// Restoring them.
+    RestoreKeys = "strongroom:RestoreKeys",
+    /// The head of the audit log, and erasure receipts.
+    ReadAudit = "strongroom:ReadAudit",
 }
 
 /// A set of actions: one bit each.
@@ -149,7 +205,9 @@ mod tests {
     fn patterns_match_whatever_the_case() {
         assert_eq!(matching("s3:getobject"), [Action::GetObject]);
         assert_eq!(matching("S3:GetObject"), [Action::GetObject]);
-        assert_eq!(matching("KMS:*"), [Action::GenerateDataKey, Action::Decrypt]);
+        assert_eq!(matching("KMS:*Data*"), [Action::GenerateDataKey]);
+        assert_eq!(matching("kms:*Deletion"), [Action::ScheduleKeyDeletion, Action::CancelKeyDeletion]);
+        assert!(matching("kms:*").iter().all(|action| action.as_str().starts_with("kms:")));
         assert_eq!(matching("s3:DeleteObject*"), [Action::DeleteObject, Action::DeleteObjectVersion]);
         assert_eq!(matching("s3:?utObject"), [Action::PutObject]);
         assert_eq!(matching("*"), Action::ALL);

@@ -7,6 +7,12 @@ use crate::wildcard::Pattern;
 /// The resource of [`crate::Action::ListAllMyBuckets`].
 pub const ALL_BUCKETS: &str = "arn:aws:s3:::";
 
+/// The resource of what concerns every KMS key, or one that has no id yet. No key has the id `*`.
+pub const ALL_KEYS: &str = "arn:aws:kms:us-east-1:000000000000:key/*";
+
+/// The resource of key management as a whole.
+pub const KMS: &str = "arn:aws:strongroom:::kms";
+
 /// Region and account of every KMS key.
 const KEY_REGION: &str = "us-east-1";
 const KEY_ACCOUNT: &str = "000000000000";
@@ -155,6 +161,17 @@ mod tests {
         }
         assert!(!matches("arn:aws:kms:::key/k1", &key("k2")));
         assert!(!matches("arn:aws:kms:::key/k1", &object("key", "k1")));
+    }
+
+    #[test]
+    fn rights_to_some_keys_are_none_to_all_of_them() {
+        assert_eq!(ALL_KEYS, key("*"));
+        for pattern in ["arn:aws:kms:::key/*", "arn:aws:kms:::*", "*"] {
+            assert!(matches(pattern, ALL_KEYS), "{pattern}");
+        }
+        assert!(!matches("arn:aws:kms:::key/team-*", ALL_KEYS));
+        assert!(matches("arn:aws:strongroom:::*", KMS) && matches("*", KMS));
+        assert!(!matches("arn:aws:kms:::*", KMS));
     }
 
     #[test]

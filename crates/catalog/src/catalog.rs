@@ -3,9 +3,13 @@
 use async_trait::async_trait;
 
 use crate::{
-    BlobKey, Bucket, BucketEncryption, BucketId, CatalogError, Committed, Deleted, Envelope, Expect, KeyUsage, ListPage, ListQuery,
-    NewVersion, Part, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
+    BlobKey, Bucket, BucketEncryption, BucketId, CatalogError, Committed, Deleted, Expect, Job, JobId, KeyRef, KeyUsage, ListPage,
+    ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version,
+    VersionData, VersionId, VersionSelector,
 };
+
+/// So many jobs of a kind are kept after they ended; the older ones are forgotten.
+pub const MAX_FINISHED_JOBS: usize = 1000;
 
 /// Names, versions, uploads, references and settings.
 ///
@@ -56,17 +60,9 @@ pub trait Catalog: Send + Sync + 'static {
     /// [`CatalogError::BlobGone`] where a blob to share has no reference left.
     async fn put_version(&self, version: NewVersion, expect: Expect) -> Result<Committed, CatalogError>;
 
-    /// Replaces the sealed keys, the record and nothing else of a version, if its sealed keys still are `present`;
-    /// else [`CatalogError::PreconditionFailed`]. A delete marker has none: [`CatalogError::NoSuchVersion`].
-    async fn reseal_version(
-        &self,
-        bucket_id: BucketId,
-        key: &str,
-        version_id: VersionId,
-        present: &[u8],
-        envelope: Envelope,
-        record: Vec<u8>,
-    ) -> Result<(), CatalogError>;
+    /// Replaces the sealed keys, the record, the part record and nothing else of a version, if its sealed keys still are
+    /// [`Reseal::present`]; else [`CatalogError::PreconditionFailed`]. A delete marker has none: [`CatalogError::NoSuchVersion`].
+    async fn reseal_version(&self, version_id: VersionId, reseal: Reseal, part_record: Vec<u8>) -> Result<(), CatalogError>;
 
     /// Deletes a version; without one named ([`VersionSelector::Latest`]), deletes the null version (unversioned) or adds a delete
     /// marker that gets the id `marker` and the time `now`, also where there is no such key. What is not there is
@@ -101,7 +97,7 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// Ends an upload in a version. `used` names the parts it is made of and the blob each had when the engine looked:
     /// [`CatalogError::PartChanged`] where that is no longer so, and [`CatalogError::NoSuchUpload`] where the upload has ended or is
-    /// for another key. Those blobs pass to the version (`version.blobs` is empty); the other parts let go of theirs.
+    /// for another key; [`CatalogError::UploadResealed`] where the version's sealed keys are not the upload's. Those blobs pass to the version (`version.blobs` is empty); the other parts let go of theirs.
     /// `version.upload_id` is set to the upload.
     async fn complete_upload(
         &self,
@@ -113,6 +109,9 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// The version that an upload ended in, if it still is there.
     async fn find_completed(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<Option<Version>, CatalogError>;
+
+    /// As [`Catalog::reseal_version`], for an upload under way; [`CatalogError::NoSuchUpload`] where it has ended.
+    async fn reseal_upload(&self, upload_id: UploadId, reseal: Reseal) -> Result<(), CatalogError>;
 
     /// Ends an upload; all its parts let go of their blobs. [`CatalogError::NoSuchUpload`] where there is none.
     async fn abort_upload(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<(), CatalogError>;
@@ -134,10 +133,39 @@ pub trait Catalog: Send + Sync + 'static {
     /// Which of these blobs the catalog knows, dead or alive, in the same order.
     async fn known_blobs(&self, blobs: Vec<BlobKey>) -> Result<Vec<bool>, CatalogError>;
 
+    // ---- walks
+
+    /// The versions in a scope, current or not, without delete markers, of a greater position than `after`. Looks at `limit` versions at
+    /// the most, which those in the scope are some of.
+    async fn versions_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedVersion>, CatalogError>;
+
+    /// As [`Catalog::versions_in`], only counted.
+    async fn tally_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopeTally, CatalogError>;
+
+    /// The uploads in a scope of a greater position than `after`. Looks at `limit` uploads at the most.
+    async fn uploads_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError>;
+
+    /// The greatest position of a version there is; 0 where there is none.
+    async fn last_position(&self) -> Result<i64, CatalogError>;
+
+    // ---- jobs
+
+    /// Adds a job, or replaces what is known of it. Of the jobs of a kind that have ended, the last [`MAX_FINISHED_JOBS`] are kept.
+    async fn put_job(&self, job: Job) -> Result<(), CatalogError>;
+
+    /// The job of that id.
+    async fn job(&self, id: JobId) -> Result<Option<Job>, CatalogError>;
+
+    /// Jobs of a kind, the last started first, at the most `limit`.
+    async fn list_jobs(&self, kind: &str, only_active: bool, limit: usize) -> Result<Vec<Job>, CatalogError>;
+
     // ---- keys and settings
 
     /// What depends on the KMS key, by version; versions that nothing depends on are left out.
     async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError>;
+
+    /// The key versions that something depends on, in the order of backend, key id and version, greater than `after`, at the most `limit`.
+    async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError>;
 
     /// A setting of the store, such as its wrapped store key.
     async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, CatalogError>;

@@ -28,6 +28,9 @@ pub enum CatalogError {
     /// A part was replaced while the upload was being completed.
     #[error("part {0} was replaced meanwhile")]
     PartChanged(u16),
+    /// An upload was re-keyed while it was being completed.
+    #[error("the upload was re-keyed meanwhile")]
+    UploadResealed,
     /// A blob to be shared has been let go of meanwhile.
     #[error("the blob to share is gone")]
     BlobGone,

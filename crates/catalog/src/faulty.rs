@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use crate::{
-    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, Deleted, Envelope, Expect, KeyUsage, ListPage,
-    ListQuery, NewVersion, Part, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
+    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, Deleted, Expect, Job, JobId, KeyRef, KeyUsage, ListPage,
+    ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version,
+    VersionData, VersionId, VersionSelector,
 };
 
 /// When a write fails.
@@ -139,16 +140,8 @@ impl Catalog for FaultyCatalog {
         self.write(self.inner.put_version(version, expect)).await
     }
 
-    async fn reseal_version(
-        &self,
-        bucket_id: BucketId,
-        key: &str,
-        version_id: VersionId,
-        present: &[u8],
-        envelope: Envelope,
-        record: Vec<u8>,
-    ) -> Result<(), CatalogError> {
-        self.write(self.inner.reseal_version(bucket_id, key, version_id, present, envelope, record)).await
+    async fn reseal_version(&self, version_id: VersionId, reseal: Reseal, part_record: Vec<u8>) -> Result<(), CatalogError> {
+        self.write(self.inner.reseal_version(version_id, reseal, part_record)).await
     }
 
     async fn delete_version(
@@ -197,6 +190,10 @@ impl Catalog for FaultyCatalog {
         self.inner.find_completed(bucket_id, key, upload_id).await
     }
 
+    async fn reseal_upload(&self, upload_id: UploadId, reseal: Reseal) -> Result<(), CatalogError> {
+        self.write(self.inner.reseal_upload(upload_id, reseal)).await
+    }
+
     async fn abort_upload(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<(), CatalogError> {
         self.write(self.inner.abort_upload(bucket_id, key, upload_id)).await
     }
@@ -217,8 +214,40 @@ impl Catalog for FaultyCatalog {
         self.inner.known_blobs(blobs).await
     }
 
+    async fn versions_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedVersion>, CatalogError> {
+        self.inner.versions_in(scope, after, limit).await
+    }
+
+    async fn tally_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopeTally, CatalogError> {
+        self.inner.tally_in(scope, after, limit).await
+    }
+
+    async fn uploads_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError> {
+        self.inner.uploads_in(scope, after, limit).await
+    }
+
+    async fn last_position(&self) -> Result<i64, CatalogError> {
+        self.inner.last_position().await
+    }
+
+    async fn put_job(&self, job: Job) -> Result<(), CatalogError> {
+        self.write(self.inner.put_job(job)).await
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>, CatalogError> {
+        self.inner.job(id).await
+    }
+
+    async fn list_jobs(&self, kind: &str, only_active: bool, limit: usize) -> Result<Vec<Job>, CatalogError> {
+        self.inner.list_jobs(kind, only_active, limit).await
+    }
+
     async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {
         self.inner.key_usage(backend, key_id).await
+    }
+
+    async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {
+        self.inner.keys_in_use(after, limit).await
     }
 
     async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, CatalogError> {

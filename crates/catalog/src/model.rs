@@ -12,6 +12,9 @@ pub type UploadId = [u8; 16];
 /// 16 random bytes that name a blob (the same as in the blob store).
 pub type BlobKey = [u8; 16];
 
+/// 16 random bytes that name a job.
+pub type JobId = [u8; 16];
+
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type UnixMillis = i64;
 
@@ -305,4 +308,130 @@ pub struct KeyUsage {
     pub bytes: u64,
     /// Unfinished multipart uploads sealed under it.
     pub uploads: u64,
+    /// The object versions by bucket, in the order of names; buckets that hold none are left out.
+    pub buckets: Vec<BucketUsage>,
+}
+
+/// What of a bucket depends on one version of a KMS key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketUsage {
+    /// The bucket's name.
+    pub bucket: String,
+    /// Object versions sealed under the key.
+    pub versions: u64,
+    /// Their plaintext bytes.
+    pub bytes: u64,
+}
+
+/// New sealed keys for a version or an upload: what re-keying changes of it, and all that it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reseal {
+    /// The bucket.
+    pub bucket_id: BucketId,
+    /// The object key.
+    pub key: String,
+    /// The sealed keys that the new ones take the place of: others mean that somebody was faster.
+    pub present: Vec<u8>,
+    /// The new ones.
+    pub envelope: Envelope,
+    /// The sealed metadata record, which is bound to the envelope's mode and key.
+    pub record: Vec<u8>,
+}
+
+/// Which versions, or uploads, a job is about. What is none, or empty, leaves nothing out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Those of this bucket.
+    pub bucket_id: Option<BucketId>,
+    /// Those whose key begins so.
+    pub prefix: String,
+    /// Those under a KMS key of this backend.
+    pub backend: Option<String>,
+    /// Those under a KMS key of this id.
+    pub key_id: Option<String>,
+    /// Those under this version of their KMS key.
+    pub key_version: Option<u32>,
+    /// Those of one of these encryption modes.
+    pub modes: Vec<u8>,
+}
+
+impl Scope {
+    /// Whether it is about a version or an upload that has these.
+    pub fn covers(&self, bucket_id: &BucketId, key: &str, mode: u8, kms_key: Option<&KeyRef>) -> bool {
+        self.bucket_id.is_none_or(|wanted| wanted == *bucket_id)
+            && key.starts_with(&self.prefix)
+            && (self.modes.is_empty() || self.modes.contains(&mode))
+            && self.covers_key(kms_key)
+    }
+
+    /// Whether only what depends on certain KMS keys is in it.
+    pub fn names_keys(&self) -> bool {
+        self.backend.is_some() || self.key_id.is_some() || self.key_version.is_some()
+    }
+
+    fn covers_key(&self, kms_key: Option<&KeyRef>) -> bool {
+        let Some(key) = kms_key else { return !self.names_keys() };
+        self.backend.as_ref().is_none_or(|wanted| *wanted == key.backend)
+            && self.key_id.as_ref().is_none_or(|wanted| *wanted == key.key_id)
+            && self.key_version.is_none_or(|wanted| wanted == key.version)
+    }
+}
+
+/// A part of a walk through a [`Scope`], in the order of commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopePage<T> {
+    /// What is in the scope; may be empty though more follows.
+    pub items: Vec<T>,
+    /// Where the walk goes on; none at its end.
+    pub next: Option<i64>,
+}
+
+/// A version, with its bucket and what is sealed beside its record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopedVersion {
+    /// Where it stands in the order of commit.
+    pub position: i64,
+    /// Its bucket.
+    pub bucket: Bucket,
+    /// The version; it has an envelope.
+    pub version: Version,
+    /// See [`VersionData::part_record`].
+    pub part_record: Vec<u8>,
+}
+
+/// An upload, with its bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopedUpload {
+    /// Where it stands in the order of beginning.
+    pub position: i64,
+    /// Its bucket.
+    pub bucket: Bucket,
+    /// The upload.
+    pub upload: Upload,
+}
+
+/// How much is in a part of a walk through a [`Scope`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScopeTally {
+    /// Object versions.
+    pub versions: u64,
+    /// Their plaintext bytes.
+    pub bytes: u64,
+    /// Where the walk goes on; none at its end.
+    pub next: Option<i64>,
+}
+
+/// Work that goes on in the background and outlives the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// What kind of work.
+    pub kind: String,
+    /// Whether it is to go on.
+    pub is_active: bool,
+    /// When it was started.
+    pub started: UnixMillis,
+    /// Sealed: what was asked for, by whom, how far it is.
+    pub record: Vec<u8>,
 }

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use common::{answer, bucket, envelope, id, new_blob, part, upload, version, version_in};
 use strongroom_catalog::{
-    BlobUse, BucketId, Catalog, CatalogError, Clock, Committed, Deleted, Expect, FaultMoment, FaultyCatalog, ListEntry, ListQuery,
-    MemoryCatalog, SqliteCatalog, SqliteOptions, Version, VersionId, VersionSelector, Versioning,
+    BlobUse, BucketId, BucketUsage, Catalog, CatalogError, Clock, Committed, Deleted, Expect, FaultMoment, FaultyCatalog, Job, ListEntry,
+    ListQuery, MAX_FINISHED_JOBS, MemoryCatalog, NewVersion, Reseal, Scope, ScopeTally, SqliteCatalog, SqliteOptions, Upload, Version,
+    VersionData, VersionId, VersionSelector, Versioning,
 };
 
 const B: BucketId = [b'K'; 16];
@@ -230,6 +231,10 @@ async fn a_bucket_with_a_delete_marker_is_not_empty_and_its_uploads_go_with_it()
     }
 }
 
+fn reseal(key: &str, present: Vec<u8>) -> Reseal {
+    Reseal { bucket_id: B, key: key.to_owned(), present, envelope: envelope(Some(("default", 2)), 2), record: vec![8] }
+}
+
 #[tokio::test]
 async fn resealing_moves_a_version_to_another_key_only_if_its_keys_are_the_expected_ones() {
     for scene in Scene::each(Versioning::Unversioned).await {
@@ -237,16 +242,108 @@ async fn resealing_moves_a_version_to_another_key_only_if_its_keys_are_the_expec
         let mut old = version(B, "k", v(1));
         old.envelope = envelope(Some(("default", 1)), 1);
         catalog.put_version(old.clone(), Expect::Any).await.unwrap();
-        let reseal = |present: Vec<u8>| async move {
-            catalog.reseal_version(B, "k", v(1), &present, envelope(Some(("default", 2)), 2), vec![8]).await
-        };
+        let reseal = |present| catalog.reseal_version(v(1), reseal("k", present), vec![7]);
         assert_eq!(answer(reseal(vec![0]).await), "Err(PreconditionFailed)");
         reseal(old.envelope.sealed_keys.clone()).await.unwrap();
         let (version, data) = catalog.find_version_data("b", "k", VersionSelector::Latest).await.unwrap().unwrap().1.unwrap();
         assert_eq!((version.envelope, version.record), (Some(envelope(Some(("default", 2)), 2)), vec![8]));
-        assert_eq!((data, version.modified, version.size_bytes), (old.data, old.modified, 4));
-        let usage = catalog.key_usage("local", "default").await.unwrap();
-        assert_eq!((usage.len(), usage[0].key.version, usage[0].versions, usage[0].bytes, usage[0].uploads), (1, 2, 1, 4, 0));
+        assert_eq!((data, version.modified, version.size_bytes), (VersionData { part_record: vec![7], ..old.data }, old.modified, 4));
+        let [usage] = &catalog.key_usage("local", "default").await.unwrap()[..] else { panic!("one version of the key is in use") };
+        assert_eq!((usage.key.version, usage.versions, usage.bytes, usage.uploads), (2, 1, 4, 0));
+        assert_eq!(usage.buckets, [BucketUsage { bucket: "b".to_owned(), versions: 1, bytes: 4 }]);
+        assert_eq!(catalog.keys_in_use(None, 10).await.unwrap(), catalog.key_usage("local", "default").await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_was_resealed_completes_only_with_its_present_keys() {
+    for scene in Scene::each(Versioning::Unversioned).await {
+        let (catalog, upload_id) = (&scene.catalog, id(b'U', 1));
+        let new = upload(B, "k", upload_id, 1);
+        catalog.create_upload(new.clone()).await.unwrap();
+        assert_eq!(answer(catalog.reseal_upload(upload_id, reseal("k", vec![0])).await), "Err(PreconditionFailed)");
+        assert_eq!(answer(catalog.reseal_upload(upload_id, reseal("other", vec![0])).await), "Err(NoSuchUpload)");
+        catalog.reseal_upload(upload_id, reseal("k", new.envelope.sealed_keys.clone())).await.unwrap();
+        let (_, found) = catalog.find_upload("b", "k", upload_id).await.unwrap().unwrap();
+        let resealed = envelope(Some(("default", 2)), 2);
+        assert_eq!(found, Some(Upload { envelope: resealed.clone(), record: vec![8], ..new }));
+        let mut version = version_in(B, "k", v(1), Vec::new());
+        let stale = catalog.complete_upload(upload_id, Vec::new(), version.clone(), Expect::Any);
+        assert_eq!(answer(stale.await), "Err(UploadResealed)");
+        version.envelope = resealed;
+        catalog.complete_upload(upload_id, Vec::new(), version, Expect::Any).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_walk_finds_all_versions_in_its_scope_in_the_order_of_commit() {
+    for scene in Scene::each(Versioning::Enabled).await {
+        let catalog = &scene.catalog;
+        for (number, (key, kms_key)) in (1..).zip([
+            ("a/1", Some(("default", 1))),
+            ("a/2", None),
+            ("a/1", Some(("default", 2))),
+            ("b", Some(("default", 1))),
+            ("a/0", Some(("other", 1))),
+            ("a/0", Some(("default", 1))),
+        ]) {
+            let new = NewVersion { envelope: envelope(kms_key, number), ..version(B, key, v(number.into())) };
+            catalog.put_version(new, Expect::Any).await.unwrap();
+        }
+        scene.delete("a/1", VersionSelector::Latest, 9).await;
+        let under = |key_id: &str, key_version| Scope { key_id: Some(key_id.to_owned()), key_version, ..Scope::default() };
+        for (scope, expected) in [
+            (Scope::default(), &[1, 2, 3, 4, 5, 6][..]),
+            (Scope { bucket_id: Some(B), prefix: "a/".to_owned(), ..Scope::default() }, &[1, 2, 3, 5, 6]),
+            (Scope { modes: vec![1, 2], ..Scope::default() }, &[1, 2, 5, 6]),
+            (under("default", None), &[1, 3, 4, 6]),
+            (under("default", Some(1)), &[1, 4, 6]),
+            (Scope { prefix: "a/".to_owned(), ..under("default", Some(1)) }, &[1, 6]),
+            (Scope { backend: Some("local".to_owned()), ..Scope::default() }, &[1, 3, 4, 5, 6]),
+            (Scope { backend: Some("vault".to_owned()), ..Scope::default() }, &[]),
+            (Scope { bucket_id: Some(id(b'?', 0)), ..under("default", None) }, &[]),
+        ] {
+            for limit in [1, 2, 100] {
+                let (mut found, mut tally, mut after) = (Vec::new(), ScopeTally::default(), 0);
+                loop {
+                    let page = catalog.versions_in(scope.clone(), after, limit).await.unwrap();
+                    let counted = catalog.tally_in(scope.clone(), after, limit).await.unwrap();
+                    assert_eq!((counted.versions, counted.next), (page.items.len() as u64, page.next));
+                    tally = ScopeTally { versions: tally.versions + counted.versions, bytes: tally.bytes + counted.bytes, next: None };
+                    assert!(page.items.iter().all(|item| item.part_record == [item.version.version_id[15]; 3]));
+                    found.extend(page.items.into_iter().map(|item| item.version.version_id));
+                    let Some(next) = page.next else { break };
+                    after = next;
+                }
+                assert_eq!(found, expected.iter().map(|number| v(*number)).collect::<Vec<_>>(), "{scope:?}");
+                assert_eq!((tally.versions, tally.bytes), (expected.len() as u64, 4 * expected.len() as u64));
+            }
+        }
+        assert!(catalog.last_position().await.unwrap() >= 7);
+    }
+}
+
+#[tokio::test]
+async fn a_job_is_kept_until_a_thousand_newer_ones_have_ended() {
+    for scene in Scene::each(Versioning::Unversioned).await {
+        let catalog = &scene.catalog;
+        let job = |number: u64, is_active| {
+            let started = i64::try_from(number).unwrap();
+            Job { id: id(b'J', number), kind: "rekey".to_owned(), is_active, started, record: vec![1] }
+        };
+        let running = job(0, true);
+        catalog.put_job(running.clone()).await.unwrap();
+        for number in 1..=MAX_FINISHED_JOBS as u64 + 1 {
+            catalog.put_job(job(number, false)).await.unwrap();
+        }
+        catalog.put_job(Job { kind: "other".to_owned(), ..job(5000, false) }).await.unwrap();
+        assert_eq!(catalog.job(id(b'J', 1)).await.unwrap(), None);
+        assert_eq!(catalog.job(id(b'J', 2)).await.unwrap(), Some(job(2, false)));
+        assert_eq!(catalog.list_jobs("rekey", true, 10).await.unwrap(), std::slice::from_ref(&running));
+        let newest = catalog.list_jobs("rekey", false, 2).await.unwrap();
+        assert_eq!(newest, [job(1001, false), job(1000, false)]);
+        catalog.put_job(Job { is_active: false, record: vec![2], ..running }).await.unwrap();
+        assert_eq!(catalog.job(id(b'J', 0)).await.unwrap(), None, "it is the oldest of those that have ended");
     }
 }
 

@@ -8,153 +8,14 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use common::ops::*;
 use common::{answer, bucket, envelope, id, new_blob, part, upload, version_in};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use strongroom_catalog::{
-    BlobKey, BlobUse, BucketEncryption, BucketEncryptionAlgorithm, BucketId, Catalog, CatalogError, Clock, Expect, ListEntry, ListQuery,
-    MemoryCatalog, SqliteCatalog, SqliteOptions, UploadId, VersionId, VersionSelector, Versioning,
+    BlobKey, BlobUse, BucketEncryption, BucketEncryptionAlgorithm, BucketId, Catalog, CatalogError, Clock, Envelope, Expect, Job,
+    ListEntry, ListQuery, MemoryCatalog, Reseal, Scope, SqliteCatalog, SqliteOptions, UploadId, VersionId, VersionSelector, Versioning,
 };
-
-const BUCKETS: [&str; 3] = ["alpha", "beta", "beta-2"];
-const KEYS: [&str; 12] = ["a", "a\0", "a/", "a/b", "a/b/c", "a/c", "a/é", "a0", "b/b", "é/x", "\u{10FFFF}", "\u{10FFFF}/\u{10FFFF}"];
-const PREFIXES: [&str; 6] = ["", "a", "a/", "a/b", "é", "\u{10FFFF}"];
-const DELIMITERS: [&str; 4] = ["", "/", "b/", "\u{10FFFF}"];
-const KEY_IDS: [&str; 2] = ["default", "other"];
-const SETTINGS: [&str; 2] = ["store-key", "other"];
-
-#[derive(Clone, Debug)]
-enum Op {
-    CreateBucket { bucket: usize, versioning: Versioning, repeated_id: bool },
-    DeleteBucket(usize),
-    SetEncryption { bucket: usize, algorithm: Option<u8> },
-    Put { at: At, blobs: Vec<Pick>, expect: Want, key: Option<(usize, u32)>, size: u64, old_id: Option<Index> },
-    Reseal { at: At, version: Index, present: bool, key: Option<(usize, u32)> },
-    Delete { at: At, which: Which, expect: Want },
-    CreateUpload { at: At, initiated: i64, key: Option<(usize, u32)>, old_id: Option<Index> },
-    PutPart { upload: Index, number: u16, blob: Pick },
-    Complete { upload: Index, left_out: u16, stale: bool, elsewhere: bool, expect: Want, extra: Vec<Pick> },
-    Abort { upload: Index, elsewhere: bool },
-    ForgetBlobs(Vec<Index>),
-    SetSetting { name: usize, present: bool, value: u8 },
-    Tick,
-    ListBuckets { prefix: usize, after: Option<usize>, limit: usize },
-    ListObjects { bucket: usize, query: Query },
-    ListUploads { bucket: usize, query: Query, after: Option<Index> },
-    ListParts { upload: Index, after: u16, limit: usize },
-    DeadBlobs { age: i64, limit: usize },
-}
-
-#[derive(Clone, Copy, Debug)]
-struct At {
-    bucket: usize,
-    key: usize,
-}
-
-#[derive(Clone, Debug)]
-enum Pick {
-    Fresh,
-    TakenAsNew(Index),
-    Shared(Index),
-}
-
-#[derive(Clone, Debug)]
-enum Want {
-    Any,
-    Absent,
-    ThePresent,
-    Some(Index),
-}
-
-#[derive(Clone, Debug)]
-enum Which {
-    Latest,
-    Null,
-    Id(Index),
-}
-
-#[derive(Clone, Debug)]
-struct Query {
-    prefix: usize,
-    delimiter: Option<usize>,
-    after: Option<usize>,
-    limit: usize,
-}
-
-fn at() -> impl Strategy<Value = At> {
-    // Most on few keys, so that versions pile up.
-    let key = prop_oneof![3 => 2..5_usize, 2 => 0..KEYS.len()];
-    (0..BUCKETS.len(), key).prop_map(|(bucket, key)| At { bucket, key })
-}
-
-fn kms_key() -> impl Strategy<Value = Option<(usize, u32)>> {
-    prop::option::of((0..KEY_IDS.len(), 1..3_u32))
-}
-
-fn pick() -> impl Strategy<Value = Pick> {
-    prop_oneof![
-        12 => Just(Pick::Fresh),
-        1 => any::<Index>().prop_map(Pick::TakenAsNew),
-        6 => any::<Index>().prop_map(Pick::Shared),
-    ]
-}
-
-fn want() -> impl Strategy<Value = Want> {
-    prop_oneof![
-        6 => Just(Want::Any),
-        1 => Just(Want::Absent),
-        1 => Just(Want::ThePresent),
-        1 => any::<Index>().prop_map(Want::Some),
-    ]
-}
-
-fn which() -> impl Strategy<Value = Which> {
-    prop_oneof![2 => Just(Which::Latest), 1 => Just(Which::Null), 3 => any::<Index>().prop_map(Which::Id)]
-}
-
-fn query() -> impl Strategy<Value = Query> {
-    (0..PREFIXES.len(), prop::option::of(0..DELIMITERS.len()), prop::option::of(0..KEYS.len()), 0..6_usize)
-        .prop_map(|(prefix, delimiter, after, limit)| Query { prefix, delimiter, after, limit })
-}
-
-fn versioning() -> impl Strategy<Value = Versioning> {
-    prop_oneof![Just(Versioning::Unversioned), Just(Versioning::Enabled), Just(Versioning::Suspended)]
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let buckets = 0..BUCKETS.len();
-    let rarely = || prop::bool::weighted(0.1);
-    let old = || prop::option::weighted(0.05, any::<Index>());
-    prop_oneof![
-        4 => (buckets.clone(), versioning(), rarely())
-            .prop_map(|(bucket, versioning, repeated_id)| Op::CreateBucket { bucket, versioning, repeated_id }),
-        2 => buckets.clone().prop_map(Op::DeleteBucket),
-        1 => (buckets.clone(), prop::option::of(0..3_u8)).prop_map(|(bucket, algorithm)| Op::SetEncryption { bucket, algorithm }),
-        24 => (at(), prop::collection::vec(pick(), 0..3), want(), kms_key(), 0..50_u64, old())
-            .prop_map(|(at, blobs, expect, key, size, old_id)| Op::Put { at, blobs, expect, key, size, old_id }),
-        4 => (at(), any::<Index>(), prop::bool::weighted(0.8), kms_key())
-            .prop_map(|(at, version, present, key)| Op::Reseal { at, version, present, key }),
-        14 => (at(), which(), want()).prop_map(|(at, which, expect)| Op::Delete { at, which, expect }),
-        8 => (at(), 0..3_i64, kms_key(), old())
-            .prop_map(|(at, initiated, key, old_id)| Op::CreateUpload { at, initiated, key, old_id }),
-        14 => (any::<Index>(), 1..4_u16, pick()).prop_map(|(upload, number, blob)| Op::PutPart { upload, number, blob }),
-        5 => (any::<Index>(), 1..6_u16, rarely(), rarely(), want(), prop::collection::vec(pick(), 0..2)).prop_map(
-            |(upload, left_out, stale, elsewhere, expect, extra)| Op::Complete { upload, left_out, stale, elsewhere, expect, extra }
-        ),
-        2 => (any::<Index>(), rarely()).prop_map(|(upload, elsewhere)| Op::Abort { upload, elsewhere }),
-        2 => prop::collection::vec(any::<Index>(), 0..4).prop_map(Op::ForgetBlobs),
-        2 => (0..SETTINGS.len(), prop::bool::weighted(0.7), any::<u8>())
-            .prop_map(|(name, present, value)| Op::SetSetting { name, present, value }),
-        3 => Just(Op::Tick),
-        1 => (0..PREFIXES.len(), prop::option::of(buckets.clone()), 0..4_usize)
-            .prop_map(|(prefix, after, limit)| Op::ListBuckets { prefix, after, limit }),
-        6 => (buckets.clone(), query()).prop_map(|(bucket, query)| Op::ListObjects { bucket, query }),
-        6 => (buckets, query(), prop::option::of(any::<Index>()))
-            .prop_map(|(bucket, query, after)| Op::ListUploads { bucket, query, after }),
-        2 => (any::<Index>(), 0..4_u16, 0..4_usize).prop_map(|(upload, after, limit)| Op::ListParts { upload, after, limit }),
-        2 => (-1..3_i64, 0..4_usize).prop_map(|(age, limit)| Op::DeadBlobs { age, limit }),
-    ]
-}
 
 /// Both catalogs, and every id that was ever given out.
 struct Pair {
@@ -267,17 +128,29 @@ impl Pair {
         }
     }
 
+    fn reseal(&self, at: At, present: Vec<u8>, key: Option<(usize, u32)>, seed: u8) -> Reseal {
+        let envelope = envelope(key.map(|(key, version)| (KEY_IDS[key], version)), seed);
+        Reseal { bucket_id: self.bucket_id(at.bucket), key: KEYS[at.key].to_owned(), present, envelope, record: vec![seed; 2] }
+    }
+
+    /// The sealed keys of an upload, if it is under way.
+    fn sealed_upload(&self, at: At, upload: UploadId) -> Option<Envelope> {
+        let found = self.model.find_upload(BUCKETS[at.bucket], KEYS[at.key], upload);
+        self.runtime.block_on(found).unwrap().and_then(|(_, upload)| Some(upload?.envelope))
+    }
+
     fn run(&mut self, op: &Op) -> Result<(), TestCaseError> {
         match op {
             Op::CreateBucket { .. } | Op::DeleteBucket(_) | Op::SetEncryption { .. } | Op::ListBuckets { .. } => self.run_on_buckets(op),
             Op::Put { .. } | Op::Reseal { .. } | Op::Delete { .. } | Op::ListObjects { .. } => self.run_on_versions(op),
             Op::CreateUpload { .. }
             | Op::PutPart { .. }
+            | Op::ResealUpload { .. }
             | Op::Complete { .. }
             | Op::Abort { .. }
             | Op::ListUploads { .. }
             | Op::ListParts { .. } => self.run_on_uploads(op),
-            Op::ForgetBlobs(_) | Op::SetSetting { .. } | Op::Tick | Op::DeadBlobs { .. } => self.run_on_the_rest(op),
+            Op::ForgetBlobs(_) | Op::SetSetting { .. } | Op::PutJob { .. } | Op::Tick | Op::DeadBlobs { .. } => self.run_on_the_rest(op),
         }
     }
 
@@ -335,9 +208,8 @@ impl Pair {
                 let present = sealed.filter(|_| *present).map_or(vec![0], |envelope| envelope.sealed_keys);
                 self.next += 1;
                 let seed = u8::try_from(self.next % 251).unwrap();
-                let sealed = envelope(key.map(|(key, version)| (KEY_IDS[key], version)), seed);
-                let bucket = self.bucket_id(at.bucket);
-                both!(self, catalog => catalog.reseal_version(bucket, KEYS[at.key], version_id, &present, sealed.clone(), vec![seed; 2]));
+                let reseal = self.reseal(at, present, *key, seed);
+                both!(self, catalog => catalog.reseal_version(version_id, reseal.clone(), vec![seed; 3]));
             }
             Op::Delete { at, which, expect } => {
                 let expect = self.expect(*at, expect);
@@ -380,7 +252,15 @@ impl Pair {
                 let (BlobUse::New { id, .. } | BlobUse::Shared { id }) = self.blob(blob);
                 both!(self, catalog => catalog.put_part(upload_id, part(*number, id)));
             }
-            Op::Complete { upload, left_out, stale, elsewhere, expect, extra } => {
+            Op::ResealUpload { upload, present, key } => {
+                let (at, upload_id) = self.upload(*upload);
+                let sealed = self.sealed_upload(at, upload_id).filter(|_| *present);
+                self.next += 1;
+                let seed = u8::try_from(self.next % 251).unwrap();
+                let reseal = self.reseal(at, sealed.map_or(vec![0], |envelope| envelope.sealed_keys), *key, seed);
+                both!(self, catalog => catalog.reseal_upload(upload_id, reseal.clone()));
+            }
+            Op::Complete { upload, left_out, stale, elsewhere, resealed, expect, extra } => {
                 let (at, upload_id) = self.upload(*upload);
                 let expect = self.expect(at, expect);
                 let parts = self.runtime.block_on(self.model.list_parts(upload_id, 0, 10)).unwrap();
@@ -392,7 +272,10 @@ impl Pair {
                 let extra = extra.iter().map(|pick| self.blob(pick)).collect();
                 let key = KEYS[if *elsewhere { (at.key + 1) % KEYS.len() } else { at.key }];
                 let version_id = self.fresh(b'V');
-                let new = version_in(self.bucket_id(at.bucket), key, version_id, extra);
+                let mut new = version_in(self.bucket_id(at.bucket), key, version_id, extra);
+                if let Some(envelope) = self.sealed_upload(at, upload_id).filter(|_| !resealed) {
+                    new.envelope = envelope;
+                }
                 both!(self, catalog => catalog.complete_upload(upload_id, used.clone(), new.clone(), expect));
                 self.versions.push((at, version_id));
             }
@@ -433,6 +316,16 @@ impl Pair {
                 let present = if *present { held } else { Some(vec![0, 0]) };
                 both!(self, catalog => catalog.set_setting(name, present.clone(), vec![*value]));
             }
+            Op::PutJob { number, is_active, value } => {
+                let job = Job {
+                    id: id(b'J', *number),
+                    kind: ["rekey", "other"][usize::from(number % 2 == 1)].to_owned(),
+                    is_active: *is_active,
+                    started: i64::from(number / 2 == 0),
+                    record: vec![*value],
+                };
+                both!(self, catalog => catalog.put_job(job.clone()));
+            }
             Op::Tick => {
                 self.time.fetch_add(1, Ordering::Relaxed);
             }
@@ -472,11 +365,37 @@ impl Pair {
         for key in KEY_IDS {
             both!(self, catalog => catalog.key_usage("local", key));
         }
+        for limit in [1, 10] {
+            let Some(used) = both!(self, catalog => catalog.keys_in_use(None, limit)) else { continue };
+            both!(self, catalog => catalog.keys_in_use(used.first().map(|usage| usage.key.clone()), limit));
+        }
         for name in SETTINGS {
             both!(self, catalog => catalog.setting(name));
         }
+        for (kind, only_active) in [("rekey", false), ("rekey", true), ("other", false)] {
+            both!(self, catalog => catalog.list_jobs(kind, only_active, 3));
+        }
+        both!(self, catalog => catalog.job(id(b'J', 2)));
+        self.compare_walks()?;
         both!(self, catalog => catalog.known_blobs(self.blobs.clone()));
         both!(self, catalog => catalog.dead_blobs(i64::MAX, 1000));
+        Ok(())
+    }
+
+    /// Where rows stand is each engine's own; what is in a scope, and its order, is not.
+    fn compare_walks(&self) -> Result<(), TestCaseError> {
+        let under = |key_version| Scope { key_id: Some(KEY_IDS[0].to_owned()), key_version, ..Scope::default() };
+        for scope in [
+            Scope::default(),
+            Scope { prefix: PREFIXES[2].to_owned(), modes: vec![0, 2], ..Scope::default() },
+            under(None),
+            Scope { bucket_id: Some(self.bucket_id(0)), prefix: PREFIXES[1].to_owned(), ..under(Some(1)) },
+            Scope { bucket_id: Some(self.bucket_id(1)), ..Scope::default() },
+        ] {
+            let sqlite = self.runtime.block_on(walk(&self.sqlite, &scope));
+            let model = self.runtime.block_on(walk(&self.model, &scope));
+            prop_assert_eq!(sqlite, model, "{:?}", scope);
+        }
         Ok(())
     }
 
@@ -514,6 +433,28 @@ impl Pair {
             prop_assert_eq!(&entries, &uploads.entries);
         }
         Ok(())
+    }
+}
+
+/// What lies in a scope, in pages of two, or how the walk fails.
+async fn walk(catalog: &dyn Catalog, scope: &Scope) -> String {
+    let (mut found, mut after) = (Vec::new(), 0);
+    loop {
+        match catalog.versions_in(scope.clone(), after, 2).await {
+            Ok(page) => {
+                found.extend(page.items.into_iter().map(|item| format!("{} {:?} {:?}", item.bucket.name, item.version, item.part_record)));
+                let Some(next) = page.next else { break };
+                after = next;
+            }
+            error => return answer(error),
+        }
+    }
+    after = 0;
+    loop {
+        let page = catalog.uploads_in(scope.clone(), after, 2).await.unwrap();
+        found.extend(page.items.into_iter().map(|item| format!("{} {:?}", item.bucket.name, item.upload)));
+        let Some(next) = page.next else { return found.join("\n") };
+        after = next;
     }
 }
 

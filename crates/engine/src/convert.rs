@@ -19,8 +19,17 @@ impl From<KmsError> for Error {
             KmsError::Rejected => Self::Integrity("the KMS rejects its wrapped data key".into()),
             KmsError::Unsupported { .. } => Self::KmsUnsupported(error.to_string()),
             KmsError::Denied(_) | KmsError::Unavailable(_) | KmsError::Broken(_) => Self::KmsUnavailable(error),
-            KmsError::KeyExists(_) => Self::Internal(error.into()),
+            KmsError::NotConfigured => Self::KmsNotConfigured,
+            KmsError::KeyExists(_) | KmsError::Conflict(_) => Self::Internal(error.into()),
         }
+    }
+}
+
+/// What failed when a data key was to be made: there is nothing yet that could be damaged.
+pub(crate) fn of_generating(error: KmsError) -> Error {
+    match error {
+        KmsError::Rejected => Error::KmsUnavailable(error),
+        other => other.into(),
     }
 }
 
@@ -33,7 +42,7 @@ impl From<CatalogError> for Error {
             CatalogError::NoSuchVersion => Self::NoSuchVersion,
             CatalogError::NoSuchUpload => Self::NoSuchUpload,
             CatalogError::PreconditionFailed => Self::PreconditionFailed,
-            CatalogError::PartChanged(_) | CatalogError::BlobGone => Self::ConditionalConflict,
+            CatalogError::PartChanged(_) | CatalogError::UploadResealed | CatalogError::BlobGone => Self::ConditionalConflict,
             CatalogError::Full => Self::StorageFull,
             CatalogError::Busy => Self::Busy,
             CatalogError::Damaged(what) => Self::Integrity(what),

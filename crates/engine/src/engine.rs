@@ -2,19 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde::{Deserialize, Serialize};
+use strongroom_audit::AuditSink;
 use strongroom_blobs::BlobStore;
-use strongroom_catalog::{Catalog, CatalogError};
-use strongroom_kms::{DataKeySpec, EncryptionContext, KeyService, WrappedKey};
+use strongroom_catalog::Catalog;
+use strongroom_kms::KeySource;
 use strongroom_seal::StoreKey;
 
-use crate::{Error, in_use::InUse, integrity::Integrity, sse::BucketKeys};
-
-/// The reserved KMS key that wraps the store key.
-pub const STORE_KEY_ID: &str = "strongroom-store";
-/// The setting of the catalog that holds the wrapped store key, from the first start on.
-pub const STORE_KEY_SETTING: &str = "store-key";
+use crate::{SealedSettings, in_use::InUse, integrity::Integrity, rekey::Running, sse::BucketKeys};
 
 /// What the engine works with.
 pub struct EngineParts {
@@ -22,18 +16,18 @@ pub struct EngineParts {
     pub catalog: Arc<dyn Catalog>,
     /// Sealed bytes.
     pub blobs: Arc<dyn BlobStore>,
-    /// Keys for SSE-S3, SSE-KMS and DSSE-KMS; none where the operator wants SSE-C only.
-    pub kms: Option<Arc<dyn KeyService>>,
-    /// Wraps the store key under [`STORE_KEY_ID`].
-    pub store_keys: Arc<dyn KeyService>,
+    /// Keys for SSE-S3, SSE-KMS and DSSE-KMS; not configured where the operator wants SSE-C only.
+    pub kms: Arc<dyn KeySource>,
+    /// Has the store key.
+    pub settings: Arc<SealedSettings>,
+    /// Where each use of a key is recorded.
+    pub audit: Arc<dyn AuditSink>,
 }
 
 /// How the engine behaves.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// The KMS key used where none is named.
-    pub default_key_id: String,
-    /// Whether objects without encryption headers, in buckets without a default, get SSE-S3.
+    /// Whether objects without encryption headers, in buckets without a default, get SSE-S3 while a KMS is configured.
     pub encrypt_by_default: bool,
     /// Objects up to so many bytes lie in the catalog's row.
     pub inline_limit_bytes: usize,
@@ -52,12 +46,13 @@ pub struct EngineOptions {
     /// How old a blob that the catalog does not know must be to be deleted. The catalog may be one of before the blob, put
     /// back from a backup: so much time there is to notice.
     pub orphan_age: Duration,
+    /// How long a re-key job waits for a KMS that is away before it gives up.
+    pub rekey_outage_limit: Duration,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
         Self {
-            default_key_id: "default".into(),
             encrypt_by_default: true,
             inline_limit_bytes: 128 << 10,
             max_object_bytes: 5 << 40,
@@ -67,6 +62,7 @@ impl Default for EngineOptions {
             sweep_interval: Duration::from_secs(2),
             dead_blob_grace: Duration::from_secs(5),
             orphan_age: Duration::from_hours(24),
+            rekey_outage_limit: Duration::from_mins(10),
         }
     }
 }
@@ -75,18 +71,24 @@ impl Default for EngineOptions {
 pub struct Engine {
     parts: EngineParts,
     options: EngineOptions,
-    store_key: StoreKey,
     bucket_keys: BucketKeys,
     in_use: InUse,
     integrity: Integrity,
+    rekeys: Running,
 }
 
 impl Engine {
-    /// Starts the engine: the store key is unwrapped, or at the very first start made.
-    pub async fn open(parts: EngineParts, options: EngineOptions) -> Result<Arc<Self>, Error> {
-        let store_key = load_store_key(&parts).await?;
+    /// Starts the engine. Re-key jobs that were running go on with [`Engine::resume_rekeys`].
+    pub fn open(parts: EngineParts, options: EngineOptions) -> Arc<Self> {
         let bucket_keys = BucketKeys::new(options.bucket_key_lifetime);
-        Ok(Arc::new(Self { parts, options, store_key, bucket_keys, in_use: InUse::default(), integrity: Integrity::default() }))
+        let (in_use, integrity, rekeys) = Default::default();
+        Arc::new(Self { parts, options, bucket_keys, in_use, integrity, rekeys })
+    }
+
+    /// Zeroizes the bucket keys in use, so that the next objects get one of the present version of their key. To be called when a key
+    /// was rotated, or the backend in force changed; without it that happens within [`EngineOptions::bucket_key_lifetime`].
+    pub fn forget_bucket_keys(&self) {
+        self.bucket_keys.clear();
     }
 
     /// How often stored bytes turned out not to be what was stored, since the start.
@@ -110,8 +112,17 @@ impl Engine {
         &*self.parts.blobs
     }
 
-    pub(crate) fn kms(&self) -> Result<&dyn KeyService, Error> {
-        self.parts.kms.as_deref().ok_or(Error::KmsNotConfigured)
+    pub(crate) fn kms(&self) -> &dyn KeySource {
+        &*self.parts.kms
+    }
+
+    pub(crate) fn audit(&self) -> &dyn AuditSink {
+        &*self.parts.audit
+    }
+
+    /// Whether what comes without encryption headers gets SSE-S3.
+    pub(crate) fn encrypts_by_default(&self) -> bool {
+        self.options.encrypt_by_default && self.parts.kms.is_configured()
     }
 
     pub(crate) fn options(&self) -> &EngineOptions {
@@ -119,11 +130,15 @@ impl Engine {
     }
 
     pub(crate) fn store_key(&self) -> &StoreKey {
-        &self.store_key
+        self.parts.settings.store_key()
     }
 
     pub(crate) fn bucket_keys(&self) -> &BucketKeys {
         &self.bucket_keys
+    }
+
+    pub(crate) fn rekeys(&self) -> &Running {
+        &self.rekeys
     }
 
     pub(crate) fn in_use(&self) -> &InUse {
@@ -133,49 +148,4 @@ impl Engine {
     pub(crate) fn integrity(&self) -> &Integrity {
         &self.integrity
     }
-}
-
-/// The wrapped store key, as the catalog's setting holds it.
-#[derive(Serialize, Deserialize)]
-struct StoredStoreKey {
-    backend: String,
-    key_id: String,
-    key_version: u32,
-    ciphertext: String,
-}
-
-async fn load_store_key(parts: &EngineParts) -> Result<StoreKey, Error> {
-    let context = EncryptionContext([("strongroom:purpose".to_owned(), "store-key".to_owned())].into());
-    if let Some(setting) = parts.catalog.setting(STORE_KEY_SETTING).await? {
-        let plain = parts.store_keys.unwrap_data_key(&parse_wrapped(&setting)?, &context).await?;
-        return StoreKey::from_slice(&plain).map_err(|error| Error::Internal(error.into()));
-    }
-    if !parts.catalog.list_buckets("", None, 1).await?.is_empty() {
-        // A second store key would make every object unreadable, one by one, as it is read.
-        return Err(Error::Integrity("the catalog has buckets but no store key: restore the catalog from a backup".into()));
-    }
-    let data_key = parts.store_keys.generate_data_key(STORE_KEY_ID, DataKeySpec::Aes256, &context).await?;
-    match parts.catalog.set_setting(STORE_KEY_SETTING, None, render_wrapped(&data_key.wrapped)?).await {
-        Ok(()) => StoreKey::from_slice(&data_key.plaintext).map_err(|error| Error::Internal(error.into())),
-        // Another server over the same catalog was first: its store key holds.
-        Err(CatalogError::PreconditionFailed) => Box::pin(load_store_key(parts)).await,
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn parse_wrapped(setting: &[u8]) -> Result<WrappedKey, Error> {
-    let damaged = || Error::Integrity("the wrapped store key in the catalog does not parse".into());
-    let stored: StoredStoreKey = serde_json::from_slice(setting).map_err(|_| damaged())?;
-    let ciphertext = STANDARD.decode(&stored.ciphertext).map_err(|_| damaged())?;
-    Ok(WrappedKey { backend: stored.backend, key_id: stored.key_id, key_version: stored.key_version, ciphertext })
-}
-
-fn render_wrapped(wrapped: &WrappedKey) -> Result<Vec<u8>, Error> {
-    let stored = StoredStoreKey {
-        backend: wrapped.backend.clone(),
-        key_id: wrapped.key_id.clone(),
-        key_version: wrapped.key_version,
-        ciphertext: STANDARD.encode(&wrapped.ciphertext),
-    };
-    serde_json::to_vec(&stored).map_err(|error| Error::Internal(error.into()))
 }

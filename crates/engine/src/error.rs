@@ -97,6 +97,10 @@ pub enum Error {
     #[error("The KMS backend cannot do this: {0}")]
     KmsUnsupported(String),
 
+    /// A use of a key could not be recorded, so it did not take place.
+    #[error("The audit log cannot be written, and no key is used without a record of it. Try again.")]
+    AuditUnavailable(#[source] strongroom_audit::AuditError),
+
     // ---- integrity
     /// Stored bytes are not what was stored: altered, cut, reordered or swapped.
     #[error("The object is damaged and was not returned: {0}")]
@@ -208,6 +212,14 @@ pub enum Error {
     #[error("You must provide the Content-Length HTTP header.")]
     MissingContentLength,
 
+    // ---- jobs
+    /// No such job.
+    #[error("The job {0} does not exist.")]
+    NoSuchJob(String),
+    /// As many jobs run as may run at a time.
+    #[error("{0} jobs are running, which is as many as may: wait for one to end, or cancel one.")]
+    TooManyJobs(usize),
+
     // ---- requests in general
     /// An argument is wrong; says which and why.
     #[error("{0}")]
@@ -232,4 +244,11 @@ pub enum Error {
     /// Anything else.
     #[error("We encountered an internal error. Please try again.")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// The name of the situation, without what it carries.
+    pub(crate) fn name(&self) -> String {
+        format!("{self:?}").chars().take_while(char::is_ascii_alphanumeric).collect()
+    }
 }

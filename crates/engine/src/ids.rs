@@ -56,7 +56,7 @@ pub(crate) fn shown(versioning: Versioning, version: &Version) -> Option<String>
     shown_version(versioning, &version.version_id, version.is_null)
 }
 
-fn parse(text: &str) -> Option<[u8; 16]> {
+pub(crate) fn parse(text: &str) -> Option<[u8; 16]> {
     let mut id = [0; 16];
     hex::decode_to_slice(text, &mut id).ok().map(|()| id)
 }

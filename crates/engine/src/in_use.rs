@@ -56,6 +56,7 @@ impl Hold {
                 | CatalogError::NoSuchVersion
                 | CatalogError::PreconditionFailed
                 | CatalogError::PartChanged(_)
+                | CatalogError::UploadResealed
                 | CatalogError::BlobGone)
         );
         self.claimed.fetch_or(!refused, Ordering::Relaxed);

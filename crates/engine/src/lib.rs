@@ -6,6 +6,8 @@
 //!   stated of it, [`commit`] puts the version into the catalog. A copy skips `ingest` where the sealed bytes can be shared.
 //! - Every read: the catalog's row, its record opened under the store key ([`record`]), `sse::keys` opens the object keys, [`egress`]
 //!   reads and opens the chunks of the range.
+//! - Every use of a key is in the audit log before it counts (`sse::uses`).
+//! - A re-keying seals the object keys anew and moves no data ([`rekey`]).
 //! - What nothing refers to any more is swept ([`sweep`]).
 #![forbid(unsafe_code)]
 
@@ -26,9 +28,12 @@ mod integrity;
 mod limits;
 mod ops;
 mod record;
+pub mod rekey;
+mod settings;
 mod sse;
 mod sweep;
 mod trust;
 
-pub use engine::{Engine, EngineOptions, EngineParts, STORE_KEY_ID, STORE_KEY_SETTING};
+pub use engine::{Engine, EngineOptions, EngineParts};
 pub use error::Error;
+pub use settings::{STORE_KEY_ID, STORE_KEY_SETTING, SealedSettings};

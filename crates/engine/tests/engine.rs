@@ -3,6 +3,8 @@
 
 mod common;
 
+#[path = "engine/audit.rs"]
+mod audit;
 #[path = "engine/bodies.rs"]
 mod bodies;
 #[path = "engine/conditions.rs"]
@@ -29,8 +31,18 @@ mod model_ops;
 mod multipart;
 #[path = "engine/ranges.rs"]
 mod ranges;
+#[path = "engine/rekey.rs"]
+mod rekey;
+#[path = "engine/rekey_limits.rs"]
+mod rekey_limits;
+#[path = "engine/rekey_model.rs"]
+mod rekey_model;
+#[path = "engine/rekey_races.rs"]
+mod rekey_races;
 #[path = "engine/rights.rs"]
 mod rights;
+#[path = "engine/settings.rs"]
+mod settings;
 #[path = "engine/sweeps.rs"]
 mod sweeps;
 #[path = "engine/tampered_blobs.rs"]
@@ -39,3 +51,5 @@ mod tampered_blobs;
 mod tampered_buckets;
 #[path = "engine/tampered_rows.rs"]
 mod tampered_rows;
+#[path = "engine/update_encryption.rs"]
+mod update_encryption;

@@ -25,6 +25,8 @@ pub enum RecordKind {
     Upload = 2,
     /// A part of a multipart upload.
     Part = 3,
+    /// A document of the store itself: key management's, or a job's.
+    Document = 4,
 }
 
 /// The key of the whole store: seals metadata records, so that listing never calls the KMS, and objects for which no

@@ -65,8 +65,10 @@ pub(super) fn list(connection: &Connection, prefix: &str, after: Option<&str>, l
 }
 
 pub(super) fn delete(transaction: &Connection, name: &str, now: UnixMillis) -> Result<(), CatalogError> {
-    let sql = "SELECT b.id, EXISTS (SELECT 1 FROM versions v WHERE v.bucket = b.id AND v.is_latest = 1 AND v.is_delete_marker = 0) \
-               OR EXISTS (SELECT 1 FROM versions v WHERE v.bucket = b.id AND v.is_latest = 1 AND v.is_delete_marker = 1) \
+    let sql = "SELECT b.id, EXISTS (SELECT 1 FROM versions v INDEXED BY versions_live \
+               WHERE v.bucket = b.id AND v.is_latest = 1 AND v.is_delete_marker = 0) \
+               OR EXISTS (SELECT 1 FROM versions v INDEXED BY versions_marker \
+               WHERE v.bucket = b.id AND v.is_latest = 1 AND v.is_delete_marker = 1) \
                FROM buckets b WHERE b.name = ?1";
     let mut statement = transaction.prepare_cached(sql)?;
     let found = statement.query_row([name.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;

@@ -8,7 +8,7 @@ use super::columns::{Columns, signed};
 use super::keys;
 use super::versions::{latest_row, row_of_id};
 use crate::{
-    BlobKey, BlobUse, BucketId, CatalogError, Committed, Deleted, Envelope, Expect, NewVersion, UnixMillis, UploadId, VersionId,
+    BlobKey, BlobUse, BucketId, CatalogError, Committed, Deleted, Envelope, Expect, NewVersion, Reseal, UnixMillis, UploadId, VersionId,
     VersionSelector, Versioning,
 };
 
@@ -48,35 +48,22 @@ pub(super) fn put_with(
     Ok(Committed { is_null })
 }
 
-/// The version whose keys are replaced, and with what.
-pub(super) struct Reseal {
-    pub(super) bucket_id: BucketId,
-    pub(super) key: String,
-    pub(super) version_id: VersionId,
-    pub(super) present: Vec<u8>,
-    pub(super) envelope: Envelope,
-    pub(super) record: Vec<u8>,
-}
-
-pub(super) fn reseal(transaction: &Connection, reseal: &Reseal) -> Result<(), CatalogError> {
+pub(super) fn reseal(transaction: &Connection, id: VersionId, reseal: &Reseal, part_record: &[u8]) -> Result<(), CatalogError> {
     let bucket = buckets::place(transaction, reseal.bucket_id)?;
-    let row = row_of_id(transaction, bucket.row, &reseal.key, reseal.version_id)?.ok_or(CatalogError::NoSuchVersion)?;
+    let row = row_of_id(transaction, bucket.row, &reseal.key, id)?.ok_or(CatalogError::NoSuchVersion)?;
     let sql = "SELECT sealed_keys FROM versions WHERE id = ?1";
     let sealed: Option<Vec<u8>> = transaction.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
     if sealed.ok_or(CatalogError::NoSuchVersion)? != reseal.present {
         return Err(CatalogError::PreconditionFailed);
     }
-    let kms_key = keys::row(transaction, reseal.envelope.key.as_ref())?;
+    let Reseal { envelope, record, .. } = reseal;
+    let kms_key = keys::row(transaction, envelope.key.as_ref())?;
     let sql = "UPDATE versions SET mode = ?2, kms_key = ?3, wrapped_key = ?4, sealed_keys = ?5, record = ?6 WHERE id = ?1";
-    let envelope = &reseal.envelope;
-    transaction.prepare_cached(sql)?.execute(params![
-        row,
-        envelope.mode,
-        kms_key,
-        envelope.wrapped_key,
-        envelope.sealed_keys,
-        reseal.record
-    ])?;
+    let columns = params![row, envelope.mode, kms_key, envelope.wrapped_key, envelope.sealed_keys, record];
+    transaction.prepare_cached(sql)?.execute(columns)?;
+    // Rows of data are large, and most have none.
+    let sql = "UPDATE version_data SET part_record = ?2 WHERE version = ?1 AND part_record <> ?2";
+    transaction.prepare_cached(sql)?.execute(params![row, part_record])?;
     Ok(())
 }
 

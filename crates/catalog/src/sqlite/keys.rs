@@ -1,9 +1,9 @@
 //! KMS keys, their versions, and what depends on them.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::columns::Columns;
-use crate::{CatalogError, Envelope, KeyRef, KeyUsage};
+use crate::{BucketUsage, CatalogError, Envelope, KeyRef, KeyUsage};
 
 /// The columns of an envelope in the table `v` and its key `k`, for [`read_envelope`].
 macro_rules! envelope_columns {
@@ -30,14 +30,30 @@ pub(super) fn row(transaction: &Connection, key: Option<&KeyRef>) -> Result<Opti
 
 pub(super) fn usage(connection: &Connection, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {
     let snapshot = connection.unchecked_transaction()?;
-    let mut statement = snapshot.prepare_cached("SELECT id, version FROM kms_keys WHERE backend = ?1 AND key_id = ?2 ORDER BY version")?;
-    let mut rows = statement.query([backend, key_id])?;
+    let sql = "SELECT id, backend, key_id, version FROM kms_keys WHERE backend = ?1 AND key_id = ?2 ORDER BY version";
+    used(&snapshot, sql, [backend, key_id], usize::MAX)
+}
+
+pub(super) fn in_use(connection: &Connection, after: Option<&KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {
+    let snapshot = connection.unchecked_transaction()?;
+    let sql = "SELECT id, backend, key_id, version FROM kms_keys WHERE (backend, key_id, version) > (?1, ?2, ?3) \
+               ORDER BY backend, key_id, version";
+    // No version is 0, so this is before every key.
+    let (backend, key_id, version) = after.map_or(("", "", 0), |key| (key.backend.as_str(), key.key_id.as_str(), key.version));
+    used(&snapshot, sql, params![backend, key_id, version], limit)
+}
+
+/// The usage of the key versions that a query names, without those that nothing depends on.
+fn used(snapshot: &Connection, sql: &str, by: impl Params, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {
+    let mut statement = snapshot.prepare_cached(sql)?;
+    let mut rows = statement.query(by)?;
     let mut usages = Vec::new();
-    while let Some(row) = rows.next()? {
+    while usages.len() < limit {
+        let Some(row) = rows.next()? else { break };
         let mut columns = Columns::new(row);
         let id = columns.integer()?;
-        let key = KeyRef { backend: backend.to_owned(), key_id: key_id.to_owned(), version: columns.unsigned()? };
-        let usage = usage_of(&snapshot, id, key)?;
+        let key = KeyRef { backend: columns.text()?, key_id: columns.text()?, version: columns.unsigned()? };
+        let usage = usage_of(snapshot, id, key)?;
         if usage.versions + usage.uploads > 0 {
             usages.push(usage);
         }
@@ -56,7 +72,8 @@ pub(super) fn read_envelope(columns: &mut Columns<'_, '_>) -> Result<Option<Enve
     Ok(Some(Envelope { mode, wrapped_key, sealed_keys, key: read_key(columns)? }))
 }
 
-fn read_key(columns: &mut Columns<'_, '_>) -> Result<Option<KeyRef>, CatalogError> {
+/// Reads the row, backend, id and version of a key; none where there is none.
+pub(super) fn read_key(columns: &mut Columns<'_, '_>) -> Result<Option<KeyRef>, CatalogError> {
     if columns.at_null()? {
         columns.skip(4);
         return Ok(None);
@@ -66,11 +83,25 @@ fn read_key(columns: &mut Columns<'_, '_>) -> Result<Option<KeyRef>, CatalogErro
 }
 
 fn usage_of(connection: &Connection, row: i64, key: KeyRef) -> Result<KeyUsage, CatalogError> {
-    let sql =
-        "SELECT count(*), coalesce(sum(size_bytes), 0), (SELECT count(*) FROM uploads WHERE kms_key = ?1) FROM versions WHERE kms_key = ?1";
+    let sql = "SELECT count(*) FROM uploads WHERE kms_key = ?1";
+    let uploads: u32 = connection.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
+    let mut buckets = usage_by_bucket(connection, row)?;
+    buckets.sort_by(|one, other| one.bucket.cmp(&other.bucket));
+    let sum = |of: fn(&BucketUsage) -> u64| buckets.iter().map(of).sum();
+    Ok(KeyUsage { key, versions: sum(|usage| usage.versions), bytes: sum(|usage| usage.bytes), uploads: uploads.into(), buckets })
+}
+
+/// Read from the index alone.
+fn usage_by_bucket(connection: &Connection, row: i64) -> Result<Vec<BucketUsage>, CatalogError> {
+    let sql = "SELECT b.name, u.versions, u.bytes FROM \
+               (SELECT bucket, count(*) AS versions, sum(size_bytes) AS bytes FROM versions INDEXED BY versions_kms_key \
+               WHERE kms_key = ?1 GROUP BY bucket) u LEFT JOIN buckets b ON b.id = u.bucket";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([row])?;
-    let row = rows.next()?.ok_or_else(|| CatalogError::Damaged("a count has no row".to_owned()))?;
-    let mut columns = Columns::new(row);
-    Ok(KeyUsage { key, versions: columns.unsigned()?, bytes: columns.unsigned()?, uploads: columns.unsigned()? })
+    let mut usages = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut columns = Columns::new(row);
+        usages.push(BucketUsage { bucket: columns.key()?, versions: columns.unsigned()?, bytes: columns.unsigned()? });
+    }
+    Ok(usages)
 }

@@ -6,10 +6,12 @@ mod columns;
 mod commit;
 mod connection;
 mod failure;
+mod jobs;
 mod keys;
 mod listing;
 mod readers;
 mod schema;
+mod scope;
 mod settings;
 mod uploads;
 mod versions;
@@ -24,8 +26,9 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use crate::{
-    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, Deleted, Envelope, Expect, KeyUsage, ListPage,
-    ListQuery, NewVersion, Part, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
+    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, Deleted, Expect, Job, JobId, KeyRef, KeyUsage,
+    ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId,
+    Version, VersionData, VersionId, VersionSelector,
 };
 
 pub use connection::SqliteOptions;
@@ -136,17 +139,8 @@ impl Catalog for SqliteCatalog {
         self.write(move |transaction, now| commit::put(transaction, &version, expect, now)).await
     }
 
-    async fn reseal_version(
-        &self,
-        bucket_id: BucketId,
-        key: &str,
-        version_id: VersionId,
-        present: &[u8],
-        envelope: Envelope,
-        record: Vec<u8>,
-    ) -> Result<(), CatalogError> {
-        let reseal = commit::Reseal { bucket_id, key: key.to_owned(), version_id, present: present.to_vec(), envelope, record };
-        self.write(move |transaction, _| commit::reseal(transaction, &reseal)).await
+    async fn reseal_version(&self, version_id: VersionId, reseal: Reseal, part_record: Vec<u8>) -> Result<(), CatalogError> {
+        self.write(move |transaction, _| commit::reseal(transaction, version_id, &reseal, &part_record)).await
     }
 
     async fn delete_version(
@@ -198,6 +192,10 @@ impl Catalog for SqliteCatalog {
         self.read(move |connection| versions::find_completed(connection, bucket_id, &key, upload_id)).await
     }
 
+    async fn reseal_upload(&self, upload_id: UploadId, reseal: Reseal) -> Result<(), CatalogError> {
+        self.write(move |transaction, _| uploads::reseal(transaction, upload_id, &reseal)).await
+    }
+
     async fn abort_upload(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<(), CatalogError> {
         let key = key.to_owned();
         self.write(move |transaction, now| uploads::abort(transaction, bucket_id, &key, upload_id, now)).await
@@ -219,9 +217,42 @@ impl Catalog for SqliteCatalog {
         self.read(move |connection| blobs::known(connection, &blobs)).await
     }
 
+    async fn versions_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedVersion>, CatalogError> {
+        self.read(move |connection| scope::versions(connection, &scope, after, limit)).await
+    }
+
+    async fn tally_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopeTally, CatalogError> {
+        self.read(move |connection| scope::tally(connection, &scope, after, limit)).await
+    }
+
+    async fn uploads_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError> {
+        self.read(move |connection| scope::uploads(connection, &scope, after, limit)).await
+    }
+
+    async fn last_position(&self) -> Result<i64, CatalogError> {
+        self.read(scope::last_position).await
+    }
+
+    async fn put_job(&self, job: Job) -> Result<(), CatalogError> {
+        self.write(move |transaction, _| jobs::put(transaction, &job)).await
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>, CatalogError> {
+        self.read(move |connection| jobs::find(connection, id)).await
+    }
+
+    async fn list_jobs(&self, kind: &str, only_active: bool, limit: usize) -> Result<Vec<Job>, CatalogError> {
+        let kind = kind.to_owned();
+        self.read(move |connection| jobs::list(connection, &kind, only_active, limit)).await
+    }
+
     async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {
         let (backend, key_id) = (backend.to_owned(), key_id.to_owned());
         self.read(move |connection| keys::usage(connection, &backend, &key_id)).await
+    }
+
+    async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {
+        self.read(move |connection| keys::in_use(connection, after.as_ref(), limit)).await
     }
 
     async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, CatalogError> {

@@ -5,13 +5,15 @@ use rusqlite::Connection;
 use crate::CatalogError;
 
 /// The version that this program writes (`user_version`).
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Names and keys are BLOBs, so that their order is that of UTF-8 bytes and a prefix ends at an exact bound.
 ///
 /// - `versions.id` is the commit order: SQLite gives a new row the greatest id plus one. Of the rows of one key exactly one is
 ///   the latest, the one with the greatest id. The two indexes of latest versions are disjoint, so that a listing never walks over
 ///   delete markers and a write touches one of them; the indexes of older versions are empty where versioning is off.
+/// - `versions_kms_key` answers what depends on a key from the index alone; `versions_by_kms_key` and `versions_by_bucket` are for
+///   walks in the order of ids.
 /// - `version_data` stands apart so that listings never read it.
 /// - `version_blobs` and `parts` are what `blobs.refs` counts. There are no foreign keys: each would be one more look-up for every
 ///   row, and the tests compare the counts instead.
@@ -60,7 +62,6 @@ CREATE UNIQUE INDEX versions_marker ON versions (bucket, key) WHERE is_latest = 
 CREATE INDEX versions_older ON versions (bucket, key) WHERE is_latest = 0;
 CREATE UNIQUE INDEX versions_older_id ON versions (bucket, key, version_id) WHERE is_latest = 0;
 CREATE UNIQUE INDEX versions_older_null ON versions (bucket, key) WHERE is_latest = 0 AND is_null = 1;
-CREATE INDEX versions_kms_key ON versions (kms_key, size_bytes) WHERE kms_key IS NOT NULL;
 CREATE INDEX versions_upload ON versions (upload_id) WHERE upload_id IS NOT NULL;
 
 CREATE TABLE version_data (
@@ -117,10 +118,28 @@ CREATE TABLE settings (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Makes the tables in a new file; checks the version of one that has them.
+/// What version 2 has beside the rest of version 1.
+const ADDED_IN_2: &str = "
+CREATE INDEX versions_kms_key ON versions (kms_key, bucket, size_bytes) WHERE kms_key IS NOT NULL;
+CREATE INDEX versions_by_kms_key ON versions (kms_key) WHERE kms_key IS NOT NULL;
+CREATE INDEX versions_by_bucket ON versions (bucket);
+
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY,
+    job_id BLOB NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    is_active INTEGER NOT NULL,
+    started INTEGER NOT NULL,
+    record BLOB NOT NULL
+) STRICT;
+CREATE INDEX jobs_order ON jobs (kind, started);
+";
+
+/// Makes the tables in a new file, and brings those of an older version up to date.
 pub(super) fn prepare(connection: &Connection) -> Result<(), CatalogError> {
     match version(connection)? {
         VERSION => Ok(()),
+        1 => migrate(connection, &format!("DROP INDEX versions_kms_key; {ADDED_IN_2}")),
         0 => create(connection),
         found => Err(CatalogError::TooNew { found, known: VERSION }),
     }
@@ -144,6 +163,10 @@ fn create(connection: &Connection) -> Result<(), CatalogError> {
     if tables != 0 {
         return Err(CatalogError::Damaged("the file has tables but no schema version".to_owned()));
     }
-    let script = format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;");
-    Ok(connection.execute_batch(&script)?)
+    migrate(connection, &format!("{TABLES} {ADDED_IN_2}"))
+}
+
+/// In one transaction, so that a file always has one version wholly.
+fn migrate(connection: &Connection, script: &str) -> Result<(), CatalogError> {
+    Ok(connection.execute_batch(&format!("BEGIN IMMEDIATE; {script} PRAGMA user_version = {VERSION}; COMMIT;"))?)
 }

@@ -217,6 +217,51 @@ fn every_connection_distrusts_the_schema() {
     }
 }
 
+/// The file as version 1 made it.
+fn downgrade(path: &std::path::Path) {
+    let script = "DROP TABLE jobs; DROP INDEX versions_kms_key; DROP INDEX versions_by_kms_key; DROP INDEX versions_by_bucket;
+                  CREATE INDEX versions_kms_key ON versions (kms_key, size_bytes) WHERE kms_key IS NOT NULL; PRAGMA user_version = 1;";
+    Connection::open(path).unwrap().execute_batch(script).unwrap();
+}
+
+fn schema_of(path: &std::path::Path) -> (i64, Vec<(String, Option<String>)>) {
+    let file = Connection::open(path).unwrap();
+    let version = file.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    let mut statement = file.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").unwrap();
+    let tables = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    (version, tables)
+}
+
+#[tokio::test]
+async fn a_file_of_version_1_becomes_what_version_2_makes_anew_and_keeps_its_rows() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("catalog.db");
+    let catalog = SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
+    catalog.set_setting("a", None, vec![1]).await.unwrap();
+    drop(catalog);
+    let new = schema_of(&path);
+    downgrade(&path);
+    let catalog = SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
+    assert_eq!(catalog.setting("a").await.unwrap(), Some(vec![1]));
+    assert_eq!(catalog.list_jobs("rekey", false, 1).await.unwrap(), []);
+    drop(catalog);
+    assert_eq!(schema_of(&path), new);
+}
+
+#[test]
+fn a_migration_that_fails_leaves_version_1_as_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("catalog.db");
+    drop(SqliteCatalog::open(&path, SqliteOptions::default()).unwrap());
+    downgrade(&path);
+    // The last step of the migration finds its name taken.
+    Connection::open(&path).unwrap().execute_batch("CREATE INDEX jobs_order ON settings (value)").unwrap();
+    let before = schema_of(&path);
+    let refused = SqliteCatalog::open(&path, SqliteOptions::default()).map(drop);
+    assert!(matches!(refused, Err(CatalogError::Database(_))), "{refused:?}");
+    assert_eq!(schema_of(&path), before);
+}
+
 #[test]
 fn a_newer_schema_is_refused_and_left_alone() {
     let home = tempfile::tempdir().unwrap();
@@ -225,7 +270,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
     let before = std::fs::read(&path).unwrap();
     let refused = SqliteCatalog::open(&path, SqliteOptions::default()).map(drop);
-    assert!(matches!(refused, Err(CatalogError::TooNew { found: 9, known: 1 })), "{refused:?}");
+    assert!(matches!(refused, Err(CatalogError::TooNew { found: 9, known: 2 })), "{refused:?}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 

@@ -9,7 +9,7 @@ use super::columns::{Columns, at_most, signed};
 use super::keys::{self, envelope_columns};
 use super::versions::Found;
 use super::{blobs, commit};
-use crate::{BlobKey, BlobUse, BucketId, CatalogError, Committed, Expect, NewVersion, Part, UnixMillis, Upload, UploadId};
+use crate::{BlobKey, BlobUse, BucketId, CatalogError, Committed, Expect, NewVersion, Part, Reseal, UnixMillis, Upload, UploadId};
 
 /// The columns of an upload `u`, the id of its bucket `b` and its key `k`, for [`read`].
 macro_rules! upload_columns {
@@ -102,6 +102,9 @@ pub(super) fn complete(
     now: UnixMillis,
 ) -> Result<Committed, CatalogError> {
     let upload = matching_row(transaction, id, version.bucket_id, &version.key)?;
+    if sealed_keys(transaction, upload)? != version.envelope.sealed_keys {
+        return Err(CatalogError::UploadResealed);
+    }
     let mut left = part_blobs(transaction, upload)?;
     for &(number, blob) in used {
         if left.remove(&number) != Some(blob) {
@@ -116,6 +119,19 @@ pub(super) fn complete(
     }
     remove(transaction, upload)?;
     Ok(committed)
+}
+
+pub(super) fn reseal(transaction: &Connection, id: UploadId, reseal: &Reseal) -> Result<(), CatalogError> {
+    let upload = matching_row(transaction, id, reseal.bucket_id, &reseal.key)?;
+    if sealed_keys(transaction, upload)? != reseal.present {
+        return Err(CatalogError::PreconditionFailed);
+    }
+    let Reseal { envelope, record, .. } = reseal;
+    let kms_key = keys::row(transaction, envelope.key.as_ref())?;
+    let sql = "UPDATE uploads SET mode = ?2, kms_key = ?3, wrapped_key = ?4, sealed_keys = ?5, record = ?6 WHERE id = ?1";
+    let columns = params![upload, envelope.mode, kms_key, envelope.wrapped_key, envelope.sealed_keys, record];
+    transaction.prepare_cached(sql)?.execute(columns)?;
+    Ok(())
 }
 
 pub(super) fn abort(transaction: &Connection, bucket: BucketId, key: &str, id: UploadId, now: UnixMillis) -> Result<(), CatalogError> {
@@ -168,6 +184,11 @@ fn matching_row(transaction: &Connection, id: UploadId, bucket: BucketId, key: &
     let sql = "SELECT u.id FROM uploads u JOIN buckets b ON b.id = u.bucket WHERE u.upload_id = ?1 AND b.bucket_id = ?2 AND u.key = ?3";
     let mut statement = transaction.prepare_cached(sql)?;
     statement.query_row(params![id, bucket, key.as_bytes()], |row| row.get(0)).optional()?.ok_or(CatalogError::NoSuchUpload)
+}
+
+fn sealed_keys(transaction: &Connection, upload: i64) -> Result<Vec<u8>, CatalogError> {
+    let mut statement = transaction.prepare_cached("SELECT sealed_keys FROM uploads WHERE id = ?1")?;
+    Ok(statement.query_row([upload], |row| row.get(0))?)
 }
 
 /// By part number; at the most 10,000.

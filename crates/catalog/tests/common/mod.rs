@@ -1,6 +1,8 @@
 //! Values to fill a catalog with.
 #![allow(dead_code)]
 
+pub(crate) mod ops;
+
 use std::fmt::Debug;
 
 use strongroom_catalog::{

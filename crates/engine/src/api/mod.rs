@@ -18,7 +18,7 @@ pub use multipart::{
 };
 pub use object::{
     ByteRange, Copied, CopyObject, CopySource, DeletedObject, GetObject, IfRange, ObjectHeaders, ObjectInfo, ObjectPart, ObjectReply,
-    PutObject, ReadConditions, Stored, WriteCondition,
+    PutObject, ReadConditions, Stored, UpdateObjectEncryption, WriteCondition,
 };
 // What requests and replies are made of, so that an adapter needs the engine only.
 pub use strongroom_catalog::{Bucket, ListEntry, ListPage};

@@ -246,6 +246,21 @@ pub struct Copied {
     pub source_version_id: Option<String>,
 }
 
+/// UpdateObjectEncryption.
+#[derive(Clone, Debug)]
+pub struct UpdateObjectEncryption {
+    /// The bucket.
+    pub bucket: String,
+    /// The object key.
+    pub key: String,
+    /// `versionId`
+    pub version_id: Option<String>,
+    /// `KMSKeyArn`
+    pub kms_key_id: String,
+    /// `BucketKeyEnabled`
+    pub bucket_key_enabled: bool,
+}
+
 /// What DeleteObject answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeletedObject {

@@ -19,6 +19,8 @@ pub struct Caller {
     pub expected_owner: Option<String>,
     /// The request's id, as the client gets it.
     pub request_id: String,
+    /// S3's name of the operation, for the audit log.
+    pub operation: &'static str,
 }
 
 /// The SSE-C trio, unchecked: for the object of the request, or (`x-amz-copy-source-…`) for a copy's source.

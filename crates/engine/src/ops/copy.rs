@@ -16,7 +16,7 @@ use crate::{
     ingest::Intake,
     limits,
     record::{Etag, VersionBinding, open_part_checksums},
-    sse::{CustomerKey, Decision, Identified, decide},
+    sse::{CustomerKey, Decision, Identified, User, decide},
 };
 
 /// The source of a copy: found, allowed, its keys open.
@@ -44,7 +44,7 @@ impl Engine {
         limits::check_key(&request.key)?;
         limits::check_headers(request.headers.as_ref().unwrap_or(&ObjectHeaders::default()))?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
-        let decision = decide(&request.sse, caller.sse_c_allowed, bucket.encryption.as_ref(), self.options().encrypt_by_default)?;
+        let decision = decide(&request.sse, caller.sse_c_allowed, bucket.encryption.as_ref(), self.encrypts_by_default())?;
         let customer = CustomerKey::from_copy_source(&request.source.customer, caller.sse_c_allowed)?;
         check_changes_something(&request)?;
         for _ in 0..MAX_ATTEMPTS {
@@ -145,7 +145,7 @@ impl Engine {
         source: OpenedSource,
     ) -> Result<(Draft<'a>, Bytes, SseReply), Error> {
         let OpenedSource { opened, facts } = source;
-        let keys = self.keys_for_writing(caller, decision, at, Some(opened.keys)).await?;
+        let keys = self.keys_for_writing(User::Caller(caller), decision, at, Some(opened.keys)).await?;
         let blobs = opened.manifest.parts().iter().filter(|part| !part.is_inline()).map(|part| BlobUse::Shared { id: part.blob }).collect();
         let draft = Draft {
             at,
@@ -170,7 +170,7 @@ impl Engine {
         source: OpenedSource,
     ) -> Result<(Draft<'a>, Bytes, SseReply), Error> {
         let OpenedSource { opened, facts } = source;
-        let keys = self.keys_for_writing(caller, decision, at, None).await?;
+        let keys = self.keys_for_writing(User::Caller(caller), decision, at, None).await?;
         let intake = Intake {
             keys: &keys.object,
             part_number: 1,

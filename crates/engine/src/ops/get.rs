@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom_catalog::{Bucket, Version, VersionData, VersionSelector};
+use strongroom_catalog::{Bucket, Envelope, Version, VersionData, VersionSelector};
 use strongroom_seal::Manifest;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     egress::Opened,
     ids, limits,
     record::{ObjectRecord, VersionBinding, open_part_checksums},
-    sse::{CustomerKey, Identified, check_customer_key, check_read_headers, check_readable, sse_reply},
+    sse::{CustomerKey, Identified, KeyUse, User, check_customer_key, check_read_headers, check_readable, mode_of, sse_reply},
 };
 
 /// How often a read looks again when what it found was overwritten and swept before it could be held.
@@ -23,6 +23,12 @@ pub(crate) struct Found {
     pub(crate) bucket: Bucket,
     pub(crate) version: Version,
     pub(crate) record: ObjectRecord,
+}
+
+impl Found {
+    pub(crate) fn identified(&self) -> Identified<'_> {
+        Identified { bucket: &self.bucket, key: &self.version.key, version_id: &self.version.version_id }
+    }
 }
 
 /// A stored version with where its bytes lie.
@@ -67,12 +73,12 @@ impl Engine {
         let customer = check_read_headers(&request.sse, caller.sse_c_allowed)?;
         if request.part_number.is_some() {
             let data = self.requested_data(caller, &request).await?;
-            self.noted(check_headed(caller, &request, &data.found, customer.as_ref()), &data.found)?;
+            self.check_headed(caller, &request, &data.found, customer.as_ref()).await?;
             return self.noted(self.described(&request, customer.as_ref(), &data), &data.found);
         }
         let owner = caller.expected_owner.as_deref();
         let found = self.find(owner, &request.bucket, &request.key, request.version_id.as_deref()).await?;
-        self.noted(check_headed(caller, &request, &found, customer.as_ref()), &found)?;
+        self.check_headed(caller, &request, &found, customer.as_ref()).await?;
         check_read(&request.conditions, &found.record.etag.shown, found.version.modified)?;
         let extent = extent(meant_range(&request, &found), None, found.version.size_bytes, None, None)?;
         let info = info(&found, customer.as_ref())?;
@@ -84,7 +90,7 @@ impl Engine {
     pub async fn object_attributes(&self, caller: &Caller, request: GetObject) -> Result<(ObjectInfo, Vec<ObjectPart>), Error> {
         let customer = check_read_headers(&request.sse, caller.sse_c_allowed)?;
         let data = self.requested_data(caller, &request).await?;
-        self.noted(check_found(caller, &data.found, customer.as_ref()), &data.found)?;
+        self.check_found(caller, &data.found, customer.as_ref()).await?;
         check_read(&request.conditions, &data.found.record.etag.shown, data.found.version.modified)?;
         let parts = if data.found.record.parts_count.is_some() { self.noted(self.object_parts(&data), &data.found)? } else { Vec::new() };
         Ok((info(&data.found, customer.as_ref())?, parts))
@@ -125,10 +131,39 @@ impl Engine {
     /// The open object of a caller who may read it. At the most one call of the KMS.
     pub(crate) async fn open_found(&self, caller: &Caller, data: FoundData, customer: Option<&CustomerKey>) -> Result<Opened, Error> {
         let FoundData { found, manifest, inline, .. } = data;
-        let envelope = found.version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
-        let at = Identified { bucket: &found.bucket, key: &found.version.key, version_id: &found.version.version_id };
-        let keys = self.keys_for_reading(caller, at, envelope, &found.record.sse, customer).await?;
+        let envelope = envelope_of(&found)?;
+        let keys = self.keys_for_reading(User::Caller(caller), found.identified(), envelope, &found.record.sse, customer).await?;
         Ok(Opened { bucket: found.bucket.name, key: found.version.key, keys, manifest, inline })
+    }
+
+    /// Whether the caller may read, where the object is not opened.
+    async fn check_found(&self, caller: &Caller, found: &Found, customer: Option<&CustomerKey>) -> Result<(), Error> {
+        let (envelope, user) = (envelope_of(found)?, User::Caller(caller));
+        let checked = check_readable(user, envelope, &found.record.sse, customer);
+        self.recorded_found(user, found, envelope, customer, checked).await
+    }
+
+    /// Amazon asks for `kms:Decrypt` to head an object only where its checksum is wanted.
+    async fn check_headed(&self, caller: &Caller, request: &GetObject, found: &Found, customer: Option<&CustomerKey>) -> Result<(), Error> {
+        if request.checksum_mode {
+            return self.check_found(caller, found, customer).await;
+        }
+        let envelope = envelope_of(found)?;
+        let checked = check_customer_key(envelope, &found.record.sse, customer);
+        self.recorded_found(User::Caller(caller), found, envelope, customer, checked).await
+    }
+
+    async fn recorded_found(
+        &self,
+        user: User<'_>,
+        found: &Found,
+        envelope: &Envelope,
+        customer: Option<&CustomerKey>,
+        checked: Result<(), Error>,
+    ) -> Result<(), Error> {
+        let key_use = KeyUse::of(user, found.identified(), mode_of(envelope)?);
+        let recorded = self.recorded_check(key_use, envelope, customer, checked).await;
+        self.noted(recorded, found)
     }
 
     async fn read(
@@ -138,7 +173,11 @@ impl Engine {
         customer: Option<&CustomerKey>,
         data: FoundData,
     ) -> Result<ObjectReply, Error> {
-        check_found(caller, &data.found, customer)?;
+        // Who may not read learns nothing from conditions either. That it may not is recorded with the use that does not take place.
+        let checked = check_readable(User::Caller(caller), envelope_of(&data.found)?, &data.found.record.sse, customer);
+        if checked.is_err() {
+            return self.open_found(caller, data, customer).await.and(Err(Error::AccessDenied));
+        }
         let described = self.described(request, customer, &data)?;
         let opened = self.open_found(caller, data, customer).await?;
         let body = self.open_stream(opened, described.first_byte, described.length).await?;
@@ -204,18 +243,8 @@ fn selector(key: &str, version_id: Option<&str>) -> Result<VersionSelector, Erro
     ids::parse_version(version_id)
 }
 
-fn check_found(caller: &Caller, found: &Found, customer: Option<&CustomerKey>) -> Result<(), Error> {
-    let envelope = found.version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
-    check_readable(caller, envelope, &found.record.sse, customer)
-}
-
-/// Amazon asks for `kms:Decrypt` to head an object only where its checksum is wanted.
-fn check_headed(caller: &Caller, request: &GetObject, found: &Found, customer: Option<&CustomerKey>) -> Result<(), Error> {
-    if request.checksum_mode {
-        return check_found(caller, found, customer);
-    }
-    let envelope = found.version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
-    check_customer_key(envelope, &found.record.sse, customer)
+fn envelope_of(found: &Found) -> Result<&Envelope, Error> {
+    found.version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))
 }
 
 fn meant_range(request: &GetObject, found: &Found) -> Option<ByteRange> {
@@ -226,7 +255,7 @@ fn meant_range(request: &GetObject, found: &Found) -> Option<ByteRange> {
 /// What clients learn of an object.
 fn info(found: &Found, customer: Option<&CustomerKey>) -> Result<ObjectInfo, Error> {
     let Found { bucket, version, record } = found;
-    let envelope = version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
+    let envelope = envelope_of(found)?;
     Ok(ObjectInfo {
         key: version.key.clone(),
         etag: record.etag.shown.clone(),

@@ -7,3 +7,4 @@ mod get;
 mod list;
 mod multipart;
 mod put;
+mod update_encryption;

@@ -7,7 +7,7 @@ use crate::{
     etag, ids,
     ingest::Intake,
     limits,
-    sse::{Identified, decide},
+    sse::{Identified, User, decide},
 };
 
 impl Engine {
@@ -16,12 +16,12 @@ impl Engine {
         limits::check_key(&request.key)?;
         limits::check_headers(&request.headers)?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
-        let decision = decide(&request.sse, caller.sse_c_allowed, bucket.encryption.as_ref(), self.options().encrypt_by_default)?;
+        let decision = decide(&request.sse, caller.sse_c_allowed, bucket.encryption.as_ref(), self.encrypts_by_default())?;
         self.check_write_early(&request.condition, &bucket.name, &request.key).await?;
 
         let version_id = ids::new_version_id(ids::now_ms());
         let at = Identified { bucket: &bucket, key: &request.key, version_id: &version_id };
-        let keys = self.keys_for_writing(caller, &decision, at, None).await?;
+        let keys = self.keys_for_writing(User::Caller(caller), &decision, at, None).await?;
         let intake = Intake {
             keys: &keys.object,
             part_number: 1,

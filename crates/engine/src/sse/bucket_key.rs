@@ -11,7 +11,7 @@ use std::{
 use strongroom_catalog::{Bucket, BucketId};
 use strongroom_kms::{DataKey, DataKeySpec, EncryptionContext, KeyService};
 
-use crate::Error;
+use crate::{Error, convert::of_generating};
 
 /// At the most so many bucket keys are held; a bucket beyond that gets one that serves a single object.
 const MAX_HELD: usize = 1000;
@@ -48,12 +48,12 @@ impl BucketKeys {
         key_id: &str,
         context: &EncryptionContext,
     ) -> Result<Arc<DataKey>, Error> {
-        let usable = kms.check_usable(key_id).await.inspect_err(|_| self.clear())?;
+        let usable = kms.check_usable(key_id).await.inspect_err(|_| self.clear()).map_err(of_generating)?;
         let slot = Slot { bucket_id: bucket.id, key_id: usable, context: context.canonical() };
         if let Some(data_key) = self.fresh(&slot) {
             return Ok(data_key);
         }
-        let data_key = Arc::new(kms.generate_data_key(&slot.key_id, DataKeySpec::Aes256, context).await?);
+        let data_key = Arc::new(kms.generate_data_key(&slot.key_id, DataKeySpec::Aes256, context).await.map_err(of_generating)?);
         self.hold(slot, &data_key);
         Ok(data_key)
     }
@@ -65,7 +65,7 @@ impl BucketKeys {
     }
 
     /// Zeroizes every key: one of them belongs to a master key that is not to be used now, and making them anew costs little.
-    fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 

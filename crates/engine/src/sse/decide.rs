@@ -17,8 +17,8 @@ use crate::{
 pub(crate) enum Decision {
     /// No encryption asked for: sealed under the store key, answered without encryption headers.
     Store,
-    /// SSE-S3: a data key of the server's default KMS key.
-    SseS3,
+    /// SSE-S3: a data key of the server's default KMS key, or of the one that a re-keying names.
+    SseS3 { key_id: Option<String> },
     /// SSE-KMS or DSSE-KMS.
     Kms(KmsChoice),
     /// SSE-C.
@@ -35,11 +35,14 @@ pub(crate) struct KmsChoice {
     pub(crate) bucket_key: bool,
 }
 
+/// SSE-S3 as clients ask for it: they cannot name a key.
+const SSE_S3: Decision = Decision::SseS3 { key_id: None };
+
 impl Decision {
     pub(crate) fn mode(&self) -> Mode {
         match self {
             Self::Store => Mode::Store,
-            Self::SseS3 => Mode::SseS3,
+            Self::SseS3 { .. } => Mode::SseS3,
             Self::Kms(choice) if choice.dsse => Mode::DsseKms,
             Self::Kms(_) => Mode::SseKms,
             Self::Customer(_) => Mode::SseC,
@@ -58,7 +61,7 @@ pub(crate) fn decide(
         return if managed_header(headers) { Err(Error::SseConflict) } else { Ok(Decision::Customer(customer)) };
     }
     match headers.algorithm.as_deref() {
-        Some("AES256") => without_kms_headers(headers).map(|()| Decision::SseS3),
+        Some("AES256") => without_kms_headers(headers).map(|()| SSE_S3),
         Some("aws:kms") => kms(headers, false, default),
         Some("aws:kms:dsse") => kms(headers, true, default),
         Some(_) => Err(Error::SseAlgorithmUnknown),
@@ -143,7 +146,7 @@ fn kms(headers: &SseHeaders, dsse: bool, default: Option<&BucketEncryption>) -> 
 fn by_default(headers: &SseHeaders, default: Option<&BucketEncryption>, encrypt_by_default: bool) -> Result<Decision, Error> {
     let Some(rule) = default else {
         without_kms_headers(headers)?;
-        return Ok(if encrypt_by_default { Decision::SseS3 } else { Decision::Store });
+        return Ok(if encrypt_by_default { SSE_S3 } else { Decision::Store });
     };
     // A key id or context needs the algorithm's header beside it; switching the bucket key on or off does not.
     without_kms_headers(&SseHeaders {
@@ -152,7 +155,7 @@ fn by_default(headers: &SseHeaders, default: Option<&BucketEncryption>, encrypt_
         ..SseHeaders::default()
     })?;
     match rule.algorithm {
-        BucketEncryptionAlgorithm::SseS3 => without_kms_headers(headers).map(|()| Decision::SseS3),
+        BucketEncryptionAlgorithm::SseS3 => without_kms_headers(headers).map(|()| SSE_S3),
         BucketEncryptionAlgorithm::SseKms => kms(headers, false, default),
         BucketEncryptionAlgorithm::DsseKms => kms(headers, true, default),
     }

@@ -1,7 +1,7 @@
 //! From a decision to keys: EKs from the KMS, the client or the store key, object keys sealed under them.
 
 use strongroom_catalog::{Bucket, Envelope, KeyRef};
-use strongroom_kms::{DataKeySpec, WrappedKey};
+use strongroom_kms::{DataKeySpec, EncryptionContext, WrappedKey};
 use strongroom_seal::{ExternalKey, ExternalKeys, Mode, ObjectIdentity, ObjectKeys, SealError, SealedObjectKeys};
 
 use super::{
@@ -9,12 +9,9 @@ use super::{
     customer::CustomerKey,
     decide::{Decision, KmsChoice},
     rights,
+    uses::{KeyUse, UsedKey, User},
 };
-use crate::{
-    Engine, Error,
-    api::{Caller, SseReply},
-    record::RecordedSse,
-};
+use crate::{Engine, Error, api::SseReply, convert::of_generating, record::RecordedSse};
 
 /// The identity that keys are bound to.
 #[derive(Clone, Copy)]
@@ -50,38 +47,67 @@ impl Engine {
     /// Keys for writing an object: fresh ones, or `existing` ones (of a source whose bytes are shared) sealed anew.
     pub(crate) async fn keys_for_writing(
         &self,
-        caller: &Caller,
+        user: User<'_>,
         decision: &Decision,
         at: Identified<'_>,
         existing: Option<ObjectKeys>,
     ) -> Result<WriteKeys, Error> {
-        let mode = decision.mode();
-        let source = self.new_source(caller, decision, at).await?;
-        let object = match existing {
-            Some(keys) => keys,
-            None => ObjectKeys::generate(mode.layers()),
+        let made = self.make_keys(user, decision, at, existing).await;
+        let key = match &made {
+            Ok(keys) => keys.envelope.key.as_ref().into(),
+            Err(_) => self.chosen_key(decision).map_or_else(UsedKey::default, |key_id| UsedKey::asked_for(&key_id)),
         };
-        let sealed = object.seal(mode, &source.external, &at.identity()).map_err(internal)?;
-        let (key, wrapped_key) = match source.wrapped {
-            Some(wrapped) => {
-                (Some(KeyRef { backend: wrapped.backend, key_id: wrapped.key_id, version: wrapped.key_version }), wrapped.ciphertext)
-            }
-            None => (None, Vec::new()),
-        };
-        let envelope = Envelope { mode: mode.as_u8(), key, wrapped_key, sealed_keys: sealed.as_bytes().to_vec() };
-        Ok(WriteKeys { object, envelope, recorded: source.recorded, reply: source.reply })
+        self.recorded(KeyUse::of(user, at, decision.mode()), key, made).await
     }
 
     /// Opens the keys of a stored object or upload. At the most one call of the KMS.
     pub(crate) async fn keys_for_reading(
         &self,
-        caller: &Caller,
+        user: User<'_>,
         at: Identified<'_>,
         envelope: &Envelope,
         recorded: &RecordedSse,
         customer: Option<&CustomerKey>,
     ) -> Result<ObjectKeys, Error> {
-        check_readable(caller, envelope, recorded, customer)?;
+        let opened = self.open_keys(user, at, envelope, recorded, customer).await;
+        self.recorded(KeyUse::of(user, at, mode_of(envelope)?), envelope.key.as_ref().into(), opened).await
+    }
+
+    /// The present version of a KMS key, by making a data key under it and throwing that away.
+    pub(crate) async fn present_version(&self, user: User<'_>, key_id: &str) -> Result<KeyRef, Error> {
+        let context = EncryptionContext([("strongroom:purpose".to_owned(), "re-keying".to_owned())].into());
+        let made = self.kms().generate_data_key(key_id, DataKeySpec::Aes256, &context).await.map_err(of_generating);
+        let found = made.map(|data_key| key_ref(&data_key.wrapped));
+        let key = found.as_ref().map_or_else(|_| UsedKey::asked_for(key_id), |key| Some(key).into());
+        self.recorded(KeyUse { user, at: None, mode: None }, key, found).await
+    }
+
+    async fn make_keys(
+        &self,
+        user: User<'_>,
+        decision: &Decision,
+        at: Identified<'_>,
+        existing: Option<ObjectKeys>,
+    ) -> Result<WriteKeys, Error> {
+        let mode = decision.mode();
+        let source = self.new_source(user, decision, at).await?;
+        let object = existing.unwrap_or_else(|| ObjectKeys::generate(mode.layers()));
+        let sealed = object.seal(mode, &source.external, &at.identity()).map_err(internal)?;
+        let key = source.wrapped.as_ref().map(key_ref);
+        let wrapped_key = source.wrapped.map(|wrapped| wrapped.ciphertext).unwrap_or_default();
+        let envelope = Envelope { mode: mode.as_u8(), key, wrapped_key, sealed_keys: sealed.as_bytes().to_vec() };
+        Ok(WriteKeys { object, envelope, recorded: source.recorded, reply: source.reply })
+    }
+
+    async fn open_keys(
+        &self,
+        user: User<'_>,
+        at: Identified<'_>,
+        envelope: &Envelope,
+        recorded: &RecordedSse,
+        customer: Option<&CustomerKey>,
+    ) -> Result<ObjectKeys, Error> {
+        check_readable(user, envelope, recorded, customer)?;
         let external = match (mode_of(envelope)?, customer) {
             (Mode::Store, _) => self.store_key().external_keys(),
             (Mode::SseC, Some(customer)) => customer.external_keys(),
@@ -96,7 +122,17 @@ impl Engine {
         sealed.open(&external, &at.identity()).map_err(damaged_keys)
     }
 
-    async fn new_source(&self, caller: &Caller, decision: &Decision, at: Identified<'_>) -> Result<Source, Error> {
+    /// The KMS key that a decision comes down to, if any.
+    fn chosen_key(&self, decision: &Decision) -> Option<String> {
+        match decision {
+            Decision::Store | Decision::Customer(_) => None,
+            Decision::SseS3 { key_id } | Decision::Kms(KmsChoice { key_id, .. }) => {
+                Some(key_id.clone().unwrap_or_else(|| self.kms().default_key_id()))
+            }
+        }
+    }
+
+    async fn new_source(&self, user: User<'_>, decision: &Decision, at: Identified<'_>) -> Result<Source, Error> {
         match decision {
             Decision::Store => {
                 let external = self.store_key().external_keys();
@@ -108,15 +144,15 @@ impl Engine {
                 recorded: RecordedSse { customer: Some(customer.new_check()), ..RecordedSse::default() },
                 reply: SseReply { customer_key_md5: Some(customer.md5().to_owned()), ..bare_reply(Mode::SseC) },
             }),
-            Decision::SseS3 => self.sse_s3_source(at).await,
-            Decision::Kms(choice) => self.sse_kms_source(caller, choice, at).await,
+            Decision::SseS3 { .. } | Decision::Kms(_) if !self.kms().is_configured() => Err(Error::KmsNotConfigured),
+            Decision::SseS3 { .. } => self.sse_s3_source(self.chosen_key(decision).unwrap_or_default(), at).await,
+            Decision::Kms(choice) => self.sse_kms_source(user, choice, self.chosen_key(decision).unwrap_or_default(), at).await,
         }
     }
 
-    async fn sse_s3_source(&self, at: Identified<'_>) -> Result<Source, Error> {
-        let key_id = self.options().default_key_id.clone();
+    async fn sse_s3_source(&self, key_id: String, at: Identified<'_>) -> Result<Source, Error> {
         let context = object_context(None, &at.bucket.name, at.key)?;
-        let data_key = self.kms()?.generate_data_key(&key_id, DataKeySpec::Aes256, &context).await?;
+        let data_key = self.kms().generate_data_key(&key_id, DataKeySpec::Aes256, &context).await.map_err(of_generating)?;
         Ok(Source {
             external: ExternalKeys::from_data_key(Mode::SseS3, &data_key.plaintext).map_err(internal)?,
             wrapped: Some(data_key.wrapped),
@@ -125,21 +161,19 @@ impl Engine {
         })
     }
 
-    async fn sse_kms_source(&self, caller: &Caller, choice: &KmsChoice, at: Identified<'_>) -> Result<Source, Error> {
-        let kms = self.kms()?;
-        let key_id = choice.key_id.clone().unwrap_or_else(|| self.options().default_key_id.clone());
-        rights::may_generate(caller, &key_id)?;
+    async fn sse_kms_source(&self, user: User<'_>, choice: &KmsChoice, key_id: String, at: Identified<'_>) -> Result<Source, Error> {
+        rights::may_generate(user, &key_id)?;
         let client = choice.context.as_deref();
         let mode = if choice.dsse { Mode::DsseKms } else { Mode::SseKms };
         let (external, wrapped) = if choice.bucket_key {
             let context = bucket_context(client, &at.bucket.name)?;
-            let data_key = self.bucket_keys().get(kms, at.bucket, &key_id, &context).await?;
+            let data_key = self.bucket_keys().get(self.kms(), at.bucket, &key_id, &context).await?;
             let external = ExternalKey::from_bucket_key(&data_key.plaintext, at.version_id).map_err(internal)?;
             (ExternalKeys::single(external), data_key.wrapped.clone())
         } else {
             let context = object_context(client, &at.bucket.name, at.key)?;
             let spec = if choice.dsse { DataKeySpec::TwoAes256 } else { DataKeySpec::Aes256 };
-            let data_key = kms.generate_data_key(&key_id, spec, &context).await?;
+            let data_key = self.kms().generate_data_key(&key_id, spec, &context).await.map_err(of_generating)?;
             (ExternalKeys::from_data_key(mode, &data_key.plaintext).map_err(internal)?, data_key.wrapped)
         };
         Ok(Source {
@@ -171,25 +205,25 @@ impl Engine {
         let client = recorded.kms_context.as_deref();
         if recorded.bucket_key {
             let context = bucket_context(client, &at.bucket.name)?;
-            let bucket_key = self.kms()?.unwrap_data_key(&wrapped, &context).await?;
+            let bucket_key = self.kms().unwrap_data_key(&wrapped, &context).await?;
             return Ok(ExternalKeys::single(ExternalKey::from_bucket_key(&bucket_key, at.version_id).map_err(internal)?));
         }
         let context = object_context(client, &at.bucket.name, at.key)?;
-        let data_key = self.kms()?.unwrap_data_key(&wrapped, &context).await?;
+        let data_key = self.kms().unwrap_data_key(&wrapped, &context).await?;
         ExternalKeys::from_data_key(mode, &data_key).map_err(damaged_keys)
     }
 }
 
 /// Whether the caller could read, as far as it can be told without the KMS: HeadObject answers the same errors as GetObject.
 pub(crate) fn check_readable(
-    caller: &Caller,
+    user: User<'_>,
     envelope: &Envelope,
     recorded: &RecordedSse,
     customer: Option<&CustomerKey>,
 ) -> Result<(), Error> {
     check_customer_key(envelope, recorded, customer)?;
     match mode_of(envelope)? {
-        Mode::SseKms | Mode::DsseKms => rights::may_decrypt(caller, envelope),
+        Mode::SseKms | Mode::DsseKms => rights::may_decrypt(user, envelope),
         Mode::Store | Mode::SseS3 | Mode::SseC => Ok(()),
     }
 }
@@ -228,6 +262,10 @@ pub(crate) fn sse_reply(envelope: &Envelope, recorded: &RecordedSse, customer: O
 
 pub(crate) fn mode_of(envelope: &Envelope) -> Result<Mode, Error> {
     Mode::try_from(envelope.mode).map_err(|_| Error::Integrity("its encryption mode is unknown".into()))
+}
+
+fn key_ref(wrapped: &WrappedKey) -> KeyRef {
+    KeyRef { backend: wrapped.backend.clone(), key_id: wrapped.key_id.clone(), version: wrapped.key_version }
 }
 
 fn bare_reply(mode: Mode) -> SseReply {

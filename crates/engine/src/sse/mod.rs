@@ -8,8 +8,10 @@ mod keys;
 mod rights;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 pub(crate) use bucket_key::BucketKeys;
 pub(crate) use customer::CustomerKey;
-pub(crate) use decide::{Decision, check_default_encryption, check_part_headers, check_read_headers, decide};
-pub(crate) use keys::{Identified, check_customer_key, check_readable, mode_of, sse_reply};
+pub(crate) use decide::{Decision, KmsChoice, check_default_encryption, check_part_headers, check_read_headers, decide};
+pub(crate) use keys::{Identified, WriteKeys, check_customer_key, check_readable, mode_of, sse_reply};
+pub(crate) use uses::{KeyUse, User};

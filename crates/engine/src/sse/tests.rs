@@ -34,7 +34,7 @@ fn outcome(result: Result<Decision, Error>) -> Outcome {
             assert_eq!(choice.dsse, mode == Mode::DsseKms);
             (mode, choice.key_id, choice.context, choice.bucket_key)
         }
-        Decision::Store | Decision::SseS3 | Decision::Customer(_) => (mode, None, None, false),
+        Decision::Store | Decision::SseS3 { .. } | Decision::Customer(_) => (mode, None, None, false),
     })
 }
 

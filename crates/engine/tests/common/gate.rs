@@ -7,8 +7,9 @@ use std::sync::{
 
 use async_trait::async_trait;
 use strongroom_catalog::{
-    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, Deleted, Envelope, Expect, KeyUsage, ListPage,
-    ListQuery, NewVersion, Part, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
+    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, Deleted, Expect, Job, JobId, KeyRef, KeyUsage, ListPage,
+    ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version,
+    VersionData, VersionId, VersionSelector,
 };
 use tokio::sync::watch;
 
@@ -37,7 +38,12 @@ impl Gate {
 
     /// Until a commit stands before the gate.
     pub async fn wait_for_writer(&self) {
-        while self.waiting.load(SeqCst) == 0 {
+        self.wait_for_writers(1).await;
+    }
+
+    /// Until so many commits stand before the gate.
+    pub async fn wait_for_writers(&self, count: usize) {
+        while self.waiting.load(SeqCst) < count {
             tokio::task::yield_now().await;
         }
     }
@@ -114,16 +120,8 @@ impl Catalog for GatedCatalog {
         self.gate.pass(self.inner.put_version(version, expect)).await
     }
 
-    async fn reseal_version(
-        &self,
-        bucket_id: BucketId,
-        key: &str,
-        version_id: VersionId,
-        present: &[u8],
-        envelope: Envelope,
-        record: Vec<u8>,
-    ) -> Result<(), CatalogError> {
-        self.inner.reseal_version(bucket_id, key, version_id, present, envelope, record).await
+    async fn reseal_version(&self, version_id: VersionId, reseal: Reseal, part_record: Vec<u8>) -> Result<(), CatalogError> {
+        self.gate.pass(self.inner.reseal_version(version_id, reseal, part_record)).await
     }
 
     async fn delete_version(
@@ -172,6 +170,10 @@ impl Catalog for GatedCatalog {
         self.inner.find_completed(bucket_id, key, upload_id).await
     }
 
+    async fn reseal_upload(&self, upload_id: UploadId, reseal: Reseal) -> Result<(), CatalogError> {
+        self.gate.pass(self.inner.reseal_upload(upload_id, reseal)).await
+    }
+
     async fn abort_upload(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<(), CatalogError> {
         self.inner.abort_upload(bucket_id, key, upload_id).await
     }
@@ -192,8 +194,40 @@ impl Catalog for GatedCatalog {
         self.inner.known_blobs(blobs).await
     }
 
+    async fn versions_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedVersion>, CatalogError> {
+        self.inner.versions_in(scope, after, limit).await
+    }
+
+    async fn tally_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopeTally, CatalogError> {
+        self.inner.tally_in(scope, after, limit).await
+    }
+
+    async fn uploads_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError> {
+        self.inner.uploads_in(scope, after, limit).await
+    }
+
+    async fn last_position(&self) -> Result<i64, CatalogError> {
+        self.inner.last_position().await
+    }
+
+    async fn put_job(&self, job: Job) -> Result<(), CatalogError> {
+        self.inner.put_job(job).await
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>, CatalogError> {
+        self.inner.job(id).await
+    }
+
+    async fn list_jobs(&self, kind: &str, only_active: bool, limit: usize) -> Result<Vec<Job>, CatalogError> {
+        self.inner.list_jobs(kind, only_active, limit).await
+    }
+
     async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {
         self.inner.key_usage(backend, key_id).await
+    }
+
+    async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {
+        self.inner.keys_in_use(after, limit).await
     }
 
     async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, CatalogError> {

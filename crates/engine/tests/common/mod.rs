@@ -1,25 +1,38 @@
 //! A whole engine in a temporary directory, with hands on each of its parts.
 
 mod gate;
+mod jobs;
 mod requests;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
+use async_trait::async_trait;
 use strongroom_access::{Identity, PolicySet, SecretKey};
+use strongroom_audit::testing::MemoryAudit;
 use strongroom_blobs::{
     BlobId, BlobStore,
     testing::{CountingBlobs, MemoryBlobs},
 };
 use strongroom_catalog::{Catalog, Clock, MemoryCatalog, SqliteCatalog, SqliteOptions};
 use strongroom_engine::{
-    Engine, EngineOptions, EngineParts, STORE_KEY_ID,
+    Engine, EngineOptions, EngineParts, STORE_KEY_ID, SealedSettings,
     api::{Caller, CreateBucket},
 };
-use strongroom_kms::{CacheConfig, CachedKms, LocalConfig, LocalKms, MasterKeySource, testing::CountingKms};
+use strongroom_kms::{
+    CacheConfig, CachedKms, DataKey, DataKeySpec, EncryptionContext, KeyService, KeySource, KmsError, LocalConfig, LocalKms,
+    MasterKeySource, WrappedKey, testing::CountingKms,
+};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 pub use gate::*;
+pub use jobs::*;
 pub use requests::*;
 
 pub type Backend = CountingKms<LocalKms>;
@@ -31,14 +44,72 @@ pub const BUCKET: &str = "bucket";
 pub const KEY: &str = "alpha";
 pub const OTHER_KEY: &str = "beta";
 
+/// One backend as the whole of key management.
+pub struct FixedSource {
+    pub inner: Arc<dyn KeyService>,
+    pub default_key_id: Mutex<String>,
+    pub is_configured: AtomicBool,
+}
+
+impl FixedSource {
+    pub fn new(inner: Arc<dyn KeyService>, is_configured: bool) -> Arc<Self> {
+        Arc::new(Self { inner, default_key_id: Mutex::new("default".into()), is_configured: AtomicBool::new(is_configured) })
+    }
+
+    fn inner(&self) -> Result<&dyn KeyService, KmsError> {
+        if self.is_configured() { Ok(&*self.inner) } else { Err(KmsError::NotConfigured) }
+    }
+}
+
+impl KeySource for FixedSource {
+    fn is_configured(&self) -> bool {
+        self.is_configured.load(Ordering::SeqCst)
+    }
+
+    fn default_key_id(&self) -> String {
+        self.default_key_id.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl KeyService for FixedSource {
+    fn backend(&self) -> &str {
+        self.inner.backend()
+    }
+
+    async fn check_usable(&self, key_id: &str) -> Result<String, KmsError> {
+        self.inner()?.check_usable(key_id).await
+    }
+
+    async fn generate_data_key(&self, key_id: &str, spec: DataKeySpec, context: &EncryptionContext) -> Result<DataKey, KmsError> {
+        self.inner()?.generate_data_key(key_id, spec, context).await
+    }
+
+    async fn unwrap_data_key(&self, wrapped: &WrappedKey, context: &EncryptionContext) -> Result<Zeroizing<Vec<u8>>, KmsError> {
+        self.inner()?.unwrap_data_key(wrapped, context).await
+    }
+
+    async fn rewrap_data_key(&self, wrapped: &WrappedKey, context: &EncryptionContext) -> Result<WrappedKey, KmsError> {
+        self.inner()?.rewrap_data_key(wrapped, context).await
+    }
+}
+
 /// What a rig is to be made of.
 pub struct Plan {
     pub options: EngineOptions,
     pub cached: bool,
     pub sqlite: bool,
     pub with_kms: bool,
+    /// What a rig left behind, to be opened again.
+    pub home: Option<Home>,
     pub wrap_catalog: Option<Wrap<dyn Catalog>>,
     pub wrap_blobs: Option<Wrap<dyn BlobStore>>,
+}
+
+/// What outlives a process: catalog and keys in the directory, and the blobs.
+pub struct Home {
+    pub dir: TempDir,
+    pub memory: MemoryBlobs,
 }
 
 pub type Wrap<T> = Box<dyn FnOnce(Arc<T>) -> Arc<T>>;
@@ -54,7 +125,7 @@ impl Default for Plan {
             orphan_age: std::time::Duration::ZERO,
             ..EngineOptions::default()
         };
-        Self { options, cached: false, sqlite: false, with_kms: true, wrap_catalog: None, wrap_blobs: None }
+        Self { options, cached: false, sqlite: false, with_kms: true, home: None, wrap_catalog: None, wrap_blobs: None }
     }
 }
 
@@ -68,6 +139,11 @@ pub struct Rig {
     /// What lies in the blob store, where it is one in memory.
     pub memory: MemoryBlobs,
     pub blobs: CountingBlobs,
+    /// What the engine takes for key management.
+    pub source: Arc<FixedSource>,
+    pub audit: Arc<MemoryAudit>,
+    pub catalog: Arc<dyn Catalog>,
+    pub settings: Arc<SealedSettings>,
     pub engine: Arc<Engine>,
     pub root: Caller,
     pub dir: TempDir,
@@ -87,23 +163,38 @@ impl Rig {
     }
 
     pub async fn with(plan: Plan) -> Self {
-        let dir = temp_dir();
+        let is_new = plan.home.is_none();
+        let Home { dir, memory } = plan.home.unwrap_or_else(|| Home { dir: temp_dir(), memory: MemoryBlobs::default() });
         let local = Arc::new(local_kms(&dir).await);
         let backend = Arc::new(CountingKms::new(Arc::clone(&local)));
         let keys = Arc::new(CachedKms::new(Arc::clone(&backend), CacheConfig { enabled: plan.cached, ..CacheConfig::default() }));
         let kms = Arc::new(CountingKms::new(Arc::clone(&keys)));
         let catalog = catalog(&dir, plan.sqlite);
         let catalog = plan.wrap_catalog.map_or_else(|| Arc::clone(&catalog), |wrap| wrap(Arc::clone(&catalog)));
-        let memory = MemoryBlobs::default();
         let blobs = CountingBlobs::new(Arc::new(memory.clone()));
         let blob_store: Arc<dyn BlobStore> = Arc::new(blobs.clone());
         let blob_store = plan.wrap_blobs.map_or_else(|| Arc::clone(&blob_store), |wrap| wrap(Arc::clone(&blob_store)));
-        let used: Arc<dyn strongroom_kms::KeyService> = kms.clone();
-        let parts = EngineParts { catalog, blobs: blob_store, kms: plan.with_kms.then_some(used), store_keys: local };
-        let engine = Engine::open(parts, plan.options).await.unwrap();
-        let rig = Self { kms, keys, backend, memory, blobs, engine, root: root(true), dir };
-        rig.engine.create_bucket(&rig.root, CreateBucket { name: BUCKET.into(), region: String::new() }).await.unwrap();
+        let source = FixedSource::new(kms.clone(), plan.with_kms);
+        let audit = Arc::new(MemoryAudit::default());
+        let settings = SealedSettings::open(Arc::clone(&catalog), local).await.unwrap();
+        let parts = EngineParts {
+            catalog: Arc::clone(&catalog),
+            blobs: blob_store,
+            kms: source.clone(),
+            settings: Arc::clone(&settings),
+            audit: audit.clone(),
+        };
+        let engine = Engine::open(parts, plan.options);
+        let rig = Self { kms, keys, backend, memory, blobs, source, audit, catalog, settings, engine, root: root(true), dir };
+        if is_new {
+            rig.engine.create_bucket(&rig.root, CreateBucket { name: BUCKET.into(), region: String::new() }).await.unwrap();
+        }
         rig
+    }
+
+    /// Lets go of everything but what is kept.
+    pub fn into_home(self) -> Home {
+        Home { dir: self.dir, memory: self.memory }
     }
 
     /// A connection to the catalog's file, for those who tamper with it.
@@ -169,7 +260,14 @@ pub fn user(policy: &str) -> Caller {
 }
 
 fn caller(identity: Identity, secure: bool) -> Caller {
-    Caller { identity: Arc::new(identity), secure, sse_c_allowed: secure, expected_owner: None, request_id: "test".into() }
+    Caller {
+        identity: Arc::new(identity),
+        secure,
+        sse_c_allowed: secure,
+        expected_owner: None,
+        request_id: "test".into(),
+        operation: "Test",
+    }
 }
 
 fn secret() -> SecretKey {

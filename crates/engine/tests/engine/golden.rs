@@ -1,18 +1,24 @@
-//! A store that version 1 wrote stays readable: every mode and shape, in a data directory that no later build has touched.
+//! A store that an earlier version wrote stays readable: every mode and shape, in a data directory that no later build has touched.
 
 use rusqlite::Connection;
 use strongroom_catalog::ListEntry;
 use strongroom_engine::api::{ListObjects, ListParts, ListUploads, UploadRef};
-use strongroom_kms::{EncryptionContext, KeyService as _, WrappedKey};
+use strongroom_engine::rekey::{JobState, RekeyRequest};
+use strongroom_kms::{EncryptionContext, KeyLifecycle as _, KeyService as _, StateStore as _, WrappedKey};
 use strongroom_seal::{ExternalKey, ExternalKeys, Mode, ObjectIdentity, OfflineObject};
 
 use super::golden_store::*;
 use crate::common::*;
 
 #[tokio::test]
-async fn a_store_of_version_1_reads_as_it_was_written() {
-    let store = Store::golden().await;
-    let expected = expected();
+async fn a_store_of_each_version_reads_as_it_was_written() {
+    for version in VERSIONS {
+        reads_as_it_was_written(version).await;
+    }
+}
+
+async fn reads_as_it_was_written(version: u32) {
+    let (store, expected) = (Store::golden(version).await, expected(version));
     store.engine.sweep_dead().await.unwrap();
     store.engine.sweep_orphans().await.unwrap();
     buckets_are_as_written(&store).await;
@@ -97,6 +103,39 @@ async fn the_open_upload_goes_on(store: &Store, expected: &Expected) {
     assert_eq!(collect(reply).await.unwrap(), [part_data(0), part_data(1)].concat());
 }
 
+#[tokio::test]
+async fn a_store_of_version_2_has_its_jobs_its_documents_and_what_was_re_keyed() {
+    let (store, expected) = (Store::golden(2).await, expected(2));
+    assert_eq!(store.settings.load(DOCUMENT.0).await.unwrap().unwrap().as_slice(), DOCUMENT.1);
+    let job = store.engine.rekey_job(&expected.job_id).await.unwrap();
+    assert_eq!((job.state, counts(&job), job.who.as_str()), (JobState::Completed, (2, 0, 0), "root"));
+    assert_eq!(job.request.prefix.as_deref(), Some(RE_KEYED));
+    assert_eq!(store.engine.rekey_jobs().await.unwrap(), [job]);
+    let usage = store.engine.key_usage("local", KEY).await.unwrap();
+    let by_version: Vec<_> = usage.versions.iter().map(|usage| (usage.version, usage.objects, usage.uploads)).collect();
+    assert_eq!(by_version, [(1, 5, 0), (2, 2, 1)]);
+}
+
+#[tokio::test]
+async fn what_an_earlier_version_wrote_can_be_re_keyed() {
+    for version in VERSIONS {
+        let store = Store::golden(version).await;
+        let request = RekeyRequest { from_key: Some(KEY.into()), to_key: Some(OTHER_KEY.into()), ..RekeyRequest::default() };
+        let job = store.engine.start_rekey(request, "root", "request-1").await.unwrap();
+        while store.engine.rekey_job(&job.job_id).await.unwrap().state == JobState::Running {
+            tokio::task::yield_now().await;
+        }
+        let job = store.engine.rekey_job(&job.job_id).await.unwrap();
+        assert_eq!((job.state, counts(&job)), (JobState::Completed, (8, 0, 0)));
+        store.kms.delete_now(KEY, KEY).await.unwrap();
+        for (object, answer) in OBJECTS.iter().zip(expected(version).objects) {
+            let reply = store.read(BUCKET, object.key, object.by, None).await;
+            assert_eq!(Answer::of(BUCKET, &reply), answer);
+            assert_eq!(collect(reply).await.unwrap(), object.data(), "{}", object.key);
+        }
+    }
+}
+
 /// What the row of an object says of its keys and parts.
 struct Row {
     bucket_id: [u8; 16],
@@ -140,23 +179,28 @@ impl Row {
 }
 
 #[tokio::test]
-async fn objects_of_version_1_open_without_a_server() {
-    let store = Store::golden().await;
+async fn objects_of_each_version_open_without_a_server() {
+    for version in VERSIONS {
+        open_without_a_server(&Store::golden(version).await).await;
+    }
+}
+
+async fn open_without_a_server(store: &Store) {
     for object in OBJECTS.iter().filter(|object| object.key.ends_with("/blob")) {
         let key = object.key;
-        let row = Row::read(&store, key);
+        let row = Row::read(store, key);
         let external = match object.by {
             As::Customer(byte) => ExternalKeys::single(ExternalKey::from_bytes([byte; 32])),
             As::Kms => {
-                let data_key = row.data_key(&store, &format!("arn:aws:s3:::{BUCKET}/{key}")).await;
+                let data_key = row.data_key(store, &format!("arn:aws:s3:::{BUCKET}/{key}")).await;
                 ExternalKeys::from_data_key(Mode::SseKms, &data_key).unwrap()
             }
             As::BucketKey => {
-                let bucket_key = row.data_key(&store, &format!("arn:aws:s3:::{BUCKET}")).await;
+                let bucket_key = row.data_key(store, &format!("arn:aws:s3:::{BUCKET}")).await;
                 ExternalKeys::single(ExternalKey::from_bucket_key(&bucket_key, &row.version_id).unwrap())
             }
             As::Store | As::S3 | As::Dsse => continue,
         };
-        assert_eq!(row.open(&store, key, &external), object.data(), "{key}");
+        assert_eq!(row.open(store, key, &external), object.data(), "{key}");
     }
 }

@@ -12,8 +12,14 @@ use super::golden_store::*;
 type Fields = Vec<Vec<u8>>;
 
 #[tokio::test]
-async fn records_of_version_1_open_with_the_fields_that_the_format_names() {
-    let (store, expected) = (Store::golden().await, expected());
+async fn records_of_each_version_open_with_the_fields_that_the_format_names() {
+    for version in VERSIONS {
+        open_with_the_fields_that_the_format_names(version).await;
+    }
+}
+
+async fn open_with_the_fields_that_the_format_names(version: u32) {
+    let (store, expected) = (Store::golden(version).await, expected(version));
     let rows = Connection::open(store.dir.path().join("catalog.db")).unwrap();
     let store_key = store_key(&store, &rows).await;
     let open = |kind, fields: &Fields, sealed: &[u8]| -> Value {
@@ -62,10 +68,31 @@ async fn records_of_version_1_open_with_the_fields_that_the_format_names() {
 }
 
 #[tokio::test]
-async fn tags_of_buckets_of_version_1_are_fingerprints_of_the_fields_that_the_format_names() {
-    let store = Store::golden().await;
+async fn documents_of_version_2_open_with_the_fields_that_the_format_names() {
+    let (store, expected) = (Store::golden(2).await, expected(2));
     let rows = Connection::open(store.dir.path().join("catalog.db")).unwrap();
     let store_key = store_key(&store, &rows).await;
+    let (name, document) = DOCUMENT;
+    let sql = "SELECT value FROM settings WHERE name = 'state/' || ?1";
+    let sealed: Vec<u8> = rows.query_row(sql, [name], |row| row.get(0)).unwrap();
+    assert_eq!(store_key.open_record(RecordKind::Document, &[b"setting", name.as_bytes()], &sealed).unwrap(), document);
+    let (id, sealed): (Vec<u8>, Vec<u8>) =
+        rows.query_row("SELECT job_id, record FROM jobs", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    assert_eq!(hex::encode(&id), expected.job_id);
+    let record: Value = serde_json::from_slice(&store_key.open_record(RecordKind::Document, &[b"job", &id], &sealed).unwrap()).unwrap();
+    assert_eq!((&record["job"]["done"], &record["job"]["state"]), (&2.into(), &"Completed".into()));
+}
+
+#[tokio::test]
+async fn tags_of_buckets_of_each_version_are_fingerprints_of_the_fields_that_the_format_names() {
+    for version in VERSIONS {
+        tags_are_fingerprints(&Store::golden(version).await).await;
+    }
+}
+
+async fn tags_are_fingerprints(store: &Store) {
+    let rows = Connection::open(store.dir.path().join("catalog.db")).unwrap();
+    let store_key = store_key(store, &rows).await;
     let sql = "SELECT bucket_id, name, CAST(owner AS BLOB), CAST(region AS BLOB), created, tag FROM buckets ORDER BY name";
     let buckets = all(&rows, sql, |row| {
         let text = [blob(row, 0), blob(row, 1), blob(row, 2), blob(row, 3)];

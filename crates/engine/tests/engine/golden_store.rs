@@ -1,4 +1,4 @@
-//! The store of `tests/golden/v1`: what is in it, how it is opened, and how it was made.
+//! The stores of `tests/golden`, one for each version of the catalog: what is in them, how they are opened, and how they were made.
 
 use std::{
     fs::{self, Permissions},
@@ -9,19 +9,28 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
+use strongroom_audit::testing::NullAudit;
 use strongroom_blobs::FileBlobs;
 use strongroom_catalog::{SqliteCatalog, SqliteOptions};
 use strongroom_engine::{
-    Engine, EngineOptions, EngineParts, STORE_KEY_ID,
+    Engine, EngineOptions, EngineParts, STORE_KEY_ID, SealedSettings,
     api::{
         Caller, Checksum, ChecksumAlgorithm, ChecksumKind, CreateBucket, CreateMultipartUpload, DefaultEncryption, GetObject,
         ObjectHeaders, ObjectReply, PutObject, SseHeaders, UploadChecksum, UploadRef,
     },
+    rekey::{JobState, RekeyRequest},
 };
-use strongroom_kms::{LocalConfig, LocalKms, MasterKeySource};
+use strongroom_kms::{KeyLifecycle as _, LocalConfig, LocalKms, MasterKeySource, StateStore as _};
 use tempfile::TempDir;
 
 use crate::common::*;
+
+/// Every version there has been.
+pub const VERSIONS: [u32; 2] = [1, 2];
+/// Since version 2: a document of key management.
+pub const DOCUMENT: (&str, &[u8]) = ("kms-service", b"a document of tests");
+/// Since version 2: what a job has re-keyed, to version 2 of its key.
+pub const RE_KEYED: &str = "kms-bucket-key/";
 
 /// A bucket whose default encryption is [`default_encryption`].
 pub const DEFAULTED: &str = "defaulted";
@@ -103,6 +112,9 @@ pub struct Expected {
     pub objects: Vec<Answer>,
     pub upload_id: String,
     pub part_etag: String,
+    /// Since version 2.
+    #[serde(default)]
+    pub job_id: String,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -135,14 +147,15 @@ pub struct Store {
     pub kms: Arc<LocalKms>,
     pub root: Caller,
     pub dir: TempDir,
+    pub settings: Arc<SealedSettings>,
     catalog: Arc<SqliteCatalog>,
 }
 
 impl Store {
     /// A copy of the golden store, with the modes that a checkout does not keep.
-    pub async fn golden() -> Self {
+    pub async fn golden(version: u32) -> Self {
         let dir = temp_dir();
-        copy_tree(&golden_dir(), dir.path());
+        copy_tree(&golden_dir(version), dir.path());
         let kms = open_kms(dir.path()).await;
         Self::open(dir, kms).await
     }
@@ -150,7 +163,9 @@ impl Store {
     async fn open(dir: TempDir, kms: Arc<LocalKms>) -> Self {
         let catalog = Arc::new(SqliteCatalog::open(&dir.path().join("catalog.db"), SqliteOptions::default()).unwrap());
         let blobs = Arc::new(FileBlobs::open(dir.path().join("blobs")).unwrap());
-        let parts = EngineParts { catalog: catalog.clone(), blobs, kms: Some(kms.clone()), store_keys: kms.clone() };
+        let settings = SealedSettings::open(catalog.clone(), kms.clone()).await.unwrap();
+        let source = FixedSource::new(kms.clone(), true);
+        let parts = EngineParts { catalog: catalog.clone(), blobs, kms: source, settings: settings.clone(), audit: Arc::new(NullAudit) };
         let options = EngineOptions {
             encrypt_by_default: false,
             inline_limit_bytes: INLINE_LIMIT_BYTES,
@@ -159,8 +174,8 @@ impl Store {
             orphan_age: std::time::Duration::ZERO,
             ..EngineOptions::default()
         };
-        let engine = Engine::open(parts, options).await.unwrap();
-        Self { engine, kms, root: root(true), dir, catalog }
+        let engine = Engine::open(parts, options);
+        Self { engine, kms, root: root(true), dir, settings, catalog }
     }
 
     pub async fn read(&self, bucket: &str, key: &str, by: As, part_number: Option<u32>) -> ObjectReply {
@@ -193,12 +208,12 @@ async fn open_kms(dir: &Path) -> Arc<LocalKms> {
     Arc::new(LocalKms::open(LocalConfig { key_dir: dir.join("kms/keys"), master }).await.unwrap())
 }
 
-pub fn expected() -> Expected {
-    serde_json::from_slice(&fs::read(golden_dir().join("expected.json")).unwrap()).unwrap()
+pub fn expected(version: u32) -> Expected {
+    serde_json::from_slice(&fs::read(golden_dir(version).join("expected.json")).unwrap()).unwrap()
 }
 
-fn golden_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
+fn golden_dir(version: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v{version}"))
 }
 
 /// Copies files and the directories they lie in; what is hidden stays behind. Directories get mode 0700, files 0600.
@@ -226,7 +241,8 @@ fn copy_tree(from: &Path, to: &Path) {
 #[tokio::test]
 #[ignore = "writes a golden store, which exists"]
 async fn write_the_golden_store() {
-    assert!(!golden_dir().exists(), "a golden store is never replaced");
+    let golden_dir = golden_dir(VERSIONS[VERSIONS.len() - 1]);
+    assert!(!golden_dir.exists(), "a golden store is never replaced");
     let dir = temp_dir();
     let kms = open_kms(dir.path()).await;
     for key in ["default", STORE_KEY_ID, KEY, OTHER_KEY] {
@@ -234,15 +250,19 @@ async fn write_the_golden_store() {
     }
     let store = Store::open(dir, kms).await;
     let expected = write_all(&store).await;
-    let Store { engine, kms, dir, catalog, .. } = store;
-    catalog.close().await;
-    drop((engine, kms, catalog));
-    fs::create_dir_all(golden_dir()).unwrap();
-    copy_tree(dir.path(), &golden_dir());
-    for log in ["catalog.db-wal", "catalog.db-shm"] {
-        assert!(!golden_dir().join(log).exists(), "everything is in the file itself");
+    while Arc::strong_count(&store.engine) > 1 {
+        // The job's task comes to its end.
+        tokio::task::yield_now().await;
     }
-    fs::write(golden_dir().join("expected.json"), serde_json::to_vec_pretty(&expected).unwrap()).unwrap();
+    let Store { engine, kms, dir, catalog, settings, .. } = store;
+    catalog.close().await;
+    drop((engine, kms, catalog, settings));
+    fs::create_dir_all(&golden_dir).unwrap();
+    copy_tree(dir.path(), &golden_dir);
+    for log in ["catalog.db-wal", "catalog.db-shm"] {
+        assert!(!golden_dir.join(log).exists(), "everything is in the file itself");
+    }
+    fs::write(golden_dir.join("expected.json"), serde_json::to_vec_pretty(&expected).unwrap()).unwrap();
 }
 
 async fn write_all(store: &Store) -> Expected {
@@ -260,9 +280,11 @@ async fn write_all(store: &Store) -> Expected {
     store.engine.put_object(&store.root, request).await.unwrap();
     objects.push(store.answer(DEFAULTED, DEFAULTED_KEY, As::BucketKey).await);
     objects.push(write_multipart(store).await);
+    let job_id = re_key(store).await;
+    store.settings.save(DOCUMENT.0, None, DOCUMENT.1).await.unwrap();
     let open = store.begin(OPEN_KEY).await;
     let part = store.engine.upload_part(&store.root, part_request(&open, 1, As::Kms, &part_data(0))).await.unwrap();
-    Expected { objects, upload_id: open.upload_id, part_etag: part.etag }
+    Expected { objects, upload_id: open.upload_id, part_etag: part.etag, job_id }
 }
 
 async fn write_multipart(store: &Store) -> Answer {
@@ -274,4 +296,15 @@ async fn write_multipart(store: &Store) -> Answer {
     }
     store.engine.complete_multipart_upload(&store.root, complete_request(&upload, parts)).await.unwrap();
     store.answer(BUCKET, MULTIPART_KEY, As::Kms).await
+}
+
+async fn re_key(store: &Store) -> String {
+    store.kms.rotate_key(KEY).await.unwrap();
+    store.engine.forget_bucket_keys();
+    let request = RekeyRequest { bucket: Some(BUCKET.into()), prefix: Some(RE_KEYED.into()), ..RekeyRequest::default() };
+    let job = store.engine.start_rekey(request, "root", "request-1").await.unwrap();
+    while store.engine.rekey_job(&job.job_id).await.unwrap().state == JobState::Running {
+        tokio::task::yield_now().await;
+    }
+    job.job_id
 }

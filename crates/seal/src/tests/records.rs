@@ -4,7 +4,7 @@ use super::identity;
 use crate::*;
 
 const FIELDS: [&[u8]; 3] = [b"bucket", b"key", b"version"];
-const KINDS: [RecordKind; 3] = [RecordKind::Version, RecordKind::Upload, RecordKind::Part];
+const KINDS: [RecordKind; 4] = [RecordKind::Version, RecordKind::Upload, RecordKind::Part, RecordKind::Document];
 
 #[test]
 fn a_record_opens_only_as_its_kind_in_its_row_under_its_store_key() {

@@ -12,7 +12,7 @@ use crate::{
     condition::MAX_ATTEMPTS,
     etag, ids,
     record::{ObjectRecord, PartRecord, RecordedSse},
-    sse::{CustomerKey, check_part_headers, check_readable, mode_of, sse_reply},
+    sse::{CustomerKey, Identified, KeyUse, User, check_part_headers, check_readable, mode_of, sse_reply},
 };
 
 /// An upload has at the most so many parts.
@@ -35,8 +35,8 @@ impl Engine {
                 other => other?,
             };
             check_part_headers(&request.sse, caller.sse_c_allowed, mode_of(&found.upload.envelope)?, &found.record.sse)?;
-            let checked = check_customer(caller, &found.upload.envelope, &found.record.sse, customer.as_ref());
-            self.noted_upload(checked, &found)?;
+            let checked = self.check_customer(caller, found.identified(), &found.upload.envelope, &found.record.sse, customer.as_ref());
+            self.noted_upload(checked.await, &found)?;
             match self.complete_once(&request, &found, customer.as_ref()).await {
                 // A part was uploaded again meanwhile, a conditional write has to look again, or the same request was faster.
                 Err(Error::ConditionalConflict | Error::NoSuchUpload) => {}
@@ -78,6 +78,26 @@ impl Engine {
         Ok(stored(&draft, sse, size_bytes, committed.is_null))
     }
 
+    /// The customer key is optional here; where it is given, it must be the upload's.
+    async fn check_customer(
+        &self,
+        caller: &Caller,
+        at: Identified<'_>,
+        envelope: &Envelope,
+        recorded: &RecordedSse,
+        customer: Option<&CustomerKey>,
+    ) -> Result<(), Error> {
+        if customer.is_none() {
+            return Ok(());
+        }
+        let user = User::Caller(caller);
+        let checked = check_readable(user, envelope, recorded, customer).map_err(|error| match error {
+            Error::CustomerKeyWrong => Error::PartKeyWrong,
+            other => other,
+        });
+        self.recorded_check(KeyUse::of(user, at, mode_of(envelope)?), envelope, customer, checked).await
+    }
+
     async fn all_parts(&self, found: &FoundUpload) -> Result<Vec<Part>, Error> {
         Ok(self.catalog().list_parts(found.upload.upload_id, 0, MAX_PARTS).await?)
     }
@@ -112,7 +132,8 @@ impl Engine {
             return Err(Error::NoSuchUpload);
         }
         let envelope = version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
-        check_customer(caller, envelope, &record.sse, customer)?;
+        let at = Identified { bucket: &bucket, key: &version.key, version_id: &version.version_id };
+        self.check_customer(caller, at, envelope, &record.sse, customer).await?;
         Ok(Stored {
             version_id: ids::shown(bucket.versioning, &version),
             sse: sse_reply(envelope, &record.sse, customer)?,
@@ -150,17 +171,6 @@ fn is_repeated(named: &[CompletedPart], record: &ObjectRecord) -> bool {
     let same_count = u32::try_from(named.len()).ok() == record.parts_count;
     let md5 = etag::md5_of_parts(named.iter().map(|part| Some(part.etag.as_str())));
     same_count && (!record.etag.shown_is_md5() || md5 == record.etag.md5)
-}
-
-/// The customer key is optional here; where it is given, it must be the upload's.
-fn check_customer(caller: &Caller, envelope: &Envelope, recorded: &RecordedSse, customer: Option<&CustomerKey>) -> Result<(), Error> {
-    match customer {
-        Some(_) => check_readable(caller, envelope, recorded, customer).map_err(|error| match error {
-            Error::CustomerKeyWrong => Error::PartKeyWrong,
-            other => other,
-        }),
-        None => Ok(()),
-    }
 }
 
 fn draft<'a>(request: &CompleteMultipartUpload, found: &'a FoundUpload, chosen: &[Chosen]) -> Result<Draft<'a>, Error> {

@@ -7,7 +7,7 @@ use crate::{
     api::{Caller, ChecksumAlgorithm, ChecksumKind, CreateMultipartUpload, CreatedUpload, UploadRef},
     ids, limits,
     record::UploadRecord,
-    sse::{Identified, decide},
+    sse::{Identified, User, decide},
 };
 
 /// An upload under way, its record open.
@@ -30,11 +30,11 @@ impl Engine {
         limits::check_headers(&request.headers)?;
         let checksum = checksum_choice(request.checksum_algorithm, request.checksum_kind)?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
-        let decision = decide(&request.sse, caller.sse_c_allowed, bucket.encryption.as_ref(), self.options().encrypt_by_default)?;
+        let decision = decide(&request.sse, caller.sse_c_allowed, bucket.encryption.as_ref(), self.encrypts_by_default())?;
         let now = ids::now_ms();
         let (upload_id, version_id) = (strongroom_seal::random_array(), ids::new_version_id(now));
         let at = Identified { bucket: &bucket, key: &request.key, version_id: &version_id };
-        let keys = self.keys_for_writing(caller, &decision, at, None).await?;
+        let keys = self.keys_for_writing(User::Caller(caller), &decision, at, None).await?;
         let record = UploadRecord { headers: request.headers, checksum, sse: keys.recorded };
         let mut upload = Upload {
             upload_id,

@@ -22,7 +22,7 @@ use crate::{
         get::{ends_within, resolve_range},
     },
     record::{Etag, PartRecord},
-    sse::{CustomerKey, check_part_headers, mode_of, sse_reply},
+    sse::{CustomerKey, User, check_part_headers, mode_of, sse_reply},
 };
 
 /// The parts of S3 are numbered 1 to this.
@@ -90,7 +90,7 @@ impl Engine {
     {
         let (envelope, recorded) = (&found.upload.envelope, &found.record.sse);
         let customer = check_part_headers(incoming.sse, caller.sse_c_allowed, mode_of(envelope)?, recorded)?;
-        let keys = self.keys_for_reading(caller, found.identified(), envelope, recorded, customer.as_ref()).await;
+        let keys = self.keys_for_reading(User::Caller(caller), found.identified(), envelope, recorded, customer.as_ref()).await;
         let keys = keys.map_err(|error| self.integrity().note(of_part(error), &found.bucket.name, &found.upload.key))?;
         let mode = mode_of(envelope)?;
         let intake = Intake {

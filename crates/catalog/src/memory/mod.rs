@@ -1,52 +1,24 @@
 //! A catalog in memory, kept simple enough to be believed: every other engine is compared with it.
 
+mod state;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
 use crate::{
-    BlobKey, BlobUse, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, Deleted, Envelope, Expect, KeyRef,
-    KeyUsage, ListEntry, ListPage, ListQuery, NewVersion, Part, UnixMillis, Upload, UploadId, Version, VersionData, VersionId,
-    VersionSelector, Versioning,
+    BlobKey, BlobUse, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, Deleted, Expect, Job, JobId, KeyRef,
+    KeyUsage, ListPage, ListQuery, MAX_FINISHED_JOBS, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload, ScopedVersion,
+    UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector, Versioning,
 };
+use state::{State, Stored, StoredUpload, covers, next_page, page, place};
 
 /// The whole catalog under one lock. A write works on a copy, which takes the place of the original only if it succeeds.
 #[derive(Debug, Default)]
 pub struct MemoryCatalog {
     state: Mutex<State>,
     clock: Clock,
-}
-
-#[derive(Clone, Debug, Default)]
-struct State {
-    buckets: BTreeMap<String, Bucket>,
-    /// Oldest first; the last is the latest. No key has an empty list.
-    versions: BTreeMap<(BucketId, String), Vec<Arc<Stored>>>,
-    uploads: BTreeMap<UploadId, StoredUpload>,
-    blobs: BTreeMap<BlobKey, Blob>,
-    settings: BTreeMap<String, Vec<u8>>,
-}
-
-#[derive(Clone, Debug)]
-struct Stored {
-    /// `is_latest` here means nothing: the place in the list says it.
-    version: Version,
-    data: VersionData,
-    blobs: Vec<BlobKey>,
-    upload_id: Option<UploadId>,
-}
-
-#[derive(Clone, Debug)]
-struct StoredUpload {
-    upload: Upload,
-    parts: BTreeMap<u16, Part>,
-}
-
-#[derive(Clone, Debug)]
-struct Blob {
-    refs: u64,
-    died_at: UnixMillis,
 }
 
 impl MemoryCatalog {
@@ -71,190 +43,6 @@ impl MemoryCatalog {
         *state = changed;
         Ok(result)
     }
-}
-
-impl State {
-    fn bucket_of(&self, id: BucketId) -> Result<&Bucket, CatalogError> {
-        self.buckets.values().find(|bucket| bucket.id == id).ok_or(CatalogError::NoSuchBucket)
-    }
-
-    fn versions_of(&self, bucket: BucketId, key: &str) -> &[Arc<Stored>] {
-        self.versions.get(&(bucket, key.to_owned())).map_or(&[], Vec::as_slice)
-    }
-
-    fn select(&self, bucket: BucketId, key: &str, which: VersionSelector) -> Option<(Version, &Stored)> {
-        let versions = self.versions_of(bucket, key);
-        let at = versions.iter().enumerate().position(|(at, stored)| match which {
-            VersionSelector::Latest => at + 1 == versions.len(),
-            VersionSelector::Null => stored.version.is_null,
-            VersionSelector::Id(id) => stored.version.version_id == id,
-        })?;
-        Some((Version { is_latest: at + 1 == versions.len(), ..versions[at].version.clone() }, &versions[at]))
-    }
-
-    fn check(&self, bucket: BucketId, key: &str, expect: Expect) -> Result<(), CatalogError> {
-        let latest = self.select(bucket, key, VersionSelector::Latest).map(|(version, _)| version);
-        let holds = match expect {
-            Expect::Any => true,
-            Expect::Absent => latest.is_none_or(|latest| latest.is_delete_marker),
-            Expect::Latest(id) => latest.is_some_and(|latest| latest.version_id == id),
-        };
-        if holds { Ok(()) } else { Err(CatalogError::PreconditionFailed) }
-    }
-
-    fn retain(&mut self, blob: BlobUse) -> Result<BlobKey, CatalogError> {
-        match blob {
-            BlobUse::New { id, .. } => match self.blobs.insert(id, Blob { refs: 1, died_at: 0 }) {
-                None => Ok(id),
-                Some(_) => Err(CatalogError::Damaged("a new blob has the id of another".to_owned())),
-            },
-            BlobUse::Shared { id } => match self.blobs.get_mut(&id).filter(|blob| blob.refs > 0) {
-                Some(blob) => {
-                    blob.refs += 1;
-                    Ok(id)
-                }
-                None => Err(CatalogError::BlobGone),
-            },
-        }
-    }
-
-    fn release(&mut self, id: BlobKey, now: UnixMillis) -> Result<(), CatalogError> {
-        let blob = self.blobs.get_mut(&id).filter(|blob| blob.refs > 0);
-        let blob = blob.ok_or_else(|| CatalogError::Damaged("a blob has fewer references than rows refer to it".to_owned()))?;
-        blob.refs -= 1;
-        blob.died_at = now;
-        Ok(())
-    }
-
-    fn add(&mut self, bucket: BucketId, stored: Stored, now: UnixMillis) -> Result<bool, CatalogError> {
-        let key = stored.version.key.clone();
-        if self.select(bucket, &key, VersionSelector::Id(stored.version.version_id)).is_some() {
-            return Err(CatalogError::Damaged("a new version has the id of another".to_owned()));
-        }
-        let is_null = self.bucket_of(bucket)?.versioning != Versioning::Enabled;
-        if is_null {
-            self.remove(bucket, &key, VersionSelector::Null, now)?;
-        }
-        let stored = Stored { version: Version { is_null, ..stored.version }, ..stored };
-        self.versions.entry((bucket, key)).or_default().push(Arc::new(stored));
-        Ok(is_null)
-    }
-
-    fn remove(&mut self, bucket: BucketId, key: &str, which: VersionSelector, now: UnixMillis) -> Result<Deleted, CatalogError> {
-        let Some((version, stored)) = self.select(bucket, key, which) else { return Ok(Deleted::Nothing) };
-        let blobs = stored.blobs.clone();
-        for blob in blobs {
-            self.release(blob, now)?;
-        }
-        let of_key = (bucket, key.to_owned());
-        if let Some(versions) = self.versions.get_mut(&of_key) {
-            versions.retain(|stored| stored.version.version_id != version.version_id);
-            if versions.is_empty() {
-                self.versions.remove(&of_key);
-            }
-        }
-        Ok(Deleted::Removed { version_id: version.version_id, was_delete_marker: version.is_delete_marker, is_null: version.is_null })
-    }
-
-    fn put(
-        &mut self,
-        version: NewVersion,
-        mut blobs: Vec<BlobKey>,
-        expect: Expect,
-        upload_id: Option<UploadId>,
-        now: UnixMillis,
-    ) -> Result<Committed, CatalogError> {
-        self.bucket_of(version.bucket_id)?;
-        self.check(version.bucket_id, &version.key, expect)?;
-        for blob in version.blobs {
-            blobs.push(self.retain(blob)?);
-        }
-        if blobs.iter().collect::<BTreeSet<_>>().len() < blobs.len() {
-            return Err(CatalogError::Damaged("a version names a blob twice".to_owned()));
-        }
-        let stored = Stored {
-            version: Version {
-                key: version.key,
-                version_id: version.version_id,
-                is_null: false,
-                is_latest: true,
-                is_delete_marker: false,
-                size_bytes: version.size_bytes,
-                modified: version.modified,
-                envelope: Some(version.envelope),
-                record: version.record,
-            },
-            data: version.data,
-            blobs,
-            upload_id,
-        };
-        Ok(Committed { is_null: self.add(version.bucket_id, stored, now)? })
-    }
-
-    fn mark_deleted(
-        &mut self,
-        bucket: BucketId,
-        key: &str,
-        id: VersionId,
-        now: UnixMillis,
-        died: UnixMillis,
-    ) -> Result<Deleted, CatalogError> {
-        let version = Version {
-            key: key.to_owned(),
-            version_id: id,
-            is_null: false,
-            is_latest: true,
-            is_delete_marker: true,
-            size_bytes: 0,
-            modified: now,
-            envelope: None,
-            record: Vec::new(),
-        };
-        let is_null = self.add(bucket, Stored { version, data: VersionData::default(), blobs: Vec::new(), upload_id: None }, died)?;
-        Ok(Deleted::MarkerAdded { version_id: id, is_null })
-    }
-
-    fn upload_of(&self, bucket: BucketId, key: &str, id: UploadId) -> Result<&StoredUpload, CatalogError> {
-        let stored = self.uploads.get(&id).filter(|stored| stored.upload.bucket_id == bucket && stored.upload.key == key);
-        stored.ok_or(CatalogError::NoSuchUpload)
-    }
-
-    fn end_upload(&mut self, id: UploadId, kept: &BTreeSet<u16>, now: UnixMillis) -> Result<(), CatalogError> {
-        let stored = self.uploads.remove(&id).ok_or(CatalogError::NoSuchUpload)?;
-        for part in stored.parts.values().filter(|part| !kept.contains(&part.number)) {
-            self.release(part.blob, now)?;
-        }
-        Ok(())
-    }
-}
-
-/// The page of `items`, which come in order with whether they lie after the marker.
-fn page<T>(query: &ListQuery, items: impl Iterator<Item = (String, bool, T)>) -> ListPage<T> {
-    let after = query.after.as_deref();
-    let mut entries: Vec<ListEntry<T>> = Vec::new();
-    for (key, is_after, item) in items {
-        match common_prefix(query, &key) {
-            _ if !key.starts_with(&query.prefix) => {}
-            Some(common) => {
-                let is_listed = matches!(entries.last(), Some(ListEntry::Prefix(last)) if *last == common);
-                if !is_listed && after.is_none_or(|after| common.as_str() > after) {
-                    entries.push(ListEntry::Prefix(common));
-                }
-            }
-            None if is_after => entries.push(ListEntry::Item(item)),
-            None => {}
-        }
-    }
-    let truncated = query.limit > 0 && entries.len() > query.limit;
-    entries.truncate(query.limit);
-    ListPage { entries, truncated }
-}
-
-fn common_prefix(query: &ListQuery, key: &str) -> Option<String> {
-    let rest = key.strip_prefix(&query.prefix)?;
-    let delimiter = query.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty())?;
-    let (before, _) = rest.split_once(delimiter)?;
-    Some(format!("{}{before}{delimiter}", query.prefix))
 }
 
 #[async_trait]
@@ -334,25 +122,17 @@ impl Catalog for MemoryCatalog {
         self.write(|state, now| state.put(version, Vec::new(), expect, upload_id, now))
     }
 
-    async fn reseal_version(
-        &self,
-        bucket_id: BucketId,
-        key: &str,
-        version_id: VersionId,
-        present: &[u8],
-        envelope: Envelope,
-        record: Vec<u8>,
-    ) -> Result<(), CatalogError> {
+    async fn reseal_version(&self, version_id: VersionId, reseal: Reseal, part_record: Vec<u8>) -> Result<(), CatalogError> {
         self.write(|state, _| {
-            state.bucket_of(bucket_id)?;
-            let versions = state.versions.get_mut(&(bucket_id, key.to_owned())).ok_or(CatalogError::NoSuchVersion)?;
+            state.bucket_of(reseal.bucket_id)?;
+            let versions = state.versions.get_mut(&(reseal.bucket_id, reseal.key)).ok_or(CatalogError::NoSuchVersion)?;
             let found = versions.iter_mut().find(|stored| stored.version.version_id == version_id).ok_or(CatalogError::NoSuchVersion)?;
-            let version = &mut Arc::make_mut(found).version;
+            let Stored { version, data, .. } = Arc::make_mut(found);
             match &mut version.envelope {
                 None => Err(CatalogError::NoSuchVersion),
-                Some(sealed) if sealed.sealed_keys != present => Err(CatalogError::PreconditionFailed),
+                Some(sealed) if sealed.sealed_keys != reseal.present => Err(CatalogError::PreconditionFailed),
                 Some(sealed) => {
-                    (*sealed, version.record) = (envelope, record);
+                    (*sealed, version.record, data.part_record) = (reseal.envelope, reseal.record, part_record);
                     Ok(())
                 }
             }
@@ -397,7 +177,9 @@ impl Catalog for MemoryCatalog {
     async fn create_upload(&self, upload: Upload) -> Result<(), CatalogError> {
         self.write(|state, _| {
             state.bucket_of(upload.bucket_id)?;
-            match state.uploads.insert(upload.upload_id, StoredUpload { upload, parts: BTreeMap::new() }) {
+            state.last_position += 1;
+            let position = state.last_position;
+            match state.uploads.insert(upload.upload_id, StoredUpload { position, upload, parts: BTreeMap::new() }) {
                 None => Ok(()),
                 Some(_) => Err(CatalogError::Damaged("a new upload has the id of another".to_owned())),
             }
@@ -440,6 +222,9 @@ impl Catalog for MemoryCatalog {
     ) -> Result<Committed, CatalogError> {
         self.write(|state, now| {
             let stored = state.upload_of(version.bucket_id, &version.key, upload_id)?;
+            if stored.upload.envelope.sealed_keys != version.envelope.sealed_keys {
+                return Err(CatalogError::UploadResealed);
+            }
             let mut kept = BTreeSet::new();
             for &(number, blob) in &used {
                 if stored.parts.get(&number).is_none_or(|part| part.blob != blob) || !kept.insert(number) {
@@ -458,6 +243,18 @@ impl Catalog for MemoryCatalog {
             let stored = state.versions_of(bucket_id, key).iter().rev().find(|stored| stored.upload_id == Some(upload_id))?;
             state.select(bucket_id, key, VersionSelector::Id(stored.version.version_id)).map(|(version, _)| version)
         }))
+    }
+
+    async fn reseal_upload(&self, upload_id: UploadId, reseal: Reseal) -> Result<(), CatalogError> {
+        self.write(|state, _| {
+            state.upload_of(reseal.bucket_id, &reseal.key, upload_id)?;
+            let upload = &mut state.uploads.get_mut(&upload_id).ok_or(CatalogError::NoSuchUpload)?.upload;
+            if upload.envelope.sealed_keys != reseal.present {
+                return Err(CatalogError::PreconditionFailed);
+            }
+            (upload.envelope, upload.record) = (reseal.envelope, reseal.record);
+            Ok(())
+        })
     }
 
     async fn abort_upload(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<(), CatalogError> {
@@ -504,28 +301,70 @@ impl Catalog for MemoryCatalog {
         Ok(self.read(|state| blobs.iter().map(|id| state.blobs.contains_key(id)).collect()))
     }
 
-    async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {
-        let is_meant = |key: &&KeyRef| key.backend == backend && key.key_id == key_id;
-        let mut usages: BTreeMap<u32, KeyUsage> = BTreeMap::new();
-        let mut count = |key: &KeyRef, versions, bytes, uploads| {
-            let usage = usages.entry(key.version).or_insert(KeyUsage { key: key.clone(), versions: 0, bytes: 0, uploads: 0 });
-            usage.versions += versions;
-            usage.bytes += bytes;
-            usage.uploads += uploads;
-        };
+    async fn versions_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedVersion>, CatalogError> {
         self.read(|state| {
-            for version in state.versions.values().flatten().map(|stored| &stored.version) {
-                if let Some(key) = version.envelope.as_ref().and_then(|envelope| envelope.key.as_ref()).filter(is_meant) {
-                    count(key, 1, version.size_bytes, 0);
-                }
+            state.check_scope(&scope)?;
+            let (looked_at, next) = next_page(state.versions_after(after), limit, |found| found.position);
+            Ok(ScopePage { items: looked_at.into_iter().filter(|found| covers(&scope, found)).collect(), next })
+        })
+    }
+
+    async fn tally_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopeTally, CatalogError> {
+        let ScopePage { items, next } = self.versions_in(scope, after, limit).await?;
+        let bytes = items.iter().map(|found| found.version.size_bytes).sum();
+        Ok(ScopeTally { versions: items.len() as u64, bytes, next })
+    }
+
+    async fn uploads_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError> {
+        self.read(|state| {
+            let stored = state.uploads.values().filter(|stored| stored.position > after);
+            let found = stored.map(|stored| {
+                let bucket = state.bucket_of(stored.upload.bucket_id)?.clone();
+                Ok(ScopedUpload { position: stored.position, bucket, upload: stored.upload.clone() })
+            });
+            let found = found.collect::<Result<Vec<_>, CatalogError>>()?;
+            let (mut looked_at, next) = next_page(found, limit, |found| found.position);
+            looked_at.retain(|found| {
+                let Upload { key, envelope, .. } = &found.upload;
+                scope.covers(&found.bucket.id, key, envelope.mode, envelope.key.as_ref())
+            });
+            Ok(ScopePage { items: looked_at, next })
+        })
+    }
+
+    async fn last_position(&self) -> Result<i64, CatalogError> {
+        Ok(self.read(|state| state.last_position))
+    }
+
+    async fn put_job(&self, job: Job) -> Result<(), CatalogError> {
+        self.write(|state, _| {
+            match state.jobs.iter_mut().find(|present| present.id == job.id) {
+                Some(present) => (present.is_active, present.record) = (job.is_active, job.record),
+                None => state.jobs.push(job.clone()),
             }
-            for stored in state.uploads.values() {
-                if let Some(key) = stored.upload.envelope.key.as_ref().filter(is_meant) {
-                    count(key, 0, 0, 1);
-                }
-            }
-        });
-        Ok(usages.into_values().collect())
+            let ended: Vec<_> = state.newest_jobs(&job.kind, false).filter(|job| !job.is_active).map(|job| job.id).collect();
+            let forgotten = ended.get(MAX_FINISHED_JOBS..).unwrap_or_default();
+            state.jobs.retain(|job| !forgotten.contains(&job.id));
+            Ok(())
+        })
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>, CatalogError> {
+        Ok(self.read(|state| state.jobs.iter().find(|job| job.id == id).cloned()))
+    }
+
+    async fn list_jobs(&self, kind: &str, only_active: bool, limit: usize) -> Result<Vec<Job>, CatalogError> {
+        Ok(self.read(|state| state.newest_jobs(kind, only_active).take(limit).cloned().collect()))
+    }
+
+    async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {
+        let usages = self.read(State::usages);
+        Ok(usages.into_iter().filter(|usage| usage.key.backend == backend && usage.key.key_id == key_id).collect())
+    }
+
+    async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {
+        let usages = self.read(State::usages).into_iter();
+        Ok(usages.filter(|usage| after.as_ref().is_none_or(|after| place(&usage.key) > place(after))).take(limit).collect())
     }
 
     async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, CatalogError> {

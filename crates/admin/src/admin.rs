@@ -1,0 +1,179 @@
+//! What administration is made of, and how it begins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{RawPathParams, Request};
+use axum::routing::{MethodFilter, on};
+use bytes::Bytes;
+use http::{Method, Response, StatusCode};
+use strongroom_access::Identity;
+use strongroom_audit::{AuditLog, AuditSink, Event};
+use strongroom_engine::Engine;
+use strongroom_keyring::Keyring;
+use strongroom_kms::StateStore;
+use time::OffsetDateTime;
+use tokio::task::JoinHandle;
+use tower::ServiceExt;
+
+use crate::http::{ApiError, Endpoint, MAX_BODY_BYTES, Received};
+use crate::{erasure, openapi, rotation, routes};
+
+/// How often scheduled deletions and rotations are looked at.
+const TICK: Duration = Duration::from_mins(1);
+
+/// What [`Admin`] works with.
+pub struct AdminParts {
+    /// Key management.
+    pub keyring: Arc<Keyring>,
+    /// The objects that depend on keys.
+    pub engine: Arc<Engine>,
+    /// Takes a record of every change, and signs erasure receipts.
+    pub audit: Arc<AuditLog>,
+    /// Keeps rotation schedules, deletions under way and erasure receipts.
+    pub state: Arc<dyn StateStore>,
+}
+
+/// Who signed a request, and how it came.
+#[derive(Clone)]
+pub struct Signer {
+    /// Whose signature was verified.
+    pub identity: Arc<Identity>,
+    /// The request's id, as the client sees it.
+    pub request_id: String,
+    /// Whether it came over TLS.
+    pub secure: bool,
+    /// Whether key material may travel: over TLS, or where plain HTTP was chosen for development.
+    pub secrets_allowed: bool,
+}
+
+/// The admin API.
+pub struct Admin {
+    inner: Arc<Inner>,
+    router: Router,
+    endpoints: Arc<[Arc<Mounted>]>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) parts: AdminParts,
+    pub(crate) started: OffsetDateTime,
+}
+
+/// An endpoint under a path.
+struct Mounted {
+    path: String,
+    endpoint: Arc<Endpoint>,
+}
+
+impl Admin {
+    /// The API over these parts.
+    pub fn new(parts: AdminParts) -> Arc<Self> {
+        let inner = Arc::new(Inner { parts, started: OffsetDateTime::now_utc() });
+        let endpoints: Arc<[_]> = mounted().into_iter().map(Arc::new).collect();
+        let router = endpoints.iter().fold(Router::new(), |router, mounted| router.route(&mounted.path, serve(&inner, mounted)));
+        let router = router.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
+        Arc::new(Self { inner, router, endpoints })
+    }
+
+    /// Answers a verified request. A change that is under way is finished and recorded though the client goes away.
+    pub async fn call(&self, request: http::Request<Bytes>, signer: Signer) -> Response<Body> {
+        let mut request = request.map(Body::from);
+        request.extensions_mut().insert(signer);
+        let answering = tokio::spawn(self.router.clone().oneshot(request));
+        match answering.await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(error) => ApiError::internal(&error).into_response(),
+        }
+    }
+
+    /// The largest body of such a request in bytes.
+    pub fn max_body_bytes(&self, method: &Method, path: &str) -> usize {
+        let found = self.endpoints.iter().find(|mounted| mounted.endpoint.method == *method && mounted.path == path);
+        found.map_or(MAX_BODY_BYTES, |mounted| mounted.endpoint.max_body_bytes)
+    }
+
+    /// The OpenAPI document, as `GET /kms/openapi.json` answers it.
+    pub fn openapi() -> String {
+        openapi::document()
+    }
+
+    /// Destroys keys whose window has passed, writes receipts, and rotates keys that are due: every minute until it is aborted.
+    pub fn start_background(self: &Arc<Self>) -> JoinHandle<()> {
+        let inner = Arc::clone(&self.inner);
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(TICK);
+            loop {
+                ticks.tick().await;
+                inner.tick(OffsetDateTime::now_utc()).await;
+            }
+        })
+    }
+
+    /// One round of [`Self::start_background`], as if it were `now`.
+    pub async fn tick(&self, now: OffsetDateTime) {
+        self.inner.tick(now).await;
+    }
+}
+
+impl Inner {
+    async fn tick(&self, now: OffsetDateTime) {
+        erasure::reap(self, now).await;
+        rotation::run_due(self, now).await;
+    }
+
+    pub(crate) async fn record_durably(&self, event: &Event) -> Result<(), ApiError> {
+        self.parts.audit.append(event).await.map(drop).map_err(ApiError::from)
+    }
+
+    pub(crate) async fn record(&self, event: Event) -> Result<(), ApiError> {
+        self.parts.audit.record(event).await.map_err(ApiError::from)
+    }
+}
+
+/// Every endpoint under every prefix.
+fn mounted() -> Vec<Mounted> {
+    let under =
+        |prefix: &str, endpoint: &Arc<Endpoint>| Mounted { path: format!("{prefix}{}", endpoint.path), endpoint: Arc::clone(endpoint) };
+    let kms: Vec<_> = routes::kms().into_iter().map(Arc::new).collect();
+    let prefixed = routes::KMS_PREFIXES.iter().flat_map(|prefix| kms.iter().map(|endpoint| under(prefix, endpoint)));
+    let mc = routes::mc().into_iter().map(Arc::new);
+    prefixed.chain(mc.map(|endpoint| under("", &endpoint))).collect()
+}
+
+fn serve(inner: &Arc<Inner>, mounted: &Mounted) -> axum::routing::MethodRouter {
+    let (inner, endpoint) = (Arc::clone(inner), Arc::clone(&mounted.endpoint));
+    // Only methods that the table has come here.
+    let filter = MethodFilter::try_from(endpoint.method.clone()).unwrap_or(MethodFilter::TRACE);
+    on(filter, move |path: RawPathParams, request: Request| async move { run(endpoint, inner, &path, request).await })
+}
+
+async fn run(endpoint: Arc<Endpoint>, inner: Arc<Inner>, path: &RawPathParams, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let Some(signer) = parts.extensions.get::<Signer>().cloned() else {
+        return ApiError::new(StatusCode::UNAUTHORIZED, "AccessDenied", "The request must be signed.").into_response();
+    };
+    let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let received = async {
+        let query = serde_urlencoded::from_str(parts.uri.query().unwrap_or_default());
+        let query = query.map_err(|_| ApiError::invalid("The query does not parse."))?;
+        let body = axum::body::to_bytes(body, endpoint.max_body_bytes).await;
+        let body = body.map_err(|_| ApiError::invalid(format!("The body is larger than {} bytes.", endpoint.max_body_bytes)))?;
+        Ok(Received { path, query, body })
+    };
+    match received.await {
+        Ok(received) => endpoint.run(inner, signer, received).await,
+        Err(error) => ApiError::into_response(error),
+    }
+}
+
+async fn not_found() -> Response<Body> {
+    ApiError::not_found("There is no such call. GET /kms/openapi.json lists those there are.").into_response()
+}
+
+async fn method_not_allowed() -> Response<Body> {
+    let message = "The call does not take this method. GET /kms/openapi.json lists those there are.";
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).into_response()
+}

@@ -1,0 +1,188 @@
+//! Keys on their way out: who asked for it, and the receipt when they are gone.
+//!
+//! An intent is written before a key goes and taken away when its receipt is kept, so that a key never goes without one,
+//! whenever the server stops.
+
+mod receipts;
+
+use serde::{Deserialize, Serialize};
+use strongroom_audit::{Event, Head, Receipt, SignedReceipt};
+use strongroom_kms::{KeyState, KmsError};
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
+use utoipa::ToSchema;
+
+use crate::admin::Inner;
+use crate::http::{ApiError, Call, Empty};
+use crate::keys::{Usage, usage_of};
+use crate::{document, rotation};
+
+pub(crate) use receipts::{ReceiptShape, list};
+
+/// The document of all intents.
+const DOCUMENT: &str = "kms-erasures";
+/// The most there are.
+const MAX_INTENTS: usize = 3000;
+/// An intent that came to nothing is forgotten after so long.
+const FORGOTTEN_AFTER: Duration = Duration::hours(1);
+
+/// A key that somebody asked to be destroyed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Intent {
+    backend: String,
+    key_id: String,
+    who: String,
+    request_id: String,
+    /// When the key is to be gone.
+    #[serde(with = "time::serde::rfc3339")]
+    due: OffsetDateTime,
+}
+
+impl Intent {
+    /// For the key that `usage` is of, due in so many days.
+    pub(crate) fn of(call: &Call, usage: &Usage, days: u32) -> Self {
+        Self {
+            backend: usage.backend.clone(),
+            key_id: usage.key_id.clone(),
+            who: call.signer.identity.name.clone(),
+            request_id: call.signer.request_id.clone(),
+            due: OffsetDateTime::now_utc() + Duration::days(i64::from(days)),
+        }
+    }
+
+    fn is_of(&self, backend: &str, key_id: &str) -> bool {
+        self.backend == backend && self.key_id == key_id
+    }
+}
+
+/// Remembers an intent. False where there is one for the key already, which is kept unless the new one is due earlier.
+pub(crate) async fn intend(inner: &Inner, intent: Intent) -> Result<bool, ApiError> {
+    change(inner, |intents| {
+        if let Some(present) = intents.iter_mut().find(|other| other.is_of(&intent.backend, &intent.key_id)) {
+            if intent.due < present.due {
+                *present = intent.clone();
+            }
+            return Ok(false);
+        }
+        if intents.len() >= MAX_INTENTS {
+            return Err(ApiError::conflict("Conflict", format!("{MAX_INTENTS} keys wait for their deletion, the most there can be.")));
+        }
+        intents.push(intent.clone());
+        Ok(true)
+    })
+    .await
+}
+
+/// Takes an intent back.
+pub(crate) async fn forget(inner: &Inner, backend: &str, key_id: &str) -> Result<(), ApiError> {
+    change(inner, |intents| {
+        intents.retain(|other| !other.is_of(backend, key_id));
+        Ok(())
+    })
+    .await
+}
+
+/// Records that a key is gone and what with it, and keeps the signed receipt. A second time it is the same receipt.
+pub(crate) async fn conclude(inner: &Inner, backend: &str, key_id: &str) -> Result<SignedReceipt, ApiError> {
+    if let Some(receipt) = receipts::find(inner, backend, key_id).await? {
+        forget(inner, backend, key_id).await?;
+        return Ok(receipt);
+    }
+    let intents: Vec<Intent> = document::load(&*inner.parts.state, DOCUMENT).await?;
+    let intent = intents.into_iter().find(|intent| intent.is_of(backend, key_id));
+    let (who, request_id) = intent.map_or_else(|| (String::new(), "job:erasure".to_owned()), |intent| (intent.who, intent.request_id));
+    let usage = usage_of(inner, backend, key_id).await?;
+    let event = erased(&usage, &who, &request_id);
+    let head = inner.parts.audit.append(&event).await?;
+    let signed = inner.parts.audit.sign_receipt(Receipt {
+        audit_seq: head.seq,
+        backend: backend.to_owned(),
+        buckets: usage.buckets(),
+        bytes: usage.bytes,
+        erased_at: OffsetDateTime::now_utc().format(&Rfc3339).map_err(|error| ApiError::internal(&error))?,
+        key_id: key_id.to_owned(),
+        objects: usage.objects,
+        request_id,
+        requested_by: who,
+    });
+    receipts::keep(inner, signed.clone()).await?;
+    rotation::forget(inner, backend, key_id).await?;
+    forget(inner, backend, key_id).await?;
+    Ok(signed)
+}
+
+fn erased(usage: &Usage, who: &str, request_id: &str) -> Event {
+    let numbers = [("objects", usage.objects), ("bytes", usage.bytes), ("uploads", usage.uploads)];
+    Event {
+        request_id: request_id.to_owned(),
+        who: who.to_owned(),
+        operation: "EraseKey".to_owned(),
+        backend: usage.backend.clone(),
+        key_id: usage.key_id.clone(),
+        details: numbers.iter().map(|(name, number)| ((*name).to_owned(), number.to_string())).collect(),
+        ..Event::default()
+    }
+}
+
+/// Destroys keys whose window has passed, and writes the receipts of all that are gone.
+pub(crate) async fn reap(inner: &Inner, now: OffsetDateTime) {
+    let mut gone = inner.parts.keyring.reap_deleted(now).await;
+    let intents: Vec<Intent> = match document::load(&*inner.parts.state, DOCUMENT).await {
+        Ok(intents) => intents,
+        Err(error) => {
+            tracing::error!(error = error.message, "the deletions under way cannot be read");
+            Vec::new()
+        }
+    };
+    for Intent { backend, key_id, due, .. } in intents.into_iter().filter(|intent| intent.due <= now) {
+        if gone.contains(&(backend.clone(), key_id.clone())) {
+            continue;
+        }
+        match state(inner, &backend, &key_id).await {
+            Some(KeyState::Erased) => gone.push((backend, key_id)),
+            Some(KeyState::Enabled | KeyState::Disabled | KeyState::Sealed) if due + FORGOTTEN_AFTER < now => {
+                let _ = forget(inner, &backend, &key_id).await;
+            }
+            _ => {}
+        }
+    }
+    for (backend, key_id) in gone {
+        match conclude(inner, &backend, &key_id).await {
+            Ok(_) => tracing::info!(backend, key_id, "a key was destroyed; its receipt is kept"),
+            Err(error) => {
+                tracing::error!(backend, key_id, error = error.message, "a key was destroyed; its receipt is still to be written");
+            }
+        }
+    }
+}
+
+/// None where the backend cannot tell now. What was to be destroyed and is not known any more is destroyed.
+async fn state(inner: &Inner, backend: &str, key_id: &str) -> Option<KeyState> {
+    let kms = inner.parts.keyring.kms(Some(backend)).ok()?;
+    match kms.describe_key(key_id).await {
+        Ok(key) => Some(key.state),
+        Err(KmsError::KeyNotFound(_) | KmsError::KeyErased(_)) => Some(KeyState::Erased),
+        Err(_) => None,
+    }
+}
+
+async fn change<R>(inner: &Inner, apply: impl FnMut(&mut Vec<Intent>) -> Result<R, ApiError> + Send) -> Result<R, ApiError> {
+    document::change(&*inner.parts.state, DOCUMENT, apply).await
+}
+
+/// How far the audit log goes. Kept elsewhere, it shows whether records were cut off or rewritten since.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AuditHead {
+    /// The number of the last durable record.
+    seq: u64,
+    /// Its hash in hexadecimal digits.
+    hash: String,
+    /// The key that signs checkpoints and receipts, in hexadecimal digits.
+    public_key: String,
+}
+
+pub(crate) async fn audit_head(call: Call, _: Empty) -> Result<AuditHead, ApiError> {
+    let audit = &call.inner.parts.audit;
+    let Head { seq, hash } = audit.head();
+    Ok(AuditHead { seq, hash, public_key: audit.public_key().to_hex() })
+}

@@ -1,0 +1,120 @@
+//! One request on its way through.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use strongroom_access::{Action, Conditions, arn};
+use strongroom_audit::{Event, Outcome};
+use strongroom_kms::{Kms, resolve_key_id};
+
+use super::ApiError;
+use crate::admin::{Inner, Signer};
+
+/// What came: everything an input can be read from.
+pub(crate) struct Received {
+    pub(crate) path: Vec<(String, String)>,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) body: Bytes,
+}
+
+/// What a handler works with. What it notes goes into the audit record.
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) signer: Signer,
+    /// `?backend=`
+    pub(crate) backend: Option<String>,
+    event: Arc<Mutex<Event>>,
+}
+
+impl Call {
+    pub(crate) fn new(inner: Arc<Inner>, signer: Signer, operation: &str, backend: Option<String>) -> Self {
+        let event = Event {
+            request_id: signer.request_id.clone(),
+            who: signer.identity.name.clone(),
+            operation: operation.to_owned(),
+            ..Event::default()
+        };
+        Self { inner, signer, backend, event: Arc::new(Mutex::new(event)) }
+    }
+
+    /// Refuses unless every action is allowed. Those of `kms` are on the key, or on all keys where there is none; the others on the service.
+    pub(crate) fn permit(&self, actions: &[Action], key_id: Option<&str>) -> Result<(), ApiError> {
+        let conditions = Conditions::new(self.signer.secure);
+        let key = match key_id {
+            Some(given) => arn::key(resolve_key_id(given)?),
+            None => arn::ALL_KEYS.to_owned(),
+        };
+        for action in actions {
+            let resource = if action.as_str().starts_with("kms:") { &key } else { arn::KMS };
+            let authorized = self.signer.identity.authorize(*action, resource, &conditions);
+            let _ = authorized.map_err(|denied| ApiError::denied(denied.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Key material travels over TLS, or not at all.
+    pub(crate) fn require_secure(&self) -> Result<(), ApiError> {
+        if self.signer.secrets_allowed {
+            return Ok(());
+        }
+        Err(ApiError::invalid("Requests that carry key material must be made over a secure connection."))
+    }
+
+    /// The name of the backend that is meant: `?backend=`, else the one in force.
+    pub(crate) fn backend_name(&self) -> Result<String, ApiError> {
+        let live = self.inner.parts.keyring.backends();
+        match &self.backend {
+            Some(name) if live.contains(name) => Ok(name.clone()),
+            Some(name) => Err(no_such_backend(name, &live)),
+            None => live.into_iter().next().ok_or_else(|| strongroom_kms::KmsError::NotConfigured.into()),
+        }
+    }
+
+    /// The same call, with another backend in the place of `?backend=`.
+    pub(crate) fn on_backend(self, name: &str) -> Self {
+        Self { backend: Some(name.to_owned()), ..self }
+    }
+
+    /// The backend that is meant, and its name.
+    pub(crate) fn kms(&self) -> Result<(String, Arc<dyn Kms>), ApiError> {
+        let name = self.backend_name()?;
+        let kms = self.inner.parts.keyring.kms(Some(&name))?;
+        self.note_event(|event| event.backend.clone_from(&name));
+        Ok((name, kms))
+    }
+
+    /// The bare id of a key that a client named, for the audit record too.
+    pub(crate) fn key_id<'a>(&self, given: &'a str) -> Result<&'a str, ApiError> {
+        let key_id = resolve_key_id(given)?;
+        self.note_event(|event| key_id.clone_into(&mut event.key_id));
+        Ok(key_id)
+    }
+
+    /// Says in the audit record which key it was about.
+    pub(crate) fn about_key(&self, key_id: &str, version: u32) {
+        self.note_event(|event| (event.key_id, event.key_version) = (key_id.to_owned(), version));
+    }
+
+    /// Adds to the audit record. Never a secret.
+    pub(crate) fn note(&self, name: &str, value: impl Into<String>) {
+        let value = value.into();
+        self.note_event(|event| drop(event.details.insert(name.to_owned(), value)));
+    }
+
+    pub(crate) fn note_event(&self, change: impl FnOnce(&mut Event)) {
+        change(&mut self.event.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The audit record of how it ended.
+    pub(crate) fn event(&self, failed: Option<&'static str>) -> Event {
+        let mut event = self.event.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        event.outcome = failed.map_or(Outcome::Ok, |code| Outcome::Error(code.to_owned()));
+        event
+    }
+}
+
+pub(crate) fn no_such_backend(name: &str, live: &[String]) -> ApiError {
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+    ApiError::not_found(format!("There is no backend {shown}. There are: {}.", live.join(", ")))
+}

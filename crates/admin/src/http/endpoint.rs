@@ -1,0 +1,274 @@
+//! One row of the table: a method, a path, who may, what it takes and gives, and what it does.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{Method, Response, StatusCode};
+use serde::Serialize;
+use strongroom_access::Action;
+use utoipa::ToSchema;
+use utoipa::openapi::path::OperationBuilder;
+
+use super::{Answer, ApiError, Call, Input, Received};
+use crate::admin::{Inner, Signer};
+use crate::openapi::Schemas;
+
+/// What a call leaves behind, and so how it is audited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing.
+    Reads,
+    /// A use of a key.
+    Uses,
+    /// A change, recorded durably before the answer.
+    Changes,
+}
+
+/// What answers.
+pub(crate) enum Shape {
+    /// JSON of this schema.
+    Json(fn(&mut Schemas) -> utoipa::openapi::RefOr<utoipa::openapi::Schema>),
+    /// JSON documents one after the other.
+    Stream,
+    /// Text of this type.
+    Text(&'static str),
+    /// Nothing.
+    Nothing,
+}
+
+/// Reads the input, checks the permission, and begins.
+type Prepare = Arc<dyn Fn(Call, &Received) -> Result<Running, ApiError> + Send + Sync>;
+type Running = Pin<Box<dyn Future<Output = Result<Answer, ApiError>> + Send>>;
+
+/// A row.
+pub(crate) struct Endpoint {
+    pub(crate) method: Method,
+    /// Behind the prefix; `{name}` stands for a segment.
+    pub(crate) path: &'static str,
+    /// The name in the audit log, and in the OpenAPI document.
+    pub(crate) operation: &'static str,
+    pub(crate) summary: &'static str,
+    /// All of them are needed.
+    pub(crate) actions: &'static [Action],
+    pub(crate) effect: Effect,
+    /// Whether `?backend=` says which backend is meant.
+    pub(crate) of_backend: bool,
+    /// The largest body in bytes.
+    pub(crate) max_body_bytes: usize,
+    pub(crate) status: StatusCode,
+    pub(crate) shape: Shape,
+    pub(crate) describe: fn(OperationBuilder, &mut Schemas) -> OperationBuilder,
+    prepare: Prepare,
+}
+
+/// The largest body of most calls.
+pub(crate) const MAX_BODY_BYTES: usize = 64 << 10;
+
+/// A row whose answer is made by `answer` from what the handler gives.
+pub(crate) fn endpoint<I, O, F, R>(
+    (method, path): (Method, &'static str),
+    operation: &'static str,
+    actions: &'static [Action],
+    summary: &'static str,
+    handler: F,
+) -> Endpoint
+where
+    I: Input,
+    O: Reply,
+    F: Fn(Call, I) -> R + Send + Sync + Clone + 'static,
+    R: Future<Output = Result<O, ApiError>> + Send + 'static,
+{
+    let prepare = move |call: Call, received: &Received| -> Result<Running, ApiError> {
+        let input = I::read(received)?;
+        if let Some(key_id) = input.key_id() {
+            call.key_id(key_id)?;
+        }
+        call.permit(&input.actions(actions), input.key_id())?;
+        let running = handler(call, input);
+        Ok(Box::pin(async move { running.await?.into_answer() }))
+    };
+    Endpoint {
+        effect: if method == Method::GET { Effect::Reads } else { Effect::Changes },
+        method,
+        path,
+        operation,
+        summary,
+        actions,
+        of_backend: false,
+        max_body_bytes: MAX_BODY_BYTES,
+        status: O::STATUS,
+        shape: O::shape(),
+        describe: I::describe,
+        prepare: Arc::new(prepare),
+    }
+}
+
+impl Endpoint {
+    /// `?backend=` says which backend is meant.
+    pub(crate) fn of_backend(self) -> Self {
+        Self { of_backend: true, ..self }
+    }
+
+    pub(crate) fn with_effect(self, effect: Effect) -> Self {
+        Self { effect, ..self }
+    }
+
+    pub(crate) fn with_max_body_bytes(self, max_body_bytes: usize) -> Self {
+        Self { max_body_bytes, ..self }
+    }
+
+    /// The same under another path: an alias.
+    pub(crate) fn also(&self, method: Method, path: &'static str) -> Self {
+        Self {
+            method,
+            path,
+            prepare: Arc::clone(&self.prepare),
+            shape: match self.shape {
+                Shape::Json(schema) => Shape::Json(schema),
+                Shape::Stream => Shape::Stream,
+                Shape::Text(content_type) => Shape::Text(content_type),
+                Shape::Nothing => Shape::Nothing,
+            },
+            ..*self
+        }
+    }
+
+    /// Answers a request, and records it.
+    pub(crate) async fn run(&self, inner: Arc<Inner>, signer: Signer, mut received: Received) -> Response<Body> {
+        let backend = self.of_backend.then(|| take(&mut received.query, "backend")).flatten();
+        let call = Call::new(inner, signer, self.operation, backend);
+        match self.answer(&call, &received).await {
+            Ok(answer) => answer.into_response(),
+            Err(error) => error.into_response(),
+        }
+    }
+
+    async fn answer(&self, call: &Call, received: &Received) -> Result<Answer, ApiError> {
+        let audit = &call.inner.parts.audit;
+        if self.effect != Effect::Reads {
+            // Before anything is done that could not be recorded.
+            audit.health()?;
+        }
+        let outcome = match (self.prepare)(call.clone(), received) {
+            Ok(running) => running.await,
+            Err(error) => Err(error),
+        };
+        self.record(call, outcome.as_ref().err()).await?;
+        outcome
+    }
+
+    async fn record(&self, call: &Call, failed: Option<&ApiError>) -> Result<(), ApiError> {
+        let event = call.event(failed.map(|error| error.code));
+        match self.effect {
+            Effect::Changes => call.inner.record_durably(&event).await,
+            Effect::Uses => call.inner.record(event).await,
+            // Whoever asks for what he may not see is worth a record too.
+            Effect::Reads if failed.is_some_and(|error| error.status == StatusCode::FORBIDDEN) => call.inner.record(event).await,
+            Effect::Reads => Ok(()),
+        }
+    }
+}
+
+fn take(query: &mut Vec<(String, String)>, name: &str) -> Option<String> {
+    let at = query.iter().position(|(other, _)| other == name)?;
+    Some(query.remove(at).1).filter(|value| !value.is_empty())
+}
+
+/// What a handler may give.
+pub(crate) trait Reply: Send + 'static {
+    /// The status of success.
+    const STATUS: StatusCode;
+
+    fn shape() -> Shape;
+
+    fn into_answer(self) -> Result<Answer, ApiError>;
+}
+
+impl<T: Serialize + ToSchema + Send + 'static> Reply for T {
+    const STATUS: StatusCode = StatusCode::OK;
+
+    fn shape() -> Shape {
+        Shape::Json(Schemas::reference::<T>)
+    }
+
+    fn into_answer(self) -> Result<Answer, ApiError> {
+        Answer::json(Self::STATUS, &self)
+    }
+}
+
+/// Work that goes on after the answer: 202.
+pub(crate) struct Accepted<T>(pub(crate) T);
+
+/// No content: 204.
+pub(crate) struct NoContent;
+
+/// 200 without a body.
+pub(crate) struct Done;
+
+/// Text of the type `T`.
+pub(crate) struct Yaml(pub(crate) String);
+
+/// JSON documents one after the other.
+pub(crate) struct Documents(pub(crate) Body);
+
+impl<T: Serialize + ToSchema + Send + 'static> Reply for Accepted<T> {
+    const STATUS: StatusCode = StatusCode::ACCEPTED;
+
+    fn shape() -> Shape {
+        T::shape()
+    }
+
+    fn into_answer(self) -> Result<Answer, ApiError> {
+        Answer::json(Self::STATUS, &self.0)
+    }
+}
+
+impl Reply for NoContent {
+    const STATUS: StatusCode = StatusCode::NO_CONTENT;
+
+    fn shape() -> Shape {
+        Shape::Nothing
+    }
+
+    fn into_answer(self) -> Result<Answer, ApiError> {
+        Ok(Answer::empty(Self::STATUS))
+    }
+}
+
+impl Reply for Done {
+    const STATUS: StatusCode = StatusCode::OK;
+
+    fn shape() -> Shape {
+        Shape::Nothing
+    }
+
+    fn into_answer(self) -> Result<Answer, ApiError> {
+        Ok(Answer::empty(Self::STATUS))
+    }
+}
+
+impl Reply for Yaml {
+    const STATUS: StatusCode = StatusCode::OK;
+
+    fn shape() -> Shape {
+        Shape::Text("application/yaml")
+    }
+
+    fn into_answer(self) -> Result<Answer, ApiError> {
+        Ok(Answer::text("application/yaml", self.0))
+    }
+}
+
+impl Reply for Documents {
+    const STATUS: StatusCode = StatusCode::OK;
+
+    fn shape() -> Shape {
+        Shape::Stream
+    }
+
+    fn into_answer(self) -> Result<Answer, ApiError> {
+        Ok(Answer::stream(self.0))
+    }
+}

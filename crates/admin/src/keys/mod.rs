@@ -1,0 +1,17 @@
+//! The life of keys.
+
+mod change;
+mod create;
+mod delete;
+mod import;
+mod list;
+mod metadata;
+mod usage;
+
+pub(crate) use change::{cancel_deletion, disable, enable, seal, tag, unseal, untag, update_description};
+pub(crate) use create::{create, refuse_lost};
+pub(crate) use delete::delete;
+pub(crate) use import::import;
+pub(crate) use list::{describe, describe_by_query, list};
+pub(crate) use metadata::{KeyAnswer, Metadata};
+pub(crate) use usage::{BucketUsage, Usage, usage, usage_of};

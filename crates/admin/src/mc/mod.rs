@@ -1,0 +1,13 @@
+//! The calls of the unmodified `mc`: `mc admin kms key …` and `mc batch …` with a key rotation job.
+//!
+//! Paths, parameters and shapes are those that its client library sends and reads.
+
+mod jobs;
+mod keyrotate;
+mod kms;
+mod metrics;
+mod pattern;
+
+pub(crate) use jobs::{cancel, describe, list, start, status};
+pub(crate) use kms::{create_key, key_status, list_keys, service_status};
+pub(crate) use metrics::metrics;

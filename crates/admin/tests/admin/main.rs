@@ -1,0 +1,16 @@
+//! The admin API over a real keyring, a real engine and a real audit log, all in one temporary directory.
+#![allow(clippy::unwrap_used)]
+
+mod audited;
+mod backends;
+mod backup;
+mod data_keys;
+mod deletion;
+mod keys;
+mod mc;
+mod openapi;
+mod permissions;
+mod rekey;
+mod rig;
+mod rotation;
+mod service;

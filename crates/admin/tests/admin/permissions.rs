@@ -1,0 +1,131 @@
+//! Who may what: for every call that the OpenAPI document lists, so that a new one cannot be forgotten.
+
+use serde_json::{Value, json};
+
+use crate::openapi;
+use crate::rig::{Rig, allowing, user};
+
+/// How each call is made so that only the right to it is missing. Calls without a body need no entry.
+fn body(method: &str, path: &str) -> String {
+    let key = json!({"key_id": "alpha"});
+    let body = match (method, path) {
+        ("POST", "/kms/configure" | "/kms/reconfigure") => json!({"backend_type": "local"}),
+        ("POST", "/kms/keys" | "/kms/create-key" | "/kms/key/create") => json!({"name": "new"}),
+        ("POST", "/kms/keys/import") => json!({"name": "new", "material": ""}),
+        ("POST", "/kms/keys/tag") => json!({"key_id": "alpha", "tags": {}}),
+        ("POST", "/kms/keys/untag") => json!({"key_id": "alpha", "tag_keys": []}),
+        ("POST", "/kms/keys/update-description") => json!({"key_id": "alpha", "description": ""}),
+        ("POST" | "DELETE", path) if path.starts_with("/kms/keys/") => key,
+        ("POST", "/kms/generate-data-key") => key,
+        // Of the key alpha, version 1, with a ciphertext of no worth.
+        ("POST", "/kms/decrypt") => json!({"ciphertext_blob": "U1JESwEFbG9jYWwFYWxwaGEAAAABAA=="}),
+        ("POST", "/kms/rekey") => json!({"bucket": "photos"}),
+        ("DELETE", "/kms/rekey") => json!({"job_id": "0"}),
+        ("POST", "/kms/backup") => json!({"passphrase": "short"}),
+        ("POST", "/kms/restore") => json!({"bundle": "", "passphrase": "short"}),
+        ("POST", "/minio/admin/v3/start-job") => return "keyrotate:".to_owned(),
+        _ => return String::new(),
+    };
+    body.to_string()
+}
+
+fn uri(path: &str) -> String {
+    let path = path.replace("{key_id}", "alpha").replace("{id}", "local");
+    let query = match path.as_str() {
+        "/kms/describe-key" | "/kms/key/status" => "?key_id=alpha",
+        path if path.starts_with("/minio/kms/v1/key/") => "?key-id=alpha&pattern=%2A",
+        path if path.ends_with("-job") && !path.ends_with("start-job") => "?jobId=0",
+        "/minio/admin/v3/metrics" => "?by-jobID=0&types=8",
+        _ => "",
+    };
+    format!("{path}{query}")
+}
+
+/// The actions that the document says a call needs.
+fn needed(call: &Value) -> Vec<String> {
+    let text = call["description"].as_str().unwrap();
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn nobody_does_anything_without_the_right_to_it() {
+    let rig = Rig::new().await;
+    let nobody = user(&allowing(&["s3:*", "kms:GenerateSomethingElse"]));
+    let calls = openapi::calls();
+    for (method, path, _) in &calls {
+        for prefix in ["", "/strongroom/admin/v1", "/rustfs/admin/v3"] {
+            if path.starts_with("/minio") && !prefix.is_empty() {
+                continue;
+            }
+            let answered = rig.send(method, &format!("{prefix}{}", uri(path)), body(method, path), nobody.clone()).await;
+            assert_eq!(
+                (answered.status, answered.json["code"].as_str()),
+                (403, Some("AccessDenied")),
+                "{method} {prefix}{path}: {answered:?}"
+            );
+        }
+    }
+    let keys = rig.ok("GET", "/kms/keys", Value::Null).await;
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 4, "and nothing was done");
+}
+
+#[tokio::test]
+async fn each_call_needs_each_action_it_names_and_no_other() {
+    for (method, path, call) in openapi::calls() {
+        let rig = Rig::new().await;
+        let needed = needed(&call);
+        let needed: Vec<_> = needed.iter().map(String::as_str).collect();
+        let allowed = rig.send(&method, &uri(&path), body(&method, &path), user(&allowing(&needed))).await;
+        assert_ne!(allowed.status, 403, "{method} {path}: {allowed:?}");
+        for left_out in 0..needed.len() {
+            let mut fewer = vec!["s3:GetObject"];
+            fewer.extend(needed.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, action)| *action));
+            let answered = rig.send(&method, &uri(&path), body(&method, &path), user(&allowing(&fewer))).await;
+            assert_eq!(answered.status, 403, "{method} {path} without {}", needed[left_out]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn rights_to_a_key_are_rights_to_that_key_alone() {
+    let rig = Rig::new().await;
+    let policy = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "kms:*", "Resource": "arn:aws:kms:::key/al*"},
+        {"Effect": "Deny", "Action": "kms:DisableKey", "Resource": "*"}
+    ]});
+    let status = async |method: &str, path: &str, body: Value| {
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        rig.send(method, path, text, user(&policy)).await.status
+    };
+    assert_eq!(status("GET", "/kms/keys/alpha", Value::Null).await, 200);
+    assert_eq!(status("GET", "/kms/keys/beta", Value::Null).await, 403);
+    assert_eq!(status("GET", "/kms/describe-key?key_id=arn:aws:kms:eu:1:key/beta", Value::Null).await, 403);
+    assert_eq!(status("POST", "/kms/keys/rotate", json!({"key_id": "key/alpha"})).await, 200);
+    assert_eq!(status("POST", "/kms/keys/rotate", json!({"key_id": "key/beta"})).await, 403);
+    assert_eq!(status("POST", "/kms/keys/disable", json!({"key_id": "alpha"})).await, 403, "a denial beats what is allowed");
+    assert_eq!(status("POST", "/kms/keys", json!({"name": "almond"})).await, 200);
+    assert_eq!(status("POST", "/kms/keys", json!({"name": "oak"})).await, 403);
+    assert_eq!(status("POST", "/kms/keys", json!({})).await, 403, "the backend would choose the id");
+    assert_eq!(status("GET", "/kms/keys", Value::Null).await, 403, "a list is of all keys");
+    assert_eq!(status("GET", "/minio/kms/v1/key/status?key-id=", Value::Null).await, 403, "the default key is another");
+    let made = rig.ok("POST", "/kms/generate-data-key", json!({"key_id": "beta"})).await;
+    assert_eq!(status("POST", "/kms/decrypt", json!({"ciphertext_blob": made["ciphertext_blob"]})).await, 403);
+}
+
+#[tokio::test]
+async fn some_requests_need_other_rights_than_their_call() {
+    let rig = Rig::new().await;
+    let status = async |path: &str, method: &str, body: Value, actions: &[&str]| {
+        rig.send(method, path, body.to_string(), user(&allowing(actions))).await.status
+    };
+    let now = json!({"key_id": "beta", "force_immediate": true, "confirm_key_id": "beta"});
+    assert_eq!(status("/kms/keys/delete", "DELETE", now.clone(), &["kms:ScheduleKeyDeletion"]).await, 403);
+    assert_eq!(status("/kms/keys/delete", "DELETE", now.clone(), &["kms:DeleteKeyNow"]).await, 403);
+    let set = json!({"key_id": "alpha", "rotate_every_days": 9});
+    assert_eq!(status("/kms/keys/rotate", "POST", set.clone(), &["kms:RotateKeyOnDemand"]).await, 403);
+    assert_eq!(status("/kms/keys/rotate", "POST", set, &["kms:EnableKeyRotation"]).await, 200);
+    let end = json!({"key_id": "alpha", "rotate_every_days": null});
+    assert_eq!(status("/kms/keys/rotate", "POST", end.clone(), &["kms:EnableKeyRotation"]).await, 403);
+    assert_eq!(status("/kms/keys/rotate", "POST", end, &["kms:DisableKeyRotation"]).await, 200);
+    assert_eq!(status("/kms/keys/delete", "DELETE", now, &["kms:ScheduleKeyDeletion", "kms:DeleteKeyNow"]).await, 200);
+}

@@ -1,0 +1,220 @@
+//! Everything that administration stands on.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream;
+use serde_json::{Value, json};
+use strongroom_access::{Identity, PolicySet, SecretKey};
+use strongroom_admin::{Admin, AdminParts, Signer};
+use strongroom_audit::{AuditLog, LogConfig, SigningKey};
+use strongroom_blobs::testing::MemoryBlobs;
+use strongroom_catalog::{Clock, MemoryCatalog};
+use strongroom_engine::api::{Body, Caller, CreateBucket, GetObject, ObjectHeaders, PutObject, SseHeaders, UploadChecksum, WriteCondition};
+use strongroom_engine::{Engine, EngineOptions, EngineParts, Error, STORE_KEY_ID, SealedSettings};
+use strongroom_keyring::{KeyUsage, Keyring, KeyringParts, Registry};
+use strongroom_kms::{KmsError, LocalConfig, LocalKms, MasterKeySource, StateStore};
+use tempfile::TempDir;
+use zeroize::Zeroizing;
+
+/// A store with its administration.
+pub(crate) struct Rig {
+    pub(crate) admin: Arc<Admin>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) audit: Arc<AuditLog>,
+    pub(crate) dir: TempDir,
+    catalog: Arc<MemoryCatalog>,
+    blobs: MemoryBlobs,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) status: u16,
+    pub(crate) json: Value,
+    pub(crate) text: String,
+    pub(crate) retry_after: bool,
+}
+
+struct Nothing;
+
+#[async_trait]
+impl KeyUsage for Nothing {
+    async fn is_key_in_use(&self, _: &str, _: &str) -> Result<bool, KmsError> {
+        Ok(false)
+    }
+}
+
+impl Rig {
+    /// A running service over the local backend, with the keys `default`, `alpha` and `beta` and the bucket `photos`.
+    pub(crate) async fn new() -> Self {
+        let rig = Self::unconfigured().await;
+        rig.ok("POST", "/kms/configure", json!({"backend_type": "local", "default_key_id": "default"})).await;
+        rig.ok("POST", "/kms/start", json!({})).await;
+        for name in ["alpha", "beta"] {
+            rig.ok("POST", "/kms/keys", json!({"name": name, "Description": name})).await;
+        }
+        rig.engine.create_bucket(&caller(), CreateBucket { name: "photos".into(), region: String::new() }).await.unwrap();
+        rig
+    }
+
+    pub(crate) async fn unconfigured() -> Self {
+        let catalog = Arc::new(MemoryCatalog::new(Clock::default()));
+        Self::open(TempDir::new().unwrap(), catalog, MemoryBlobs::default()).await
+    }
+
+    /// The same store after a restart, in which the file of a key was not there any more.
+    pub(crate) async fn after_losing(self, key_id: &str) -> Self {
+        let Self { admin, engine, keyring, audit, dir, catalog, blobs } = self;
+        audit.close().await.unwrap();
+        drop((admin, engine, keyring, audit));
+        std::fs::remove_file(dir.path().join("keys").join(format!("{key_id}.key.json"))).unwrap();
+        Self::open(dir, catalog, blobs).await
+    }
+
+    async fn open(dir: TempDir, catalog: Arc<MemoryCatalog>, blobs: MemoryBlobs) -> Self {
+        let master = MasterKeySource::Value(Zeroizing::new([7; 32]));
+        let local = Arc::new(LocalKms::open(LocalConfig { key_dir: dir.path().join("keys"), master }).await.unwrap());
+        local.ensure_key(STORE_KEY_ID, "").await.unwrap();
+        let settings = SealedSettings::open(catalog.clone(), local.clone()).await.unwrap();
+        let state: Arc<dyn StateStore> = settings.clone();
+        let registry = Registry::default();
+        let keyring = KeyringParts {
+            local,
+            state: state.clone(),
+            initial: None,
+            usage: Arc::new(Nothing),
+            trusted_dirs: vec![dir.path().to_owned()],
+            registry,
+        };
+        let keyring = Keyring::open(keyring).await.unwrap();
+        let key = SigningKey::from_seed(Zeroizing::new([9; 32])).unwrap();
+        let (audit, _) = AuditLog::open(LogConfig::new(dir.path().join("audit")), key, None).await.unwrap();
+        let audit = Arc::new(audit);
+        let parts =
+            EngineParts { catalog: catalog.clone(), blobs: Arc::new(blobs.clone()), kms: keyring.clone(), settings, audit: audit.clone() };
+        let engine = Engine::open(parts, EngineOptions::default());
+        let admin = Admin::new(AdminParts { keyring: keyring.clone(), engine: engine.clone(), audit: audit.clone(), state });
+        Self { admin, engine, keyring, audit, dir, catalog, blobs }
+    }
+
+    /// A call of root, over TLS.
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Value) -> Answered {
+        self.send(method, path, if body.is_null() { String::new() } else { body.to_string() }, root()).await
+    }
+
+    /// A call that must succeed; its JSON.
+    pub(crate) async fn ok(&self, method: &str, path: &str, body: Value) -> Value {
+        let answered = self.call(method, path, body).await;
+        assert!((200..300).contains(&answered.status), "{method} {path}: {answered:?}");
+        answered.json
+    }
+
+    /// A directory for the keys of another local backend.
+    pub(crate) fn key_dir(&self, name: &str) -> PathBuf {
+        let dir = self.dir.path().join(name);
+        std::fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
+        dir
+    }
+
+    /// A call that must fail so; its message.
+    pub(crate) async fn refused(&self, method: &str, path: &str, body: Value, status: u16, code: &str) -> String {
+        let answered = self.call(method, path, body).await;
+        assert_eq!((answered.status, answered.json["code"].as_str()), (status, Some(code)), "{method} {path}: {answered:?}");
+        let fields: Vec<_> = answered.json.as_object().unwrap().keys().collect();
+        assert_eq!(fields, ["code", "message"]);
+        answered.json["message"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn send(&self, method: &str, path: &str, body: String, signer: Signer) -> Answered {
+        let request = http::Request::builder().method(method).uri(path).body(Bytes::from(body)).unwrap();
+        let (parts, body) = self.admin.call(request, signer).await.into_parts();
+        let bytes = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        assert_eq!(parts.headers["cache-control"], "no-store");
+        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Answered { status: parts.status.as_u16(), json, text, retry_after: parts.headers.contains_key("retry-after") }
+    }
+
+    /// Stores an object; its key is that of SSE-KMS, or SSE-S3 where there is none.
+    pub(crate) async fn put(&self, name: &str, kms_key: Option<&str>, data: &'static [u8]) {
+        let sse = match kms_key {
+            Some(key) => SseHeaders { algorithm: Some("aws:kms".into()), kms_key_id: Some(key.into()), ..SseHeaders::default() },
+            None => SseHeaders { algorithm: Some("AES256".into()), ..SseHeaders::default() },
+        };
+        let stream = Box::pin(stream::iter([Ok(Bytes::from_static(data))]));
+        let request = PutObject {
+            bucket: "photos".into(),
+            key: name.into(),
+            headers: ObjectHeaders::default(),
+            sse,
+            content_md5: None,
+            checksum: UploadChecksum::default(),
+            condition: WriteCondition::None,
+            body: Body { stream, length: Some(data.len() as u64) },
+        };
+        self.engine.put_object(&caller(), request).await.unwrap();
+    }
+
+    /// Reads an object to its end.
+    pub(crate) async fn get(&self, name: &str) -> Result<Vec<u8>, Error> {
+        let request = GetObject { bucket: "photos".into(), key: name.into(), ..GetObject::default() };
+        let reply = self.engine.get_object(&caller(), request).await?;
+        let mut chunks = reply.body.unwrap();
+        let mut data = Vec::new();
+        while let Some(chunk) = futures_util::StreamExt::next(&mut chunks).await {
+            data.extend_from_slice(&chunk?);
+        }
+        Ok(data)
+    }
+
+    /// The records of the audit log so far, in order.
+    pub(crate) async fn records(&self) -> Vec<Value> {
+        // A durable record makes all before it durable.
+        self.audit.append(&strongroom_audit::Event::default()).await.unwrap();
+        let mut files: Vec<PathBuf> =
+            std::fs::read_dir(self.dir.path().join("audit")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        let text: String = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The last record of an operation.
+    pub(crate) async fn record(&self, operation: &str) -> Value {
+        let records = self.records().await;
+        let found = records.into_iter().rfind(|record| record["operation"] == operation);
+        found.unwrap_or_else(|| panic!("no record of {operation}"))
+    }
+}
+
+fn secret() -> SecretKey {
+    SecretKey::new("a secret of tests".to_owned()).unwrap()
+}
+
+pub(crate) fn signer(identity: Identity) -> Signer {
+    Signer { identity: Arc::new(identity), request_id: "REQUEST1".into(), secure: true, secrets_allowed: true }
+}
+
+pub(crate) fn root() -> Signer {
+    signer(Identity::root("root-key", secret()).unwrap())
+}
+
+/// A user with what a policy document says.
+pub(crate) fn user(policy: &Value) -> Signer {
+    let policies = PolicySet::from_config(&[] as &[&str], Some(&policy.to_string())).unwrap();
+    signer(Identity::user("alice", "alice-key", secret(), policies).unwrap())
+}
+
+/// A policy that allows these actions on everything.
+pub(crate) fn allowing(actions: &[&str]) -> Value {
+    json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]})
+}
+
+fn caller() -> Caller {
+    let Signer { identity, request_id, .. } = root();
+    Caller { identity, secure: true, sse_c_allowed: true, expected_owner: None, request_id, operation: "Test" }
+}
