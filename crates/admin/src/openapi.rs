@@ -113,11 +113,10 @@ fn operation_id(endpoint: &Endpoint) -> String {
 
 fn success(shape: &Shape, schemas: &mut Schemas) -> utoipa::openapi::Response {
     let response = ResponseBuilder::new().description("Done");
-    let text = || ObjectBuilder::new().schema_type(Type::String).build();
     match shape {
         Shape::Json(schema) => response.content("application/json", ContentBuilder::new().schema(Some(schema(schemas))).build()).build(),
         Shape::Stream => response.content("application/json", ContentBuilder::new().schema(Some(Schema::default())).build()).build(),
-        Shape::Text(content_type) => response.content(*content_type, ContentBuilder::new().schema(Some(text())).build()).build(),
+        Shape::Text(content_type) => response.content(*content_type, ContentBuilder::new().schema(Some(Schema::default())).build()).build(),
         Shape::Nothing => response.build(),
     }
 }

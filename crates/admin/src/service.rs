@@ -236,15 +236,22 @@ pub(crate) struct Start {
 impl Subject for Start {}
 
 pub(crate) async fn configure(call: Call, Configure(change): Configure) -> Result<ServiceAnswer, ApiError> {
+    require_secure(&call, &change)?;
     note(&call, &change);
     call.inner.parts.keyring.configure(change).await?;
     done(&call, "KMS configured successfully").await
 }
 
 pub(crate) async fn reconfigure(call: Call, Configure(change): Configure) -> Result<ServiceAnswer, ApiError> {
+    require_secure(&call, &change)?;
     note(&call, &change);
     call.inner.parts.keyring.reconfigure(change).await?;
     done(&call, "KMS reconfigured successfully").await
+}
+
+/// The fields of a backend may be credentials.
+fn require_secure(call: &Call, change: &Change) -> Result<(), ApiError> {
+    if change.backend.is_empty() { Ok(()) } else { call.require_secure() }
 }
 
 pub(crate) async fn start(call: Call, Json(Start { force }): Json<Start>) -> Result<ServiceAnswer, ApiError> {

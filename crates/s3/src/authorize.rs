@@ -137,6 +137,7 @@ fn required(operation: Operation, request: &Request) -> Result<Vec<(Action, Stri
             on_object(by_version(Action::GetObjectAttributes, Action::GetObjectVersionAttributes)),
         ]
         .concat(),
+        Operation::UpdateObjectEncryption => on_object(Action::UpdateObjectEncryption),
         Operation::DeleteObject => on_object(by_version(Action::DeleteObject, Action::DeleteObjectVersion)),
         Operation::AbortMultipartUpload => on_object(Action::AbortMultipartUpload),
         Operation::ListParts => on_object(Action::ListMultipartUploadParts),

@@ -22,6 +22,7 @@ use strongroom_engine::{
     Error,
     api::{BodyError, BodyStream},
 };
+use zeroize::Zeroizing;
 
 use crate::{pace::Pace, refusal::Refusal};
 
@@ -130,6 +131,26 @@ pub(crate) async fn collect(body: s3s::Body, max_bytes: usize) -> Result<Bytes, 
         collected.extend_from_slice(&chunk);
     }
     Ok(collected.freeze())
+}
+
+/// The whole of a small body that may hold secrets, in memory that is wiped.
+pub(crate) async fn collect_wiped(body: s3s::Body, max_bytes: usize) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let mut body = Decoded(body);
+    let mut collected = Zeroizing::new(Vec::new());
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|error| Refusal::Engine(Error::Body(error)))?;
+        if collected.len() + chunk.len() > max_bytes {
+            return Err(Refusal::MessageTooLong);
+        }
+        if collected.len() + chunk.len() > collected.capacity() {
+            // A vector that grows by itself leaves what it held behind.
+            let mut larger = Zeroizing::new(Vec::with_capacity((collected.len() + chunk.len()).next_power_of_two()));
+            larger.extend_from_slice(&collected);
+            collected = larger;
+        }
+        collected.extend_from_slice(&chunk);
+    }
+    Ok(collected)
 }
 
 /// Finds the cause in what s3s wrapped around it.

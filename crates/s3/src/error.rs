@@ -75,6 +75,8 @@ pub(crate) fn verdict(error: &Error, dialect: ErrorDialect) -> Verdict<'static> 
         (Error::KmsUnavailable(_), Aws) => row("ServiceUnavailable", 503).retry_after(5),
         (Error::KmsUnsupported(_), _) => row("NotImplemented", 501),
 
+        (Error::AuditUnavailable(_), _) => row("InternalError", 503).retry_after(5),
+
         (Error::Integrity(_), _) => row("InternalError", 500),
 
         (Error::NoSuchBucket, _) => row("NoSuchBucket", 404),
@@ -112,6 +114,9 @@ pub(crate) fn verdict(error: &Error, dialect: ErrorDialect) -> Verdict<'static> 
         (Error::Body(BodyError::TooLarge), _) => row("EntityTooLarge", 400),
         (Error::Body(BodyError::Timeout), _) => row("RequestTimeout", 400).closing(),
         (Error::MissingContentLength, _) => row("MissingContentLength", 411),
+
+        (Error::NoSuchJob(_), _) => row("NoSuchJob", 404),
+        (Error::TooManyJobs(_), _) => row("OperationAborted", 409),
 
         (Error::InvalidArgument(_), _) => row("InvalidArgument", 400),
         (Error::InvalidRequest(_), _) => row("InvalidRequest", 400),

@@ -1,3 +1,4 @@
+use strongroom_audit::AuditError;
 use strongroom_kms::KmsError;
 
 use super::*;
@@ -71,10 +72,13 @@ fn ordinal(error: &Error) -> usize {
         Error::Busy => 63,
         Error::Internal(_) => 64,
         Error::BucketOwnerMismatch => 65,
+        Error::AuditUnavailable(_) => 66,
+        Error::NoSuchJob(_) => 67,
+        Error::TooManyJobs(_) => 68,
     }
 }
 
-const ORDINALS: usize = 66;
+const ORDINALS: usize = 69;
 
 type Row = (Error, &'static str, u16, Option<(&'static str, u16)>);
 
@@ -149,6 +153,9 @@ fn rows() -> Vec<Row> {
         same(Error::StorageFull, "InsufficientStorage", 507),
         same(Error::Busy, "SlowDown", 503),
         same(Error::Internal("disk".into()), "InternalError", 500),
+        same(Error::AuditUnavailable(AuditError::Unwritable("no space".to_owned())), "InternalError", 503),
+        same(Error::NoSuchJob("1".to_owned()), "NoSuchJob", 404),
+        same(Error::TooManyJobs(4), "OperationAborted", 409),
     ]
 }
 

@@ -26,6 +26,15 @@ pub(crate) struct Gate {
     region: String,
 }
 
+/// Which regions a request may be signed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Region {
+    /// Any that has a name.
+    Named,
+    /// That without a name too.
+    Any,
+}
+
 /// A request whose signature was verified.
 pub(crate) struct Admitted {
     pub(crate) method: Method,
@@ -55,9 +64,9 @@ impl Gate {
     }
 
     /// The request as its signer meant it. An anonymous one is refused: nothing here is public.
-    pub(crate) async fn admit(&self, mut request: http::Request<Body>) -> Result<Admitted, Refusal> {
+    pub(crate) async fn admit(&self, mut request: http::Request<Body>, region: Region) -> Result<Admitted, Refusal> {
         // Before s3s looks, which has no answer that names the right region.
-        if signed_region(request.headers(), request.uri()).is_some_and(|region| !is_region_name(&region)) {
+        if region == Region::Named && signed_region(request.headers(), request.uri()).is_some_and(|region| !is_region_name(&region)) {
             return Err(Refusal::WrongRegion { expected: self.region.clone() });
         }
         let slot = Slot::default();
@@ -170,7 +179,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let refusal = gate().admit(request.body(Body::empty()).unwrap()).await.err().unwrap();
+        let refusal = gate().admit(request.body(Body::empty()).unwrap(), Region::Named).await.err().unwrap();
         let verdict = refusal.verdict(crate::ErrorDialect::Strongroom);
         (verdict.code.to_owned(), verdict.status.as_u16())
     }

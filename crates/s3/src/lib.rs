@@ -3,6 +3,7 @@
 //! ```text
 //! hyper ─▶ service ─▶ gate (s3s: signature, aws-chunked) ─▶ operation ─▶ authorize ─▶ ops ─▶ engine
 //!             ▲                                                                        │
+//!             │                        └──────▶ admin ─▶ AdminHandler                   │
 //!             └────────── reply: headers, request id, access log ◀────── refusal ◀─────┘
 //! ```
 //!
@@ -12,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod access_log;
+mod admin;
 mod authorize;
 mod body;
 mod checksum;
@@ -33,6 +35,7 @@ mod sse;
 mod timestamp;
 mod xml;
 
+pub use admin::{AdminBody, AdminHandler, Signer};
 pub use options::{ConnectionInfo, ErrorDialect, InvalidNetwork, Network, S3Options};
 pub use pace::Pace;
 pub use reply::{ResponseBody, ResponseCut};

@@ -25,7 +25,15 @@ macro_rules! operations {
 impl Operation {
     /// Whether it is about a version that `versionId` may name. The others make versions, and must not seem to have changed one.
     const fn takes_version(self) -> bool {
-        matches!(self, Self::GetObject | Self::HeadObject | Self::GetObjectAttributes | Self::GetObjectAcl | Self::DeleteObject)
+        matches!(
+            self,
+            Self::GetObject
+                | Self::HeadObject
+                | Self::GetObjectAttributes
+                | Self::GetObjectAcl
+                | Self::UpdateObjectEncryption
+                | Self::DeleteObject
+        )
     }
 }
 
@@ -51,6 +59,7 @@ operations! {
     HeadObject,
     GetObjectAttributes,
     GetObjectAcl,
+    UpdateObjectEncryption,
     DeleteObject,
     CreateMultipartUpload,
     UploadPart,
@@ -160,6 +169,7 @@ fn operation_on_object(method: &Method, query: &Query, is_copy: bool) -> Result<
     match (method.as_str(), subresource) {
         ("GET", Some("attributes")) => Ok(Operation::GetObjectAttributes),
         ("GET", Some("acl")) => Ok(Operation::GetObjectAcl),
+        ("PUT", Some("encryption")) => Ok(Operation::UpdateObjectEncryption),
         ("GET", Some("uploadId")) => Ok(Operation::ListParts),
         ("POST", Some("uploads")) => Ok(Operation::CreateMultipartUpload),
         ("POST", Some("uploadId")) => Ok(Operation::CompleteMultipartUpload),
@@ -213,6 +223,7 @@ mod tests {
             ("DELETE", "b", "k", "", false, DeleteObject),
             ("GET", "b", "k", "attributes", false, GetObjectAttributes),
             ("GET", "b", "k", "acl", false, GetObjectAcl),
+            ("PUT", "b", "k", "encryption", false, UpdateObjectEncryption),
             ("POST", "b", "k", "uploads", false, CreateMultipartUpload),
             ("PUT", "b", "k", "uploadId=u&partNumber=1", false, UploadPart),
             ("PUT", "b", "k", "uploadId=u&partNumber=1", true, UploadPartCopy),
@@ -242,7 +253,8 @@ mod tests {
                 assert!(matches!(refused, Err(Refusal::InvalidArgument(_))), "{method} ?{query}{version}");
             }
         }
-        for (method, query) in [("GET", ""), ("HEAD", ""), ("GET", "attributes&"), ("GET", "acl&"), ("DELETE", "")] {
+        for (method, query) in [("GET", ""), ("HEAD", ""), ("GET", "attributes&"), ("GET", "acl&"), ("PUT", "encryption&"), ("DELETE", "")]
+        {
             assert!(operation(method, "b", "k", &format!("{query}versionId=null"), false).is_ok(), "{method} ?{query}");
         }
     }
@@ -257,7 +269,7 @@ mod tests {
             ("DELETE", "", "website"),
             ("GET", "k", "tagging"),
             ("PUT", "k", "acl"),
-            ("PUT", "k", "encryption"),
+            ("GET", "k", "encryption"),
             ("POST", "k", "restore"),
             ("GET", "k", "torrent"),
         ] {

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use hyper::body::{Body, Frame, SizeHint};
 use strongroom_engine::api::ReplyStream;
 
-use crate::{access_log::AccessRecord, refusal::Refusal, xml::Xml};
+use crate::{access_log::AccessRecord, admin::AdminBody, refusal::Refusal, xml::Xml};
 
 /// What an operation answers.
 pub(crate) struct Reply {
@@ -25,6 +25,7 @@ pub(crate) enum Payload {
     Empty,
     Whole(Bytes),
     Stream { stream: ReplyStream, left_bytes: u64 },
+    Admin(AdminBody),
 }
 
 impl Reply {
@@ -119,6 +120,14 @@ impl Body for ResponseBody {
                 }
                 None => return Poll::Ready(Some(Err(this.cut(&"fewer bytes than announced")))),
             },
+            Payload::Admin(body) => match std::task::ready!(body.as_mut().poll_frame(context)) {
+                Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+                Some(Err(cut)) => return Poll::Ready(Some(Err(this.cut(&cut)))),
+                None => {
+                    this.payload = Payload::Empty;
+                    return Poll::Ready(None);
+                }
+            },
         };
         this.sent_bytes += chunk.len() as u64;
         Poll::Ready(Some(Ok(Frame::data(chunk))))
@@ -130,6 +139,7 @@ impl Body for ResponseBody {
             Payload::Whole(bytes) => bytes.is_empty(),
             // Every chunk that comes is authentic, so the announced length is the whole of it.
             Payload::Stream { left_bytes, .. } => *left_bytes == 0,
+            Payload::Admin(body) => body.is_end_stream(),
         }
     }
 
@@ -138,17 +148,14 @@ impl Body for ResponseBody {
             Payload::Empty => 0,
             Payload::Whole(bytes) => bytes.len() as u64,
             Payload::Stream { left_bytes, .. } => *left_bytes,
+            Payload::Admin(body) => return body.size_hint(),
         })
     }
 }
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        let complete = match &self.payload {
-            Payload::Empty => true,
-            Payload::Whole(bytes) => bytes.is_empty(),
-            Payload::Stream { left_bytes, .. } => *left_bytes == 0,
-        };
+        let complete = self.is_end_stream();
         if let Some(record) = self.record.take() {
             record.write(self.sent_bytes, complete);
         }

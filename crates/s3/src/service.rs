@@ -13,9 +13,10 @@ use strongroom_engine::{Engine, Error, api::Caller};
 
 use crate::{
     access_log::AccessRecord,
+    admin::{self, AdminHandler},
     authorize::authorize,
     body::Received,
-    gate::{Admitted, Gate},
+    gate::{Admitted, Gate, Region},
     headers, names,
     operation::{Operation, resolve},
     ops,
@@ -31,13 +32,14 @@ use crate::{
 /// The S3 side of the server. Cheap to clone.
 #[derive(Clone)]
 pub struct S3Service {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) admin: Option<Arc<dyn AdminHandler>>,
 }
 
-struct Inner {
-    gate: Gate,
-    identities: Arc<Identities>,
-    api: Api,
+pub(crate) struct Inner {
+    pub(crate) gate: Gate,
+    pub(crate) identities: Arc<Identities>,
+    pub(crate) api: Api,
     host_id: String,
 }
 
@@ -61,19 +63,22 @@ impl S3Service {
     pub fn new(engine: Arc<Engine>, identities: Arc<Identities>, options: S3Options) -> Self {
         let gate = Gate::new(Arc::clone(&identities), &options.region);
         let host_id = BASE64_STANDARD.encode(random::<24>());
-        Self { inner: Arc::new(Inner { gate, identities, api: Api { engine, options }, host_id }) }
+        Self { inner: Arc::new(Inner { gate, identities, api: Api { engine, options }, host_id }), admin: None }
     }
 
     /// Answers a request. Errors are responses; the response's body ends in an error where the connection must be cut.
     pub async fn call(&self, request: http::Request<Incoming>, connection: ConnectionInfo) -> http::Response<ResponseBody> {
+        if self.admin.is_some()
+            && admin::is_reserved(request.uri().path())
+            && self.inner.host_bucket(&request).is_ok_and(|bucket| bucket.is_none())
+        {
+            return self.call_admin(request, connection).await;
+        }
         let begun = Instant::now();
-        let request_id = hex::encode_upper(random::<16>());
+        let request_id = new_request_id();
         let (method, uri, version) = (request.method().clone(), request.uri().clone(), request.version());
         let received_bytes = Arc::new(AtomicU64::new(0));
-        let options = &self.inner.api.options;
-        let pace = Pace::new(options.body_idle_timeout, options.min_transfer_bytes_per_second);
-        let awaits_continue = request.headers().contains_key(header::EXPECT);
-        let request = request.map(|body| s3s::Body::http_body(Received::new(body, awaits_continue, pace, Arc::clone(&received_bytes))));
+        let request = self.inner.receive(request, &received_bytes);
 
         let mut findings = Findings::default();
         let outcome = self.inner.answer(request, connection, &request_id, &mut findings).await;
@@ -106,23 +111,41 @@ impl Inner {
         findings: &mut Findings,
     ) -> Result<Reply, Refusal> {
         hide_secrets(request.headers_mut());
-        let secure = is_secure(request.headers(), connection, &self.api.options);
+        let (secure, sse_c_allowed) = self.security(request.headers(), connection);
         self.find_resource(&request, findings)?;
-        let admitted = self.gate.admit(request).await?;
+        let admitted = self.gate.admit(request, Region::Named).await?;
         let identity = self.identities.by_access_key(&admitted.access_key).ok_or(Error::AccessDenied)?;
         findings.identity.clone_from(&identity.name);
-        let sse_c_allowed = secure || allowed_on_loopback(connection, &self.api.options);
-        let caller = Caller { identity, secure, sse_c_allowed, expected_owner: None, request_id: request_id.to_owned() };
+        let caller = Caller { identity, secure, sse_c_allowed, expected_owner: None, request_id: request_id.to_owned(), operation: "" };
         let (operation, request) = take_apart(admitted, caller, findings)?;
         authorize(&self.api.engine, operation, &request).await?;
         ops::run(&self.api, operation, request).await
     }
 
-    /// Bucket and key, and whether they can be meant at all. Before the signature is looked at, so that its errors name them.
-    fn find_resource(&self, request: &http::Request<s3s::Body>, findings: &mut Findings) -> Result<(), Refusal> {
+    /// The request with a body that is counted, and given up when the client is too slow.
+    pub(crate) fn receive(&self, request: http::Request<Incoming>, received_bytes: &Arc<AtomicU64>) -> http::Request<s3s::Body> {
+        let options = &self.api.options;
+        let pace = Pace::new(options.body_idle_timeout, options.min_transfer_bytes_per_second);
+        let awaits_continue = request.headers().contains_key(header::EXPECT);
+        request.map(|body| s3s::Body::http_body(Received::new(body, awaits_continue, pace, Arc::clone(received_bytes))))
+    }
+
+    /// Whether the client's side of the connection is encrypted, and whether keys may travel on it.
+    pub(crate) fn security(&self, headers: &HeaderMap, connection: ConnectionInfo) -> (bool, bool) {
+        let secure = is_secure(headers, connection, &self.api.options);
+        (secure, secure || allowed_on_loopback(connection, &self.api.options))
+    }
+
+    /// The bucket that the host names, where it names one.
+    fn host_bucket<B>(&self, request: &http::Request<B>) -> Result<Option<String>, Refusal> {
         let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
         let host = headers::value(request.headers(), "host")?.or(authority).unwrap_or_default();
-        (findings.bucket, findings.key) = resource(request.uri(), bucket_of_host(&host, &self.api.options.domains))?;
+        Ok(bucket_of_host(&host, &self.api.options.domains))
+    }
+
+    /// Bucket and key, and whether they can be meant at all. Before the signature is looked at, so that its errors name them.
+    fn find_resource(&self, request: &http::Request<s3s::Body>, findings: &mut Findings) -> Result<(), Refusal> {
+        (findings.bucket, findings.key) = resource(request.uri(), self.host_bucket(request)?)?;
         let creates_bucket = *request.method() == Method::PUT && findings.key.is_empty();
         if names::RESERVED.contains(&findings.bucket.as_str()) && !creates_bucket {
             return Err(Refusal::NotImplemented(format!("/{}", findings.bucket)));
@@ -156,7 +179,7 @@ impl Inner {
         (reply, verdict.code.to_owned())
     }
 
-    fn respond(&self, reply: Reply, record: AccessRecord) -> http::Response<ResponseBody> {
+    pub(crate) fn respond(&self, reply: Reply, record: AccessRecord) -> http::Response<ResponseBody> {
         let Reply { status, mut headers, payload } = reply;
         let ids = [("x-amz-request-id", record.request_id.as_str()), ("x-amz-id-2", self.host_id.as_str())];
         for (name, value) in ids {
@@ -180,6 +203,7 @@ fn take_apart(admitted: Admitted, mut caller: Caller, findings: &mut Findings) -
     headers::hoist_presigned(&mut headers, &query)?;
     let operation = resolve(&method, &bucket, &key, &query, headers.contains_key("x-amz-copy-source"))?;
     findings.operation = Some(operation);
+    caller.operation = operation.name();
     caller.expected_owner = headers::filled(&headers, "x-amz-expected-bucket-owner")?;
     Ok((operation, Request { bucket, key, query, headers, body, trailers, caller }))
 }
@@ -194,7 +218,7 @@ fn report(refusal: &Refusal, request_id: &str, code: &str) {
 }
 
 /// Keeps secrets out of every `Debug` of the headers, here and in the libraries below.
-fn hide_secrets(headers: &mut HeaderMap) {
+pub(crate) fn hide_secrets(headers: &mut HeaderMap) {
     // An empty Authorization is none: an anonymous request, not a malformed one.
     if headers.get(header::AUTHORIZATION).is_some_and(HeaderValue::is_empty) {
         headers.remove(header::AUTHORIZATION);
@@ -268,6 +292,11 @@ fn resource(uri: &Uri, bucket_of_host: Option<String>) -> Result<(String, String
         return Err(Refusal::Engine(Error::KeyTooLong));
     }
     Ok((bucket, key))
+}
+
+/// An id for a request that no other has.
+pub(crate) fn new_request_id() -> String {
+    hex::encode_upper(random::<16>())
 }
 
 fn random<const LEN_BYTES: usize>() -> [u8; LEN_BYTES] {

@@ -8,6 +8,7 @@ mod delete;
 mod encryption;
 mod list;
 mod multipart;
+mod object_encryption;
 mod objects;
 mod page;
 mod uploads;
@@ -41,6 +42,7 @@ pub(crate) async fn run(api: &Api, operation: Operation, request: Request) -> Re
         Operation::HeadObject => objects::head(api, &request).await,
         Operation::GetObjectAttributes => attributes::get(api, &request).await,
         Operation::GetObjectAcl => acl::of_object(api, &request).await,
+        Operation::UpdateObjectEncryption => object_encryption::update(api, request).await,
         Operation::DeleteObject => delete::one(api, &request).await,
         Operation::CreateMultipartUpload => multipart::create(api, &request).await,
         Operation::UploadPart => multipart::upload_part(api, request).await,
