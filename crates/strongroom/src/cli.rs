@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
@@ -11,12 +12,17 @@ use crate::config::{CommandLine, Origin};
 pub(crate) enum Request {
     Serve(CommandLine),
     Version,
+    /// Answered by the command line of administration.
+    Done(ExitCode),
 }
 
 /// Reads the program's arguments. Prints help or usage errors itself, and ends the program then.
 pub(crate) fn parse() -> Request {
     match command().get_matches().subcommand() {
         Some(("serve", matches)) => Request::Serve(serve_from(matches)),
+        Some(("kms", matches)) => Request::Done(strongroom_cli::run_kms(matches)),
+        Some(("audit", matches)) => Request::Done(strongroom_cli::run_audit(matches)),
+        Some(("completions", matches)) => Request::Done(strongroom_cli::run_completions(matches, command())),
         _ => Request::Version,
     }
 }
@@ -29,6 +35,9 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(serve())
+        .subcommand(strongroom_cli::kms_command())
+        .subcommand(strongroom_cli::audit_command())
+        .subcommand(strongroom_cli::completions_command())
         .subcommand(Command::new("version").about("Print the version"))
 }
 

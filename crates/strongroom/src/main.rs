@@ -5,6 +5,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod admin_api;
 mod banner;
 mod cli;
 mod config;
@@ -16,6 +17,7 @@ mod listen;
 mod lock;
 mod log;
 mod metrics;
+mod observed;
 mod ports;
 mod serve;
 mod shell;
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
             println!("strongroom {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
+        cli::Request::Done(code) => code,
         cli::Request::Serve(command_line) => match config::load(command_line, std::env::vars_os()) {
             Ok(settings) => serve(settings),
             Err(error) => fail(&error, WRONG_USAGE),

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use strongroom_engine::Engine;
 use strongroom_s3::{ConnectionInfo, ResponseBody, S3Service};
 
-use crate::health::{Health, json, text};
+use crate::health::{Health, text};
 use crate::listen::{Arrival, Handler};
 use crate::metrics::Metrics;
+use crate::observed::Observed;
 
 /// Source: Prometheus, "Exposition formats".
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -38,28 +38,27 @@ impl Handler for S3Port {
     }
 }
 
-/// Health and metrics.
+/// Administration, health and metrics.
 pub(crate) struct AdminPort {
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) s3: S3Service,
+    pub(crate) observed: Observed,
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Handler for AdminPort {
-    type Body = Full<Bytes>;
+    type Body = Either<Full<Bytes>, ResponseBody>;
 
-    async fn handle(&self, request: Request<Incoming>, _from: Arrival) -> Response<Self::Body> {
+    async fn handle(&self, request: Request<Incoming>, from: Arrival) -> Response<Self::Body> {
         if let Some(response) = self.health.answer(&request).await {
-            return response;
+            return response.map(Either::Left);
         }
-        match request.uri().path() {
-            "/metrics" => {
-                let metrics = self.metrics.render(self.engine.integrity_events(), self.health.is_ready().await);
-                text(StatusCode::OK, METRICS_TYPE, &metrics)
-            }
-            _ => {
-                json(StatusCode::NOT_FOUND, "{\"code\":\"NotFound\",\"message\":\"there are /health/live, /health/ready and /metrics\"}\n")
-            }
+        if request.uri().path() == "/metrics" {
+            let (integrity_events, kms) = (self.observed.integrity_events(), self.observed.kms().await);
+            let metrics = self.metrics.render(integrity_events, self.health.is_ready().await, &kms);
+            return text(StatusCode::OK, METRICS_TYPE, &metrics).map(Either::Left);
         }
+        let connection = ConnectionInfo { secure: from.secure, peer: from.peer };
+        self.s3.call_admin(request, connection).await.map(Either::Right)
     }
 }

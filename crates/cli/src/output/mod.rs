@@ -56,7 +56,7 @@ impl Output {
 
     /// All keys.
     pub(crate) fn keys(&self, answer: &Value) {
-        self.rows(answer, "keys", &["key_id", "state", "description"]);
+        self.rows(answer, "keys", &["key_id", "key_state", "description"]);
     }
 
     /// All jobs.

@@ -33,6 +33,14 @@ pub(crate) enum ConfigError {
     NotUtf8(String),
     #[error("{key} (from {origin}) {expected}")]
     InvalidValue { key: String, origin: String, expected: String },
+    #[error("give one of kms.master_key_file, kms.master_key, kms.master_passphrase and kms.master_passphrase_file")]
+    SeveralMasterKeys,
+    #[error("give one of kms.vault_token, kms.vault_token_file, and kms.vault_role_id with kms.vault_secret_id")]
+    SeveralVaultLogins,
+    #[error("{}, line {line}, column {column}: it is no JSON object", path.display())]
+    KmsFile { path: PathBuf, line: usize, column: usize },
+    #[error("kms.config_file: {0}")]
+    KmsFields(String),
     #[error("{given} is set without {missing}: both or neither")]
     HalfOfPair { given: &'static str, missing: &'static str },
 }

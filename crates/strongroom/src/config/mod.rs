@@ -3,6 +3,7 @@
 mod env;
 mod error;
 mod file;
+mod kms;
 mod layer;
 pub(crate) mod options;
 mod settings;
@@ -12,8 +13,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use error::ConfigError;
+pub(crate) use kms::{KmsSettings, MasterKey};
 pub(crate) use layer::{Layer, Origin};
-pub(crate) use settings::{KmsSettings, LogFormat, RootKeys, Settings, TlsFiles};
+pub(crate) use settings::{LogFormat, RootKeys, Settings, TlsFiles};
 pub(crate) use users::User;
 
 /// The variable that stands for the argument `DATA_DIR`.

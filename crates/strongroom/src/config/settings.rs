@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::{ConfigError, Layer, Origin, User};
+use super::{ConfigError, KmsSettings, Layer, Origin, User};
 
 /// Everything that can be set. Holds secrets, so there is no `Debug`.
 pub(crate) struct Settings {
@@ -27,6 +27,7 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: Vec<String>,
     pub(crate) allow_insecure_sse_c_on_loopback: bool,
     pub(crate) kms: KmsSettings,
+    pub(crate) audit_dir: PathBuf,
     pub(crate) limits: Limits,
     pub(crate) log_level: String,
     pub(crate) log_format: LogFormat,
@@ -45,26 +46,6 @@ pub(crate) struct RootKeys {
     pub(crate) secret_key: Zeroizing<String>,
     /// Where the secret comes from.
     pub(crate) origin: Origin,
-}
-
-/// Key management.
-pub(crate) struct KmsSettings {
-    /// Whether SSE-S3 and SSE-KMS are offered.
-    pub(crate) enabled: bool,
-    pub(crate) key_dir: PathBuf,
-    pub(crate) master_key_file: PathBuf,
-    pub(crate) default_key_id: String,
-    /// Further keys to be made where they are missing.
-    pub(crate) ensure_keys: Vec<String>,
-    /// `None`: no cache.
-    pub(crate) cache: Option<CacheSettings>,
-}
-
-/// The cache of data keys.
-#[derive(Clone, Copy)]
-pub(crate) struct CacheSettings {
-    pub(crate) max_keys: usize,
-    pub(crate) lifetime: Duration,
 }
 
 /// What one client, or all together, may take.
@@ -96,7 +77,8 @@ impl Settings {
         let data_dir = absolute(data_dir)?;
         let secrets_dir = layer.path("secrets_dir")?.map_or_else(|| sibling(&data_dir), Ok)?;
         Ok(Self {
-            kms: kms(layer, &secrets_dir)?,
+            kms: KmsSettings::from_layer(layer, &secrets_dir)?,
+            audit_dir: layer.path("audit_dir")?.unwrap_or_else(|| data_dir.join("audit")),
             data_dir,
             secrets_dir,
             address: layer.text("address"),
@@ -152,18 +134,6 @@ fn root(layer: &Layer) -> Result<Option<RootKeys>, ConfigError> {
     }
 }
 
-fn kms(layer: &Layer, secrets_dir: &Path) -> Result<KmsSettings, ConfigError> {
-    let cache = CacheSettings { max_keys: layer.size("kms.max_cached_keys")?, lifetime: layer.seconds("kms.cache_ttl_seconds")? };
-    Ok(KmsSettings {
-        enabled: layer.choice("kms.backend")? == "local",
-        key_dir: layer.path("kms.key_dir")?.unwrap_or_else(|| secrets_dir.join("kms")),
-        master_key_file: layer.path("kms.master_key_file")?.unwrap_or_else(|| secrets_dir.join("kms-master.key")),
-        default_key_id: layer.text("kms.default_key_id"),
-        ensure_keys: layer.list("kms.ensure_keys"),
-        cache: layer.switch("kms.enable_cache")?.then_some(cache),
-    })
-}
-
 fn limits(layer: &Layer) -> Result<Limits, ConfigError> {
     Ok(Limits {
         max_connections: layer.size("max_connections")?,
@@ -210,12 +180,5 @@ mod tests {
             let error = Settings::assemble(Path::new("/srv/data"), &layer(&[(key, value)]), Vec::new()).err().unwrap();
             assert!(matches!(error, ConfigError::HalfOfPair { given, .. } if given == key), "{error}");
         }
-    }
-
-    #[test]
-    fn no_cache_is_kept_where_it_is_switched_off() {
-        let layer = layer(&[("kms.enable_cache", "false")]);
-        let settings = Settings::assemble(Path::new("/srv/data"), &layer, Vec::new()).unwrap();
-        assert!(settings.kms.cache.is_none());
     }
 }

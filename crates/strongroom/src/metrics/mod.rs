@@ -1,10 +1,15 @@
 //! What `/metrics` tells, in Prometheus' text format.
 
-use std::fmt::Write;
+mod exposition;
+mod kms;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
+
+use exposition::Family;
+pub(crate) use kms::{KeyAge, KmsNumbers, RekeyNumbers};
 
 /// Counters of this process.
 pub(crate) struct Metrics {
@@ -50,24 +55,32 @@ impl Metrics {
         self.handshakes_failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The text, with what the engine counts and whether the server is ready.
-    pub(crate) fn render(&self, integrity_events: u64, is_ready: bool) -> String {
+    /// The text, with what the engine and key management count and whether the server is ready.
+    pub(crate) fn render(&self, integrity_events: u64, is_ready: bool, kms: &KmsNumbers) -> String {
         let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let mut text = String::with_capacity(2048);
-        metric(&mut text, "process_start_time_seconds", "gauge", "When the process started, seconds since 1970", &[("", started)]);
-        let labels = ["{code=\"1xx\"}", "{code=\"2xx\"}", "{code=\"3xx\"}", "{code=\"4xx\"}", "{code=\"5xx\"}"];
-        let answers: Vec<_> = labels.into_iter().zip(self.answers.iter().map(read)).collect();
-        metric(&mut text, "strongroom_http_requests_total", "counter", "Answers of the S3 port by class of status", &answers);
-        let connections = [("", read(&self.connections_open))];
-        metric(&mut text, "strongroom_connections", "gauge", "Open connections of the S3 port", &connections);
-        let accepted = [("", read(&self.connections_accepted))];
-        metric(&mut text, "strongroom_connections_total", "counter", "Connections that the S3 port accepted", &accepted);
-        let failed = [("", read(&self.handshakes_failed))];
-        metric(&mut text, "strongroom_handshakes_failed_total", "counter", "Connections without a TLS handshake or a first byte", &failed);
-        let events = [("", integrity_events)];
-        metric(&mut text, "strongroom_integrity_events_total", "counter", "Stored bytes found altered, cut or exchanged", &events);
-        metric(&mut text, "strongroom_ready", "gauge", "1 while requests are served, else 0", &[("", u64::from(is_ready))]);
+        let mut text = String::with_capacity(8192);
+        let mut family = Family::new(&mut text, "strongroom_http_requests_total", "counter", "Answers of the S3 port by class of status");
+        for (class, counter) in ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().zip(&self.answers) {
+            family.sample(&[("code", class)], read(counter));
+        }
+        let plain = [
+            ("process_start_time_seconds", "gauge", "When the process started, seconds since 1970", started),
+            ("strongroom_connections", "gauge", "Open connections of the S3 port", read(&self.connections_open)),
+            ("strongroom_connections_total", "counter", "Connections that the S3 port accepted", read(&self.connections_accepted)),
+            (
+                "strongroom_handshakes_failed_total",
+                "counter",
+                "Connections without a TLS handshake or a first byte",
+                read(&self.handshakes_failed),
+            ),
+            ("strongroom_integrity_events_total", "counter", "Stored bytes found altered, cut or exchanged", integrity_events),
+            ("strongroom_ready", "gauge", "1 while requests are served, else 0", u64::from(is_ready)),
+        ];
+        for (name, kind, help, value) in plain {
+            Family::new(&mut text, name, kind, help).sample(&[], value);
+        }
+        kms::render(&mut text, kms);
         text
     }
 }
@@ -78,14 +91,6 @@ pub(crate) struct OpenConnection<'a>(&'a Metrics);
 impl Drop for OpenConnection<'_> {
     fn drop(&mut self) {
         self.0.connections_open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-fn metric(text: &mut String, name: &str, kind: &str, help: &str, samples: &[(&str, u64)]) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} {kind}");
-    for (labels, value) in samples {
-        let _ = writeln!(text, "{name}{labels} {value}");
     }
 }
 
@@ -101,7 +106,7 @@ mod tests {
         metrics.answered(StatusCode::NOT_FOUND);
         let open = metrics.connected();
         drop(metrics.connected());
-        let text = metrics.render(3, true);
+        let text = metrics.render(3, true, &KmsNumbers::none());
         for line in [
             "strongroom_http_requests_total{code=\"2xx\"} 2",
             "strongroom_http_requests_total{code=\"4xx\"} 1",
@@ -114,6 +119,6 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
         drop(open);
-        assert!(metrics.render(0, false).contains("\nstrongroom_connections 0\n"));
+        assert!(metrics.render(0, false, &KmsNumbers::none()).contains("\nstrongroom_connections 0\n"));
     }
 }

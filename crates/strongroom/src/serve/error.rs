@@ -49,6 +49,16 @@ pub(crate) enum StartError {
     KeyLost { key_id: String, file: PathBuf },
     #[error("the KMS key {0} is reserved for the server itself: configure another name")]
     ReservedKey(String),
+    #[error("kms.master_key must be base64 of 32 bytes")]
+    MalformedMasterKey,
+    #[error("the audit log cannot be opened")]
+    Audit(#[source] strongroom_audit::AuditError),
+    #[error("the audit log's signing key is not usable")]
+    AuditKey(#[source] strongroom_audit::KeyError),
+    #[error("the audit log's signing key is damaged: restore the catalog from a backup")]
+    AuditSeed,
+    #[error("the anchor of the audit log in the catalog is damaged: restore the catalog from a backup")]
+    AuditAnchor,
     #[error("the KMS cannot be opened")]
     Kms(#[from] KmsError),
     #[error("the catalog cannot be opened")]

@@ -1,27 +1,28 @@
 //! The server, from its start to its end.
 
+mod audit;
 mod certificate;
 mod error;
+mod keys;
 mod losses;
 mod parts;
 mod server;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use strongroom_s3::S3Service;
 
+use crate::admin_api::AdminApi;
 use crate::banner::Banner;
-use crate::config::{RootKeys, Settings};
+use crate::config::{MasterKey, RootKeys, Settings};
 use crate::credentials;
 use crate::files;
 use crate::lock::DataDirLock;
+use crate::observed::Observed;
 use crate::tls;
 use certificate::Certificate;
 pub(crate) use error::StartError;
 use server::{Server, Signals};
-
-const REAP_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
@@ -30,16 +31,28 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     let certificate = Certificate::prepare(&settings)?;
     let tls = tls::server_config(Arc::clone(&certificate.present))?;
     let catalog = parts::open_catalog(&settings).await?;
-    let keys = parts::open_kms(&settings, &*catalog).await?;
-    let engine = parts::open_engine(&settings, &keys, Arc::clone(&catalog)).await?;
+    let keys = keys::open(&settings, Arc::clone(&catalog) as _).await?;
+    let audit = audit::open(&settings, &keys.settings).await?;
+    let engine = parts::open_engine(&settings, &keys, Arc::clone(&catalog) as _, Arc::clone(&audit)).await?;
     let identities = Arc::new(parts::identities(root.keys(), &settings.users)?);
+    let admin = parts::admin(&keys, &engine, &audit);
     let s3 = S3Service::new(Arc::clone(&engine), identities, parts::s3_options(&settings)?);
-    let server = Server::bind(&settings, tls, s3, Arc::clone(&engine), Arc::clone(&catalog) as _).await?;
+    let s3 = s3.with_admin(Arc::new(AdminApi(Arc::clone(&admin))));
+    let observed = Observed { engine: Arc::clone(&engine), keyring: Arc::clone(&keys.keyring), audit: Arc::clone(&audit) };
+    let server = Server::bind(&settings, tls, s3, observed, Arc::clone(&catalog) as _).await?;
     let mut signals = Signals::listen()?;
     print_banner(&settings, &root, &certificate, &server);
-    let background = [engine.start_sweeper(), tokio::spawn(certificate.keep()), tokio::spawn(parts::reap_keys(keys.cached, REAP_INTERVAL))];
+    engine.resume_rekeys().await?;
+    let background = [
+        engine.start_sweeper(),
+        tokio::spawn(certificate.keep()),
+        admin.start_background(),
+        tokio::spawn(audit::keep_anchor(Arc::clone(&audit), Arc::clone(&keys.settings))),
+    ];
     server.run(&mut signals, settings.limits.drain_timeout).await;
     background.iter().for_each(tokio::task::JoinHandle::abort);
+    engine.pause_rekeys().await;
+    audit::close(&audit, &keys.settings).await;
     catalog.close().await;
     tracing::info!("stopped");
     Ok(())
@@ -52,7 +65,9 @@ fn prepare_directories(settings: &Settings) -> Result<DataDirLock, StartError> {
     let lock = DataDirLock::acquire(data_dir)?;
     files::require_outside("the secrets directory", &settings.secrets_dir, data_dir)?;
     files::require_outside("the key directory", &settings.kms.key_dir, data_dir)?;
-    files::require_outside("the master key file", &settings.kms.master_key_file, data_dir)?;
+    if let MasterKey::File(path) = &settings.kms.master {
+        files::require_outside("the master key file", path, data_dir)?;
+    }
     files::make_private_dir(&settings.secrets_dir)?;
     files::require_private(&settings.secrets_dir)?;
     Ok(lock)
@@ -83,6 +98,7 @@ impl<'a> Root<'a> {
 fn print_banner(settings: &Settings, root: &Root<'_>, certificate: &Certificate, server: &Server) {
     let printed = server.addresses().and_then(|(s3, admin)| {
         let (ca, kms) = (certificate.ca(), &settings.kms);
+        let default_key_id = kms.default_key_id().filter(|_| kms.is_local());
         let banner = Banner {
             s3,
             admin,
@@ -91,7 +107,7 @@ fn print_banner(settings: &Settings, root: &Root<'_>, certificate: &Certificate,
             access_key: &root.keys().access_key,
             credentials: &root.keys().origin,
             are_generated: matches!(root, Root::Generated(_)),
-            kms: kms.enabled.then_some((&kms.key_dir, &kms.default_key_id)),
+            kms: default_key_id.map(|key_id| (kms.key_dir.as_path(), key_id)),
             region: &settings.region,
         };
         banner.print()

@@ -1,28 +1,22 @@
 //! The parts of the store, opened as configured.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use strongroom_access::{Identities, Identity, PolicySet, SecretKey};
+use strongroom_admin::{Admin, AdminParts};
+use strongroom_audit::AuditLog;
 use strongroom_blobs::FileBlobs;
 use strongroom_catalog::{Catalog, SqliteCatalog, SqliteOptions};
 use strongroom_engine::{Engine, EngineOptions, EngineParts};
-use strongroom_kms::{CacheConfig, CachedKms, KeyLifecycle, KeyService, LocalConfig, LocalKms, MasterKeySource, is_reserved};
 use strongroom_s3::{ErrorDialect, Network, S3Options};
-use time::OffsetDateTime;
 use tokio::task::spawn_blocking;
 
+use super::keys::Keys;
 use super::{StartError, losses};
-use crate::config::{KmsSettings, RootKeys, Settings, User};
+use crate::config::{RootKeys, Settings, User};
 
 pub(super) const CATALOG_FILE: &str = "catalog.db";
 pub(super) const BLOBS_DIR: &str = "blobs";
-
-/// The local KMS, bare and behind its cache.
-pub(super) struct Keys {
-    local: Arc<LocalKms>,
-    pub(super) cached: Arc<CachedKms<LocalKms>>,
-}
 
 /// Opens the catalog of the data directory.
 pub(super) async fn open_catalog(settings: &Settings) -> Result<Arc<SqliteCatalog>, StartError> {
@@ -31,62 +25,33 @@ pub(super) async fn open_catalog(settings: &Settings) -> Result<Arc<SqliteCatalo
     Ok(Arc::new(spawn_blocking(move || SqliteCatalog::open(&path, SqliteOptions::default())).await??))
 }
 
-/// Opens the local KMS and makes the keys that the store needs and never had.
-pub(super) async fn open_kms(settings: &Settings, catalog: &dyn Catalog) -> Result<Keys, StartError> {
-    let kms = &settings.kms;
-    if let Some(key_id) = wanted_keys(kms).find(|key_id| is_reserved(key_id)) {
-        return Err(StartError::ReservedKey(key_id.clone()));
-    }
-    losses::require_keys(settings, catalog).await?;
-    let master = MasterKeySource::File(kms.master_key_file.clone());
-    let local = LocalKms::open(LocalConfig { key_dir: kms.key_dir.clone(), master }).await?;
-    losses::ensure_store_key(&local, catalog).await?;
-    for key_id in wanted_keys(kms) {
-        losses::ensure_key(&local, catalog, key_id).await?;
-    }
-    let cache = kms.cache.map_or(CacheConfig { enabled: false, ..CacheConfig::default() }, |cache| CacheConfig {
-        enabled: true,
-        max_keys: cache.max_keys,
-        ttl_seconds: cache.lifetime.as_secs(),
-    });
-    let local = Arc::new(local);
-    Ok(Keys { cached: Arc::new(CachedKms::new(Arc::clone(&local), cache)), local })
-}
-
-fn wanted_keys(kms: &KmsSettings) -> impl Iterator<Item = &String> {
-    std::iter::once(&kms.default_key_id).chain(&kms.ensure_keys).filter(|_| kms.enabled)
-}
-
 /// Opens the blobs, and the engine over everything.
-pub(super) async fn open_engine(settings: &Settings, keys: &Keys, catalog: Arc<SqliteCatalog>) -> Result<Arc<Engine>, StartError> {
+pub(super) async fn open_engine(
+    settings: &Settings,
+    keys: &Keys,
+    catalog: Arc<dyn Catalog>,
+    audit: Arc<AuditLog>,
+) -> Result<Arc<Engine>, StartError> {
     let root = settings.data_dir.join(BLOBS_DIR);
-    let blobs = spawn_blocking(move || FileBlobs::open(root)).await??;
-    let kms: Arc<dyn KeyService> = Arc::clone(&keys.cached) as _;
-    let parts =
-        EngineParts { catalog, blobs: Arc::new(blobs), kms: settings.kms.enabled.then_some(kms), store_keys: Arc::clone(&keys.local) as _ };
+    let blobs = Arc::new(spawn_blocking(move || FileBlobs::open(root)).await??);
+    let (kms, sealed) = (Arc::clone(&keys.keyring) as _, Arc::clone(&keys.settings));
+    let parts = EngineParts { catalog, blobs, kms, settings: sealed, audit };
     let defaults = EngineOptions::default();
     let options = EngineOptions {
-        default_key_id: settings.kms.default_key_id.clone(),
-        encrypt_by_default: settings.encrypt_by_default && settings.kms.enabled,
+        encrypt_by_default: settings.encrypt_by_default,
         inline_limit_bytes: settings.limits.inline_limit_bytes.unwrap_or(defaults.inline_limit_bytes),
         sweep_interval: settings.limits.sweep_interval,
         dead_blob_grace: settings.limits.dead_blob_grace,
         orphan_age: settings.limits.orphan_age,
         ..defaults
     };
-    Ok(Engine::open(parts, options).await?)
+    Ok(Engine::open(parts, options))
 }
 
-/// Destroys, now and then, the keys whose deletion is due.
-pub(super) async fn reap_keys(kms: Arc<CachedKms<LocalKms>>, interval: Duration) {
-    loop {
-        match kms.reap_deleted(OffsetDateTime::now_utc()).await {
-            Ok(keys) if keys.is_empty() => {}
-            Ok(keys) => tracing::warn!(?keys, "keys whose deletion was due are destroyed"),
-            Err(error) => tracing::error!(%error, "keys whose deletion is due could not be destroyed"),
-        }
-        tokio::time::sleep(interval).await;
-    }
+/// The admin API over everything.
+pub(super) fn admin(keys: &Keys, engine: &Arc<Engine>, audit: &Arc<AuditLog>) -> Arc<Admin> {
+    let (keyring, state) = (Arc::clone(&keys.keyring), Arc::clone(&keys.settings) as _);
+    Admin::new(AdminParts { keyring, engine: Arc::clone(engine), audit: Arc::clone(audit), state })
 }
 
 /// Root and the configured users.

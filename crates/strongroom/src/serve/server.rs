@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use strongroom_catalog::Catalog;
-use strongroom_engine::Engine;
 use strongroom_s3::S3Service;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -17,6 +16,7 @@ use crate::config::Settings;
 use crate::health::Health;
 use crate::listen::{Listener, Phase, PortLimits};
 use crate::metrics::Metrics;
+use crate::observed::Observed;
 use crate::ports::{AdminPort, S3Port};
 
 /// Connections of the admin port; it has few clients.
@@ -35,14 +35,14 @@ impl Server {
         settings: &Settings,
         tls: Arc<ServerConfig>,
         s3: S3Service,
-        engine: Arc<Engine>,
+        observed: Observed,
         catalog: Arc<dyn Catalog>,
     ) -> Result<Self, StartError> {
         let (phase, phase_of_health) = watch::channel(Phase::Serving);
         let health = Arc::new(Health::new(catalog, phase_of_health));
         let metrics = Arc::new(Metrics::default());
-        let s3_port = S3Port { s3, health: Arc::clone(&health), metrics: Arc::clone(&metrics) };
-        let admin_port = AdminPort { engine, health, metrics: Arc::clone(&metrics) };
+        let s3_port = S3Port { s3: s3.clone(), health: Arc::clone(&health), metrics: Arc::clone(&metrics) };
+        let admin_port = AdminPort { s3, observed, health, metrics: Arc::clone(&metrics) };
         let (s3_limits, admin_limits) = limits(settings);
         let (address, admin_address) = (&settings.address, &settings.admin_address);
         let bound = Listener::bind(address, Arc::clone(&tls), s3_limits, Some(metrics), s3_port).await;

@@ -1,0 +1,77 @@
+//! What `/metrics` looks at.
+
+use std::sync::Arc;
+
+use strongroom_audit::AuditLog;
+use strongroom_engine::Engine;
+use strongroom_keyring::{Keyring, ServiceState};
+use strongroom_kms::MAX_PAGE_KEYS;
+use time::OffsetDateTime;
+
+use crate::metrics::{KeyAge, KmsNumbers, RekeyNumbers};
+
+/// Keys beyond so many are left out of the metrics: each is a time series.
+const MAX_KEYS: usize = MAX_PAGE_KEYS;
+
+/// The parts that are watched.
+pub(crate) struct Observed {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) audit: Arc<AuditLog>,
+}
+
+impl Observed {
+    pub(crate) fn integrity_events(&self) -> u64 {
+        self.engine.integrity_events()
+    }
+
+    pub(crate) async fn kms(&self) -> KmsNumbers {
+        KmsNumbers {
+            backends: self.keyring.metrics(),
+            state: state_name(self.keyring.state()),
+            rekey: self.rekey().await,
+            keys: self.keys().await,
+            is_audit_writable: self.audit.health().is_ok(),
+            audit_records: self.audit.head().seq,
+        }
+    }
+
+    /// Jobs that are running, and the last ones that ended.
+    async fn rekey(&self) -> Vec<RekeyNumbers> {
+        let jobs = self.engine.rekey_jobs().await.unwrap_or_default();
+        let numbers = |job: strongroom_engine::rekey::RekeyJob| RekeyNumbers {
+            job_id: job.job_id,
+            done: job.done,
+            failed: job.failed,
+            remaining: job.remaining,
+        };
+        jobs.into_iter().take(MAX_JOBS).map(numbers).collect()
+    }
+
+    /// The local keys: asking a backend outside at each scrape would cost calls, and its own monitoring knows its keys.
+    async fn keys(&self) -> Vec<KeyAge> {
+        use strongroom_kms::KeyLifecycle as _;
+        let now = OffsetDateTime::now_utc();
+        let page = self.keyring.local().list_keys(None, MAX_KEYS).await;
+        let keys = page.map(|page| page.keys).unwrap_or_default();
+        let age = |key: strongroom_kms::KeyMetadata| KeyAge {
+            age_seconds: key.versions.last().map_or(0, |version| u64::try_from((now - version.created).whole_seconds()).unwrap_or(0)),
+            backend: "local".to_owned(),
+            key_id: key.key_id,
+        };
+        keys.into_iter().map(age).collect()
+    }
+}
+
+/// As many jobs as are told of.
+const MAX_JOBS: usize = 20;
+
+fn state_name(state: ServiceState) -> &'static str {
+    match state {
+        ServiceState::NotConfigured => "NotConfigured",
+        ServiceState::Configured => "Configured",
+        ServiceState::Running => "Running",
+        ServiceState::Sealed => "Sealed",
+        ServiceState::Error => "Error",
+    }
+}
