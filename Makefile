@@ -10,7 +10,7 @@ SERVER := target/release/strongroom
 DENY_VERSION := 0.20.2
 DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help serve build test test-rust test-clients crash big lint fmt deny bench clean-tools
+.PHONY: help serve build test test-rust test-clients crash rekey big lint fmt deny bench clean-tools
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,8 @@ build: ## Build target/release/strongroom
 test: test-rust test-clients ## Run all tests
 
 test-rust: ## Run the Rust tests
-	cargo test $(CARGO_FLAGS) --workspace
+	tests/install.sh
+	python3 tests/run_rust.py $(CARGO_FLAGS)
 
 # After the Rust tests, whose build of the binary has the crates' testing features: the clients get the real one.
 test-clients: build ## Run unmodified S3 clients against the release binary
@@ -34,6 +35,10 @@ test-clients: build ## Run unmodified S3 clients against the release binary
 crash: build ## Kill the server 200 times under concurrent writes
 	tests/install.sh
 	STRONGROOM_TEST_KILLS=200 .tools/venv/bin/python -m pytest -n 0 tests/test_crash.py
+
+rekey: build ## Re-key 100,000 objects, killed ten times on the way
+	tests/install.sh
+	STRONGROOM_TEST_REKEY_OBJECTS=100000 STRONGROOM_TEST_REKEY_KILLS=10 .tools/venv/bin/python -m pytest -n 0 --timeout 3600 tests/test_rekey_crash.py
 
 big: build ## Put and get 5 GiB, whole and in parts, in less than 256 MiB of memory
 	tests/install.sh

@@ -1,10 +1,12 @@
 """Fixtures: one shared server for each worker, others where a test needs its own, and a fresh bucket for each test."""
 
+import contextlib
 import itertools
 import os
 
 import pytest
 
+from harness import leaks
 from harness.server import BINARY, Server
 
 _numbers = itertools.count()
@@ -13,6 +15,14 @@ _numbers = itertools.count()
 def pytest_sessionstart(session):
     if not BINARY.exists() and not session.config.option.collectonly:
         pytest.exit(f"{BINARY} is missing; build it: cargo build --release -p strongroom", returncode=2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_left_anywhere():
+    """A server's removal looks for secrets in what it has written; this looks at those that nobody removed."""
+    yield
+    for server in list(Server.unchecked):
+        leaks.check(server)
 
 
 def _shared(tmp_path_factory, config="", **options):
@@ -50,16 +60,14 @@ def no_kms_server(tmp_path_factory):
 @pytest.fixture
 def new_server(tmp_path_factory):
     """Makes servers of a test's own: `new_server(config, …)`."""
-    servers = []
+    with contextlib.ExitStack() as servers:
 
-    def make(config="", **options):
-        made = Server(tmp_path_factory.mktemp("own") / "home", config=config, **options)
-        servers.append(made)
-        return made.start()
+        def make(config="", **options):
+            made = Server(tmp_path_factory.mktemp("own") / "home", config=config, **options)
+            servers.callback(made.remove)
+            return made.start()
 
-    yield make
-    for one in servers:
-        one.remove()
+        yield make
 
 
 @pytest.fixture

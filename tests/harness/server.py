@@ -14,6 +14,7 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
+from harness import leaks
 from harness.raw import RawClient
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -25,6 +26,8 @@ REGION = "us-east-1"
 
 class Server:
     """One server process and its directories under `home`."""
+
+    unchecked = set()  # those whose files nobody has looked through for secrets yet
 
     def __init__(self, home, config="", flags=(), env=None, credentials=True, prefix=()):
         self.home = Path(home)
@@ -46,6 +49,7 @@ class Server:
 
     def start(self):
         """Starts the server and waits until it is ready; other ports are tried where one was taken meanwhile."""
+        self.unchecked.add(self)
         for attempt in range(3):
             self.port, self.admin_port = free_ports(2)
             self._spawn()
@@ -100,7 +104,15 @@ class Server:
         return self.start()
 
     def remove(self):
+        """Ends it and removes its directories; fails if it has written a secret anywhere."""
         self.kill()
+        try:
+            self.unchecked.discard(self)
+            leaks.check(self)
+        finally:
+            self._remove_files()
+
+    def _remove_files(self):
         if not os.environ.get("STRONGROOM_TEST_KEEP"):
             shutil.rmtree(self.home, ignore_errors=True)
 

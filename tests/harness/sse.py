@@ -5,6 +5,8 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 
+from harness import leaks
+
 SSE = "x-amz-server-side-encryption"
 KMS_KEY_ID = f"{SSE}-aws-kms-key-id"
 CONTEXT = f"{SSE}-context"
@@ -12,8 +14,8 @@ BUCKET_KEY = f"{SSE}-bucket-key-enabled"
 CUSTOMER = f"{SSE}-customer-"
 COPY_SOURCE_CUSTOMER = "x-amz-copy-source-server-side-encryption-customer-"
 
-KEY = hashlib.sha256(b"the customer's key").digest()
-OTHER_KEY = hashlib.sha256(b"another customer's key").digest()
+KEY = leaks.register("the customer's key", hashlib.sha256(b"the customer's key").digest())
+OTHER_KEY = leaks.register("the other customer's key", hashlib.sha256(b"another customer's key").digest())
 
 
 def b64(data):
