@@ -37,8 +37,8 @@ fn the_admin_port_has_metrics_and_json_and_no_plain_http() {
         assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
     }
     let (status, body) = server.get(server.admin, "/nothing");
-    assert_eq!(status, 404);
-    assert!(body.starts_with("{\"code\":\"NotFound\""), "{body}");
+    assert_eq!(status, 401);
+    assert!(body.starts_with("{\"code\":\"AccessDenied\""), "{body}");
     let mut plain = connect(server.admin);
     plain.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     let mut reply = Vec::new();

@@ -20,7 +20,7 @@ The server and the credentials come from --profile NAME, a table of ~/.config/st
     [profiles.production]
     endpoint = \"https://store.example:9001\"
     access_key = \"OPERATOR\"
-    secret_key_file = \"/home/me/.config/strongroom/production.secret\"
+    secret_key_file = \"/etc/strongroom/operator.secret\"
     ca = \"/etc/ssl/own-ca.pem\"
 
 or from --data-dir DIR, on the machine of the server itself, with the root identity it made at its first start;
