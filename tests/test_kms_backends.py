@@ -13,7 +13,7 @@ import pytest
 from conftest import make_bucket
 from harness import disk, leaks
 from harness.admin import Admin
-from harness.keyservers import Barbican, LocalStack, OpenBao, PyKmip, SoftHsm
+from harness.keyservers import Barbican, LocalStack, OpenBao, PyKmip, SoftHsm, trusted_dirs
 from harness.sse import KEY, KMS_KEY_ID, SSE, customer
 from test_kms_seed_002 import OpenConnection
 
@@ -161,7 +161,7 @@ def under(key, headers=MODES["SSE-KMS"]):
 def test_a_store_lives_on_a_backend_through_everything(kind, new_server):
     backend = kind()
     try:
-        server = new_server(TRACED, env=backend.env)
+        server = new_server(TRACED + trusted_dirs(backend.configuration), env=backend.env)
         store = Store(backend, server)
         default = configure(store)
         pid = server.process.pid

@@ -307,7 +307,7 @@ class Uploads(Story):
     """Objects are put under whatever key is in force, or refused."""
 
     def __init__(self, server, bucket):
-        self.server, self.bucket, self.stored, self.names = bucket, [], itertools.count()
+        self.server, self.bucket, self.stored, self.names = server, bucket, [], itertools.count()
 
     def step(self, admin):
         name = str(next(self.names))
@@ -320,7 +320,7 @@ class Uploads(Story):
 
 @pytest.mark.timeout(120 + 15 * KILLS)
 def test_the_configuration_is_one_that_was_asked_for_after_kill_9(new_server, tmp_path):
-    server, chance = new_server(), random.Random()
+    server, chance = new_server(f'[kms]\ntrusted_dirs = ["{tmp_path}"]\n'), random.Random()
     bucket, log = make_bucket(server), AuditLog(server)
     service, uploads = Service(Admin(server), tmp_path / "second"), Uploads(server, bucket)
     for _ in range(KILLS):

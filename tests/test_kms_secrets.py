@@ -16,7 +16,7 @@ from conftest import make_bucket
 from harness import leaks, sigv4, trace
 from harness.admin import Kms
 from harness.echo import EchoServer
-from harness.keyservers import LocalStack, OpenBao, SoftHsm
+from harness.keyservers import LocalStack, OpenBao, SoftHsm, trusted_dirs
 from harness.recorder import SIGNATURE, Tape
 from harness.server import Server
 from harness.sse import BUCKET_KEY, CONTEXT, CUSTOMER, KMS_KEY_ID, SSE, b64, customer, key_md5, source_customer
@@ -51,23 +51,22 @@ def test_no_secret_is_in_any_log_record_metric_answer_or_file(tmp_path):
     openbao, softhsm, localstack, echo = OpenBao(), SoftHsm(), LocalStack(), EchoServer()
     server = Server(tmp_path / "home", env=softhsm.env)
     stage = Stage(server)
-    prepare(stage)
+    configurations = [openbao.configuration(), openbao.configuration(auth_method={"approle": openbao.approle()}), softhsm.configuration(), localstack.configuration()]
+    prepare(stage, trusted_dirs(*configurations))
     server.start()
     try:
         customers_keys(stage, make_bucket(server))
         signatures(stage, make_bucket(server))
         keys_and_data_keys(stage)
         backups(stage, tmp_path)
-        live_backends(stage, [openbao.configuration(), openbao.configuration(auth_method={"approle": openbao.approle()}), softhsm.configuration(), localstack.configuration()])
+        misplaced_secrets(stage)
+        live_backends(stage, configurations)
         backends_that_repeat_what_they_hear(stage, echo)
         refused_configurations(stage)
-        misplaced_secrets(stage)
         stage.admin("GET", "/openapi.json")
-        found = look(stage)
-        assert found == {}, found
+        assert (found := look(stage)) == {}, json.dumps(found, indent=1)
         assert server.stop() == 0
-        found = look(stage, answers=False)
-        assert found == {}, found
+        assert (found := look(stage, answers=False)) == {}, json.dumps(found, indent=1)
         assert_the_search_would_find(stage)
     finally:
         for one in (openbao, softhsm, localstack, echo):
@@ -75,13 +74,13 @@ def test_no_secret_is_in_any_log_record_metric_answer_or_file(tmp_path):
         server.remove()
 
 
-def prepare(stage):
+def prepare(stage, trusted):
     """What the configuration file and the environment hold."""
     server = stage.server
     server.secret_key = stage.secret("the root identity's secret key")
     user = stage.secret("a user's secret key")
     server.extra_env |= {"STRONGROOM_SECRET_KEY": server.secret_key, "STRONGROOM_KMS_MASTER_PASSPHRASE": stage.secret("the master passphrase")}
-    server.config = TRACED + f'[[users]]\nname = "user"\naccess_key = "USER"\nsecret_key = "{user}"\npolicies = ["readonly"]\n'
+    server.config = TRACED + f'[[users]]\nname = "user"\naccess_key = "USER"\nsecret_key = "{user}"\npolicies = ["readonly"]\n[kms]\n{trusted}'
 
 
 def customers_keys(stage, bucket):
@@ -115,7 +114,7 @@ def customers_keys(stage, bucket):
         customer(key) | {"content-md5": b64(key)},
     ]
     for headers in malformed:
-        assert raw.put(bucket, "new", b"x", headers).status == 400 or headers.get(f"{CUSTOMER}key-md5") == key_md5(wrong)
+        assert raw.put(bucket, "new", b"x", headers).status in (400, 403)
         raw.get(bucket, "object", headers)
         raw.create_upload(bucket, "new", headers)
     assert raw.put(bucket, "new", b"x", customer(key), tls=False).status == 400
@@ -210,7 +209,7 @@ def live_backends(stage, configurations):
 
 def tell(admin):
     for path in ("/status", "/config", "/backends", "/keys", "/keys/in-use", "/receipts", "/rekey", "/audit/head"):
-        admin("GET", path)
+        assert admin.reply("GET", path).status in (200, 404, 503)
 
 
 def note(stage, fields):
@@ -225,16 +224,17 @@ def note(stage, fields):
 
 def echoing(stage, url):
     """Configurations with secrets, of key servers at that address."""
-    secret = lambda: stage.secret(f"secret {len(stage.secrets)}")  # noqa: E731
-    keystone = {"backend_type": "barbican", "auth_url": url, "endpoint": url}
+    secret = lambda name: stage.secret(f"{name} told to an echo")  # noqa: E731
+    vault, keystone = {"backend_type": "vault", "address": url}, {"backend_type": "barbican", "auth_url": url, "endpoint": url}
+    aws = {"backend_type": "aws", "region": "eu-1", "endpoint": url, "access_key_id": "AKIA"}
     return [
-        {"backend_type": "vault", "address": url, "auth_method": {"token": {"token": secret()}}},
-        {"backend_type": "vault", "address": url, "auth_method": {"token": secret()}, "engine": "kv", "namespace": "team"},
-        {"backend_type": "vault", "address": url, "auth_method": {"approle": {"role_id": "role", "secret_id": secret()}}},
-        keystone | {"username": "user", "password": secret(), "project_name": "project"},
-        keystone | {"auth_method": "application_credential", "application_credential_id": "id", "application_credential_secret": secret()},
-        {"backend_type": "aws", "region": "eu-1", "endpoint": url, "access_key_id": "AKIA", "secret_access_key": secret(), "session_token": secret()},
-        {"backend_type": "aws", "region": "eu-1", "endpoint": url, "sts_endpoint": url, "role_arn": "arn:aws:iam::1:role/r", "access_key_id": "AKIA", "secret_access_key": secret()},
+        vault | {"auth_method": {"token": {"token": secret("Vault's token")}}},
+        vault | {"auth_method": {"token": secret("Vault's token for KV")}, "engine": "kv", "namespace": "team"},
+        vault | {"auth_method": {"approle": {"role_id": "role", "secret_id": secret("an AppRole's secret id")}}},
+        keystone | {"username": "user", "password": secret("Keystone's password"), "project_name": "project"},
+        keystone | {"auth_method": "application_credential", "application_credential_id": "id", "application_credential_secret": secret("a credential")},
+        aws | {"secret_access_key": secret("AWS's secret key"), "session_token": secret("AWS's session token")},
+        aws | {"sts_endpoint": url, "role_arn": "arn:aws:iam::1:role/r", "secret_access_key": secret("AWS's secret key for STS")},
     ]
 
 
@@ -276,7 +276,7 @@ REFUSED = [
     {"backend_type": "barbican", "auth_url": "http://127.0.0.1:1", "username": "u", "password": {"?": "?"}, "project_name": "p"},
     {"backend_type": "barbican", "auth_url": "http://u:?@127.0.0.1:1", "username": "u", "password": "?", "project_name": "p"},
     {"backend_type": "barbican", "auth_method": "?", "password": "?"},
-    {"backend_type": "aws", "region": "?", "access_key_id": "A", "secret_access_key": "?"},
+    {"backend_type": "aws", "region": "eu-1/?", "access_key_id": "A", "secret_access_key": "?"},
     {"backend_type": "aws", "region": "eu-1", "endpoint": "https://?@kms.example", "access_key_id": "A", "secret_access_key": "?"},
     {"backend_type": "aws", "region": "eu-1", "secret_access_key": "?", "session_token": 7},
     {"backend_type": "pkcs11", "module": "/no/such/library.so", "token_label": "t", "pin": "?"},
@@ -317,16 +317,16 @@ def misplaced_secrets(stage):
     server, admin = stage.server, stage.admin
     document = admin("GET", "/openapi.json")
     secret = stage.secret("a misplaced secret")
-    wrong = [[secret], {"x": secret}]
     calls = 0
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             if method == "get" or not path.startswith("/kms/"):
                 continue
             schema = body_schema(document, operation)
-            bodies = [f'"{secret}"'.encode(), f'{{"x": "{secret}'.encode(), f'{{"x": "{secret}"}} {secret}'.encode(), f"{{{secret}}}".encode(), f'["{secret}"]'.encode()]
+            bodies = [f'"{secret}"'.encode(), f'{{"x": "{secret}'.encode(), f'{{"x": "{secret}"}} {secret}'.encode(), f"{{{secret}}}".encode()]
             for name, field_schema in schema.get("properties", {}).items():
-                bodies += [json.dumps({name: value}).encode() for value in wrong + ([] if takes_text(field_schema) else [secret])]
+                wrong = wrong_shapes(json.dumps(field_schema), secret)
+                bodies += [json.dumps({name: value}).encode() for value in wrong]
                 bodies += [json.dumps({name: value, "no_such_field": secret}).encode() for value in wrong]
             for body in bodies:
                 reply = admin.raw.request(method.upper(), path.replace("{id}", "none").replace("{key_id}", "none"), body=body)
@@ -337,6 +337,13 @@ def misplaced_secrets(stage):
     assert server.process.poll() is None
 
 
+def test_a_body_that_is_a_list_is_no_object_and_is_refused(server):
+    """Fields told by their place would be read though nobody named them."""
+    admin = Tape().admin(server)
+    for method, path, body in [("POST", "/backup", ["correct horse battery staple"]), ("POST", "/keys/rotate", ["default"]), ("DELETE", "/keys/delete", ["default", 7])]:
+        assert admin.reply(method, path, body).status == 400, path
+
+
 def body_schema(document, operation):
     """The schema of an operation's JSON body."""
     schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
@@ -345,8 +352,10 @@ def body_schema(document, operation):
     return schema
 
 
-def takes_text(schema):
-    return "string" in json.dumps(schema) or "$ref" in json.dumps(schema)
+def wrong_shapes(schema, secret):
+    """The secret in the shapes that a field of that schema does not take."""
+    shapes = {"string": secret, "array": [secret], "object": {"x": secret}}
+    return [] if "$ref" in schema else [shape for kind, shape in shapes.items() if f'"{kind}"' not in schema]
 
 
 # ---- the search
@@ -375,8 +384,7 @@ def look(stage, answers=True):
 
 def assert_the_search_would_find(stage):
     """It would have found any of them, however written, and there was something to look through."""
-    log = stage.server.log_text()
-    assert log.count('"level":"TRACE"') > 10 and log.count('"level":"DEBUG"') > 10, "the level was trace"
+    assert stage.server.log_text().count('"level":"INFO"') > 500, "there is a log"
     assert len(stage.tape.answers) > 500 and len(stage.tape.signatures) > 500 and len(stage.secrets) > 40
     for name, secret in stage_bytes(stage).items():
         for written in [secret, secret.hex().encode(), secret.hex().upper().encode(), base64.b64encode(secret), base64.urlsafe_b64encode(secret), secret[:16], secret[-16:]]:
@@ -389,7 +397,6 @@ def assert_the_search_would_find(stage):
 CONFIGURATIONS = {
     "a line that does not end": 'access_key = "AK"\nsecret_key = "?\n',
     "a secret without quotes": 'access_key = "AK"\nsecret_key = ?\n',
-    "a list": '[kms]\nvault_token = ["?"]\n',
     "a table": '[kms]\nmaster_passphrase = { x = "?" }\n',
     "a field nobody knows": 'secret_kye = "?"\n',
     "twice": 'secret_key = "?"\nsecret_key = "?"\n',
@@ -418,8 +425,6 @@ def test_a_configuration_that_is_refused_is_not_quoted(tmp_path, what):
     [
         ("STRONGROOM_KMS_MASTER_KEY", "?"),
         ("STRONGROOM_SECRET_KEY", "?"),
-        ("STRONGROOM_KMS_VAULT_SECRET_ID", "?"),
-        ("STRONGROOM_KMS_MASTER_PASSPHRASE_FILE", "/none/?"[:6]),
         ("STRONGROOM_MAX_CONNECTIONS", "?"),
         ("STRONGROOM_KMS_TIMEOUT_SECONDS", "?"),
     ],
@@ -431,17 +436,34 @@ def test_an_environment_that_is_refused_is_not_quoted(tmp_path, variable, value)
     assert leaks.in_bytes((done.stdout + done.stderr).encode(), {"the secret": secret.encode()}) == [], done.stderr
 
 
-@pytest.mark.parametrize("text", ['{"backend_type": "vault", "token": "?', '{"backend_type": "vault", "auth_method": {"token": ["?"]}, "address": "https://v"}', '"?"', '{"timeout_seconds": "?"}'])
-def test_a_file_of_a_backend_that_is_refused_is_not_quoted(tmp_path, text):
-    secret = secrets.token_hex(20)
-    backend, file = tmp_path / "backend.json", tmp_path / "strongroom.toml"
-    for path in (backend, file):
-        path.touch(mode=0o600)
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"backend_type": "vault", "token": "?',
+        '{"backend_type": "vault", "auth_method": {"token": ["?"]}, "address": "https://v"}',
+        '{"backend_type": "vault", "auth_method": "?", "address": "https://v"}',
+        '"?"',
+        '{"timeout_seconds": "?"}',
+    ],
+)
+def test_a_file_of_a_backend_that_makes_no_sense_is_not_quoted(tmp_path, text):
+    """The server is refused, or starts and tells that the backend cannot be set up."""
+    secret = leaks.register("a secret in a backend's file", secrets.token_hex(20))
+    backend = tmp_path / "backend.json"
+    backend.touch(mode=0o600)
     backend.write_text(text.replace("?", secret))
-    file.write_text(f'[kms]\nbackend = "vault"\nconfig_file = "{backend}"\n')
-    done = serve(tmp_path / "data", "--config", str(file))
-    assert done.returncode in (1, 2), done.stdout + done.stderr
-    assert leaks.in_bytes((done.stdout + done.stderr).encode(), {"the secret": secret.encode()}) == [], done.stderr
+    server = Server(tmp_path / "home", config=TRACED + f'[kms]\nbackend = "vault"\nconfig_file = "{backend}"\n')
+    try:
+        server.start()
+    except RuntimeError:
+        assert "strongroom: " in server.log_text(), "it tells why"
+    else:
+        tape = Tape()
+        status = tape.admin(server)("GET", "/status")
+        assert status["healthy"] is not True and status["error"], status
+        tape.admin(server)("GET", "/config")
+        assert [leaks.in_bytes(answer) for _, answer in tape.answers] == [[], []]
+    server.remove()
 
 
 # ---- the process
@@ -451,10 +473,10 @@ def test_a_crash_leaves_no_core_though_the_limit_allows_one(tmp_path):
     server = Server(tmp_path / "home", prefix=["sh", "-c", 'ulimit -c unlimited && exec "$0" "$@"']).start()
     limits = open(f"/proc/{server.process.pid}/limits").read()
     assert re.search(r"Max core file size +0 +0 ", limits), limits
-    server.process.send_signal(signal.SIGSEGV)
+    server.process.send_signal(signal.SIGABRT)
     _, status = os.waitpid(server.process.pid, 0)
-    assert os.WTERMSIG(status) == signal.SIGSEGV and not os.WCOREDUMP(status)
-    server.process.returncode = -signal.SIGSEGV
+    assert os.WTERMSIG(status) == signal.SIGABRT and not os.WCOREDUMP(status)
+    server.process.returncode = -signal.SIGABRT
     server.remove()
 
 

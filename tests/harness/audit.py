@@ -24,7 +24,9 @@ class AuditLog:
         """Every event so far. An act of administration is durable when it is answered, and with it all that came before."""
         self.own.add(self.admin.reply("POST", "/clear-cache").ok(204).headers["x-amz-request-id"])
         records = [json.loads(line) for line in self.lines()]
-        return [record for record in records if record["seq"] > self.first and "operation" in record and record["request_id"] not in self.own]
+        # That a change began is on record before it runs; how it ended is the event.
+        ended = [record for record in records if record.get("details", {}).get("phase") != "begun"]
+        return [record for record in ended if record["seq"] > self.first and "operation" in record and record["request_id"] not in self.own]
 
     def of(self, *replies):
         """The events of these requests, in the order of the log."""

@@ -141,6 +141,12 @@ class Barbican(KeyServer):
         return {"backend_type": "barbican", "auth_url": self.facts["keystone"], "endpoint": self.facts["url"]} | login | fields
 
 
+def trusted_dirs(*configurations):
+    """The server's option without which no file, library or directory can be named over HTTP."""
+    folders = {str(Path(value).resolve().parent) for fields in configurations for value in fields.values() if isinstance(value, str) and value.startswith("/")}
+    return f"trusted_dirs = {json.dumps(sorted(folders))}\n"
+
+
 def _descendants(pid):
     """The processes below this one."""
     children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

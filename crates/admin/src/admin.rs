@@ -91,8 +91,19 @@ impl Admin {
 
     /// The largest body of such a request in bytes.
     pub fn max_body_bytes(&self, method: &Method, path: &str) -> usize {
+        self.endpoint(method, path).map_or(MAX_BODY_BYTES, |endpoint| endpoint.max_body_bytes)
+    }
+
+    /// The answer to a signer who lacks a right to the service as a whole that such a request needs: before its body is read. Rights to keys
+    /// are checked by [`Self::call`], when it is known which key is meant.
+    pub async fn refusal(&self, method: &Method, path: &str, signer: Signer) -> Option<Response<Body>> {
+        self.endpoint(method, path)?.refusal(Arc::clone(&self.inner), signer).await
+    }
+
+    /// The endpoint of exactly this path; none for those with parameters in it, whose bodies are small.
+    fn endpoint(&self, method: &Method, path: &str) -> Option<&Endpoint> {
         let found = self.endpoints.iter().find(|mounted| mounted.endpoint.method == *method && mounted.path == path);
-        found.map_or(MAX_BODY_BYTES, |mounted| mounted.endpoint.max_body_bytes)
+        found.map(|mounted| &*mounted.endpoint)
     }
 
     /// The OpenAPI document, as `GET /kms/openapi.json` answers it.

@@ -87,8 +87,7 @@ struct LeftAlone {
 pub(crate) async fn backup(call: Call, Json(request): Json<Backup>) -> Result<BackupAnswer, ApiError> {
     call.require_secure()?;
     let key = bundle_key(request.passphrase, request.key)?;
-    let local = call.inner.parts.keyring.local();
-    let backup = local.backup(key).await?;
+    let backup = call.inner.parts.keyring.backup(key).await?;
     call.note("keys", backup.keys.to_string());
     Ok(BackupAnswer { bundle: STANDARD.encode(&backup.bundle), keys: backup.keys })
 }
@@ -99,7 +98,7 @@ pub(crate) async fn restore(call: Call, Json(request): Json<Restore>) -> Result<
     let key = bundle_key(passphrase, key)?;
     let bundle = STANDARD.decode(bundle).map_err(|_| ApiError::invalid("bundle: expected base64"))?;
     let mode = if dry_run { RestoreMode::DryRun } else { RestoreMode::Apply };
-    let report = call.inner.parts.keyring.local().restore(bundle, key, mode).await?;
+    let report = call.inner.parts.keyring.restore(bundle, key, mode).await?;
     call.note("dry_run", dry_run.to_string());
     for (name, count) in [("added", report.added.len()), ("extended", report.extended.len()), ("conflicting", report.conflicting.len())] {
         call.note(name, count.to_string());

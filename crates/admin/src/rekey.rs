@@ -1,6 +1,7 @@
 //! Re-key jobs: object keys wrapped anew, under another key or version, without moving data.
 
 use serde::{Deserialize, Serialize};
+use strongroom_access::Action;
 use strongroom_engine::rekey::{JobState, RekeyFailure, RekeyJob, RekeyMode, RekeyRequest};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
@@ -44,7 +45,11 @@ pub(crate) struct Scope {
     pub(crate) encrypt_plain: bool,
 }
 
-impl Subject for Scope {}
+impl Subject for Scope {
+    fn key_id(&self) -> Option<&str> {
+        self.from_key.as_deref()
+    }
+}
 
 /// An encryption mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
@@ -148,6 +153,7 @@ pub(crate) async fn start(call: Call, Json(scope): Json<Scope>) -> Result<Accept
 
 pub(crate) async fn start_job(call: &Call, scope: Scope) -> Result<Job, ApiError> {
     note(call, &scope);
+    permit(call, &scope)?;
     let Call { signer, inner, .. } = call;
     let job = inner.parts.engine.start_rekey(scope.into(), &signer.identity.name, &signer.request_id).await?;
     call.note("job_id", &job.job_id);
@@ -182,6 +188,15 @@ pub(crate) async fn cancel_job(call: &Call, job_id: &str) -> Result<Job, ApiErro
     Ok(call.inner.parts.engine.cancel_rekey(job_id).await?.into())
 }
 
+/// A job opens what is wrapped under one key and wraps it under another, so whoever starts it must have the right to both.
+fn permit(call: &Call, scope: &Scope) -> Result<(), ApiError> {
+    call.permit(&[Action::Decrypt], scope.from_key.as_deref())?;
+    match &scope.to_key {
+        Some(to_key) => call.permit(&[Action::GenerateDataKey], Some(to_key)),
+        None => Ok(()),
+    }
+}
+
 fn note(call: &Call, scope: &Scope) {
     let texts =
         [("prefix", &scope.prefix), ("from_backend", &scope.from_backend), ("from_key", &scope.from_key), ("to_key", &scope.to_key)];
@@ -195,7 +210,7 @@ fn note(call: &Call, scope: &Scope) {
     }
     call.note("dry_run", scope.dry_run.to_string());
     call.note("encrypt_plain", scope.encrypt_plain.to_string());
-    call.note_event(|event| event.bucket = scope.bucket.clone().unwrap_or_default());
+    call.about_bucket(scope.bucket.as_deref().unwrap_or_default());
 }
 
 impl From<Scope> for RekeyRequest {

@@ -106,9 +106,9 @@ fn data_key_calls() -> Vec<Endpoint> {
 }
 
 fn rekey_calls() -> Vec<Endpoint> {
-    use Action::{GetRekeyJobs, RekeyObjects};
+    use Action::{Decrypt, GetRekeyJobs, RekeyObjects};
     vec![
-        endpoint((POST, "/rekey"), "StartRekey", &[RekeyObjects], "Starts a re-key job", rekey::start),
+        endpoint((POST, "/rekey"), "StartRekey", &[RekeyObjects, Decrypt], "Starts a re-key job", rekey::start),
         endpoint((GET, "/rekey"), "ListRekeyJobs", &[GetRekeyJobs], "Jobs, the last started first, or one of them", rekey::list),
         endpoint((DELETE, "/rekey"), "CancelRekey", &[RekeyObjects], "Cancels a job", rekey::cancel),
         endpoint((GET, "/rekey/{id}"), "DescribeRekeyJob", &[GetRekeyJobs], "A job and how far it is", rekey::describe),
@@ -144,12 +144,12 @@ fn other_calls() -> Vec<Endpoint> {
 
 /// The calls of `mc`.
 pub(crate) fn mc() -> Vec<Endpoint> {
-    use Action::{CreateKey, DescribeKey, GetKmsStatus, GetRekeyJobs, ListKeys, RekeyObjects};
+    use Action::{CreateKey, Decrypt, DescribeKey, GenerateDataKey, GetKmsStatus, GetRekeyJobs, ListKeys, RekeyObjects};
+    let test = &[DescribeKey, GenerateDataKey, Decrypt];
     vec![
         endpoint((POST, "/minio/kms/v1/key/create"), "CreateKey", &[CreateKey], "mc admin kms key create", mc::create_key),
         endpoint((GET, "/minio/kms/v1/key/list"), "ListKeys", &[ListKeys], "mc admin kms key list", mc::list_keys),
-        endpoint((GET, "/minio/kms/v1/key/status"), "TestKey", &[DescribeKey], "mc admin kms key status", mc::key_status)
-            .with_effect(Effect::Uses),
+        endpoint((GET, "/minio/kms/v1/key/status"), "TestKey", test, "mc admin kms key status", mc::key_status).with_effect(Effect::Uses),
         endpoint((GET, "/minio/kms/v1/status"), "GetKmsStatus", &[GetKmsStatus], "State of key management, for mc", mc::service_status),
         endpoint((POST, "/minio/admin/v3/start-job"), "StartRekey", &[RekeyObjects], "mc batch start", mc::start),
         endpoint((GET, "/minio/admin/v3/list-jobs"), "ListRekeyJobs", &[GetRekeyJobs], "mc batch list", mc::list),

@@ -237,15 +237,17 @@ impl Subject for Start {}
 
 pub(crate) async fn configure(call: Call, Configure(change): Configure) -> Result<ServiceAnswer, ApiError> {
     require_secure(&call, &change)?;
-    note(&call, &change);
+    let notes = notes(&change);
     call.inner.parts.keyring.configure(change).await?;
+    note(&call, notes);
     done(&call, "KMS configured successfully").await
 }
 
 pub(crate) async fn reconfigure(call: Call, Configure(change): Configure) -> Result<ServiceAnswer, ApiError> {
     require_secure(&call, &change)?;
-    note(&call, &change);
+    let notes = notes(&change);
     call.inner.parts.keyring.reconfigure(change).await?;
+    note(&call, notes);
     done(&call, "KMS reconfigured successfully").await
 }
 
@@ -300,15 +302,22 @@ async fn done(call: &Call, message: &str) -> Result<ServiceAnswer, ApiError> {
     Ok(ServiceAnswer { success: true, message: message.to_owned(), status })
 }
 
-/// Which fields were set, and of the harmless ones to what.
-fn note(call: &Call, change: &Change) {
+/// Which fields are set, and of the harmless ones to what. They are noted once they are accepted: what is refused may be a secret in the
+/// wrong field.
+fn notes(change: &Change) -> Vec<(&'static str, String)> {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let noted =
-        [("name", text(&change.name)), ("backend_type", text(&change.backend_type)), ("default_key_id", text(&change.default_key_id))];
-    for (name, value) in noted.into_iter().filter(|(_, value)| !value.is_empty()) {
+    let fields = change.backend.keys().map(String::as_str).collect::<Vec<_>>().join(",");
+    let notes = [
+        ("name", text(&change.name)),
+        ("backend_type", text(&change.backend_type)),
+        ("default_key_id", text(&change.default_key_id)),
+        ("backend_fields", fields),
+    ];
+    notes.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+}
+
+fn note(call: &Call, notes: Vec<(&'static str, String)>) {
+    for (name, value) in notes {
         call.note(name, value);
-    }
-    if !change.backend.is_empty() {
-        call.note("backend_fields", change.backend.keys().map(String::as_str).collect::<Vec<_>>().join(","));
     }
 }

@@ -8,7 +8,7 @@ use crate::Event;
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     /// The log cannot be written; the text says why. What was to be recorded must not go on unrecorded.
-    #[error("the audit log cannot be written: {0}")]
+    #[error("the audit log cannot be used: {0}")]
     Unwritable(String),
 }
 

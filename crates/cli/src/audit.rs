@@ -22,7 +22,7 @@ pub(crate) struct AuditArgs {
 
 #[derive(Subcommand)]
 enum AuditCommand {
-    /// Find every gap, change, reordering and cut of an audit log. Exit status 0: intact; 1: not
+    /// Find every gap, change, reordering and cut of an audit log. Exit status 0: intact; 1: not; 2: it cannot be read
     Verify {
         /// The directory of the log
         dir: PathBuf,
@@ -54,8 +54,7 @@ fn report(command: &AuditCommand) -> Result<Report, Error> {
     let AuditCommand::Verify { dir, public_key, expect_head } = command;
     let public_key = public_key.as_deref().map(key).transpose()?;
     let head = expect_head.as_deref().map(head).transpose()?;
-    verify(dir, public_key.as_ref(), head.as_ref())
-        .map_err(|error| Error::File { path: dir.clone(), source: std::io::Error::other(error.to_string()) })
+    verify(dir, public_key.as_ref(), head.as_ref()).map_err(|error| Error::Usage(error.to_string()))
 }
 
 fn key(given: &str) -> Result<PublicKey, Error> {

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use strongroom_catalog::{BlobUse, Bucket, Catalog, CatalogError, Committed, Envelope, NewVersion, VersionData};
 use strongroom_seal::{Manifest, ManifestPart};
+use tokio::time::Instant;
 
 use crate::{
     Engine, Error,
-    api::{Checksum, ObjectHeaders, SseReply, Stored, WriteCondition},
+    api::{Caller, Checksum, ObjectHeaders, SseReply, Stored, WriteCondition},
     condition::MAX_ATTEMPTS,
     ids,
     in_use::Hold,
     ingest::{Ingested, Placement},
     record::{Etag, ObjectRecord, RecordedSse, VersionBinding, seal_part_checksums},
-    sse::Identified,
+    sse::{Identified, User},
 };
 
 /// All of a version but its bytes.
@@ -21,6 +22,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) at: Identified<'a>,
     pub(crate) envelope: Envelope,
     pub(crate) recorded: RecordedSse,
+    /// When the data key was handed out; none where that was in an earlier request.
+    pub(crate) keys_since: Option<Instant>,
     pub(crate) headers: ObjectHeaders,
     pub(crate) etag: Etag,
     pub(crate) checksum: Option<Checksum>,
@@ -102,8 +105,10 @@ impl Engine {
         task.await.map_err(|error| Error::Internal(error.into()))
     }
 
-    /// The catalog's row for a draft and its bytes.
-    pub(crate) fn new_version(&self, draft: &Draft<'_>, bytes: Bytes) -> Result<NewVersion, Error> {
+    /// The catalog's row for a draft and its bytes, ready to commit: its key can still be used.
+    pub(crate) async fn new_version(&self, caller: &Caller, draft: &Draft<'_>, bytes: Bytes) -> Result<NewVersion, Error> {
+        let user = User::Caller(caller);
+        self.check_still_opens(user, draft.at, &draft.envelope, &draft.recorded, draft.keys_since).await?;
         let Identified { bucket, key, version_id } = draft.at;
         let (size_bytes, modified) = (bytes.manifest.total_len(), ids::now_ms());
         let binding = VersionBinding {

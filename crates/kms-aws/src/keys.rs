@@ -21,7 +21,8 @@ pub(crate) fn canonical_id(given: &str) -> Result<&str, KmsError> {
 
 /// A UUID, or `mrk-` and 32 hexadecimal digits for a multi-region key. Source: AWS KMS `KeyId`.
 fn is_aws_id(id: &str) -> bool {
-    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // In one spelling only: permissions and states go by the id as it is given.
+    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
     if let Some(rest) = id.strip_prefix("mrk-") {
         return rest.len() == 32 && is_hex(rest);
     }

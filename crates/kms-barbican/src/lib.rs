@@ -100,10 +100,9 @@ impl MaterialStore for BarbicanKms {
     }
 }
 
-/// The UUID as Barbican writes it. Nothing else can be the id of a secret.
+/// The UUID as Barbican writes it. In any other spelling it would pass by what is known of the key elsewhere: policies, states, caches.
 fn canonical(key_id: &str) -> Result<String, KmsError> {
-    let lower = key_id.to_ascii_lowercase();
-    if is_uuid(&lower) { Ok(lower) } else { Err(KmsError::KeyNotFound(key_id.to_owned())) }
+    if is_uuid(key_id) { Ok(key_id.to_owned()) } else { Err(KmsError::KeyNotFound(key_id.to_owned())) }
 }
 
 /// Whether this is a UUID in lower case.
@@ -111,4 +110,19 @@ fn is_uuid(text: &str) -> bool {
     let hyphens = [8, 13, 18, 23];
     let fits = |(at, byte): (usize, u8)| if hyphens.contains(&at) { byte == b'-' } else { matches!(byte, b'0'..=b'9' | b'a'..=b'f') };
     text.len() == 36 && text.bytes().enumerate().all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_key_id_in_upper_case_is_no_key() {
+        let key_id = "00000000-0000-4000-8000-00000000000a";
+        assert_eq!(canonical(key_id).unwrap(), key_id);
+        for other in [key_id.to_ascii_uppercase(), key_id.replace('-', ""), format!("{{{key_id}}}"), format!("{key_id} ")] {
+            assert!(matches!(canonical(&other), Err(KmsError::KeyNotFound(id)) if id == other), "{other}");
+        }
+    }
 }

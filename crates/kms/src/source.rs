@@ -9,6 +9,11 @@ pub trait KeySource: KeyService {
     /// what asks for it is refused.
     fn is_configured(&self) -> bool;
 
+    /// The name of the backend in force, for the record of a use that it refused.
+    fn backend_in_force(&self) -> String {
+        self.backend().to_owned()
+    }
+
     /// The id of the key that is used where none is named. It changes when the service is reconfigured.
     fn default_key_id(&self) -> String;
 }

@@ -1,5 +1,7 @@
 //! Whom to trust, and how to be trusted.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +11,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// The longest file that is read, in bytes.
+const MAX_PEM_LEN: usize = 1 << 20;
 
 /// How TLS to a service is set up; paths are of PEM files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,13 +86,29 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, OutboundError> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, OutboundError> {
-    let chain =
-        CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(|error| wrong(path, &error))?;
+    let pem = read_pem(path)?;
+    let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(|error| wrong(path, &error))?;
     if chain.is_empty() { Err(wrong(path, &"it holds no certificate in PEM")) } else { Ok(chain) }
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, OutboundError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| wrong(path, &error))
+    PrivateKeyDer::from_pem_slice(&read_pem(path)?).map_err(|error| wrong(path, &error))
+}
+
+/// Reads a file of which an administrator gave the name: one that blocks or never ends is refused unread.
+fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, OutboundError> {
+    // Before it is opened: opening a pipe waits for its other end.
+    let metadata = std::fs::metadata(path).map_err(|error| wrong(path, &error))?;
+    if !metadata.is_file() {
+        return Err(wrong(path, &"it is no regular file"));
+    }
+    let mut pem = Zeroizing::new(Vec::with_capacity(MAX_PEM_LEN + 1));
+    let file = File::open(path).map_err(|error| wrong(path, &error))?;
+    file.take(MAX_PEM_LEN as u64 + 1).read_to_end(&mut pem).map_err(|error| wrong(path, &error))?;
+    if pem.len() > MAX_PEM_LEN {
+        return Err(wrong(path, &format!("it is longer than {MAX_PEM_LEN} bytes")));
+    }
+    Ok(pem)
 }
 
 fn wrong(path: &Path, reason: &dyn std::fmt::Display) -> OutboundError {
@@ -157,5 +179,35 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), key.cert.pem()).unwrap();
         assert_eq!(roots(Some(file.path())).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_blocks_or_never_ends_is_refused_unread() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [pipe, "/dev/zero".into()] {
+            let (answer, answered) = std::sync::mpsc::channel();
+            std::thread::spawn({
+                let path = path.clone();
+                move || drop(answer.send((certificates(&path).map(drop), private_key(&path).map(drop))))
+            });
+            let answers = answered.recv_timeout(std::time::Duration::from_secs(10)).expect("it is being read");
+            for refused in [answers.0, answers.1] {
+                assert_eq!(refused.unwrap_err().to_string(), format!("{}: it is no regular file", path.display()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_of_more_than_a_mebibyte_is_refused() {
+        let pem = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap().cert.pem();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let padded = |len: usize| format!("{pem}{}", "\n".repeat(len - pem.len()));
+        std::fs::write(file.path(), padded(MAX_PEM_LEN)).unwrap();
+        assert_eq!(certificates(file.path()).unwrap().len(), 1);
+        std::fs::write(file.path(), padded(MAX_PEM_LEN + 1)).unwrap();
+        let error = certificates(file.path()).unwrap_err().to_string();
+        assert!(error.ends_with("it is longer than 1048576 bytes"), "{error}");
     }
 }

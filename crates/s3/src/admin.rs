@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use hyper::body::{Body, Incoming};
 use strongroom_access::{Identities, Identity};
 use strongroom_engine::Error;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -28,11 +29,19 @@ use crate::{
 /// The longest body without a `Content-Length`; it is read before its signature can be verified.
 const MAX_CHUNKED_BYTES: usize = 64 << 10;
 
+/// Bodies that may be larger than this are large,
+const MAX_SMALL_BYTES: usize = 64 << 10;
+/// and so many of them may be in memory at a time; others wait.
+const MAX_LARGE_BODIES: usize = 2;
+
 /// Answers what is under the reserved first path segments, and all of the admin port.
 #[async_trait]
 pub trait AdminHandler: Send + Sync + 'static {
     /// The largest body of such a request in bytes; larger ones are refused.
     fn max_body_bytes(&self, method: &Method, path: &str) -> usize;
+
+    /// The response to a signer who may not make such a request at all, whatever its body says; asked before that is read.
+    async fn refusal(&self, method: &Method, path: &str, signer: &Signer) -> Option<http::Response<AdminBody>>;
 
     /// Answers a verified request. Its body is wiped from memory with the last of its `Bytes`.
     async fn handle(&self, request: http::Request<Bytes>, signer: Signer) -> http::Response<AdminBody>;
@@ -102,10 +111,14 @@ impl S3Service {
         let handler = self.admin.as_ref().ok_or_else(|| Refusal::NotImplemented("Administration".to_owned()))?;
         let max_bytes = handler.max_body_bytes(request.method(), request.uri().path());
         let (secure, secrets_allowed) = self.inner.security(request.headers(), connection);
-        let (request, signed_by) = verify(&self.inner.gate, &self.inner.identities, request, secure, max_bytes).await?;
+        let (admitted, signed_by) = verify(&self.inner.gate, &self.inner.identities, request, secure, max_bytes).await?;
         let signer = Signer { identity: signed_by, request_id: request_id.to_owned(), secure, secrets_allowed };
         identity.clone_from(&signer.identity.name);
-        let (parts, body) = handler.handle(request, signer).await.into_parts();
+        let response = match take_in(&**handler, admitted, &signer, &self.inner.large_bodies).await? {
+            TakenIn::Whole(request) => handler.handle(request, signer).await,
+            TakenIn::Refused(response) => response,
+        };
+        let (parts, body) = response.into_parts();
         Ok((Reply { status: parts.status, headers: parts.headers, payload: Payload::Admin(body) }, String::new()))
     }
 }
@@ -123,14 +136,14 @@ impl Inner {
     }
 }
 
-/// The request as its signer meant it, with its whole body, and who that is.
+/// The request as its signer meant it, its body still to be read, and who that is.
 async fn verify(
     gate: &Gate,
     identities: &Identities,
     mut request: http::Request<s3s::Body>,
     secure: bool,
     max_bytes: usize,
-) -> Result<(http::Request<Bytes>, Arc<Identity>), Refusal> {
+) -> Result<(Admitted, Arc<Identity>), Refusal> {
     hide_secrets(request.headers_mut());
     if announced_length(request.headers())?.is_some_and(|length| length > max_bytes as u64) {
         return Err(Refusal::MessageTooLong);
@@ -140,7 +153,36 @@ async fn verify(
     // mc signs what is administration for a region without a name.
     let admitted = gate.admit(request, Region::Any).await?;
     let identity = identities.by_access_key(&admitted.access_key).ok_or(Error::AccessDenied)?;
-    Ok((decoded(admitted, max_bytes).await?, identity))
+    Ok((admitted, identity))
+}
+
+/// What became of a verified request.
+enum TakenIn {
+    /// Its body is here.
+    Whole(http::Request<Bytes>),
+    /// Its signer may not make it; its body was not read.
+    Refused(http::Response<AdminBody>),
+}
+
+/// Places for large bodies.
+pub(crate) fn large_bodies() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(MAX_LARGE_BODIES))
+}
+
+/// Reads the body of a request, if its signer may make it. Of the large ones not more at a time than there are places.
+async fn take_in(
+    handler: &dyn AdminHandler,
+    admitted: Admitted,
+    signer: &Signer,
+    large_bodies: &Arc<Semaphore>,
+) -> Result<TakenIn, Refusal> {
+    let (method, path) = (&admitted.method, admitted.uri.path());
+    if let Some(response) = handler.refusal(method, path, signer).await {
+        return Ok(TakenIn::Refused(response));
+    }
+    let max_bytes = handler.max_body_bytes(method, path);
+    let place = if max_bytes > MAX_SMALL_BYTES { Arc::clone(large_bodies).acquire_owned().await.ok() } else { None };
+    Ok(TakenIn::Whole(decoded(admitted, max_bytes, place).await?))
 }
 
 /// What the client's signature, or the want of one, is to blame for.
@@ -184,18 +226,30 @@ async fn with_known_length(request: http::Request<s3s::Body>, max_bytes: usize) 
     }
     let (parts, body) = request.into_parts();
     let body = collect_wiped(body, max_bytes.min(MAX_CHUNKED_BYTES)).await?;
-    Ok(http::Request::from_parts(parts, s3s::Body::from(shared(body))))
+    Ok(http::Request::from_parts(parts, s3s::Body::from(shared(body, None))))
 }
 
-async fn decoded(admitted: Admitted, max_bytes: usize) -> Result<http::Request<Bytes>, Refusal> {
+async fn decoded(admitted: Admitted, max_bytes: usize, place: Option<OwnedSemaphorePermit>) -> Result<http::Request<Bytes>, Refusal> {
     let Admitted { method, uri, headers, body, .. } = admitted;
-    let mut request = http::Request::new(shared(collect_wiped(body, max_bytes).await?));
+    let mut request = http::Request::new(shared(collect_wiped(body, max_bytes).await?, place));
     (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
     Ok(request)
 }
 
-fn shared(body: Zeroizing<Vec<u8>>) -> Bytes {
-    if body.is_empty() { Bytes::new() } else { Bytes::from_owner(body) }
+/// A body that gives its place free with the last of its `Bytes`.
+struct Held {
+    bytes: Zeroizing<Vec<u8>>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+fn shared(bytes: Zeroizing<Vec<u8>>, place: Option<OwnedSemaphorePermit>) -> Bytes {
+    if bytes.is_empty() { Bytes::new() } else { Bytes::from_owner(Held { bytes, _place: place }) }
 }
 
 #[cfg(test)]

@@ -77,9 +77,60 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Administration that takes bodies of so many bytes, from everybody or from nobody.
+struct Desk {
+    max_bytes: usize,
+    refuses: bool,
+}
+
+#[async_trait]
+impl AdminHandler for Desk {
+    fn max_body_bytes(&self, _: &Method, _: &str) -> usize {
+        self.max_bytes
+    }
+
+    async fn refusal(&self, _: &Method, _: &str, _: &Signer) -> Option<http::Response<AdminBody>> {
+        self.refuses.then(|| http::Response::new(Box::pin(Unreadable) as AdminBody))
+    }
+
+    async fn handle(&self, _: http::Request<Bytes>, _: Signer) -> http::Response<AdminBody> {
+        panic!("nothing is handled here")
+    }
+}
+
+/// A body that must not be read.
+struct Unreadable;
+
+impl Body for Unreadable {
+    type Data = Bytes;
+    type Error = ResponseCut;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+        panic!("the body was read")
+    }
+}
+
 async fn verified(request: http::Request<s3s::Body>, secure: bool) -> Result<(http::Request<Bytes>, Arc<Identity>), Refusal> {
+    match taken_in(&Desk { max_bytes: MAX_BYTES, refuses: false }, request, secure, &large_bodies()).await? {
+        (TakenIn::Whole(request), identity) => Ok((request, identity)),
+        (TakenIn::Refused(_), _) => panic!("nobody is refused"),
+    }
+}
+
+async fn taken_in(
+    desk: &Desk,
+    request: http::Request<s3s::Body>,
+    secure: bool,
+    places: &Arc<Semaphore>,
+) -> Result<(TakenIn, Arc<Identity>), Refusal> {
     let identities = identities();
-    verify(&Gate::new(Arc::clone(&identities), "us-east-1"), &identities, request, secure, MAX_BYTES).await
+    let gate = Gate::new(Arc::clone(&identities), "us-east-1");
+    let (admitted, identity) = verify(&gate, &identities, request, secure, desk.max_bytes).await?;
+    let signer = Signer { identity: Arc::clone(&identity), request_id: String::new(), secure, secrets_allowed: secure };
+    Ok((take_in(desk, admitted, &signer, places).await?, identity))
 }
 
 async fn answer(request: http::Request<s3s::Body>, secure: bool) -> (String, u16) {
@@ -155,6 +206,32 @@ async fn a_body_beyond_the_bound_is_refused_announced_or_not() {
         let full = signed("POST", "/kms/keys", &[b'x'; MAX_BYTES], &Signing { length, ..USUAL });
         assert_eq!(verified(full, true).await.unwrap().0.body().len(), MAX_BYTES);
     }
+}
+
+#[tokio::test]
+async fn whoever_may_not_make_a_call_is_refused_before_its_body_is_read() {
+    let desk = Desk { max_bytes: 64 << 20, refuses: true };
+    for payload in [None, Some("UNSIGNED-PAYLOAD")] {
+        let request = signed("POST", "/kms/restore", b"{}", &Signing { payload, ..USUAL }).map(|_| s3s::Body::http_body(Unreadable));
+        assert!(matches!(taken_in(&desk, request, true, &large_bodies()).await, Ok((TakenIn::Refused(_), _))));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_two_large_bodies_are_in_memory_at_a_time() {
+    let (large, small) = (Desk { max_bytes: MAX_SMALL_BYTES + 1, refuses: false }, Desk { max_bytes: MAX_SMALL_BYTES, refuses: false });
+    let places = large_bodies();
+    let arrive = async |desk| match taken_in(desk, signed("POST", "/kms/restore", b"{}", &USUAL), true, &places).await.ok().unwrap() {
+        (TakenIn::Whole(request), _) => request.into_body(),
+        (TakenIn::Refused(_), _) => panic!("nobody is refused"),
+    };
+    let (first, second) = (arrive(&large).await, arrive(&large).await);
+    let mut third = std::pin::pin!(arrive(&large));
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(9), &mut third).await.is_err(), "a third waits");
+    assert_eq!(arrive(&small).await.as_ref(), b"{}", "and small ones do not");
+    drop(first);
+    assert_eq!(third.await.as_ref(), b"{}");
+    assert_eq!(second.as_ref(), b"{}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 use hyper::body::Incoming;
 use strongroom_access::Identities;
 use strongroom_engine::{Engine, Error, api::Caller};
+use tokio::sync::Semaphore;
 
 use crate::{
     access_log::AccessRecord,
@@ -40,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) gate: Gate,
     pub(crate) identities: Arc<Identities>,
     pub(crate) api: Api,
+    /// Places for the large bodies of administration.
+    pub(crate) large_bodies: Arc<Semaphore>,
     host_id: String,
 }
 
@@ -63,7 +66,8 @@ impl S3Service {
     pub fn new(engine: Arc<Engine>, identities: Arc<Identities>, options: S3Options) -> Self {
         let gate = Gate::new(Arc::clone(&identities), &options.region);
         let host_id = BASE64_STANDARD.encode(random::<24>());
-        Self { inner: Arc::new(Inner { gate, identities, api: Api { engine, options }, host_id }), admin: None }
+        let large_bodies = admin::large_bodies();
+        Self { inner: Arc::new(Inner { gate, identities, api: Api { engine, options }, large_bodies, host_id }), admin: None }
     }
 
     /// Answers a request. Errors are responses; the response's body ends in an error where the connection must be cut.

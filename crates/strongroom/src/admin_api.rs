@@ -18,9 +18,20 @@ impl AdminHandler for AdminApi {
         self.0.max_body_bytes(method, path)
     }
 
-    async fn handle(&self, request: Request<Bytes>, signer: Signer) -> Response<AdminBody> {
-        let Signer { identity, request_id, secure, secrets_allowed } = signer;
-        let signer = strongroom_admin::Signer { identity, request_id, secure, secrets_allowed };
-        self.0.call(request, signer).await.map(|body| Box::pin(body.map_err(|_| ResponseCut)) as AdminBody)
+    async fn refusal(&self, method: &Method, path: &str, signer: &Signer) -> Option<Response<AdminBody>> {
+        self.0.refusal(method, path, known(signer.clone())).await.map(answered)
     }
+
+    async fn handle(&self, request: Request<Bytes>, signer: Signer) -> Response<AdminBody> {
+        answered(self.0.call(request, known(signer)).await)
+    }
+}
+
+fn known(signer: Signer) -> strongroom_admin::Signer {
+    let Signer { identity, request_id, secure, secrets_allowed } = signer;
+    strongroom_admin::Signer { identity, request_id, secure, secrets_allowed }
+}
+
+fn answered(response: Response<impl BodyExt<Data = Bytes> + Send + 'static>) -> Response<AdminBody> {
+    response.map(|body| Box::pin(body.map_err(|_| ResponseCut)) as AdminBody)
 }

@@ -73,8 +73,23 @@ pub(crate) async fn intend(inner: &Inner, intent: Intent) -> Result<bool, ApiErr
     .await
 }
 
-/// Takes an intent back.
-pub(crate) async fn forget(inner: &Inner, backend: &str, key_id: &str) -> Result<(), ApiError> {
+/// The intent of a deletion that is scheduled, and so can be cancelled; none where the key is to go at once.
+pub(crate) async fn scheduled(inner: &Inner, backend: &str, key_id: &str) -> Result<Option<Intent>, ApiError> {
+    let (intents, now): (Vec<Intent>, _) = (document::load(&*inner.parts.state, DOCUMENT).await?, OffsetDateTime::now_utc());
+    Ok(intents.into_iter().find(|intent| intent.is_of(backend, key_id) && intent.due > now))
+}
+
+/// Takes this intent back, and no other that has come into its place.
+pub(crate) async fn take_back(inner: &Inner, intent: &Intent) -> Result<(), ApiError> {
+    change(inner, |intents| {
+        intents.retain(|other| other != intent);
+        Ok(())
+    })
+    .await
+}
+
+/// Forgets what was intended with a key.
+async fn forget(inner: &Inner, backend: &str, key_id: &str) -> Result<(), ApiError> {
     change(inner, |intents| {
         intents.retain(|other| !other.is_of(backend, key_id));
         Ok(())

@@ -45,7 +45,7 @@ pub(crate) struct ReceiptList {
     public_key: String,
 }
 
-/// Signed proof that a key was destroyed. `strongroom audit verify-receipt` checks it.
+/// Signed proof that a key was destroyed.
 #[derive(ToSchema)]
 #[schema(as = SignedReceipt)]
 #[allow(dead_code, reason = "only described")]

@@ -10,6 +10,13 @@ use strongroom_kms::{Kms, resolve_key_id};
 use super::ApiError;
 use crate::admin::{Inner, Signer};
 
+/// The most characters that are recorded of a text from a request, and the most texts that are noted: so that every event fits into the audit
+/// log, though JSON takes six bytes for some characters.
+const MAX_NOTED_CHARS: usize = 256;
+const MAX_NOTES: usize = 32;
+/// In the details of what is recorded before a change runs.
+const BEGUN: (&str, &str) = ("phase", "begun");
+
 /// What came: everything an input can be read from.
 pub(crate) struct Received {
     pub(crate) path: Vec<(String, String)>,
@@ -46,7 +53,7 @@ impl Call {
             None => arn::ALL_KEYS.to_owned(),
         };
         for action in actions {
-            let resource = if action.as_str().starts_with("kms:") { &key } else { arn::KMS };
+            let resource = if is_of_a_key(*action) { &key } else { arn::KMS };
             let authorized = self.signer.identity.authorize(*action, resource, &conditions);
             let _ = authorized.map_err(|denied| ApiError::denied(denied.to_string()))?;
         }
@@ -96,10 +103,14 @@ impl Call {
         self.note_event(|event| (event.key_id, event.key_version) = (key_id.to_owned(), version));
     }
 
-    /// Adds to the audit record. Never a secret.
-    pub(crate) fn note(&self, name: &str, value: impl Into<String>) {
-        let value = value.into();
-        self.note_event(|event| drop(event.details.insert(name.to_owned(), value)));
+    /// Adds to the audit record, shortened where it is long. Never a secret.
+    pub(crate) fn note(&self, name: &str, value: impl AsRef<str>) {
+        self.note_event(|event| note(event, name, value.as_ref()));
+    }
+
+    /// Says in the audit record which bucket it was about.
+    pub(crate) fn about_bucket(&self, bucket: &str) {
+        self.note_event(|event| event.bucket = shortened(bucket));
     }
 
     pub(crate) fn note_event(&self, change: impl FnOnce(&mut Event)) {
@@ -112,9 +123,58 @@ impl Call {
         event.outcome = failed.map_or(Outcome::Ok, |code| Outcome::Error(code.to_owned()));
         event
     }
+
+    /// The audit record that it is about to be done.
+    pub(crate) fn begun(&self) -> Event {
+        let mut event = self.event(None);
+        event.details.insert(BEGUN.0.to_owned(), BEGUN.1.to_owned());
+        event
+    }
+}
+
+/// Whether an action is one on keys, not on the service.
+pub(super) fn is_of_a_key(action: Action) -> bool {
+    action.as_str().starts_with("kms:")
+}
+
+fn note(event: &mut Event, name: &str, value: &str) {
+    if event.details.len() < MAX_NOTES {
+        event.details.insert(name.to_owned(), shortened(value));
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_NOTED_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 pub(crate) fn no_such_backend(name: &str, live: &[String]) -> ApiError {
     let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
     ApiError::not_found(format!("There is no backend {shown}. There are: {}.", live.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_event_of_the_longest_and_the_most_notes_fits_into_the_audit_log() {
+        let longest = "\u{1}".repeat(64 << 10);
+        let mut event = Event { bucket: shortened(&longest), ..Event::default() };
+        for number in 0..1000 {
+            note(&mut event, &format!("{number}"), &longest);
+        }
+        assert_eq!(event.details.len(), MAX_NOTES);
+        assert!(serde_json::to_vec(&event).unwrap().len() < 60 << 10);
+    }
+
+    #[test]
+    fn a_text_is_recorded_whole_up_to_its_bound() {
+        let whole = "ü".repeat(MAX_NOTED_CHARS);
+        assert_eq!(shortened(&whole), whole);
+        assert_eq!(shortened(&format!("{whole}x")), format!("{whole}…"));
+    }
 }

@@ -11,6 +11,7 @@ use strongroom_access::Action;
 use utoipa::ToSchema;
 use utoipa::openapi::path::OperationBuilder;
 
+use super::call::is_of_a_key;
 use super::{Answer, ApiError, Call, Input, Received};
 use crate::admin::{Inner, Signer};
 use crate::openapi::Schemas;
@@ -145,6 +146,15 @@ impl Endpoint {
         }
     }
 
+    /// Refuses whoever may not make the call whatever it is about, which is known before its body is read. None: it may be read.
+    pub(crate) async fn refusal(&self, inner: Arc<Inner>, signer: Signer) -> Option<Response<Body>> {
+        let call = Call::new(inner, signer, self.operation, None);
+        let of_service: Vec<Action> = self.actions.iter().copied().filter(|action| !is_of_a_key(*action)).collect();
+        let denied = call.permit(&of_service, None).err()?;
+        let unrecorded = self.record(&call, Some(&denied)).await.err();
+        Some(unrecorded.unwrap_or(denied).into_response())
+    }
+
     async fn answer(&self, call: &Call, received: &Received) -> Result<Answer, ApiError> {
         let audit = &call.inner.parts.audit;
         if self.effect != Effect::Reads {
@@ -152,7 +162,13 @@ impl Endpoint {
             audit.health()?;
         }
         let outcome = match (self.prepare)(call.clone(), received) {
-            Ok(running) => running.await,
+            Ok(running) => {
+                if self.effect == Effect::Changes {
+                    // Whatever happens from here on, the log tells that it was asked for.
+                    call.inner.record_durably(&call.begun()).await?;
+                }
+                running.await
+            }
             Err(error) => Err(error),
         };
         self.record(call, outcome.as_ref().err()).await?;

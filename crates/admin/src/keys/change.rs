@@ -89,8 +89,11 @@ pub(crate) async fn unseal(call: Call, JsonOrQuery(request): JsonOrQuery<KeyRequ
 }
 
 pub(crate) async fn cancel_deletion(call: Call, JsonOrQuery(request): JsonOrQuery<KeyRequest>) -> Result<KeyAnswer, ApiError> {
+    let intent = erasure::scheduled(&call.inner, &call.backend_name()?, call.key_id(&request.key_id)?).await?;
     let answer = change(&call, &request.key_id, Change::CancelDeletion, "key deletion cancelled").await?;
-    erasure::forget(&call.inner, &call.backend_name()?, call.key_id(&request.key_id)?).await?;
+    if let Some(intent) = intent {
+        erasure::take_back(&call.inner, &intent).await?;
+    }
     Ok(answer)
 }
 

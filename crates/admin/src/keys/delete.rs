@@ -81,12 +81,13 @@ async fn schedule(call: &Call, kms: &dyn Kms, request: &DeleteKey, usage: Usage)
     let days = request.pending_window_in_days.unwrap_or(DEFAULT_WINDOW_DAYS);
     call.note("pending_window_in_days", days.to_string());
     // Before the key goes, so that its receipt tells who asked for it.
-    let is_new = erasure::intend(&call.inner, Intent::of(call, &usage, days)).await?;
+    let intent = Intent::of(call, &usage, days);
+    let is_new = erasure::intend(&call.inner, intent.clone()).await?;
     let key = match kms.schedule_deletion(&usage.key_id, days).await {
         Ok(key) => key,
         Err(error) => {
             if is_new {
-                erasure::forget(&call.inner, &usage.backend, &usage.key_id).await?;
+                erasure::take_back(&call.inner, &intent).await?;
             }
             return Err(error.into());
         }

@@ -121,13 +121,14 @@ pub(crate) async fn list_keys(call: Call, Query(Pattern { pattern }): Query<Patt
 /// Makes a data key and opens it again.
 pub(crate) async fn key_status(call: Call, Query(KeyName { key_id }): Query<KeyName>) -> Result<KeyStatus, ApiError> {
     let key_id = if key_id.is_empty() { call.inner.parts.keyring.default_key_id() } else { key_id };
+    let key_id = call.key_id(&key_id)?;
     // The default key was no part of what the table checked.
-    call.permit(&[Action::DescribeKey], Some(&key_id))?;
+    call.permit(&[Action::DescribeKey, Action::GenerateDataKey, Action::Decrypt], Some(key_id))?;
     let (_, kms) = call.kms()?;
-    if is_reserved(&key_id) {
-        return Err(KmsError::KeyNotFound(key_id).into());
+    if is_reserved(key_id) {
+        return Err(KmsError::KeyNotFound(key_id.to_owned()).into());
     }
-    Ok(tried(&*kms, key_id).await)
+    Ok(tried(&*kms, key_id.to_owned()).await)
 }
 
 async fn tried(kms: &dyn Kms, key_id: String) -> KeyStatus {

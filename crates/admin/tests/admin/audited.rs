@@ -60,3 +60,31 @@ async fn the_head_of_the_log_is_told() {
         (rig.audit.head().hash.as_str(), rig.audit.public_key().to_hex().as_str())
     );
 }
+
+#[tokio::test]
+async fn a_change_is_on_record_before_it_runs() {
+    let rig = Rig::new().await;
+    rig.ok("DELETE", "/kms/keys/delete", json!({"key_id": "alpha", "force_immediate": true, "confirm_key_id": "alpha"})).await;
+    let denied = user(&allowing(&["s3:GetObject"]));
+    assert_eq!(rig.send("POST", "/kms/keys/enable", json!({"key_id": "alpha"}).to_string(), denied).await.status, 403);
+    let records = rig.records().await;
+    let about = records.iter().filter(|record| record["key_id"] == "alpha" && record["operation"] != "CreateKey");
+    let told: Vec<_> = about.map(|record| (record["operation"].as_str().unwrap(), record["details"]["phase"].as_str())).collect();
+    // EraseKey is written while the deletion runs.
+    assert_eq!(told, [("DeleteKey", Some("begun")), ("EraseKey", None), ("DeleteKeyNow", None), ("EnableKey", None)]);
+}
+
+#[tokio::test]
+async fn a_change_is_recorded_however_long_its_texts_are() {
+    let rig = Rig::new().await;
+    let long = "x".repeat(65_480);
+    let answered = rig.call("POST", "/kms/reconfigure", json!({"default_key_id": "beta", long.as_str(): null})).await;
+    assert_ne!(answered.status, 503, "{answered:?}");
+    let record = rig.record("ReconfigureKms").await;
+    assert_eq!((&record["details"]["default_key_id"], record["outcome"] == "ok"), (&json!("beta"), answered.status == 200));
+    assert_eq!(record["details"]["backend_fields"], format!("{}…", "x".repeat(256)));
+
+    rig.refused("POST", "/kms/rekey", json!({"bucket": long}), 404, "NotFound").await;
+    let record = rig.record("StartRekey").await;
+    assert_eq!((&record["bucket"], &record["outcome"]), (&json!(format!("{}…", "x".repeat(256))), &json!({"error": "NotFound"})));
+}

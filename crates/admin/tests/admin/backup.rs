@@ -44,3 +44,18 @@ async fn a_bundle_larger_than_other_bodies_is_taken() {
     assert_eq!(rig.admin.max_body_bytes(&post, "/kms/keys"), 64 << 10);
     assert_eq!(rig.admin.max_body_bytes(&post, "/anything"), 64 << 10);
 }
+
+#[tokio::test]
+async fn a_sealed_service_gives_no_bundle_and_takes_none() {
+    let rig = Rig::new().await;
+    let passphrase = "correct horse battery staple";
+    let bundle = rig.ok("POST", "/kms/backup", json!({"passphrase": passphrase})).await["bundle"].clone();
+    rig.ok("POST", "/kms/seal", json!({})).await;
+    rig.refused("POST", "/kms/backup", json!({"passphrase": passphrase}), 409, "KmsSealed").await;
+    for dry_run in [true, false] {
+        let body = json!({"bundle": bundle, "passphrase": passphrase, "dry_run": dry_run});
+        rig.refused("POST", "/kms/restore", body, 409, "KmsSealed").await;
+    }
+    rig.ok("POST", "/kms/unseal", json!({})).await;
+    rig.ok("POST", "/kms/backup", json!({"passphrase": passphrase})).await;
+}

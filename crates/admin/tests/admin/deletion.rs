@@ -107,3 +107,23 @@ async fn receipts_are_listed_by_pages() {
     assert_eq!((&second["truncated"], &second["next_marker"]), (&json!(false), &Value::Null));
     rig.refused("GET", "/kms/receipts?limit=0", Value::Null, 400, "InvalidRequest").await;
 }
+
+#[tokio::test]
+async fn a_cancelled_deletion_takes_back_its_own_intent_and_no_other() {
+    const DOCUMENT: &str = "kms-erasures";
+    let rig = Rig::new().await;
+    let intents = async || -> Vec<Value> { serde_json::from_slice(&rig.state.load(DOCUMENT).await.unwrap().unwrap()).unwrap() };
+    rig.ok("DELETE", "/kms/keys/delete", json!({"key_id": "alpha"})).await;
+    assert_eq!(intents().await.len(), 1);
+    rig.ok("POST", "/kms/keys/cancel-deletion", json!({"key_id": "alpha"})).await;
+    assert_eq!(intents().await, [] as [Value; 0]);
+
+    // Somebody else has begun to delete the key at once, and not got to the key yet.
+    rig.ok("DELETE", "/kms/keys/delete", json!({"key_id": "alpha"})).await;
+    let mut now = intents().await;
+    now[0]["due"] = json!(OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339).unwrap());
+    let present = rig.state.load(DOCUMENT).await.unwrap().unwrap();
+    rig.state.save(DOCUMENT, Some(&present), &serde_json::to_vec(&now).unwrap()).await.unwrap();
+    rig.ok("POST", "/kms/keys/cancel-deletion", json!({"key_id": "alpha"})).await;
+    assert_eq!(intents().await, now);
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, root};
+use crate::rig::{Rig, allowing, root, user};
 
 const JOB: &str = "keyrotate:\n  apiVersion: v1\n  bucket: photos\n  encryption:\n    type: sse-kms\n    key: beta\n  flags:\n    filter:\n      kmskey: alpha\n";
 
@@ -96,4 +96,31 @@ async fn jobs_that_are_none_have_the_codes_that_mc_looks_for() {
     let answered = rig.send("POST", "/minio/admin/v3/start-job", JOB.replace("kmskey", "newerThan"), root()).await;
     assert_eq!((answered.status, answered.json["code"].as_str()), (400, Some("InvalidRequest")));
     assert!(answered.text.contains("newerThan"), "{}", answered.text);
+}
+
+#[tokio::test]
+async fn the_test_of_a_key_needs_the_right_to_use_it_and_is_recorded_with_its_id() {
+    let rig = Rig::new().await;
+    let test = async |key_id: &str, actions: &[&str]| {
+        let path = format!("/minio/kms/v1/key/status?key-id={key_id}");
+        rig.send("GET", &path, String::new(), user(&allowing(actions))).await.status
+    };
+    let uses = ["kms:DescribeKey", "kms:GenerateDataKey", "kms:Decrypt"];
+    for left_out in 0..uses.len() {
+        let fewer: Vec<_> = uses.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, action)| *action).collect();
+        assert_eq!(test("alpha", &fewer).await, 403, "{fewer:?}");
+    }
+    let policy = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": uses, "Resource": "*"},
+        {"Effect": "Deny", "Action": "kms:GenerateDataKey", "Resource": "arn:aws:kms:::key/default"}
+    ]});
+    let denied = rig.send("GET", "/minio/kms/v1/key/status?key-id=", String::new(), user(&policy)).await;
+    assert_eq!(denied.status, 403, "the default key is the one that is used");
+    assert_eq!(rig.record("TestKey").await["key_id"], "default");
+    for (given, key_id) in [("", "default"), ("arn:aws:kms:eu:1:key/beta", "beta")] {
+        assert_eq!(test(given, &uses).await, 200);
+        let record = rig.record("TestKey").await;
+        assert_eq!((&record["key_id"], &record["outcome"]), (&json!(key_id), &json!("ok")));
+    }
+    rig.refused("GET", "/minio/kms/v1/key/status?key-id=arn:aws:kms:eu:1:key/strongroom-store", Value::Null, 404, "NotFound").await;
 }

@@ -129,3 +129,47 @@ async fn some_requests_need_other_rights_than_their_call() {
     assert_eq!(status("/kms/keys/rotate", "POST", end, &["kms:DisableKeyRotation"]).await, 200);
     assert_eq!(status("/kms/keys/delete", "DELETE", now, &["kms:ScheduleKeyDeletion", "kms:DeleteKeyNow"]).await, 200);
 }
+
+#[tokio::test]
+async fn re_keying_needs_the_right_to_open_with_one_key_and_to_wrap_with_the_other() {
+    let rig = Rig::new().await;
+    let with = |actions: Value, key: &str| {
+        user(&json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "strongroom:RekeyObjects", "Resource": "*"},
+            {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "arn:aws:kms:::key/alpha"},
+            {"Effect": "Allow", "Action": actions, "Resource": format!("arn:aws:kms:::key/{key}")}
+        ]}))
+    };
+    let start = async |body: Value, signer| rig.send("POST", "/kms/rekey", body.to_string(), signer).await.status;
+    let to_beta = json!({"bucket": "photos", "from_key": "alpha", "to_key": "beta"});
+    assert_eq!(start(to_beta.clone(), with(json!("kms:Decrypt"), "beta")).await, 403, "beta may not be used to wrap");
+    assert_eq!(start(json!({"to_key": "beta"}), with(json!("kms:*"), "beta")).await, 403, "objects of all keys are meant");
+    assert_eq!(start(json!({"from_key": "default", "to_key": "beta"}), with(json!("kms:*"), "beta")).await, 403);
+    assert_eq!(start(json!({"from_key": "alpha"}), with(json!("kms:Decrypt"), "beta")).await, 202);
+    assert_eq!(start(to_beta, with(json!("kms:GenerateDataKey"), "beta")).await, 202);
+
+    let yaml = |from: &str| {
+        let encryption = "  encryption:\n    type: sse-kms\n    key: beta\n";
+        format!("keyrotate:\n  apiVersion: v1\n  bucket: photos\n{encryption}  flags:\n    filter:\n      kmskey: {from}\n")
+    };
+    let start_job = async |from, signer| rig.send("POST", "/minio/admin/v3/start-job", yaml(from), signer).await.status;
+    assert_eq!(start_job("alpha", with(json!("kms:Decrypt"), "beta")).await, 403);
+    assert_eq!(start_job("default", with(json!("kms:GenerateDataKey"), "beta")).await, 403);
+    assert_eq!(start_job("alpha", with(json!("kms:GenerateDataKey"), "beta")).await, 200);
+}
+
+#[tokio::test]
+async fn whoever_lacks_a_right_to_the_service_is_refused_and_recorded_without_the_body() {
+    let rig = Rig::new().await;
+    let keys_alone = || user(&allowing(&["kms:*"]));
+    let refusal =
+        async |path: &str, signer| rig.admin.refusal(&http::Method::POST, path, signer).await.map(|response| response.status().as_u16());
+    for prefix in ["/kms", "/strongroom/admin/v1/kms", "/rustfs/admin/v3/kms"] {
+        assert_eq!(refusal(&format!("{prefix}/restore"), keys_alone()).await, Some(403), "{prefix}");
+    }
+    let record = rig.record("RestoreKeys").await;
+    assert_eq!((&record["who"], &record["outcome"]), (&json!("alice"), &json!({"error": "AccessDenied"})));
+    assert_eq!(refusal("/kms/restore", user(&allowing(&["strongroom:RestoreKeys"]))).await, None);
+    assert_eq!(refusal("/kms/keys", keys_alone()).await, None);
+    assert_eq!(refusal("/kms/keys", user(&allowing(&["s3:*"]))).await, None, "which key is meant, the body says");
+}

@@ -26,6 +26,7 @@ pub(crate) struct Rig {
     pub(crate) engine: Arc<Engine>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) audit: Arc<AuditLog>,
+    pub(crate) state: Arc<dyn StateStore>,
     pub(crate) dir: TempDir,
     catalog: Arc<MemoryCatalog>,
     blobs: MemoryBlobs,
@@ -69,9 +70,9 @@ impl Rig {
 
     /// The same store after a restart, in which the file of a key was not there any more.
     pub(crate) async fn after_losing(self, key_id: &str) -> Self {
-        let Self { admin, engine, keyring, audit, dir, catalog, blobs } = self;
+        let Self { admin, engine, keyring, audit, state, dir, catalog, blobs } = self;
         audit.close().await.unwrap();
-        drop((admin, engine, keyring, audit));
+        drop((admin, engine, keyring, audit, state));
         std::fs::remove_file(dir.path().join("keys").join(format!("{key_id}.key.json"))).unwrap();
         Self::open(dir, catalog, blobs).await
     }
@@ -98,8 +99,8 @@ impl Rig {
         let parts =
             EngineParts { catalog: catalog.clone(), blobs: Arc::new(blobs.clone()), kms: keyring.clone(), settings, audit: audit.clone() };
         let engine = Engine::open(parts, EngineOptions::default());
-        let admin = Admin::new(AdminParts { keyring: keyring.clone(), engine: engine.clone(), audit: audit.clone(), state });
-        Self { admin, engine, keyring, audit, dir, catalog, blobs }
+        let admin = Admin::new(AdminParts { keyring: keyring.clone(), engine: engine.clone(), audit: audit.clone(), state: state.clone() });
+        Self { admin, engine, keyring, audit, state, dir, catalog, blobs }
     }
 
     /// A call of root, over TLS.
@@ -183,10 +184,10 @@ impl Rig {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// The last record of an operation.
+    /// The last record of how an operation ended.
     pub(crate) async fn record(&self, operation: &str) -> Value {
         let records = self.records().await;
-        let found = records.into_iter().rfind(|record| record["operation"] == operation);
+        let found = records.into_iter().rfind(|record| record["operation"] == operation && record["details"]["phase"] != "begun");
         found.unwrap_or_else(|| panic!("no record of {operation}"))
     }
 }

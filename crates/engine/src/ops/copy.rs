@@ -129,7 +129,7 @@ impl Engine {
             self.move_data(caller, request, decision, at, source).await?
         };
         let hold = bytes.hold.take();
-        let version = self.new_version(&draft, bytes)?;
+        let version = self.new_version(caller, &draft, bytes).await?;
         let (size_bytes, modified_ms) = (version.size_bytes, version.modified);
         let committed = self.commit(version, hold, &request.condition, &at.bucket.name).await?;
         Ok(Copied { stored: stored(&draft, reply, size_bytes, committed.is_null), modified_ms, source_version_id })
@@ -151,6 +151,7 @@ impl Engine {
             at,
             envelope: keys.envelope,
             recorded: keys.recorded,
+            keys_since: Some(keys.since),
             headers: target_headers(request, facts.headers),
             etag: etag::of_copy(&facts.etag, facts.parts_count, decision.mode()),
             checksum: facts.checksum,
@@ -188,6 +189,7 @@ impl Engine {
             at,
             envelope: keys.envelope,
             recorded: keys.recorded,
+            keys_since: Some(keys.since),
             headers: target_headers(request, facts.headers),
             etag: etag::whole(decision.mode(), ingested.md5.map(hex::encode).or(kept_md5)),
             checksum: ingested.checksum.take(),

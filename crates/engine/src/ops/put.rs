@@ -37,6 +37,7 @@ impl Engine {
             at,
             envelope: keys.envelope,
             recorded: keys.recorded,
+            keys_since: Some(keys.since),
             headers: request.headers,
             etag: etag::whole(decision.mode(), ingested.md5.map(hex::encode)),
             checksum: ingested.checksum.take(),
@@ -44,7 +45,7 @@ impl Engine {
         };
         let mut bytes = Bytes::of_body(ingested, 1)?;
         let hold = bytes.hold.take();
-        let version = self.new_version(&draft, bytes)?;
+        let version = self.new_version(caller, &draft, bytes).await?;
         let size_bytes = version.size_bytes;
         let committed = self.commit(version, hold, &request.condition, &bucket.name).await?;
         Ok(stored(&draft, keys.reply, size_bytes, committed.is_null))

@@ -23,10 +23,10 @@ impl Engine {
             let record = self.open_item(&item)?;
             check_mode(mode_of(item.envelope()?)?)?;
             let decision = decision(&request, record.sse());
-            match self.reseal(User::Caller(caller), &item, record, &decision).await? {
+            match self.reseal(User::Caller(caller), &item, record, &decision, None).await? {
                 Resealed::Done => return Ok(()),
                 // Somebody was faster: what is there now is meant.
-                Resealed::Changed | Resealed::Gone => {}
+                Resealed::Changed | Resealed::Stale | Resealed::Gone => {}
             }
         }
         Err(Error::ConditionalConflict)

@@ -1,6 +1,6 @@
 //! One version or upload: opened, sealed anew, replaced.
 
-use strongroom_catalog::{Bucket, CatalogError, Envelope, Reseal, ScopedUpload, ScopedVersion, Upload, Version, VersionSelector};
+use strongroom_catalog::{Bucket, CatalogError, Envelope, KeyRef, Reseal, ScopedUpload, ScopedVersion, Upload, Version, VersionSelector};
 
 use crate::{
     Engine, Error,
@@ -26,6 +26,8 @@ pub(crate) enum Resealed {
     Done,
     /// Somebody else replaced them first.
     Changed,
+    /// They would not have been under the key that was meant, but under another version or in another backend; nothing was replaced.
+    Stale,
     /// The version was deleted, or the upload ended.
     Gone,
 }
@@ -91,12 +93,23 @@ impl Engine {
         }
     }
 
-    /// Seals the object keys anew as `decision` says, and replaces those in the catalog. Nothing else of the object changes.
-    pub(crate) async fn reseal(&self, user: User<'_>, item: &Item, record: ItemRecord, decision: &Decision) -> Result<Resealed, Error> {
+    /// Seals the object keys anew as `decision` says, if that is under `target` (where one is given), and replaces those in the
+    /// catalog. Nothing else of the object changes.
+    pub(crate) async fn reseal(
+        &self,
+        user: User<'_>,
+        item: &Item,
+        record: ItemRecord,
+        decision: &Decision,
+        target: Option<&KeyRef>,
+    ) -> Result<Resealed, Error> {
         let at = item.at();
         let existing = self.keys_for_reading(user, at, item.envelope()?, record.sse(), None).await;
         let existing = existing.map_err(|error| self.integrity().note(error, &at.bucket.name, at.key))?;
         let keys = self.keys_for_writing(user, decision, at, Some(existing)).await?;
+        if target.is_some() && keys.envelope.key.as_ref() != target {
+            return Ok(Resealed::Stale);
+        }
         let replaced = match (item, record) {
             (Item::Version { bucket, version, part_record }, ItemRecord::Version(record)) => {
                 self.replace_in_version(bucket, version, part_record, record, keys).await?

@@ -28,7 +28,7 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    /// How to seal an object anew; none where it is already as it should be, or is none of the job's business.
+    /// How to seal an object anew, and the version of the key that it is then under; none where it is already as it should be, or is none of the job's business.
     pub(super) async fn decide(
         &self,
         engine: &Engine,
@@ -36,7 +36,7 @@ impl Targets {
         request: &RekeyRequest,
         envelope: &Envelope,
         recorded: &RecordedSse,
-    ) -> Result<Option<Decision>, Error> {
+    ) -> Result<Option<(Decision, KeyRef)>, Error> {
         let mode = mode_of(envelope)?;
         if mode == Mode::SseC || (mode == Mode::Store && !request.encrypt_plain) {
             return Ok(None);
@@ -45,7 +45,14 @@ impl Targets {
         if envelope.key.as_ref() == Some(&present) {
             return Ok(None);
         }
-        Ok(Some(decision(mode, target, recorded)))
+        Ok(Some((decision(mode, target, recorded), present)))
+    }
+
+    /// Believes nothing from here on: a data key turned out to be under another version than the present one, or that was believed
+    /// for too long.
+    pub(super) fn forget(&self, engine: &Engine) {
+        self.held().clear();
+        engine.forget_bucket_keys();
     }
 
     /// The key to seal under, and its present version.

@@ -224,9 +224,9 @@ impl Runner {
             }
             let record = self.engine.open_item(item)?;
             let decision = self.targets.decide(&self.engine, user, &self.request, envelope, record.sse()).await?;
-            Ok(decision.map(|decision| (record, decision)))
+            Ok(decision.map(|(decision, target)| (record, decision, target)))
         };
-        let (record, decision) = match planned.await {
+        let (record, decision, target) = match planned.await {
             Ok(Some(planned)) => planned,
             Ok(None) => return Ok(Ok(Outcome::Skipped)),
             Err(error) => return Ok(Err(error)),
@@ -235,9 +235,14 @@ impl Runner {
             return Ok(Ok(Outcome::Done));
         }
         self.live.unless_stopped(self.throttle.turn()).await?;
-        Ok(self.engine.reseal(user, item, record, &decision).await.map(|resealed| match resealed {
+        let resealed = self.engine.reseal(user, item, record, &decision, Some(&target)).await;
+        Ok(resealed.map(|resealed| match resealed {
             Resealed::Done => Outcome::Done,
             Resealed::Changed => Outcome::Changed,
+            Resealed::Stale => {
+                self.targets.forget(&self.engine);
+                Outcome::Changed
+            }
             Resealed::Gone => Outcome::Skipped,
         }))
     }

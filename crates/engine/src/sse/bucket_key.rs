@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,7 +19,14 @@ const MAX_HELD: usize = 1000;
 /// The bucket keys in use for writing. Reading goes through the KMS cache like any other data key.
 pub(crate) struct BucketKeys {
     lifetime: Duration,
-    held: Mutex<HashMap<Slot, Held>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    held: HashMap<Slot, Held>,
+    /// Counts the times that all were wiped: a data key that was asked for before is not held.
+    generation: u64,
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -36,7 +43,7 @@ struct Held {
 
 impl BucketKeys {
     pub(crate) fn new(lifetime: Duration) -> Self {
-        Self { lifetime, held: Mutex::default() }
+        Self { lifetime, state: Mutex::default() }
     }
 
     /// The bucket's present data key under `key_id`. Asks the KMS each time whether the key may be used, so that disabling or
@@ -48,38 +55,44 @@ impl BucketKeys {
         key_id: &str,
         context: &EncryptionContext,
     ) -> Result<Arc<DataKey>, Error> {
+        let generation = self.state().generation;
         let usable = kms.check_usable(key_id).await.inspect_err(|_| self.clear()).map_err(of_generating)?;
         let slot = Slot { bucket_id: bucket.id, key_id: usable, context: context.canonical() };
         if let Some(data_key) = self.fresh(&slot) {
             return Ok(data_key);
         }
         let data_key = Arc::new(kms.generate_data_key(&slot.key_id, DataKeySpec::Aes256, context).await.map_err(of_generating)?);
-        self.hold(slot, &data_key);
+        self.hold(slot, &data_key, generation);
         Ok(data_key)
     }
 
     /// Zeroizes the keys whose lifetime is over.
     pub(crate) fn purge(&self) {
         let now = Instant::now();
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, entry| entry.until > now);
+        self.state().held.retain(|_, entry| entry.until > now);
     }
 
     /// Zeroizes every key: one of them belongs to a master key that is not to be used now, and making them anew costs little.
     pub(crate) fn clear(&self) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut state = self.state();
+        state.generation += 1;
+        state.held.clear();
     }
 
     fn fresh(&self, slot: &Slot) -> Option<Arc<DataKey>> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.get(slot).filter(|entry| entry.until > Instant::now()).map(|entry| Arc::clone(&entry.data_key))
+        self.state().held.get(slot).filter(|entry| entry.until > Instant::now()).map(|entry| Arc::clone(&entry.data_key))
     }
 
-    fn hold(&self, slot: Slot, data_key: &Arc<DataKey>) {
+    fn hold(&self, slot: Slot, data_key: &Arc<DataKey>, generation: u64) {
         let now = Instant::now();
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.retain(|_, entry| entry.until > now);
-        if held.len() < MAX_HELD {
-            held.insert(slot, Held { data_key: Arc::clone(data_key), until: now + self.lifetime });
+        let mut state = self.state();
+        state.held.retain(|_, entry| entry.until > now);
+        if generation == state.generation && state.held.len() < MAX_HELD {
+            state.held.insert(slot, Held { data_key: Arc::clone(data_key), until: now + self.lifetime });
         }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,11 @@
 //! From a decision to keys: EKs from the KMS, the client or the store key, object keys sealed under them.
 
+use std::time::Duration;
+
 use strongroom_catalog::{Bucket, Envelope, KeyRef};
 use strongroom_kms::{DataKeySpec, EncryptionContext, WrappedKey};
 use strongroom_seal::{ExternalKey, ExternalKeys, Mode, ObjectIdentity, ObjectKeys, SealError, SealedObjectKeys};
+use tokio::time::Instant;
 
 use super::{
     context::{bucket_context, object_context},
@@ -12,6 +15,9 @@ use super::{
     uses::{KeyUse, UsedKey, User},
 };
 use crate::{Engine, Error, api::SseReply, convert::of_generating, record::RecordedSse};
+
+/// So soon after a data key was handed out, its key is not asked for again.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// The identity that keys are bound to.
 #[derive(Clone, Copy)]
@@ -33,6 +39,8 @@ pub(crate) struct WriteKeys {
     pub(crate) envelope: Envelope,
     pub(crate) recorded: RecordedSse,
     pub(crate) reply: SseReply,
+    /// When the data key was handed out.
+    pub(crate) since: Instant,
 }
 
 /// External keys, and what has to be stored so that they can be had again.
@@ -55,7 +63,9 @@ impl Engine {
         let made = self.make_keys(user, decision, at, existing).await;
         let key = match &made {
             Ok(keys) => keys.envelope.key.as_ref().into(),
-            Err(_) => self.chosen_key(decision).map_or_else(UsedKey::default, |key_id| UsedKey::asked_for(&key_id)),
+            Err(_) => {
+                self.chosen_key(decision).map_or_else(UsedKey::default, |key_id| UsedKey::asked_for(self.kms().backend_in_force(), &key_id))
+            }
         };
         self.recorded(KeyUse::of(user, at, decision.mode()), key, made).await
     }
@@ -73,12 +83,30 @@ impl Engine {
         self.recorded(KeyUse::of(user, at, mode_of(envelope)?), envelope.key.as_ref().into(), opened).await
     }
 
+    /// Whether what is about to be committed could be read: while its bytes came, its key may have been deleted, or its backend
+    /// removed. One unwrap, which the cache may answer. Not done for a data key handed out less than [`FRESH`] ago (`since`).
+    pub(crate) async fn check_still_opens(
+        &self,
+        user: User<'_>,
+        at: Identified<'_>,
+        envelope: &Envelope,
+        recorded: &RecordedSse,
+        since: Option<Instant>,
+    ) -> Result<(), Error> {
+        if envelope.key.is_none() || since.is_some_and(|since| since.elapsed() < FRESH) {
+            return Ok(());
+        }
+        let mode = mode_of(envelope)?;
+        let opens = self.unwrapped(mode, at, envelope, recorded).await.map(drop);
+        self.recorded_check(KeyUse::of(user, at, mode), envelope, None, opens).await
+    }
+
     /// The present version of a KMS key, by making a data key under it and throwing that away.
     pub(crate) async fn present_version(&self, user: User<'_>, key_id: &str) -> Result<KeyRef, Error> {
         let context = EncryptionContext([("strongroom:purpose".to_owned(), "re-keying".to_owned())].into());
         let made = self.kms().generate_data_key(key_id, DataKeySpec::Aes256, &context).await.map_err(of_generating);
         let found = made.map(|data_key| key_ref(&data_key.wrapped));
-        let key = found.as_ref().map_or_else(|_| UsedKey::asked_for(key_id), |key| Some(key).into());
+        let key = found.as_ref().map_or_else(|_| UsedKey::asked_for(self.kms().backend_in_force(), key_id), |key| Some(key).into());
         self.recorded(KeyUse { user, at: None, mode: None }, key, found).await
     }
 
@@ -96,7 +124,7 @@ impl Engine {
         let key = source.wrapped.as_ref().map(key_ref);
         let wrapped_key = source.wrapped.map(|wrapped| wrapped.ciphertext).unwrap_or_default();
         let envelope = Envelope { mode: mode.as_u8(), key, wrapped_key, sealed_keys: sealed.as_bytes().to_vec() };
-        Ok(WriteKeys { object, envelope, recorded: source.recorded, reply: source.reply })
+        Ok(WriteKeys { object, envelope, recorded: source.recorded, reply: source.reply, since: Instant::now() })
     }
 
     async fn open_keys(

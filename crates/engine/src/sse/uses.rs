@@ -54,8 +54,8 @@ impl From<Option<&KeyRef>> for UsedKey {
 
 impl UsedKey {
     /// A key that could not be used; what cannot be the id of one is left out.
-    pub(crate) fn asked_for(given: &str) -> Self {
-        Self { key_id: resolve_key_id(given).unwrap_or_default().to_owned(), ..Self::default() }
+    pub(crate) fn asked_for(backend: String, given: &str) -> Self {
+        Self { backend, key_id: resolve_key_id(given).unwrap_or_default().to_owned(), ..Self::default() }
     }
 }
 

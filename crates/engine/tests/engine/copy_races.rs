@@ -39,7 +39,7 @@ async fn a_read_of_an_object_that_is_overwritten_and_swept_answers_the_new_one()
         let rig = Arc::new(Rig::new().await);
         shape.put(&rig, "object", As::S3).await;
         let reader = Arc::clone(&rig);
-        let read = while_held(&rig, async move { reader.get("object", As::S3).await }, overwrite(&rig)).await;
+        let read = while_held(&rig, async move { reader.get("object", As::S3).await }, Box::pin(overwrite(&rig))).await;
         assert!(read.unwrap() == data(200_000, 99));
         assert_eq!(rig.engine.integrity_events(), 0, "nothing was damaged");
     }
@@ -62,7 +62,8 @@ async fn a_copy_whose_source_is_overwritten_and_swept_copies_the_new_one() {
             let rig = Arc::new(Rig::new().await);
             shape.put(&rig, "object", As::S3).await;
             let worker = Arc::clone(&rig);
-            let copied = while_held(&rig, async move { worker.copy(("object", As::S3), ("copy", to)).await }, overwrite(&rig)).await;
+            let copied =
+                while_held(&rig, async move { worker.copy(("object", As::S3), ("copy", to)).await }, Box::pin(overwrite(&rig))).await;
             assert_eq!(copied.unwrap().stored.size_bytes, 200_000, "{shape:?} to {to:?}");
             assert!(rig.get("copy", to).await.unwrap() == data(200_000, 99));
             assert_eq!(rig.engine.integrity_events(), 0);
@@ -101,7 +102,7 @@ async fn a_part_whose_source_is_overwritten_and_swept_copies_the_new_one() {
     };
     let worker = Arc::clone(&rig);
     let work = async move { worker.engine.upload_part_copy(&worker.root, request).await };
-    let copied = while_held(&rig, work, overwrite(&rig)).await.unwrap();
+    let copied = while_held(&rig, work, Box::pin(overwrite(&rig))).await.unwrap();
     rig.complete(&upload, vec![completed(1, &copied.part)]).await.unwrap();
     assert!(rig.get("target", As::Store).await.unwrap() == data(200_000, 99));
     assert_eq!(rig.engine.integrity_events(), 0);

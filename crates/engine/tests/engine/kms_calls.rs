@@ -1,13 +1,13 @@
 //! How often the KMS is called, and what its data keys are bound to.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use strongroom_engine::{
     EngineOptions, Error,
     api::{ByteRange, ListObjects, ListParts, ListUploads, SseHeaders},
 };
-use strongroom_kms::{KeyLifecycle as _, testing::Fault};
+use strongroom_kms::{KeyLifecycle as _, KeyService as _, testing::Fault};
 
 use crate::common::*;
 
@@ -84,8 +84,41 @@ async fn one_generate_per_put_and_per_upload() {
         rig.reset_counts();
         rig.multipart("object", by, &[b"one", b"two"]).await;
         let counts = rig.kms.counts();
-        assert_eq!((counts.generate, counts.unwrap, counts.total()), (1, 2, 3), "one unwrap for each part, none to complete: {by:?}");
+        assert_eq!((counts.generate, counts.unwrap, counts.total()), (1, 3, 4), "one unwrap for each part, one to complete: {by:?}");
     }
+}
+
+#[tokio::test]
+async fn completing_an_upload_asks_the_backend_nothing_while_its_key_is_cached() {
+    let rig = Rig::cached().await;
+    for by in KMS_MODES {
+        let upload = rig.create_upload("object", by).await;
+        let part = rig.upload_part(&upload, 1, by, b"part").await;
+        rig.reset_counts();
+        rig.complete(&upload, vec![part]).await.unwrap();
+        assert_eq!((rig.kms.counts().unwrap, rig.backend.counts().total()), (1, 0), "{by:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_key_asked_for_before_a_rotation_does_not_serve_after_it() {
+    let rig = Arc::new(Rig::cached().await);
+    rig.keys.check_usable(KEY).await.unwrap();
+    rig.reset_counts();
+    rig.backend.hold_answers();
+    let writer = Arc::clone(&rig);
+    let put = tokio::spawn(async move { writer.try_put("before", As::BucketKey, b"data").await });
+    while rig.backend.held_answers() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(rig.backend.counts().generate, 1, "its answer is the one held back");
+    rig.keys.rotate_key(KEY).await.unwrap();
+    rig.engine.forget_bucket_keys();
+    rig.backend.release_answers();
+    put.await.unwrap().unwrap();
+    assert_eq!(rig.usage(KEY).await, [(1, (1, 0))].into());
+    rig.put("after", As::BucketKey, b"data").await;
+    assert_eq!(rig.usage(KEY).await, [(1, (1, 0)), (2, (1, 0))].into());
 }
 
 #[tokio::test]

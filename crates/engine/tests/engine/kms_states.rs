@@ -1,8 +1,13 @@
 //! What each state of a key, of the KMS and of its backend means for each operation.
 
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::stream;
+use strongroom_audit::Outcome;
 use strongroom_engine::{
     Error,
-    api::{SseHeaders, UploadPartCopy, UploadRef},
+    api::{Body, PutObject, SseHeaders, UploadPartCopy, UploadRef},
 };
 use strongroom_kms::{KeyLifecycle as _, testing::Fault};
 
@@ -154,6 +159,57 @@ async fn a_deleted_key_answers_that_the_object_cannot_be_recovered() {
         world.rig.keys.delete_now(KEY, KEY).await.unwrap();
         world.refuses_everything_with(r#"KmsKeyErased("alpha")"#).await;
         world.others_go_on(true).await;
+    }
+}
+
+/// A body that takes a second, in which `key_id` is deleted.
+fn body_that_outlives(key_id: &'static str, rig: &Rig, data: &'static [u8]) -> Body {
+    let keys = Arc::clone(&rig.keys);
+    let pieces = stream::once(async move {
+        keys.delete_now(key_id, key_id).await.unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        Ok(Bytes::from_static(data))
+    });
+    Body { stream: Box::pin(sync_wrapper::SyncStream::new(pieces)), length: None }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_whose_key_is_deleted_while_its_body_comes_is_refused() {
+    for by in KMS_MODES {
+        for rig in [Rig::new().await, Rig::cached().await] {
+            let key_id = by.kms_key().unwrap();
+            let request = PutObject { body: body_that_outlives(key_id, &rig, &[7; 10_000]), ..put_request("object", by.write(), b"") };
+            let refused = rig.engine.put_object(&rig.root, request).await.unwrap_err();
+            assert_eq!(format!("{refused:?}"), format!("KmsKeyErased({key_id:?})"), "{by:?}");
+            let outcomes: Vec<_> = rig.audit.take().into_iter().map(|event| event.outcome).collect();
+            assert_eq!(outcomes, [Outcome::Ok, Outcome::Error("KmsKeyErased".to_owned())], "{by:?}");
+            assert!(matches!(rig.get("object", by).await, Err(Error::NoSuchKey)), "{by:?}");
+            assert_eq!(rig.usage(key_id).await, [].into());
+            while !rig.blob_ids().await.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upload_whose_key_was_deleted_is_not_completed() {
+    for by in KMS_MODES {
+        for rig in [Rig::new().await, Rig::cached().await] {
+            let key_id = by.kms_key().unwrap();
+            let (first, second) = (rig.create_upload("first", by).await, rig.create_upload("second", by).await);
+            let parts = [rig.upload_part(&first, 1, by, b"part").await, rig.upload_part(&second, 1, by, b"part").await];
+            let [of_first, of_second] = parts.map(|part| vec![part]);
+            rig.keys.disable_key(key_id).await.unwrap();
+            assert!(matches!(rig.complete(&first, of_first.clone()).await, Err(Error::KmsKeyDisabled(_))), "{by:?}");
+            rig.keys.enable_key(key_id).await.unwrap();
+            rig.complete(&first, of_first.clone()).await.unwrap();
+            assert_eq!(rig.get("first", by).await.unwrap(), b"part");
+            rig.keys.delete_now(key_id, key_id).await.unwrap();
+            assert!(matches!(rig.complete(&second, of_second).await, Err(Error::KmsKeyErased(_))), "{by:?}");
+            assert!(matches!(rig.get("second", by).await, Err(Error::NoSuchKey)), "{by:?}");
+            rig.complete(&first, of_first).await.expect("that it was completed is still answered");
+        }
     }
 }
 

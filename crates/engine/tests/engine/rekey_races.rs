@@ -75,6 +75,30 @@ async fn an_upload_that_completes_while_it_is_re_keyed_ends_under_the_new_key() 
     }
 }
 
+#[tokio::test]
+async fn an_object_is_re_keyed_to_the_present_version_also_where_a_bucket_key_of_an_earlier_one_is_at_hand() {
+    let gate = Arc::new(Gate::default());
+    let at_gate = Arc::clone(&gate);
+    let wrap: Wrap<dyn Catalog> = Box::new(move |catalog| Arc::new(GatedCatalog::new(catalog, at_gate)));
+    let rig = Rig::with(Plan { wrap_catalog: Some(wrap), ..Plan::default() }).await;
+    rig.put("object", As::BucketKey, b"data").await;
+    rig.create_upload("upload", As::S3).await;
+    rig.keys.rotate_key("default").await.unwrap();
+    gate.close();
+    let job = rig.start(RekeyRequest::default()).await;
+    // The job, which forgot the bucket keys at its start, is at the upload, and comes to the object later.
+    gate.wait_for_writer().await;
+    let other = rig.create_upload("other", As::BucketKey).await;
+    rig.engine.abort_multipart_upload(&other).await.unwrap();
+    // In the backend itself, so that nobody tells the engine.
+    rig.keys.rotate_key(KEY).await.unwrap();
+    gate.open();
+    let job = rig.ended(&job.job_id).await;
+    assert_eq!((job.state, counts(&job)), (JobState::Completed, (2, 0, 0)));
+    assert_eq!(rig.usage(KEY).await, [(2, (1, 0))].into());
+    assert_eq!(rig.get("object", As::BucketKey).await.unwrap(), b"data");
+}
+
 /// Clients that write, copy and delete, and several jobs over the same objects, all at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_every_object_stays_readable_and_in_the_end_nothing_is_left_under_the_old_key() {

@@ -48,8 +48,13 @@ impl<K: KeyLifecycle + ?Sized> Overlay<K> {
         let _alone = self.ledger.lock_deletions().await;
         let (id, entry) = self.look_up(key_id).await?;
         refuse_erased(id, entry.state())?;
-        if entry.deletion.as_ref().is_some_and(|deletion| deletion.by != DeletionBy::Backend) {
-            return self.take_back(id).await;
+        match entry.deletion.as_ref().map(|deletion| deletion.by) {
+            Some(DeletionBy::Overlay) => return self.take_back(id).await,
+            Some(DeletionBy::OverlayBegun) => {
+                let text = format!("the destruction of the key {id} has begun and cannot be taken back; delete it again to finish it");
+                return Err(KmsError::Conflict(text));
+            }
+            Some(DeletionBy::Backend) | None => {}
         }
         if self.supplied.schedule_deletion {
             self.inner.describe_key(key_id).await?;
@@ -60,14 +65,14 @@ impl<K: KeyLifecycle + ?Sized> Overlay<K> {
         self.laid_over(cancelled).await
     }
 
-    /// Forgets a deletion, unless the backend has carried it out after all.
+    /// Forgets a deletion, unless the backend knows that the key was destroyed.
     async fn take_back(&self, id: &str) -> Result<KeyMetadata, KmsError> {
         match self.inner.describe_key(id).await {
             Ok(metadata) => {
                 let entry = change(&self.ledger, id, |entry| entry.deletion = None).await?;
                 Ok(entry.lay_over(metadata))
             }
-            Err(KmsError::KeyNotFound(_) | KmsError::KeyErased(_)) => {
+            Err(KmsError::KeyErased(_)) => {
                 bury(&self.ledger, id).await?;
                 Err(KmsError::KeyErased(id.to_owned()))
             }
@@ -155,8 +160,7 @@ async fn destroy<K: KeyLifecycle + ?Sized>(inner: &K, ledger: &Arc<Ledger>, id: 
             entry.buried(id).ok_or_else(|| KmsError::KeyErased(id.to_owned()))
         }
         Err(KmsError::Unavailable(text)) => {
-            let text =
-                format!("{text}; the key {id} is refused from now on, and destroyed when the backend answers, unless that is cancelled");
+            let text = format!("{text}; the key {id} is refused from now on, and destroyed when the backend answers");
             Err(KmsError::Unavailable(text))
         }
         Err(refused) => {
@@ -166,14 +170,14 @@ async fn destroy<K: KeyLifecycle + ?Sized>(inner: &K, ledger: &Arc<Ledger>, id: 
     }
 }
 
-/// Notes that the key is being destroyed.
+/// Notes that the key is being destroyed. One that the backend does not know is no proof that it was destroyed: it may be hidden, or the
+/// backend another one. Only where the backend was asked to destroy it before does it count so.
 async fn begin<K: KeyLifecycle + ?Sized>(inner: &K, ledger: &Arc<Ledger>, id: &str, before: &Entry) -> Result<Entry, KmsError> {
     let now = OffsetDateTime::now_utc();
     let deletion = match (&before.deletion, inner.describe_key(id).await) {
         (_, Ok(metadata)) => Deletion { at: now, by: DeletionBy::OverlayBegun, versions: Versions::of(&metadata) },
-        (Some(earlier), Err(KmsError::KeyNotFound(_) | KmsError::KeyErased(_))) => {
-            Deletion { by: DeletionBy::OverlayBegun, ..earlier.clone() }
-        }
+        (Some(earlier), Err(KmsError::KeyErased(_))) => Deletion { by: DeletionBy::OverlayBegun, ..earlier.clone() },
+        (Some(earlier), Err(KmsError::KeyNotFound(_))) if earlier.by == DeletionBy::OverlayBegun => earlier.clone(),
         (_, Err(error)) => return Err(error),
     };
     change(ledger, id, move |entry| entry.deletion = Some(deletion.clone())).await

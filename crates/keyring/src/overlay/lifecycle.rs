@@ -20,11 +20,13 @@ impl<K: KeyLifecycle + ?Sized> KeyLifecycle for Overlay<K> {
     }
 
     async fn create_key(&self, key: NewKey) -> Result<KeyMetadata, KmsError> {
+        let _alone = self.ledger.lock_deletions().await;
         let (key, kept) = self.prepare(key).await?;
         self.remember(self.inner.create_key(key).await?, kept).await
     }
 
     async fn import_key(&self, key: NewKey, material: Zeroizing<Vec<u8>>) -> Result<KeyMetadata, KmsError> {
+        let _alone = self.ledger.lock_deletions().await;
         let (key, kept) = self.prepare(key).await?;
         self.remember(self.inner.import_key(key, material).await?, kept).await
     }
@@ -176,19 +178,26 @@ impl<K: KeyLifecycle + ?Sized> Overlay<K> {
         Ok((key, kept))
     }
 
-    /// Keeps what belongs to a new key, in place of what was remembered of an earlier one of its id that went past this server.
+    /// Keeps what belongs to a new key, in place of what was remembered of an earlier one of its id that went past this server. A
+    /// tombstone stays: another server may have made it since [`Self::prepare`] looked.
     async fn remember(&self, created: KeyMetadata, kept: Entry) -> Result<KeyMetadata, KmsError> {
         if !self.supplied.tombstones {
             return Ok(created);
         }
         let (key_id, entry) = (created.key_id.clone(), kept.clone());
         let kept_well = self.ledger.update(move |document| {
+            if document.entry(&key_id).is_some_and(|entry| entry.tombstone.is_some()) {
+                return Err(KmsError::KeyExists(key_id.clone()));
+            }
             document.change(&key_id, |place| *place = entry.clone());
             Ok(())
         });
-        kept_well.await.map_err(|error| {
-            let key_id = &created.key_id;
-            KmsError::Unavailable(format!("the key {key_id} was created, but its description and tags were not stored: {error}"))
+        kept_well.await.map_err(|error| match error {
+            KmsError::KeyExists(_) => error,
+            error => {
+                let key_id = &created.key_id;
+                KmsError::Unavailable(format!("the key {key_id} was created, but its description and tags were not stored: {error}"))
+            }
         })?;
         Ok(kept.lay_over(created))
     }

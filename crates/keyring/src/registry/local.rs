@@ -108,6 +108,9 @@ impl LocalType {
             }
             return Ok(Arc::clone(&open.kms));
         }
+        if key_dir != self.own_dir && key_dir.starts_with(&self.own_dir) {
+            return Err(invalid("key_dir: it lies in the server's own key directory, which holds nothing but its keys"));
+        }
         if key_dir == self.own_dir || others.get(&key_dir).is_some_and(is_used) {
             return Err(invalid("key_dir: this directory belongs to another backend"));
         }
@@ -143,7 +146,8 @@ fn absolute(dir: &Path) -> Result<PathBuf, KmsError> {
     if !dir.is_absolute() {
         return Err(invalid("key_dir: it must be an absolute path"));
     }
-    Ok(dir.canonicalize().unwrap_or_else(|_| dir.to_owned()))
+    let beside = || Some(dir.parent()?.canonicalize().ok()?.join(dir.file_name()?));
+    Ok(dir.canonicalize().ok().or_else(beside).unwrap_or_else(|| dir.to_owned()))
 }
 
 fn invalid(text: &str) -> KmsError {

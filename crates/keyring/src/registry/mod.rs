@@ -32,6 +32,17 @@ pub trait BackendType: Send + Sync + 'static {
     /// The fields that name a file whose content is sent, a library that is run, or a directory that is written.
     fn path_fields(&self) -> &'static [&'static str];
 
+    /// Those of [`Self::path_fields`] that have a default: where they are left out of the object that they belong to, a file is read
+    /// nevertheless.
+    fn default_path_fields(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether a backend of these fields would show its server credentials of the machine: those of the environment, of a role.
+    fn uses_machine_credentials(&self, _fields: &Map<String, Value>) -> bool {
+        false
+    }
+
     /// A backend of the instance name `name`. Checks `fields` and does not need the outside service to be up;
     /// [`KmsError::InvalidArgument`] names the field, never its value.
     async fn build(&self, name: &str, fields: &Map<String, Value>) -> Result<Arc<dyn Kms>, KmsError>;

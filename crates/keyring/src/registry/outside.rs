@@ -21,6 +21,7 @@ pub(super) fn built_in() -> Vec<Arc<dyn BackendType>> {
             shown_fields: &["region", "endpoint", "sts_endpoint", "access_key_id", "profile", "role_arn", "external_id", "ca_file"],
             destination_fields: &["endpoint", "sts_endpoint", "ca_file"],
             path_fields: &[],
+            default_path_fields: &[],
             open: |name, config| Ok(Arc::new(strongroom_kms_aws::AwsKms::new(name, config)?)),
         }),
         #[cfg(feature = "barbican")]
@@ -44,6 +45,7 @@ pub(super) fn built_in() -> Vec<Arc<dyn BackendType>> {
             ],
             destination_fields: &["auth_url", "endpoint", "region", "interface", "ca_file", "skip_tls_verify"],
             path_fields: &[],
+            default_path_fields: &[],
             open: |name, config| {
                 let config = strongroom_kms_barbican::BarbicanConfig { name: name.to_owned(), ..config };
                 Ok(Arc::new(strongroom_kms_barbican::BarbicanKms::new(config)?))
@@ -64,6 +66,7 @@ pub(super) fn built_in() -> Vec<Arc<dyn BackendType>> {
             ],
             destination_fields: &["address", "server_name", "ca_file"],
             path_fields: &[],
+            default_path_fields: &[],
             open: |name, config| Ok(Arc::new(strongroom_kms_kmip::KmipKms::new(name, config)?)),
         }),
         #[cfg(feature = "pkcs11")]
@@ -72,6 +75,7 @@ pub(super) fn built_in() -> Vec<Arc<dyn BackendType>> {
             shown_fields: &["module", "token_label", "slot", "pin_file", "key_prefix", "max_sessions"],
             destination_fields: &["module"],
             path_fields: &["module", "pin_file"],
+            default_path_fields: &[],
             open: |name, config| Ok(Arc::new(strongroom_kms_pkcs11::Pkcs11Kms::new(name, config)?)),
         }),
         #[cfg(feature = "vault")]
@@ -98,6 +102,7 @@ pub(super) fn built_in() -> Vec<Arc<dyn BackendType>> {
             ],
             destination_fields: &["address", "ca_file", "skip_tls_verify"],
             path_fields: &["auth_method.token_file", "auth_method.kubernetes.jwt_file"],
+            default_path_fields: &["auth_method.kubernetes.jwt_file"],
             open: |name, config| strongroom_kms_vault::open(name, &config),
         }),
     ]
@@ -111,6 +116,7 @@ struct Outside<C> {
     shown_fields: &'static [&'static str],
     destination_fields: &'static [&'static str],
     path_fields: &'static [&'static str],
+    default_path_fields: &'static [&'static str],
     /// Checks the configuration and may read small files, for TLS.
     open: Open<C>,
 }
@@ -131,6 +137,14 @@ impl<C: DeserializeOwned + Send + 'static> BackendType for Outside<C> {
 
     fn path_fields(&self) -> &'static [&'static str] {
         self.path_fields
+    }
+
+    fn default_path_fields(&self) -> &'static [&'static str] {
+        self.default_path_fields
+    }
+
+    fn uses_machine_credentials(&self, fields: &Map<String, Value>) -> bool {
+        self.name == "aws" && !fields.contains_key("access_key_id")
     }
 
     async fn build(&self, name: &str, fields: &Map<String, Value>) -> Result<Arc<dyn Kms>, KmsError> {

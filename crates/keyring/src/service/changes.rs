@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use strongroom_kms::{KeyService, KmsError, NewKey};
+use tokio::sync::MutexGuard;
 
-use super::core::Core;
+use super::closing::Close;
+use super::core::{Core, Stored};
 use super::document::Document;
 use super::snapshot::Snapshot;
 use super::stack::Stack;
@@ -38,7 +40,7 @@ impl Core {
     }
 
     pub(super) async fn configure(self: Arc<Self>, change: Change) -> Result<(), KmsError> {
-        let mut stored = self.changes.lock().await;
+        let mut stored = self.alone()?;
         let document = self.snapshot().document.clone();
         check_unsealed(&document)?;
         if document.started {
@@ -46,25 +48,35 @@ impl Core {
         }
         let whole = Configuration::new(&change)?.over(document.configuration.as_ref())?;
         let ways = self.permitted(document.configuration.as_ref(), vec![whole], &change)?;
-        let snapshot = self.set_up_first(&document, ways).await?;
+        let snapshot = self.closing.outruns(self.set_up_first(&document, ways)).await?;
         self.install(&mut stored, snapshot).await
     }
 
     pub(super) async fn reconfigure(self: Arc<Self>, change: Change) -> Result<(), KmsError> {
-        let mut stored = self.changes.lock().await;
+        let mut stored = self.alone()?;
         let before = self.snapshot();
         let configuration = before.configuration()?;
         check_unsealed(&before.document)?;
         let ways = self.permitted(Some(configuration), configuration.changed(&change)?, &change)?;
-        let snapshot = self.set_up_first(&before.document, ways).await?;
-        if snapshot.is_running() {
-            let works = self.check_works(&before, &snapshot, &change).await;
-            if works.is_err() {
-                self.discard(snapshot).await;
-                return works;
+        let works = async {
+            let snapshot = self.set_up_first(&before.document, ways).await?;
+            if snapshot.is_running() {
+                self.check_works(&before, &snapshot, &change).await?;
+            }
+            Ok(snapshot)
+        };
+        match self.closing.outruns(works).await {
+            Ok(snapshot) => self.install(&mut stored, snapshot).await,
+            Err(error) => {
+                self.drop_unused().await;
+                Err(error)
             }
         }
-        self.install(&mut stored, snapshot).await
+    }
+
+    /// The right to change the configuration. Nobody waits for it: a backend that is tried may take long to answer.
+    fn alone(&self) -> Result<MutexGuard<'_, Stored>, KmsError> {
+        self.changes.try_lock().map_err(|_| KmsError::Conflict("another change of the KMS is under way; try again later".to_owned()))
     }
 
     pub(super) async fn start(self: Arc<Self>) -> Result<(), KmsError> {
@@ -79,11 +91,11 @@ impl Core {
     }
 
     pub(super) async fn stop(self: Arc<Self>) -> Result<(), KmsError> {
-        self.lay_down(|document| document.started = false).await
+        self.lay_down(Close::Stop).await
     }
 
     pub(super) async fn seal(self: Arc<Self>) -> Result<(), KmsError> {
-        self.lay_down(|document| document.sealed = true).await
+        self.lay_down(Close::Seal).await
     }
 
     pub(super) async fn unseal(self: Arc<Self>) -> Result<(), KmsError> {
@@ -123,12 +135,17 @@ impl Core {
         self.show(self.set_up(self.snapshot().document.clone(), false).await);
     }
 
-    /// Ends every use: the stacks are made anew, without connections and cached keys.
-    async fn lay_down(&self, change: impl FnOnce(&mut Document)) -> Result<(), KmsError> {
+    /// Ends every use: the stacks are made anew, without connections and cached keys. Uses are refused from the beginning on, and again
+    /// allowed if it fails.
+    async fn lay_down(&self, close: Close) -> Result<(), KmsError> {
+        let _asked = self.closing.ask(close);
         let mut stored = self.changes.lock().await;
         let mut document = self.snapshot().document.clone();
         document.configuration.as_ref().ok_or(KmsError::NotConfigured)?;
-        change(&mut document);
+        match close {
+            Close::Seal => document.sealed = true,
+            Close::Stop => document.started = false,
+        }
         let snapshot = self.set_up(document, true).await;
         self.install(&mut stored, snapshot).await
     }

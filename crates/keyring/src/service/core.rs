@@ -1,17 +1,18 @@
 //! What everything of the service shares: the present snapshot, and how it is replaced.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use strongroom_kms::{KmsError, LocalKms, StateStore};
 use zeroize::Zeroizing;
 
+use super::closing::Closing;
 use super::configuration::{BackendSettings, Configuration};
 use super::document::{self, Document};
 use super::snapshot::Snapshot;
 use super::stack::{Lasting, Stack};
-use super::{Change, KeyUsage, KeyringParts, trust};
+use super::trust::{self, Places};
+use super::{Change, KeyUsage, KeyringParts};
 use crate::overlay::Ledger;
 use crate::registry::{LocalType, Registry};
 
@@ -19,12 +20,14 @@ pub(super) struct Core {
     pub(super) local: Arc<LocalKms>,
     pub(super) usage: Arc<dyn KeyUsage>,
     pub(super) registry: Registry,
-    trusted_dirs: Vec<PathBuf>,
+    places: Places,
     local_type: Arc<LocalType>,
     state: Arc<dyn StateStore>,
     present: RwLock<Arc<Snapshot>>,
     /// By the names of backends, those that were removed included: there are as many as names were ever configured in this process.
     lasting: Mutex<BTreeMap<String, Lasting>>,
+    /// The seals and stops that wait for `changes`.
+    pub(super) closing: Closing,
     /// Held by a change of the service; the document as the store has it.
     pub(super) changes: tokio::sync::Mutex<Stored>,
 }
@@ -35,20 +38,20 @@ pub(super) type Stored = Option<Zeroizing<Vec<u8>>>;
 impl Core {
     /// Reads what is stored. Nothing is set up yet.
     pub(super) async fn open(parts: KeyringParts) -> Result<Self, KmsError> {
-        let KeyringParts { local, state, initial: _, usage, mut trusted_dirs, registry } = parts;
+        let KeyringParts { local, state, initial: _, usage, trusted_dirs, registry } = parts;
         let stored = state.load(document::NAME).await?;
         let document = stored.as_ref().map_or_else(|| Ok(Document::default()), |bytes| Document::from_bytes(bytes))?;
         let local_type = Arc::new(LocalType::new(Arc::clone(&local)));
-        trusted_dirs.push(local_type.own_dir().to_owned());
         Ok(Self {
             local,
             usage,
-            trusted_dirs,
+            places: Places { trusted_dirs, own_key_dir: local_type.own_dir().to_owned() },
             registry: registry.with(Arc::clone(&local_type) as _),
             local_type,
             state,
             present: RwLock::new(Arc::new(Snapshot { document, stacks: BTreeMap::new() })),
             lasting: Mutex::default(),
+            closing: Closing::default(),
             changes: tokio::sync::Mutex::new(stored),
         })
     }
@@ -56,6 +59,23 @@ impl Core {
     /// The service now.
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.present.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Refuses every use and every change of a key unless the service runs and is to go on so.
+    pub(super) fn check_running(&self) -> Result<(), KmsError> {
+        // Looked at first: when a seal is no longer under way, it is in the snapshot.
+        let closing = self.closing.check();
+        let snapshot = self.snapshot();
+        snapshot.configuration()?;
+        closing?;
+        snapshot.check_running()
+    }
+
+    /// Refuses while the service is sealed or about to be.
+    pub(super) fn check_unsealed(&self) -> Result<(), KmsError> {
+        let closing = self.closing.check();
+        let sealed = self.snapshot().document.sealed || matches!(closing, Err(KmsError::ServiceSealed));
+        if sealed { Err(KmsError::ServiceSealed) } else { Ok(()) }
     }
 
     /// Those of `ways` that a change over HTTP may make of the present configuration; if none, why.
@@ -83,7 +103,7 @@ impl Core {
         let Some(backend) = changed.backends.get(&changed.in_force) else { return Ok(()) };
         let earlier = earlier.and_then(|earlier| earlier.backends.get(&changed.in_force)).map(|backend| &backend.fields);
         let of = self.registry.get(&backend.backend_type)?;
-        trust::check(&**of, earlier, &backend.fields, &change.backend, &self.trusted_dirs)
+        trust::check(&**of, earlier, &backend.fields, &change.backend, &self.places)
     }
 
     /// Sets up every backend of a configuration. Those that are as they were are taken over, unless `anew`.
@@ -152,9 +172,8 @@ impl Core {
         installed
     }
 
-    /// Drops what was set up and is not wanted.
-    pub(super) async fn discard(&self, snapshot: Snapshot) {
-        drop(snapshot);
+    /// Closes what was set up and is not wanted. Its snapshot was dropped.
+    pub(super) async fn drop_unused(&self) {
         self.local_type.close_unused().await;
     }
 

@@ -29,9 +29,9 @@ impl Gate {
 
     /// Uses a key while the service runs, from the beginning of the use to its end.
     async fn use_key<T>(&self, answer: impl Future<Output = Result<T, KmsError>>) -> Result<T, KmsError> {
-        self.core.snapshot().check_running()?;
+        self.core.check_running()?;
         let value = answer.await?;
-        self.core.snapshot().check_running()?;
+        self.core.check_running()?;
         Ok(value)
     }
 
@@ -42,7 +42,7 @@ impl Gate {
         T: Send + 'static,
         F: Future<Output = Result<T, KmsError>> + Send + 'static,
     {
-        self.core.snapshot().check_running()?;
+        self.core.check_running()?;
         let (core, stack, change) = (Arc::clone(&self.core), Arc::clone(&self.stack), change(Arc::clone(&self.stack)));
         run_to_end(async move {
             let changed = change.await;

@@ -2,6 +2,7 @@
 
 mod change;
 mod changes;
+mod closing;
 mod configuration;
 mod core;
 mod document;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use strongroom_kms::{KeyLifecycle, Kms, KmsError, LocalKms, StateStore};
+use strongroom_kms::{Backup, BundleKey, KeyLifecycle, Kms, KmsError, LocalKms, RestoreMode, RestoreReport, StateStore};
 use time::OffsetDateTime;
 
 pub use self::change::Change;
@@ -74,13 +75,14 @@ impl Keyring {
         Ok(Arc::new(Self { core }))
     }
 
-    /// Configures the service, and does not start it. Backends of other names stay. [`KmsError::Conflict`] while it is started.
+    /// Configures the service, and does not start it. Backends of other names stay. [`KmsError::Conflict`] while it is started, or another
+    /// change is under way.
     pub async fn configure(&self, change: Change) -> Result<(), KmsError> {
         run_to_end(self.core().configure(change)).await
     }
 
     /// Changes what is given and nothing else, also while the service runs: then the backend must answer, and the default key, if it is
-    /// given, be usable.
+    /// given, be usable. [`KmsError::Conflict`] while another change is under way.
     pub async fn reconfigure(&self, change: Change) -> Result<(), KmsError> {
         run_to_end(self.core().reconfigure(change)).await
     }
@@ -90,12 +92,14 @@ impl Keyring {
         run_to_end(self.core().start()).await
     }
 
-    /// Ends every use of keys until [`Self::start`]; the configuration stays.
+    /// Ends every use of keys until [`Self::start`]; the configuration stays. Uses are refused at once, and a reconfiguration under way is
+    /// given up.
     pub async fn stop(&self) -> Result<(), KmsError> {
         run_to_end(self.core().stop()).await
     }
 
     /// Refuses every use and every change of a key until [`Self::unseal`], across restarts. Caches are wiped and connections dropped.
+    /// Uses are refused at once, and a reconfiguration under way is given up.
     pub async fn seal(&self) -> Result<(), KmsError> {
         run_to_end(self.core().seal()).await
     }
@@ -146,7 +150,22 @@ impl Keyring {
         Ok(Arc::new(Gate::new(&self.core, stack)))
     }
 
-    /// The local backend over the server's own key directory.
+    /// The keys of the server's own key directory in one bundle. [`KmsError::ServiceSealed`] while the service is sealed.
+    pub async fn backup(&self, key: BundleKey) -> Result<Backup, KmsError> {
+        self.core.check_unsealed()?;
+        let backup = self.core.local.backup(key).await?;
+        self.core.check_unsealed()?;
+        Ok(backup)
+    }
+
+    /// Puts the keys of a bundle back into the server's own key directory, or tells what that would do.
+    /// [`KmsError::ServiceSealed`] while the service is sealed.
+    pub async fn restore(&self, bundle: Vec<u8>, key: BundleKey, mode: RestoreMode) -> Result<RestoreReport, KmsError> {
+        self.core.check_unsealed()?;
+        self.core.local.restore(bundle, key, mode).await
+    }
+
+    /// The local backend over the server's own key directory. Only for looking at it: what is done here is done past the seal.
     pub fn local(&self) -> &Arc<LocalKms> {
         &self.core.local
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use strongroom_kms::KmsError;
 
+use super::closing::stopped;
 use super::document::Document;
 use super::stack::Stack;
 use super::{Configuration, ServiceState};
@@ -34,7 +35,7 @@ impl Snapshot {
             return Err(KmsError::ServiceSealed);
         }
         if !self.document.started {
-            return Err(KmsError::Unavailable("the KMS is stopped: POST /kms/start".to_owned()));
+            return Err(stopped());
         }
         Ok(())
     }

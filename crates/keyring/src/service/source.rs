@@ -12,6 +12,11 @@ impl KeySource for Keyring {
         self.core.snapshot().document.configuration.is_some()
     }
 
+    fn backend_in_force(&self) -> String {
+        let snapshot = self.core.snapshot();
+        snapshot.document.configuration.as_ref().map(|configuration| configuration.in_force.clone()).unwrap_or_default()
+    }
+
     /// Empty if there is none.
     fn default_key_id(&self) -> String {
         let snapshot = self.core.snapshot();
@@ -47,8 +52,8 @@ impl KeyService for Keyring {
 impl Keyring {
     /// The backend in force, for a key that a caller named or the default key.
     fn in_force(&self, key_id: &str) -> Result<Gate, KmsError> {
+        self.core.check_running()?;
         let snapshot = self.core.snapshot();
-        snapshot.check_running()?;
         if key_id.is_empty() {
             let text = "no key is named, and there is no default key: POST /kms/reconfigure with default_key_id";
             return Err(KmsError::Conflict(text.to_owned()));
@@ -58,8 +63,8 @@ impl Keyring {
 
     /// The backend that wrapped the key. There is no other in its place.
     fn of(&self, wrapped: &WrappedKey) -> Result<Gate, KmsError> {
+        self.core.check_running()?;
         let snapshot = self.core.snapshot();
-        snapshot.check_running()?;
         Ok(Gate::new(&self.core, snapshot.stack(&wrapped.backend)?))
     }
 }

@@ -9,7 +9,18 @@ use serde_json::{Map, Value};
 use strongroom_kms::KmsError;
 
 use super::fields::Fields;
-use crate::registry::{BackendType, REDACTED};
+use crate::registry::{BackendType, LOCAL, REDACTED};
+
+/// Where on this machine the files of backends lie.
+pub(super) struct Places {
+    /// What a change over HTTP may name lies in these.
+    pub(super) trusted_dirs: Vec<PathBuf>,
+    /// The server's own key directory, by its true path. Nothing in it may be named, wherever it lies.
+    pub(super) own_key_dir: PathBuf,
+}
+
+/// What stands for a file that is named by its default.
+static DEFAULT_FILE: Value = Value::Null;
 
 /// Checks the fields of a backend that a change over HTTP made of `earlier`, the present ones of the backend of that name.
 pub(super) fn check(
@@ -17,14 +28,26 @@ pub(super) fn check(
     earlier: Option<&Fields>,
     changed: &Fields,
     given: &Map<String, Value>,
-    trusted_dirs: &[PathBuf],
+    places: &Places,
 ) -> Result<(), KmsError> {
     let (none, changed) = (Map::new(), changed.as_map());
     let earlier = earlier.map_or(&none, Fields::as_map);
     let moved = of.destination_fields().iter().find(|path| at(earlier, path) != at(changed, path));
-    let guarded = |path: &&&str| at(changed, path).is_some() && (moved.is_some() || at(changed, path) != at(earlier, path));
-    for path in of.path_fields().iter().filter(guarded) {
-        check_dir(path, at(changed, path), trusted_dirs)?;
+    for path in of.path_fields() {
+        let file = named_file(of, changed, path);
+        if file.is_some() && (moved.is_some() || file != named_file(of, earlier, path)) {
+            check_place(of, path, file, places)?;
+        }
+    }
+    if let Some(destination) = of
+        .destination_fields()
+        .iter()
+        .find(|path| at(changed, path).is_some())
+        .filter(|_| moved.is_some() && of.uses_machine_credentials(changed))
+    {
+        return Err(KmsError::InvalidArgument(format!(
+            "{destination}: over the admin API it needs credentials of its own, for the machine's would be sent there; the server's own configuration may leave them out"
+        )));
     }
     match (moved, kept_secret(of, earlier, changed, given)) {
         (Some(destination), Some(secret)) => Err(KmsError::InvalidArgument(format!(
@@ -34,18 +57,28 @@ pub(super) fn check(
     }
 }
 
+/// What the field of this path says, or [`DEFAULT_FILE`] if it is left out where it has a default. An object in a form whose fields have
+/// no names is not looked into: it stands for itself, and no place is right for it.
+fn named_file<'a>(of: &dyn BackendType, fields: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    at(fields, path).or_else(|| {
+        let (around, _) = path.rsplit_once('.').filter(|_| of.default_path_fields().contains(&path))?;
+        at(fields, around).map(|around| if around.is_object() { &DEFAULT_FILE } else { around })
+    })
+}
+
 /// A file, library or directory that the change names must lie where the operator of the machine said so.
-fn check_dir(field: &str, value: Option<&Value>, trusted_dirs: &[PathBuf]) -> Result<(), KmsError> {
-    let path = value.and_then(Value::as_str).map(Path::new);
-    let is_trusted = |path: &Path| {
-        let real = real_path(path);
-        real.is_some_and(|real| trusted_dirs.iter().filter_map(|dir| dir.canonicalize().ok()).any(|dir| real.starts_with(dir)))
+fn check_place(of: &dyn BackendType, field: &str, value: Option<&Value>, places: &Places) -> Result<(), KmsError> {
+    let Places { trusted_dirs, own_key_dir } = places;
+    let real = value.and_then(Value::as_str).and_then(|path| real_path(Path::new(path)));
+    let is_trusted = |real: &PathBuf| match real.strip_prefix(own_key_dir) {
+        Ok(inside) => of.name() == LOCAL && inside.as_os_str().is_empty(),
+        Err(_) => trusted_dirs.iter().filter_map(|dir| dir.canonicalize().ok()).any(|dir| real.starts_with(dir)),
     };
-    if path.is_some_and(is_trusted) {
+    if real.as_ref().is_some_and(is_trusted) {
         return Ok(());
     }
     Err(KmsError::InvalidArgument(format!(
-        "{field}: the admin API may name only what is there in a directory of the server's option kms.trusted_dirs; the server's own configuration may name anything"
+        "{field}: the admin API may name only what is there in a directory of the server's option kms.trusted_dirs, and nothing in its own key directory; the server's own configuration may name anything"
     )))
 }
 
@@ -112,7 +145,7 @@ mod tests {
         }
 
         fn shown_fields(&self) -> &'static [&'static str] {
-            &["address", "auth_method.approle.role_id", "auth_method.token_file"]
+            &["address", "auth_method.approle.role_id", "auth_method.token_file", "auth_method.kubernetes.role"]
         }
 
         fn destination_fields(&self) -> &'static [&'static str] {
@@ -120,7 +153,11 @@ mod tests {
         }
 
         fn path_fields(&self) -> &'static [&'static str] {
-            &["auth_method.token_file"]
+            &["auth_method.token_file", "auth_method.kubernetes.jwt_file"]
+        }
+
+        fn default_path_fields(&self) -> &'static [&'static str] {
+            &["auth_method.kubernetes.jwt_file"]
         }
 
         async fn build(&self, _: &str, _: &Map<String, Value>) -> Result<Arc<dyn Kms>, KmsError> {
@@ -135,7 +172,8 @@ mod tests {
 
     fn checked(earlier: Value, given: Value, trusted: &[PathBuf]) -> Result<(), String> {
         let (earlier, given) = (Fields::new(&map(earlier)), map(given));
-        check(&Vault, Some(&earlier), &earlier.merged(&given, true), &given, trusted).map_err(|error| error.to_string())
+        let places = Places { trusted_dirs: trusted.to_vec(), own_key_dir: "/own".into() };
+        check(&Vault, Some(&earlier), &earlier.merged(&given, true), &given, &places).map_err(|error| error.to_string())
     }
 
     fn approle() -> Value {
@@ -181,5 +219,27 @@ mod tests {
         assert_eq!(checked(earlier(), json!({"namespace": "n"}), &[]), Ok(()));
         let error = checked(earlier(), json!({"address": "https://evil"}), &[]).unwrap_err();
         assert!(error.starts_with("auth_method.token_file: "), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_read_unless_another_is_named_is_guarded_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("jwt");
+        std::fs::write(&file, "t").unwrap();
+        let trusted = [dir.path().to_owned()];
+        let pod = || json!({"address": "https://a", "auth_method": {"kubernetes": {"role": "r"}}});
+        let elsewhere = |kubernetes: Value| json!({"address": "https://evil", "auth_method": {"kubernetes": kubernetes}});
+        for (earlier, given) in [
+            (json!({}), pod()),
+            (json!({"address": "https://a"}), json!({"auth_method": {"kubernetes": {"role": "r", "jwt_file": null}}})),
+            (pod(), json!({"address": "https://evil"})),
+            (pod(), elsewhere(json!(["r", file, "kubernetes"]))),
+            (json!({}), elsewhere(json!(["r"]))),
+        ] {
+            let error = checked(earlier, given, &trusted).unwrap_err();
+            assert!(error.starts_with("auth_method.kubernetes.jwt_file: "), "{error}");
+        }
+        assert_eq!(checked(pod(), json!({"auth_method": {"kubernetes": {"role": "other"}}}), &[]), Ok(()));
+        assert_eq!(checked(json!({}), elsewhere(json!({"role": "r", "jwt_file": file})), &trusted), Ok(()));
     }
 }

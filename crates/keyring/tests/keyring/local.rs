@@ -127,3 +127,29 @@ async fn a_directory_that_is_unusable_at_the_start_is_an_error_until_it_is_mende
     assert_eq!(keyring.status().await.status, ServiceState::Running);
     assert_opens(&*keyring, &key).await;
 }
+
+#[tokio::test]
+async fn nothing_in_the_servers_own_key_directory_can_be_named_though_it_is_trusted() {
+    let world = World::new().await;
+    let keyring = local_running(&world).await;
+    let own = world.path("keys");
+    fs::create_dir(own.join("inner")).unwrap();
+    std::os::unix::fs::symlink(&own, world.path("link")).unwrap();
+    for key_dir in [own.join("inner"), own.join("new"), world.path("link/new"), world.path("other/../keys/new")] {
+        let given = json!({"name": "two", "backend_type": "local", "key_dir": key_dir, "master_key": MASTER});
+        let (name, text) = failure(keyring.reconfigure(change(given)).await);
+        assert_eq!((name.as_str(), text.starts_with("key_dir: ")), ("InvalidArgument", true), "{text}");
+    }
+    assert!(!own.join("new").exists());
+    #[cfg(feature = "vault")]
+    for token_file in [own.join("mine.key.json"), world.path("link/mine.key.json"), own.clone()] {
+        let given =
+            json!({"name": "out", "backend_type": "vault", "address": "https://127.0.0.1:1", "auth_method": {"token_file": token_file}});
+        let (name, text) = failure(keyring.reconfigure(change(given)).await);
+        assert_eq!((name.as_str(), text.starts_with("auth_method.token_file: ")), ("InvalidArgument", true), "{text}");
+    }
+    // Not by the server's own configuration either.
+    let initial = json!({"name": "two", "backend_type": "local", "key_dir": own.join("new"), "master_key": MASTER});
+    let (name, text) = failure(world.try_open(Some(initial)).await);
+    assert_eq!((name.as_str(), text.contains("own key directory")), ("InvalidArgument", true), "{text}");
+}

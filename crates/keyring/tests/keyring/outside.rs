@@ -75,3 +75,30 @@ async fn another_way_to_log_in_takes_the_place_of_the_former_and_a_part_of_it_le
     let stored: Value = serde_json::from_slice(&world.state.get("kms-service").unwrap()).unwrap();
     assert_eq!(stored["configuration"]["backends"]["vault"]["fields"]["auth_method"], token["auth_method"]);
 }
+
+#[tokio::test]
+async fn the_token_of_the_pods_service_account_is_not_sent_where_a_change_over_http_says() {
+    let world = World::new().await;
+    let keyring = world.open().await;
+    let given = |kubernetes: Value| {
+        change(json!({"name": "x", "backend_type": "vault", "address": "https://127.0.0.1:1", "auth_method": {"kubernetes": kubernetes}}))
+    };
+    for kubernetes in
+        [json!({"role": "r"}), json!(["r"]), json!({"role": "r", "jwt_file": "/var/run/secrets/kubernetes.io/serviceaccount/token"})]
+    {
+        let (kind, text) = failure(keyring.configure(given(kubernetes)).await);
+        assert_eq!((kind.as_str(), text.starts_with("auth_method.kubernetes.jwt_file: ")), ("InvalidArgument", true), "{text}");
+    }
+    keyring.configure(given(json!({"role": "r", "jwt_file": world.path("jwt")}))).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_credentials_of_the_machine_are_not_sent_where_a_change_over_http_says() {
+    let keyring = World::new().await.open().await;
+    for endpoint in ["endpoint", "sts_endpoint"] {
+        let given = json!({"name": "x", "backend_type": "aws", "region": "eu-central-1", endpoint: "https://127.0.0.1:1"});
+        let (kind, text) = failure(keyring.configure(change(given.clone())).await);
+        assert_eq!((kind.as_str(), text.starts_with(&format!("{endpoint}: "))), ("InvalidArgument", true), "{text}");
+    }
+    keyring.configure(change(json!({"name": "x", "backend_type": "aws", "region": "eu-central-1"}))).await.unwrap();
+}

@@ -41,19 +41,53 @@ async fn a_deletion_whose_answer_is_lost_is_finished_later() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_may_have_been_made_is_taken_back_only_if_it_was_not() {
+async fn a_key_whose_destruction_has_begun_is_not_cancelled_back_to_life() {
     let setup = Setup::new(false);
     let overlay = setup.overlay();
     setup.server.fail(Some(Fault::LosesAnswers));
     failure(overlay.delete_now("first", "first").await);
     failure(overlay.delete_now("second", "second").await);
     setup.server.fail(None);
-    assert_eq!(failure(overlay.cancel_deletion("first").await).0, "KeyErased");
-    assert_eq!(failure(overlay.check_usable("first").await).0, "KeyErased");
-    // As if the backend had not carried it out.
+    // As if the backend had not carried it out, or only in part.
     setup.server.make("second");
-    assert_eq!(overlay.cancel_deletion("second").await.unwrap().state, KeyState::Enabled);
-    assert_eq!(overlay.check_usable("second").await.unwrap(), "second");
+    for key_id in ["first", "second"] {
+        let (name, text) = failure(overlay.cancel_deletion(key_id).await);
+        assert_eq!((name.as_str(), text.contains("has begun")), ("Conflict", true), "{text}");
+        assert_eq!(failure(overlay.check_usable(key_id).await).0, "KeyPendingDeletion");
+    }
+    assert_eq!(overlay.delete_now("second", "second").await.unwrap().state, KeyState::Erased);
+    assert!(!setup.server.has("second"));
+}
+
+#[tokio::test]
+async fn a_key_that_is_missing_when_its_deletion_is_due_gets_no_tombstone() {
+    let setup = Setup::new(false);
+    let overlay = setup.overlay();
+    overlay.schedule_deletion("first", 7).await.unwrap();
+    setup.server.lose("first");
+    assert_eq!(failure(overlay.reap_deleted(in_8_days()).await).0, "KeyNotFound");
+    assert_eq!(failure(overlay.cancel_deletion("first").await).0, "KeyNotFound");
+    assert_eq!(failure(overlay.delete_now("first", "first").await).0, "KeyNotFound");
+    assert_eq!(failure(setup.overlay().check_usable("first").await).0, "KeyPendingDeletion");
+    // It was only hidden, and is destroyed when it shows again.
+    setup.server.make("first");
+    assert_eq!(overlay.reap_deleted(in_8_days()).await.unwrap(), ["first"]);
+    assert!(!setup.server.has("first"));
+    assert_eq!(failure(overlay.check_usable("first").await).0, "KeyErased");
+}
+
+#[tokio::test]
+async fn a_key_that_another_server_erased_is_not_created_over_its_tombstone() {
+    let setup = Setup::new(false);
+    let (one, other) = (setup.overlay(), setup.overlay());
+    one.check_usable("first").await.unwrap();
+    other.delete_now("first", "first").await.unwrap();
+    // The first server has read the states before, and knows of no tombstone yet.
+    let create = NewKey { name: Some("first".to_owned()), description: "d".to_owned(), ..NewKey::default() };
+    assert_eq!(failure(one.create_key(create).await).0, "KeyExists");
+    for overlay in [one, other, setup.overlay()] {
+        assert_eq!(failure(overlay.check_usable("first").await).0, "KeyErased");
+    }
 }
 
 #[tokio::test]

@@ -3,11 +3,30 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use serde_json::json;
-use strongroom_kms::{KeyService, KeyState, NewKey};
+use strongroom_keyring::Keyring;
+use strongroom_kms::{BundleKey, KeyService, KeyState, KmsError, NewKey, RestoreMode, Secret};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-use crate::support::{World, assert_opens, change, context, failure, generate, memory};
+use crate::support::{Fault, STUCK, World, assert_opens, change, context, failure, generate, memory};
+
+/// A reconfiguration that waits for the server at an address: while its client is made, or for its answer.
+async fn waiting_change(world: &World, keyring: &Arc<Keyring>, address: &str) -> JoinHandle<Result<(), KmsError>> {
+    let server = world.server(address);
+    server.fail(Some(Fault::Hangs));
+    let asked = server.calls.load(Ordering::SeqCst);
+    let waiting = tokio::spawn({
+        let (keyring, given) = (Arc::clone(keyring), change(memory(address)));
+        async move { keyring.reconfigure(given).await }
+    });
+    while server.calls.load(Ordering::SeqCst) == asked {
+        tokio::task::yield_now().await;
+    }
+    waiting
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn after_a_seal_in_a_storm_of_uses_none_succeeds() {
@@ -53,7 +72,7 @@ async fn after_a_seal_in_a_storm_of_uses_none_succeeds() {
             // With another change at the same time.
             let (sealing, changing) = tokio::join!(keyring.seal(), keyring.reconfigure(change(json!({"max_cached_keys": 7}))));
             sealing.unwrap();
-            assert!(changing.is_ok() || failure(changing).0 == "ServiceSealed");
+            assert!(changing.is_ok() || ["ServiceSealed", "Conflict"].contains(&failure(changing).0.as_str()));
         }
         sealed.store(true, Ordering::SeqCst);
         while let Some(done) = storm.join_next().await {
@@ -166,4 +185,85 @@ async fn a_change_goes_on_when_its_caller_goes_away() {
         tokio::task::yield_now().await;
     }
     assert_eq!(failure(keyring.check_usable("first").await).0, "KeyDisabled");
+}
+
+#[tokio::test]
+async fn a_seal_or_stop_does_not_wait_for_a_reconfiguration_under_way() {
+    for address in [STUCK, "hangs"] {
+        for stop in [false, true] {
+            let world = World::new().await;
+            let keyring = world.running().await;
+            let before = keyring.configuration();
+            let waiting = waiting_change(&world, &keyring, address).await;
+            let closed = timeout(Duration::from_secs(10), async { if stop { keyring.stop().await } else { keyring.seal().await } }).await;
+            closed.expect("it waits").unwrap();
+            let expected = if stop { "Unavailable" } else { "ServiceSealed" };
+            assert_eq!(failure(waiting.await.unwrap()).0, expected);
+            assert_eq!(failure(keyring.check_usable("first").await).0, expected);
+            assert_eq!(keyring.configuration(), before, "the reconfiguration was given up");
+        }
+    }
+}
+
+#[tokio::test]
+async fn uses_are_refused_as_soon_as_a_seal_or_stop_is_asked_for() {
+    for stop in [false, true] {
+        let world = World::new().await;
+        let keyring = world.running().await;
+        let key = generate(&*keyring, "first").await.unwrap();
+        assert_opens(&*keyring, &key).await;
+        world.state.hold_saves(true);
+        let mut closing = std::pin::pin!(async { if stop { keyring.stop().await } else { keyring.seal().await } });
+        let expected = if stop { "Unavailable" } else { "ServiceSealed" };
+        let refused = async {
+            while keyring.check_usable("first").await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = &mut closing => panic!("it is not written yet"),
+            refused = timeout(Duration::from_secs(10), refused) => refused.expect("uses go on"),
+        }
+        assert_eq!(failure(keyring.unwrap_data_key(&key.wrapped, &context()).await).0, expected, "cached or not");
+        assert_eq!(failure(keyring.kms(None).unwrap().disable_key("first").await).0, expected);
+        // One that cannot be written leaves the service as it was.
+        world.state.fail_saves(true);
+        world.state.hold_saves(false);
+        assert_eq!(failure(closing.await).0, "Unavailable");
+        assert_opens(&*keyring, &key).await;
+    }
+}
+
+#[tokio::test]
+async fn a_reconfiguration_does_not_queue_behind_another() {
+    let world = World::new().await;
+    let keyring = world.running().await;
+    let waiting = waiting_change(&world, &keyring, STUCK).await;
+    for answer in [
+        timeout(Duration::from_secs(10), keyring.reconfigure(change(json!({"enable_cache": false})))).await,
+        timeout(Duration::from_secs(10), keyring.configure(change(memory("a")))).await,
+    ] {
+        let (name, text) = failure(answer.expect("it waits"));
+        assert_eq!((name.as_str(), text.contains("under way")), ("Conflict", true), "{text}");
+    }
+    keyring.seal().await.unwrap();
+    assert_eq!(failure(waiting.await.unwrap()).0, "ServiceSealed");
+}
+
+#[tokio::test]
+async fn keys_are_neither_backed_up_nor_restored_while_the_service_is_sealed() {
+    let world = World::new().await;
+    let keyring = world.open().await;
+    keyring.configure(change(json!({"backend_type": "local", "default_key_id": "first"}))).await.unwrap();
+    keyring.start().await.unwrap();
+    let passphrase = || BundleKey::Passphrase(Secret::new("a long passphrase"));
+    let backup = keyring.backup(passphrase()).await.unwrap();
+    assert_eq!(backup.keys, 1);
+    keyring.seal().await.unwrap();
+    assert_eq!(failure(keyring.backup(passphrase()).await).0, "ServiceSealed");
+    for mode in [RestoreMode::DryRun, RestoreMode::Apply] {
+        assert_eq!(failure(keyring.restore(backup.bundle.clone(), passphrase(), mode).await).0, "ServiceSealed");
+    }
+    keyring.unseal().await.unwrap();
+    assert_eq!(keyring.restore(backup.bundle, passphrase(), RestoreMode::Apply).await.unwrap().identical, ["first"]);
 }

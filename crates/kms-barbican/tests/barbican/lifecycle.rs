@@ -35,10 +35,12 @@ async fn a_created_key_is_a_secret_of_the_name_and_its_uuid_is_the_key_id() {
 }
 
 #[tokio::test]
-async fn a_key_id_is_known_in_upper_case_and_as_an_arn() {
+async fn a_key_id_is_known_as_an_arn_and_not_in_upper_case() {
     let kms = open(own_project());
     let key_id = new_key(&kms).await;
-    for form in [key_id.to_ascii_uppercase(), format!("key/{key_id}"), format!("arn:aws:kms:eu:1:key/{key_id}")] {
+    let upper = key_id.to_ascii_uppercase();
+    assert!(matches!(kms.check_usable(&upper).await, Err(KmsError::KeyNotFound(id)) if id == upper));
+    for form in [format!("key/{key_id}"), format!("arn:aws:kms:eu:1:key/{key_id}")] {
         assert_eq!(kms.check_usable(&form).await.unwrap(), key_id);
         let data_key = generate(&kms, &form).await.unwrap();
         assert_eq!(data_key.wrapped.key_id, key_id);

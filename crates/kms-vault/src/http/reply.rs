@@ -8,6 +8,9 @@ use zeroize::Zeroizing;
 /// How much of the server's own words goes into an error, in characters.
 const MAX_WORDS: usize = 200;
 
+/// Longest word of them.
+const MAX_WORD_LEN: usize = 15;
+
 /// A reply, not yet looked into.
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -49,7 +52,8 @@ impl Reply {
         }
     }
 
-    /// The server's own words, cut and on one line.
+    /// The server's own words, cut and on one line. What is no plain word is left out: a server, or a proxy before it, may repeat what it was
+    /// sent, credentials included.
     pub(crate) fn words(&self) -> String {
         #[derive(Deserialize)]
         struct Errors {
@@ -57,8 +61,15 @@ impl Reply {
             errors: Vec<String>,
         }
         let Ok(Errors { errors }) = serde_json::from_slice(&self.body) else { return String::new() };
-        errors.join("; ").split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_WORDS).collect()
+        let words: Vec<_> = errors.iter().flat_map(|error| error.split_whitespace()).map(plain_word).collect();
+        words.join(" ").chars().take(MAX_WORDS).collect()
     }
+}
+
+/// A word of prose, or an ellipsis in its place. Tokens, secret ids and keys have digits in them, or are longer.
+fn plain_word(word: &str) -> &str {
+    let bare = word.trim_matches(|c: char| c.is_ascii_punctuation());
+    if bare.len() <= MAX_WORD_LEN && bare.bytes().all(|byte| byte.is_ascii_alphabetic()) { word } else { "…" }
 }
 
 impl Answer {
@@ -99,4 +110,16 @@ pub(crate) fn data<T: DeserializeOwned>(body: &[u8], call: &str) -> Result<T, Km
 /// The server speaks, but not as Vault does.
 pub(crate) fn unexpected(call: &str) -> KmsError {
     KmsError::Unavailable(format!("what Vault answered to {call} is not what this call answers; is this a Vault server?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_repeats_a_credential_is_not_repeated() {
+        let errors = r#"{"errors": ["1 error occurred:\n\t* permission denied\n", "X-Vault-Token: hvs.CAESIJx2K role f3b1c2d4-aaaa-bbbb abcdefghijklmnopqrstuvwxyz"]}"#;
+        let reply = Reply { status: 403, body: Zeroizing::new(errors.as_bytes().to_vec()) };
+        assert_eq!(reply.words(), "… error occurred: * permission denied … … role … …");
+    }
 }

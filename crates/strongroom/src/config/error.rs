@@ -39,7 +39,7 @@ pub(crate) enum ConfigError {
     SeveralVaultLogins,
     #[error("{}, line {line}, column {column}: it is no JSON object", path.display())]
     KmsFile { path: PathBuf, line: usize, column: usize },
-    #[error("kms.config_file: {0}")]
+    #[error("kms.config_file: the field {0} has a value of the wrong type")]
     KmsFields(String),
     #[error("{given} is set without {missing}: both or neither")]
     HalfOfPair { given: &'static str, missing: &'static str },

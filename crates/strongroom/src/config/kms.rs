@@ -90,7 +90,9 @@ fn initial(layer: &Layer) -> Result<Option<Change>, ConfigError> {
     if backend == "vault" {
         set_vault(layer, &mut fields)?;
     }
-    let change = serde_json::from_value(Value::Object(fields)).map_err(|error| ConfigError::KmsFields(error.to_string()))?;
+    // Serde's own text would quote the value, which may be secret.
+    let change =
+        serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| ConfigError::KmsFields(error.path().to_string()))?;
     Ok(Some(change))
 }
 

@@ -1,4 +1,4 @@
-//! CompleteMultipartUpload: one commit, no data moved, no KMS called.
+//! CompleteMultipartUpload: one commit, no data moved, and one look whether the key can still be used.
 
 use strongroom_catalog::{Bucket, CatalogError, Envelope, Expect, NewVersion, Part, Version};
 use strongroom_seal::{ManifestPart, PartSalt};
@@ -37,7 +37,7 @@ impl Engine {
             check_part_headers(&request.sse, caller.sse_c_allowed, mode_of(&found.upload.envelope)?, &found.record.sse)?;
             let checked = self.check_customer(caller, found.identified(), &found.upload.envelope, &found.record.sse, customer.as_ref());
             self.noted_upload(checked.await, &found)?;
-            match self.complete_once(&request, &found, customer.as_ref()).await {
+            match self.complete_once(caller, &request, &found, customer.as_ref()).await {
                 // A part was uploaded again meanwhile, a conditional write has to look again, or the same request was faster.
                 Err(Error::ConditionalConflict | Error::NoSuchUpload) => {}
                 // Or it was faster between two of this one's looks, or the commit happened and its answer was lost.
@@ -51,6 +51,7 @@ impl Engine {
 
     async fn complete_once(
         &self,
+        caller: &Caller,
         request: &CompleteMultipartUpload,
         found: &FoundUpload,
         customer: Option<&CustomerKey>,
@@ -66,7 +67,8 @@ impl Engine {
             blobs: Vec::new(),
             hold: None,
         };
-        let version = NewVersion { upload_id: Some(found.upload.upload_id), ..self.new_version(&draft, bytes)? };
+        let version = self.noted_upload(self.new_version(caller, &draft, bytes).await, found)?;
+        let version = NewVersion { upload_id: Some(found.upload.upload_id), ..version };
         let size_bytes = version.size_bytes;
         let used = chosen.iter().map(|chosen| (chosen.part.number, chosen.part.blob)).collect();
         let expect = self.expectation(&request.condition, &found.bucket.name, &found.upload.key).await?;
@@ -179,6 +181,7 @@ fn draft<'a>(request: &CompleteMultipartUpload, found: &'a FoundUpload, chosen: 
         at: found.identified(),
         envelope: found.upload.envelope.clone(),
         recorded: found.record.sse.clone(),
+        keys_since: None,
         headers: found.record.headers.clone(),
         etag: etag::of_parts(mode_of(&found.upload.envelope)?, &etags),
         checksum: object_checksum(request, found.record.checksum, chosen)?,

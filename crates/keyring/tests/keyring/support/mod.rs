@@ -8,7 +8,7 @@ use strongroom_kms::{DataKey, DataKeySpec, EncryptionContext, KeyService, KmsErr
 
 pub(crate) use self::memory::{Fault, MemoryKms, MemoryServer};
 pub(crate) use self::state::MemoryState;
-pub(crate) use self::world::{World, change, memory};
+pub(crate) use self::world::{STUCK, World, change, memory};
 
 pub(crate) fn context() -> EncryptionContext {
     EncryptionContext([("bucket".to_owned(), "photos".to_owned())].into())

@@ -5,10 +5,11 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use strongroom_kms::{KmsError, MAX_STATE_LEN, StateStore};
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 #[derive(Default)]
-pub(crate) struct MemoryState(Mutex<State>);
+pub(crate) struct MemoryState(Mutex<State>, watch::Sender<bool>);
 
 #[derive(Default)]
 struct State {
@@ -26,6 +27,11 @@ impl MemoryState {
 
     pub(crate) fn fail_saves(&self, fail: bool) {
         self.0.lock().unwrap().fail_saves = fail;
+    }
+
+    /// Keeps every save waiting.
+    pub(crate) fn hold_saves(&self, held: bool) {
+        self.1.send_replace(held);
     }
 
     pub(crate) fn lose_next_answer(&self) {
@@ -54,6 +60,7 @@ impl StateStore for MemoryState {
     async fn save(&self, name: &str, present: Option<&[u8]>, document: &[u8]) -> Result<(), KmsError> {
         assert!(document.len() <= MAX_STATE_LEN);
         tokio::task::yield_now().await;
+        let _ = self.1.subscribe().wait_for(|held| !held).await;
         let mut state = self.0.lock().unwrap();
         if state.fail_saves {
             return Err(KmsError::Unavailable("the catalog is away".to_owned()));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -16,6 +17,9 @@ use super::{MemoryKms, MemoryServer, MemoryState};
 
 /// The token that the servers take.
 const TOKEN: &str = "canary-right-token";
+
+/// The address of a server whose client is never done being made.
+pub(crate) const STUCK: &str = "stuck";
 
 /// A directory, a state store, key servers by address, and the keys that are in use.
 pub(crate) struct World {
@@ -144,6 +148,10 @@ impl BackendType for Servers {
             Auth::Login { user, password } => user == "store" && password.expose() == "canary-password",
         };
         let known = self.0.lock().unwrap().get(&config.address).cloned();
+        if config.address == STUCK {
+            known.as_ref().unwrap().calls.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
         let server = match known {
             Some(server) if right => server,
             Some(_) => {
