@@ -30,7 +30,8 @@ def cell(server, bucket, operation, key):
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as results:
         command = [LOAD, "--name", "strongroom", "--endpoint", server.endpoint, "--ak", server.access_key, "--sk", server.secret_key, "--mode", "sse-kms"]
         command += ["--kms-key", key, "--op", operation, "--size", SIZE, "--secs", SECS, "--runs", "1", "--concurrency", CONC, "--bucket", bucket]
-        command += ["--server", f"strongroom={server.process.pid}", "--json", results.name, "--warm-secs", "1"]
+        # Nothing is tidied up, so that each request is one of those measured.
+        command += ["--no-cleanup", "--server", f"strongroom={server.process.pid}", "--json", results.name, "--warm-secs", "1"]
         before, requests = calls(server), server.metric("strongroom_http_requests_total")
         subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
         made, requests = calls(server) - before, server.metric("strongroom_http_requests_total") - requests
