@@ -67,6 +67,19 @@ impl Process {
     /// Stops it from running without ending it: connections stay open and nothing answers.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        // A busy machine takes a moment to stop it, in which it could still answer.
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while !self.is_stopped() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Whether every thread is stopped. Source: proc(5).
+    fn is_stopped(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let is_stopped = |stat: String| stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'));
+        threads
+            .is_ok_and(|threads| threads.flatten().all(|thread| std::fs::read_to_string(thread.path().join("stat")).is_ok_and(is_stopped)))
     }
 
     /// Ends [`Self::pause`].

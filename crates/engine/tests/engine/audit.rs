@@ -78,7 +78,7 @@ async fn what_is_refused_is_an_event_with_the_errors_name() {
     assert!(rig.engine.put_object(&stranger, put_request("new", As::Kms.write(), b"")).await.is_err());
     let events = rig.audit.take();
     assert_eq!(said(&events[0]), ("SSE-KMS", "local", KEY, 1, &failed("KmsAccessDenied")));
-    assert_eq!(said(&events[1]), ("SSE-KMS", "", KEY, 0, &failed("KmsAccessDenied")));
+    assert_eq!(said(&events[1]), ("SSE-KMS", "local", KEY, 0, &failed("KmsAccessDenied")));
     assert_eq!((events.len(), events[0].who.as_str()), (2, "alice"));
     let wrong = As::Customer(2);
     for is_head in [false, true] {

@@ -29,13 +29,13 @@ pub(crate) enum Answer {
 
 impl Reply {
     /// Sorts out what says that the server cannot serve now, or not at this address.
-    pub(super) fn checked(self, server: &str) -> Result<Self, KmsError> {
+    pub(super) fn checked(self, server: &str, path: &str) -> Result<Self, KmsError> {
         let reason = match self.status {
             200..=299 | 400 | 403 => return Ok(self),
             404 if self.words().is_empty() => return Ok(self),
             300..=399 => "redirects to another node: give the address of the active one".to_owned(),
             // Nothing is mounted there, or there is no such namespace.
-            404 => format!("{}: check the mount and the namespace", self.words()),
+            404 => format!("has nothing at {path}: check the mount and the namespace ({})", self.words()),
             429 => format!("limits the rate of requests, or is a standby: {}", self.words()),
             501 => "is not initialised".to_owned(),
             503 => format!("is sealed or in maintenance: {}", self.words()),

@@ -61,7 +61,7 @@ impl Wire {
         let status = response.status().as_u16();
         let body = read_bounded(response, MAX_ANSWER_LEN).await;
         let body = body.map_err(|error| KmsError::Unavailable(format!("Vault at {}: {error}", self.host())))?;
-        Reply { status, body }.checked(self.host())
+        Reply { status, body }.checked(self.host(), &call.path)
     }
 
     fn away(&self, error: reqwest::Error) -> KmsError {
