@@ -93,7 +93,7 @@ async fn what_is_refused_is_an_event_with_the_errors_name() {
     rig.keys.enable_key(KEY).await.unwrap();
     rig.kms.fail_all(Fault::Unavailable);
     assert!(rig.try_put("new", As::S3, b"").await.is_err());
-    assert_eq!(said(&rig.audit.take()[..][0]), ("SSE-S3", "", "default", 0, &failed("KmsUnavailable")));
+    assert_eq!(said(&rig.audit.take()[..][0]), ("SSE-S3", "local", "default", 0, &failed("KmsUnavailable")));
 }
 
 #[tokio::test]
