@@ -1,5 +1,6 @@
 //! What the server does, by the names of IAM.
 
+use crate::ConditionKey;
 use crate::error::StatementProblem;
 use crate::wildcard::Pattern;
 
@@ -43,6 +44,8 @@ actions! {
     ListBucketMultipartUploads = "s3:ListBucketMultipartUploads",
     /// `GetBucketLocation`; on the bucket.
     GetBucketLocation = "s3:GetBucketLocation",
+    /// `GetBucketAcl`; on the bucket.
+    GetBucketAcl = "s3:GetBucketAcl",
     /// `GetBucketVersioning`; on the bucket.
     GetBucketVersioning = "s3:GetBucketVersioning",
     /// `GetBucketEncryption`; on the bucket.
@@ -57,6 +60,10 @@ actions! {
     GetObjectAttributes = "s3:GetObjectAttributes",
     /// The same with a version id, besides `s3:GetObjectVersion`.
     GetObjectVersionAttributes = "s3:GetObjectVersionAttributes",
+    /// `GetObjectAcl`; on the object.
+    GetObjectAcl = "s3:GetObjectAcl",
+    /// The same with a version id.
+    GetObjectVersionAcl = "s3:GetObjectVersionAcl",
     /// `PutObject`, the target of a copy, and beginning, filling and completing a multipart upload; on the object.
     PutObject = "s3:PutObject",
     /// `UpdateObjectEncryption`, also with a version id; on the object.
@@ -127,6 +134,24 @@ actions! {
     RestoreKeys = "strongroom:RestoreKeys",
     /// The head of the audit log, and erasure receipts.
     ReadAudit = "strongroom:ReadAudit",
+}
+
+impl Action {
+    /// The condition keys that policies may put to this action, besides `aws:SecureTransport`, which every action has. In a request for
+    /// another action such a header or parameter is the client's to add at will, so it must not open anything. Source: the condition keys
+    /// of each action in the Service Authorization Reference of AWS.
+    pub const fn condition_keys(self) -> &'static [ConditionKey] {
+        match self {
+            Self::PutObject => &[ConditionKey::Encryption, ConditionKey::EncryptionKeyId, ConditionKey::CustomerAlgorithm],
+            Self::ListBucket | Self::ListBucketVersions => &[ConditionKey::Prefix, ConditionKey::Delimiter],
+            _ => &[],
+        }
+    }
+
+    /// Whether a condition of that key can hold for this action.
+    pub(crate) fn has(self, key: ConditionKey) -> bool {
+        key == ConditionKey::SecureTransport || self.condition_keys().contains(&key)
+    }
 }
 
 /// A set of actions: one bit each.

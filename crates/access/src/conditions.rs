@@ -1,6 +1,6 @@
 //! What a policy's conditions can look at in a request.
 
-use crate::arn;
+use crate::{Action, arn};
 
 macro_rules! condition_keys {
     ($($(#[doc = $doc:literal])* $variant:ident = $name:literal,)*) => {
@@ -81,7 +81,8 @@ impl Conditions {
         }
     }
 
-    pub(crate) fn get(&self, key: ConditionKey) -> Option<&str> {
-        self.values[key as usize].as_deref()
+    /// What a condition of a policy sees for this action.
+    pub(crate) fn get(&self, action: Action, key: ConditionKey) -> Option<&str> {
+        self.values[key as usize].as_deref().filter(|_| action.has(key))
     }
 }

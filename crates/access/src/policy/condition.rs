@@ -2,7 +2,7 @@
 
 use crate::error::StatementProblem;
 use crate::wildcard::Pattern;
-use crate::{ConditionKey, Conditions, arn};
+use crate::{Action, ConditionKey, Conditions, arn};
 
 use super::document::{OneOrMany, Scalar, UniqueMap};
 
@@ -73,8 +73,8 @@ impl Condition {
         Ok(Self { key, test: Test::Value { any_of, negated, if_exists } })
     }
 
-    pub(super) fn holds(&self, request: &Conditions) -> bool {
-        match (&self.test, request.get(self.key)) {
+    pub(super) fn holds(&self, action: Action, request: &Conditions) -> bool {
+        match (&self.test, request.get(action, self.key)) {
             (Test::Absent(expected), present) => *expected == present.is_none(),
             (Test::Value { negated, if_exists, .. }, None) => *negated || *if_exists,
             (Test::Value { any_of, negated, .. }, Some(value)) => any_of.iter().any(|expected| expected.is(value)) != *negated,

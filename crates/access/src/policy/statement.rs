@@ -42,7 +42,7 @@ impl Statement {
     pub(crate) fn applies(&self, action: Action, arn: Arn<'_>, conditions: &Conditions) -> bool {
         self.actions.contains(action) != self.actions_negated
             && self.resources.iter().any(|pattern| pattern.matches(arn)) != self.resources_negated
-            && self.conditions.iter().all(|condition| condition.holds(conditions))
+            && self.conditions.iter().all(|condition| condition.holds(action, conditions))
     }
 
     /// Whether it allows what it applies to; else it denies it.

@@ -14,9 +14,13 @@ fn user(names: &[&str], document: Option<&str>) -> Identity {
     Identity::user("alice", "AKALICE", secret(), PolicySet::from_config(names, document).unwrap()).unwrap()
 }
 
-/// What a policy of these statements says to `GetObject` of b/k.
+/// What a policy of these statements says to `PutObject` of b/k.
 fn decide(statements: &str, conditions: &Conditions) -> Decision {
-    user(&[], Some(&document(statements))).may(Action::GetObject, &arn::object("b", "k"), conditions)
+    decide_on(Action::PutObject, statements, conditions)
+}
+
+fn decide_on(action: Action, statements: &str, conditions: &Conditions) -> Decision {
+    user(&[], Some(&document(statements))).may(action, &arn::object("b", "k"), conditions)
 }
 
 fn document(statements: &str) -> String {
@@ -184,11 +188,43 @@ fn a_bool_condition_tells_tls_from_plain() {
 #[test]
 fn all_conditions_of_a_statement_must_hold() {
     let statement = allow_if(r#"{"Bool": {"aws:SecureTransport": "true"}, "StringEquals": {"s3:prefix": "a/", "s3:delimiter": "/"}}"#);
+    let list = |conditions: &Conditions| decide_on(Action::ListBucket, &statement, conditions);
     let both = Conditions::new(true).with(ConditionKey::Prefix, "a/").with(ConditionKey::Delimiter, "/");
-    assert_eq!(decide(&statement, &both), Decision::Allow);
-    assert_eq!(decide(&statement, &both.clone().with(ConditionKey::Delimiter, "x")), Decision::ImplicitDeny);
-    assert_eq!(decide(&statement, &Conditions::new(true).with(ConditionKey::Prefix, "a/")), Decision::ImplicitDeny);
-    assert_eq!(decide(&statement, &both.with(ConditionKey::SecureTransport, "false")), Decision::ImplicitDeny);
+    assert_eq!(list(&both), Decision::Allow);
+    assert_eq!(list(&both.clone().with(ConditionKey::Delimiter, "x")), Decision::ImplicitDeny);
+    assert_eq!(list(&Conditions::new(true).with(ConditionKey::Prefix, "a/")), Decision::ImplicitDeny);
+    assert_eq!(list(&both.with(ConditionKey::SecureTransport, "false")), Decision::ImplicitDeny);
+}
+
+/// A client adds headers and parameters at will: what an action does not look at must neither open nor close it.
+#[test]
+fn a_condition_key_counts_for_the_actions_that_amazon_lists_it_for_and_no_others() {
+    use Action::{ListBucket, ListBucketVersions, PutObject};
+    for (key, actions) in [
+        (ConditionKey::Encryption, &[PutObject][..]),
+        (ConditionKey::EncryptionKeyId, &[PutObject]),
+        (ConditionKey::CustomerAlgorithm, &[PutObject]),
+        (ConditionKey::Prefix, &[ListBucket, ListBucketVersions]),
+        (ConditionKey::Delimiter, &[ListBucket, ListBucketVersions]),
+        (ConditionKey::SecureTransport, Action::ALL),
+    ] {
+        let request = Conditions::new(true).with(key, "true");
+        let operator = if key == ConditionKey::SecureTransport { "Bool" } else { "StringLike" };
+        let name = key.as_str();
+        let allow = format!(
+            r#"{{"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {{"{operator}": {{"{name}": "true"}}}}}}"#
+        );
+        let deny = format!(
+            r#"{{"Effect": "Allow", "Action": "*", "Resource": "*"}},
+               {{"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {{"Null": {{"{name}": "false"}}}}}}"#
+        );
+        for action in Action::ALL {
+            let counts = actions.contains(action);
+            let (allowed, denied) = if counts { (Decision::Allow, Decision::ExplicitDeny) } else { (Decision::ImplicitDeny, Decision::Allow) };
+            assert_eq!(decide_on(*action, &allow, &request), allowed, "{action:?} {name}");
+            assert_eq!(decide_on(*action, &deny, &request), denied, "{action:?} {name}");
+        }
+    }
 }
 
 #[test]
