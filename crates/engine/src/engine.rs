@@ -8,7 +8,7 @@ use strongroom_catalog::Catalog;
 use strongroom_kms::KeySource;
 use strongroom_seal::StoreKey;
 
-use crate::{SealedSettings, in_use::InUse, integrity::Integrity, rekey::Running, sse::BucketKeys};
+use crate::{SealedSettings, budget::Budget, in_use::InUse, integrity::Integrity, rekey::Running, sse::BucketKeys};
 
 /// What the engine works with.
 pub struct EngineParts {
@@ -48,6 +48,8 @@ pub struct EngineOptions {
     pub orphan_age: Duration,
     /// How long a re-key job waits for a KMS that is away before it gives up.
     pub rekey_outage_limit: Duration,
+    /// What all requests together may keep in memory of bodies, blocks and replies.
+    pub memory_budget_bytes: usize,
 }
 
 impl Default for EngineOptions {
@@ -63,6 +65,7 @@ impl Default for EngineOptions {
             dead_blob_grace: Duration::from_secs(5),
             orphan_age: Duration::from_hours(24),
             rekey_outage_limit: Duration::from_mins(10),
+            memory_budget_bytes: 128 << 20,
         }
     }
 }
@@ -71,6 +74,7 @@ impl Default for EngineOptions {
 pub struct Engine {
     parts: EngineParts,
     options: EngineOptions,
+    budget: Budget,
     bucket_keys: BucketKeys,
     in_use: InUse,
     integrity: Integrity,
@@ -81,8 +85,9 @@ impl Engine {
     /// Starts the engine. Re-key jobs that were running go on with [`Engine::resume_rekeys`].
     pub fn open(parts: EngineParts, options: EngineOptions) -> Arc<Self> {
         let bucket_keys = BucketKeys::new(options.bucket_key_lifetime);
+        let budget = Budget::new(options.memory_budget_bytes);
         let (in_use, integrity, rekeys) = Default::default();
-        Arc::new(Self { parts, options, bucket_keys, in_use, integrity, rekeys })
+        Arc::new(Self { parts, options, budget, bucket_keys, in_use, integrity, rekeys })
     }
 
     /// Zeroizes the bucket keys in use, so that the next objects get one of the present version of their key. To be called when a key
@@ -94,6 +99,11 @@ impl Engine {
     /// How often stored bytes turned out not to be what was stored, since the start.
     pub fn integrity_events(&self) -> u64 {
         self.integrity.count()
+    }
+
+    /// The memory that requests take. Who collects a body whole holds its length here first.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     pub(crate) fn catalog(&self) -> &dyn Catalog {

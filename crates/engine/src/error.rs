@@ -238,7 +238,7 @@ pub enum Error {
     /// The disk is full.
     #[error("The store is full: nothing was stored. Free space or add a disk.")]
     StorageFull,
-    /// Too many writes at once.
+    /// Too much at once: the memory for requests or the catalog's queue is used up. Trying again later is right.
     #[error("Please reduce your request rate.")]
     Busy,
     /// Anything else.

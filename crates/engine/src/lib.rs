@@ -9,9 +9,11 @@
 //! - Every use of a key is in the audit log before it counts (`sse::uses`).
 //! - A re-keying seals the object keys anew and moves no data ([`rekey`]).
 //! - What nothing refers to any more is swept ([`sweep`]).
+//! - What requests keep in memory meanwhile comes out of one budget ([`budget`]).
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod budget;
 mod checksum;
 mod commit;
 mod condition;
