@@ -10,7 +10,7 @@ use crate::{
     canonical::{Canonical, PathForm, may_be_raw, string_to_sign},
     error::SignatureError,
     key::{SigningKey, sha256},
-    payload::{ChunkSigner, Declared, EMPTY_SHA256, Payload, Streaming, UNSIGNED},
+    payload::{ChunkSigner, Declared, Payload, Streaming, UNSIGNED},
     presigned::{self, Parameters, Presigned},
     scope::Scope,
     timestamp::Timestamp,
@@ -159,10 +159,10 @@ impl Claim {
         self.security_token.as_deref()
     }
 
-    /// Whether the signature can be verified before the body is there. Clients of services other than S3 may leave out
-    /// `x-amz-content-sha256`; then only [`Claim::verify_with_body`] will do.
+    /// Whether the signature can only be verified with the body, by [`Claim::verify_with_body`]: clients of services other than S3
+    /// leave out `x-amz-content-sha256`.
     pub fn needs_body(&self) -> bool {
-        self.declared.is_none() && self.placement == Placement::Header && !self.is_s3()
+        self.declared.is_none() && !self.is_s3()
     }
 
     /// All that can be checked without the secret: services, regions, dates, and that the signature covers what it must.
@@ -216,9 +216,8 @@ impl Claim {
     pub fn verify(self, head: &Head<'_>, secret: &str, now: OffsetDateTime, rules: &Rules) -> Result<Verified, SignatureError> {
         let declared = match self.declared {
             Some(declared) => declared,
-            None if self.placement == Placement::Header => return Err(SignatureError::PayloadNotDeclared),
-            None if self.is_s3() => Declared::Unsigned,
-            None => Declared::Sha256(EMPTY_SHA256),
+            None if self.placement == Placement::Query && self.is_s3() => Declared::Unsigned,
+            None => return Err(SignatureError::PayloadNotDeclared),
         };
         self.verify_declared(head, secret, now, rules, declared)
     }
@@ -306,7 +305,7 @@ impl Claim {
     }
 }
 
-fn is_region_name(region: &str) -> bool {
+pub(crate) fn is_region_name(region: &str) -> bool {
     !region.is_empty() && region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 

@@ -5,6 +5,8 @@
 //! signature covers, then the signature itself, and is the only maker of [`Verified`]. [`BodyDecoder`] checks the body as it comes
 //! against the [`Payload`] that was signed, and takes the framing of `aws-chunked` off it.
 //!
+//! [`post_policy`] verifies browser forms. Its proof type is another one, so that a form never counts as a signed request.
+//!
 //! ```
 //! use http::{HeaderMap, Method, Uri};
 //! use strongroom_sigv4::{Claim, Head, Rules, SignatureError};
@@ -29,6 +31,7 @@ mod error;
 mod key;
 mod payload;
 mod percent;
+pub mod post_policy;
 mod presigned;
 mod query;
 mod scope;
