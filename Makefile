@@ -1,7 +1,6 @@
 # Strongroom's tasks; `make help` lists them.
 
-# s3s 0.17 declares a newer Rust than it needs.
-CARGO_FLAGS := --release --ignore-rust-version
+CARGO_FLAGS := --release
 DATA_DIR ?= ./strongroom-data
 PYTEST_FLAGS ?= -n 4
 

@@ -32,6 +32,23 @@ impl ChecksumAlgorithm {
         }
     }
 
+    /// The length of a checksum in bytes.
+    pub fn len_bytes(self) -> usize {
+        match self {
+            Self::Crc32 | Self::Crc32c => 4,
+            Self::Crc64Nvme => 8,
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+        }
+    }
+
+    /// The checksum of bytes that are at hand.
+    pub fn digest(self, bytes: &[u8]) -> Vec<u8> {
+        let mut running = Running::new(self);
+        running.update(bytes);
+        running.finish()
+    }
+
     /// The type of a multipart object's checksum where the client names none. Source: S3 user guide, "Checking object integrity".
     pub(crate) fn default_kind(self) -> ChecksumKind {
         match self {
@@ -136,4 +153,29 @@ fn combined(algorithm: ChecksumAlgorithm, parts: &[(Vec<u8>, u64)]) -> Result<St
 
 fn truncated(crc: u64, len: usize) -> Vec<u8> {
     crc.to_be_bytes()[8 - len..].to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The check values of the catalogue of CRC algorithms and of FIPS 180-4.
+    #[test]
+    fn checksums_are_computed_as_everybody_else_does() {
+        for (algorithm, bytes, expected) in [
+            (ChecksumAlgorithm::Crc32, "123456789", "cbf43926"),
+            (ChecksumAlgorithm::Crc32c, "123456789", "e3069283"),
+            (ChecksumAlgorithm::Crc64Nvme, "123456789", "ae8b14860a799888"),
+            (ChecksumAlgorithm::Sha1, "abc", "a9993e364706816aba3e25717850c26c9cd0d89d"),
+            (ChecksumAlgorithm::Sha256, "abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        ] {
+            let digest = algorithm.digest(bytes.as_bytes());
+            assert_eq!(hex(&digest), expected, "{algorithm:?}");
+            assert_eq!(digest.len(), algorithm.len_bytes(), "{algorithm:?}");
+        }
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }

@@ -66,7 +66,13 @@ impl From<BodyError> for Error {
         match error {
             BodyError::Incomplete => Self::IncompleteBody,
             BodyError::TooLarge => Self::EntityTooLarge,
-            BodyError::Sha256Mismatch | BodyError::SignatureMismatch | BodyError::Malformed | BodyError::Timeout => Self::Body(error),
+            BodyError::Sha256Mismatch
+            | BodyError::SignatureMismatch
+            | BodyError::Malformed
+            | BodyError::ChunkTooSmall
+            | BodyError::TrailerMissing(_)
+            | BodyError::TrailerMalformed
+            | BodyError::Timeout => Self::Body(error),
         }
     }
 }

@@ -8,31 +8,21 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderValue, Method, StatusCode, Uri, header, request::Parts};
 use hyper::body::{Body, Incoming};
-use strongroom_access::{Identities, Identity};
-use strongroom_engine::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use zeroize::Zeroizing;
+use strongroom_access::Identity;
+use strongroom_engine::{Error, budget::Budget};
 
 use crate::{
     access_log::AccessRecord,
-    body::collect_wiped,
-    gate::{Admitted, Gate, Region},
-    headers, names,
+    body::{RawBody, collect},
+    gate::{Door, Gate},
+    names,
     options::ConnectionInfo,
     refusal::Refusal,
     reply::{Payload, Reply, ResponseBody, ResponseCut},
-    service::{Inner, S3Service, hide_secrets, new_request_id},
+    service::{Inner, S3Service, UNCOVERED_BODY, hide_secrets, new_request_id},
 };
-
-/// The longest body without a `Content-Length`; it is read before its signature can be verified.
-const MAX_CHUNKED_BYTES: usize = 64 << 10;
-
-/// Bodies that may be larger than this are large,
-const MAX_SMALL_BYTES: usize = 64 << 10;
-/// and so many of them may be in memory at a time; others wait.
-const MAX_LARGE_BODIES: usize = 2;
 
 /// Answers what is under the reserved first path segments, and all of the admin port.
 #[async_trait]
@@ -103,21 +93,16 @@ impl S3Service {
 
     async fn answer_admin(
         &self,
-        request: http::Request<s3s::Body>,
+        request: http::Request<RawBody>,
         connection: ConnectionInfo,
         request_id: &str,
         identity: &mut String,
     ) -> Result<(Reply, String), Refusal> {
         let handler = self.admin.as_ref().ok_or_else(|| Refusal::NotImplemented("Administration".to_owned()))?;
-        let max_bytes = handler.max_body_bytes(request.method(), request.uri().path());
         let (secure, secrets_allowed) = self.inner.security(request.headers(), connection);
-        let (admitted, signed_by) = verify(&self.inner.gate, &self.inner.identities, request, secure, max_bytes).await?;
-        let signer = Signer { identity: signed_by, request_id: request_id.to_owned(), secure, secrets_allowed };
-        identity.clone_from(&signer.identity.name);
-        let response = match take_in(&**handler, admitted, &signer, &self.inner.large_bodies).await? {
-            TakenIn::Whole(request) => handler.handle(request, signer).await,
-            TakenIn::Refused(response) => response,
-        };
+        let (parts, body) = request.into_parts();
+        let visitor = Visitor { parts, body, secure, secrets_allowed, request_id };
+        let response = admit(&self.inner.gate, &**handler, self.inner.api.engine.budget(), visitor, identity).await?;
         let (parts, body) = response.into_parts();
         Ok((Reply { status: parts.status, headers: parts.headers, payload: Payload::Admin(body) }, String::new()))
     }
@@ -136,60 +121,45 @@ impl Inner {
     }
 }
 
-/// The request as its signer meant it, its body still to be read, and who that is.
-async fn verify(
-    gate: &Gate,
-    identities: &Identities,
-    mut request: http::Request<s3s::Body>,
+/// A request for administration of which nothing is known yet.
+struct Visitor<'a> {
+    parts: Parts,
+    body: RawBody,
     secure: bool,
-    max_bytes: usize,
-) -> Result<(Admitted, Arc<Identity>), Refusal> {
-    hide_secrets(request.headers_mut());
-    if announced_length(request.headers())?.is_some_and(|length| length > max_bytes as u64) {
-        return Err(Refusal::MessageTooLong);
-    }
-    require_signed_body(request.headers(), secure)?;
-    let request = with_known_length(request, max_bytes).await?;
-    // mc signs what is administration for a region without a name.
-    let admitted = gate.admit(request, Region::Any).await?;
-    let identity = identities.by_access_key(&admitted.access_key).ok_or(Error::AccessDenied)?;
-    Ok((admitted, identity))
+    secrets_allowed: bool,
+    request_id: &'a str,
 }
 
-/// What became of a verified request.
-enum TakenIn {
-    /// Its body is here.
-    Whole(http::Request<Bytes>),
-    /// Its signer may not make it; its body was not read.
-    Refused(http::Response<AdminBody>),
-}
-
-/// Places for large bodies.
-pub(crate) fn large_bodies() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(MAX_LARGE_BODIES))
-}
-
-/// Reads the body of a request, if its signer may make it. Of the large ones not more at a time than there are places.
-async fn take_in(
+/// Asks who the visitor is, whether that one may make such a request at all, and only then reads its body.
+async fn admit(
+    gate: &Gate,
     handler: &dyn AdminHandler,
-    admitted: Admitted,
-    signer: &Signer,
-    large_bodies: &Arc<Semaphore>,
-) -> Result<TakenIn, Refusal> {
-    let (method, path) = (&admitted.method, admitted.uri.path());
-    if let Some(response) = handler.refusal(method, path, signer).await {
-        return Ok(TakenIn::Refused(response));
+    budget: &Budget,
+    visitor: Visitor<'_>,
+    identity: &mut String,
+) -> Result<http::Response<AdminBody>, Refusal> {
+    let Visitor { mut parts, body, secure, secrets_allowed, request_id } = visitor;
+    hide_secrets(&mut parts.headers);
+    let admitted = gate.admit(&parts, Door::Admin)?;
+    identity.clone_from(&admitted.identity.name);
+    if !secure && !admitted.covers_body() {
+        return Err(Refusal::InvalidRequest(UNCOVERED_BODY.to_owned()));
     }
-    let max_bytes = handler.max_body_bytes(method, path);
-    let place = if max_bytes > MAX_SMALL_BYTES { Arc::clone(large_bodies).acquire_owned().await.ok() } else { None };
-    Ok(TakenIn::Whole(decoded(admitted, max_bytes, place).await?))
+    let signer = Signer { identity: Arc::clone(&admitted.identity), request_id: request_id.to_owned(), secure, secrets_allowed };
+    if let Some(response) = handler.refusal(&parts.method, parts.uri.path(), &signer).await {
+        return Ok(response);
+    }
+    let max_bytes = handler.max_body_bytes(&parts.method, parts.uri.path());
+    let body = collect(admitted.decode(&parts.headers, body)?, max_bytes, budget).await?;
+    Ok(handler.handle(http::Request::from_parts(parts, body), signer).await)
 }
 
 /// What the client's signature, or the want of one, is to blame for.
 fn is_of_signature(refusal: &Refusal) -> bool {
     match refusal {
         Refusal::AccessDenied(_) | Refusal::Engine(Error::AccessDenied) => true,
-        Refusal::Protocol { status, .. } => *status == StatusCode::FORBIDDEN,
+        Refusal::InvalidAccessKeyId => true,
+        Refusal::Signature(error) => error.status() == StatusCode::FORBIDDEN,
         _ => false,
     }
 }
@@ -197,59 +167,6 @@ fn is_of_signature(refusal: &Refusal) -> bool {
 /// As every error of the admin API.
 fn error_json(code: &str, message: &str) -> Bytes {
     Bytes::from(serde_json::json!({ "code": code, "message": message }).to_string())
-}
-
-fn announced_length(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
-    let text = headers::filled(headers, header::CONTENT_LENGTH.as_str())?;
-    let parsed = text.map(|text| text.parse().map_err(|_| Refusal::InvalidArgument("The header content-length is no length.".to_owned())));
-    parsed.transpose()
-}
-
-/// Without TLS the signature is all that protects a body, so it must cover it. It never covers that of a presigned URL.
-fn require_signed_body(headers: &HeaderMap, secure: bool) -> Result<(), Refusal> {
-    if !headers.contains_key(header::AUTHORIZATION) {
-        return Err(Refusal::AccessDenied("The request must be signed: AWS Signature Version 4 in the header Authorization.".to_owned()));
-    }
-    let unsigned = headers.get("x-amz-content-sha256").is_some_and(|value| value.as_bytes().windows(8).any(|part| part == b"UNSIGNED"));
-    if unsigned && !secure {
-        let message = "Without TLS the signature must cover the body: x-amz-content-sha256 must not be UNSIGNED-PAYLOAD.";
-        return Err(Refusal::InvalidRequest(message.to_owned()));
-    }
-    Ok(())
-}
-
-/// Signatures of a whole body are verified over a known length, which clients that send chunks (mc, of an empty body) leave out.
-async fn with_known_length(request: http::Request<s3s::Body>, max_bytes: usize) -> Result<http::Request<s3s::Body>, Refusal> {
-    let is_framed = headers::value(request.headers(), "x-amz-content-sha256")?.is_some_and(|sha256| sha256.starts_with("STREAMING-"));
-    if is_framed || request.headers().contains_key(header::CONTENT_LENGTH) || request.body().is_end_stream() {
-        return Ok(request);
-    }
-    let (parts, body) = request.into_parts();
-    let body = collect_wiped(body, max_bytes.min(MAX_CHUNKED_BYTES)).await?;
-    Ok(http::Request::from_parts(parts, s3s::Body::from(shared(body, None))))
-}
-
-async fn decoded(admitted: Admitted, max_bytes: usize, place: Option<OwnedSemaphorePermit>) -> Result<http::Request<Bytes>, Refusal> {
-    let Admitted { method, uri, headers, body, .. } = admitted;
-    let mut request = http::Request::new(shared(collect_wiped(body, max_bytes).await?, place));
-    (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
-    Ok(request)
-}
-
-/// A body that gives its place free with the last of its `Bytes`.
-struct Held {
-    bytes: Zeroizing<Vec<u8>>,
-    _place: Option<OwnedSemaphorePermit>,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-fn shared(bytes: Zeroizing<Vec<u8>>, place: Option<OwnedSemaphorePermit>) -> Bytes {
-    if bytes.is_empty() { Bytes::new() } else { Bytes::from_owner(Held { bytes, _place: place }) }
 }
 
 #[cfg(test)]

@@ -1,20 +1,17 @@
 #![allow(clippy::unwrap_used)]
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Mutex};
 
 use aws_lc_rs::{digest, hmac};
-use strongroom_access::SecretKey;
+use strongroom_access::{Identities, SecretKey};
+use strongroom_engine::api::BodyError;
 use time::{OffsetDateTime, macros::format_description};
 
 use super::*;
+use crate::body::tests::raw;
 
 const ACCESS_KEY: &str = "AKADMIN";
 const SECRET: &str = "a secret of tests";
 const MAX_BYTES: usize = 64;
-
-fn identities() -> Arc<Identities> {
-    let root = Identity::root(ACCESS_KEY, SecretKey::new(SECRET.to_owned()).unwrap()).unwrap();
-    Arc::new(Identities::new(root, Vec::new()).unwrap())
-}
 
 /// How a test's request is signed.
 struct Signing<'a> {
@@ -26,7 +23,7 @@ struct Signing<'a> {
 
 const USUAL: Signing<'static> = Signing { secret: SECRET, region: "us-east-1", payload: None, length: true };
 
-fn signed(method: &str, path_and_query: &str, body: &'static [u8], how: &Signing<'_>) -> http::Request<s3s::Body> {
+fn signed(method: &str, path_and_query: &str, body: &'static [u8], how: &Signing<'_>) -> http::Request<RawBody> {
     let at = OffsetDateTime::now_utc().format(format_description!("[year][month][day]T[hour][minute][second]Z")).unwrap();
     let (date, payload) = (&at[..8], how.payload.map_or_else(|| sha256(body), str::to_owned));
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
@@ -41,24 +38,9 @@ fn signed(method: &str, path_and_query: &str, body: &'static [u8], how: &Signing
     let request = http::Request::builder().method(method).uri(path_and_query).header("host", "here").header("x-amz-date", &at);
     let request = request.header("x-amz-content-sha256", payload).header("authorization", authorization);
     if how.length {
-        request.header("content-length", body.len()).body(s3s::Body::from(Bytes::from_static(body))).unwrap()
+        request.header("content-length", body.len()).body(raw(&[body])).unwrap()
     } else {
-        request.body(s3s::Body::http_body(Chunks(body.chunks(3).map(Bytes::from_static).collect()))).unwrap()
-    }
-}
-
-/// A body whose length nobody announced.
-struct Chunks(std::collections::VecDeque<Bytes>);
-
-impl Body for Chunks {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
-        std::task::Poll::Ready(self.0.pop_front().map(|chunk| Ok(hyper::body::Frame::data(chunk))))
+        request.body(raw(&body.chunks(3).collect::<Vec<_>>())).unwrap()
     }
 }
 
@@ -77,10 +59,12 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Administration that takes bodies of so many bytes, from everybody or from nobody.
+/// Administration that takes bodies of so many bytes, from everybody or from nobody, and notes what it is given.
+#[derive(Default)]
 struct Desk {
     max_bytes: usize,
     refuses: bool,
+    handled: Mutex<Option<(http::Request<Bytes>, Signer)>>,
 }
 
 #[async_trait]
@@ -93,8 +77,9 @@ impl AdminHandler for Desk {
         self.refuses.then(|| http::Response::new(Box::pin(Unreadable) as AdminBody))
     }
 
-    async fn handle(&self, _: http::Request<Bytes>, _: Signer) -> http::Response<AdminBody> {
-        panic!("nothing is handled here")
+    async fn handle(&self, request: http::Request<Bytes>, signer: Signer) -> http::Response<AdminBody> {
+        *self.handled.lock().unwrap() = Some((request, signer));
+        http::Response::new(Box::pin(Unreadable))
     }
 }
 
@@ -113,27 +98,38 @@ impl Body for Unreadable {
     }
 }
 
-async fn verified(request: http::Request<s3s::Body>, secure: bool) -> Result<(http::Request<Bytes>, Arc<Identity>), Refusal> {
-    match taken_in(&Desk { max_bytes: MAX_BYTES, refuses: false }, request, secure, &large_bodies()).await? {
-        (TakenIn::Whole(request), identity) => Ok((request, identity)),
-        (TakenIn::Refused(_), _) => panic!("nobody is refused"),
+/// The same as a request's.
+struct Unread;
+
+impl Body for Unread {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+        panic!("the body was read")
     }
 }
 
-async fn taken_in(
-    desk: &Desk,
-    request: http::Request<s3s::Body>,
-    secure: bool,
-    places: &Arc<Semaphore>,
-) -> Result<(TakenIn, Arc<Identity>), Refusal> {
-    let identities = identities();
-    let gate = Gate::new(Arc::clone(&identities), "us-east-1");
-    let (admitted, identity) = verify(&gate, &identities, request, secure, desk.max_bytes).await?;
-    let signer = Signer { identity: Arc::clone(&identity), request_id: String::new(), secure, secrets_allowed: secure };
-    Ok((take_in(desk, admitted, &signer, places).await?, identity))
+async fn admitted_by(desk: &Desk, request: http::Request<RawBody>, secure: bool) -> Result<http::Response<AdminBody>, Refusal> {
+    let root = Identity::root(ACCESS_KEY, SecretKey::new(SECRET.to_owned()).unwrap()).unwrap();
+    let gate = Gate::new(Arc::new(Identities::new(root, Vec::new()).unwrap()), "us-east-1");
+    let (parts, body) = request.into_parts();
+    let visitor = Visitor { parts, body, secure, secrets_allowed: secure, request_id: "0" };
+    admit(&gate, desk, &Budget::new(1 << 20), visitor, &mut String::new()).await
 }
 
-async fn answer(request: http::Request<s3s::Body>, secure: bool) -> (String, u16) {
+/// The request as the handler got it, and who signed it.
+async fn verified(request: http::Request<RawBody>, secure: bool) -> Result<(http::Request<Bytes>, Arc<Identity>), Refusal> {
+    let desk = Desk { max_bytes: MAX_BYTES, ..Desk::default() };
+    admitted_by(&desk, request, secure).await?;
+    let (request, signer) = desk.handled.lock().unwrap().take().unwrap();
+    Ok((request, signer.identity))
+}
+
+async fn answer(request: http::Request<RawBody>, secure: bool) -> (String, u16) {
     let refusal = &verified(request, secure).await.err().unwrap();
     let verdict = refusal.verdict(crate::ErrorDialect::Strongroom);
     let status = if is_of_signature(refusal) { StatusCode::UNAUTHORIZED } else { verdict.status };
@@ -165,7 +161,7 @@ async fn what_mc_sends_is_admitted() {
 
 #[tokio::test]
 async fn what_nobody_signed_is_unauthorised() {
-    let unsigned = http::Request::builder().uri("/kms/keys").header("host", "here").body(s3s::Body::empty()).unwrap();
+    let unsigned = http::Request::builder().uri("/kms/keys").header("host", "here").body(raw(&[])).unwrap();
     assert_eq!(answer(unsigned, true).await, ("AccessDenied".to_owned(), 401));
     let forged = signed("GET", "/kms/keys", b"", &Signing { secret: "another", ..USUAL });
     assert_eq!(answer(forged, true).await, ("SignatureDoesNotMatch".to_owned(), 401));
@@ -178,7 +174,7 @@ async fn what_nobody_signed_is_unauthorised() {
 #[tokio::test]
 async fn a_presigned_url_is_no_way_in() {
     let url = "/kms/start?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKADMIN%2F20260101%2Fus-east-1%2Fs3%2Faws4_request";
-    let request = http::Request::builder().uri(url).header("host", "here").body(s3s::Body::empty()).unwrap();
+    let request = http::Request::builder().uri(url).header("host", "here").body(raw(&[])).unwrap();
     assert_eq!(answer(request, true).await, ("AccessDenied".to_owned(), 401));
 }
 
@@ -210,28 +206,32 @@ async fn a_body_beyond_the_bound_is_refused_announced_or_not() {
 
 #[tokio::test]
 async fn whoever_may_not_make_a_call_is_refused_before_its_body_is_read() {
-    let desk = Desk { max_bytes: 64 << 20, refuses: true };
-    for payload in [None, Some("UNSIGNED-PAYLOAD")] {
-        let request = signed("POST", "/kms/restore", b"{}", &Signing { payload, ..USUAL }).map(|_| s3s::Body::http_body(Unreadable));
-        assert!(matches!(taken_in(&desk, request, true, &large_bodies()).await, Ok((TakenIn::Refused(_), _))));
+    let desk = Desk { max_bytes: 64 << 20, refuses: true, ..Desk::default() };
+    for payload in [None, Some("UNSIGNED-PAYLOAD"), Some("STREAMING-AWS4-HMAC-SHA256-PAYLOAD")] {
+        let request = signed("POST", "/kms/restore", b"{}", &Signing { payload, ..USUAL }).map(|_| Box::pin(Unread) as RawBody);
+        assert_eq!(admitted_by(&desk, request, true).await.unwrap().status(), 200);
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn no_more_than_two_large_bodies_are_in_memory_at_a_time() {
-    let (large, small) = (Desk { max_bytes: MAX_SMALL_BYTES + 1, refuses: false }, Desk { max_bytes: MAX_SMALL_BYTES, refuses: false });
-    let places = large_bodies();
-    let arrive = async |desk| match taken_in(desk, signed("POST", "/kms/restore", b"{}", &USUAL), true, &places).await.ok().unwrap() {
-        (TakenIn::Whole(request), _) => request.into_body(),
-        (TakenIn::Refused(_), _) => panic!("nobody is refused"),
-    };
-    let (first, second) = (arrive(&large).await, arrive(&large).await);
-    let mut third = std::pin::pin!(arrive(&large));
-    assert!(tokio::time::timeout(std::time::Duration::from_secs(9), &mut third).await.is_err(), "a third waits");
-    assert_eq!(arrive(&small).await.as_ref(), b"{}", "and small ones do not");
-    drop(first);
-    assert_eq!(third.await.as_ref(), b"{}");
-    assert_eq!(second.as_ref(), b"{}");
+/// The attack: a form, or a body in chunks, that was parsed and kept before anybody asked who sends it.
+#[tokio::test]
+async fn nothing_of_a_body_is_read_before_the_signature_holds() {
+    let desk = Desk { max_bytes: 64 << 20, ..Desk::default() };
+    for (content_type, sha256) in [
+        ("multipart/form-data; boundary=x", "UNSIGNED-PAYLOAD"),
+        ("application/json", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+        ("application/json", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+        ("application/json", "UNSIGNED-PAYLOAD"),
+    ] {
+        for authorization in
+            ["x", "AWS4-HMAC-SHA256 Credential=AKADMIN/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00"]
+        {
+            let request = http::Request::builder().method("POST").uri("/kms/restore").header("host", "here");
+            let request = request.header("content-type", content_type).header("x-amz-content-sha256", sha256);
+            let request = request.header("authorization", authorization).body(Box::pin(Unread) as RawBody).unwrap();
+            assert!(admitted_by(&desk, request, true).await.is_err(), "{content_type} {sha256} {authorization}");
+        }
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Which rights each operation needs: one table. Rights to KMS keys are the engine's.
+//! Whether the caller may do what the operation's row says. Rights to KMS keys are the engine's.
 
 use strongroom_access::{Action, ConditionKey, Conditions, Decision, arn};
 use strongroom_engine::{
@@ -7,13 +7,18 @@ use strongroom_engine::{
 };
 use strongroom_kms::resolve_key_id;
 
-use crate::{headers, operation::Operation, refusal::Refusal, request::Request};
+use crate::{
+    headers,
+    operation::{Facts, Operation, Right, Target},
+    refusal::Refusal,
+    request::Request,
+};
 
 /// Refuses the request unless the caller may do all that the operation needs.
-pub(crate) async fn authorize(engine: &Engine, operation: Operation, request: &Request) -> Result<(), Refusal> {
-    let of_upload = matches!(operation, Operation::UploadPart | Operation::UploadPartCopy | Operation::CompleteMultipartUpload);
+pub(crate) async fn authorize(engine: &Engine, operation: &Operation, request: &Request) -> Result<(), Refusal> {
     // Root needs no conditions.
-    let upload = if of_upload && !request.caller.identity.is_root() { upload_encryption(engine, request).await? } else { None };
+    let of_upload = operation.facts == Facts::Upload && !request.caller.identity.is_root();
+    let upload = if of_upload { upload_encryption(engine, request).await? } else { None };
     permit_all(operation, request, upload.as_ref())
 }
 
@@ -26,37 +31,51 @@ async fn upload_encryption(engine: &Engine, request: &Request) -> Result<Option<
     }
 }
 
-fn permit_all(operation: Operation, request: &Request, upload: Option<&SseReply>) -> Result<(), Refusal> {
-    let conditions = upload.map_or_else(|| conditions(request), |upload| Ok(conditions_of_upload(request, upload)))?;
-    let mut required = required(operation, request)?;
-    if compares_etag(operation) && headers::filled(&request.headers, "if-match")?.is_some() {
-        required.push((Action::GetObject, arn::object(&request.bucket, &request.key)));
+fn permit_all(operation: &Operation, request: &Request, upload: Option<&SseReply>) -> Result<(), Refusal> {
+    let conditions = match upload {
+        Some(upload) => conditions_of_upload(request, upload),
+        None => conditions(request, operation.facts)?,
+    };
+    for right in operation.rights {
+        let (action, resource) = required(*right, request)?;
+        permit(request, action, &resource, &conditions)?;
     }
-    required.iter().try_for_each(|(action, resource)| permit(request, *action, resource, &conditions))
+    if operation.compares_etag && headers::filled(&request.headers, "if-match")?.is_some() {
+        permit(request, Action::GetObject, &arn::object(&request.bucket, &request.key), &conditions)?;
+    }
+    Ok(())
 }
 
-/// Writes that take `If-Match`. Whether it holds tells of the object that is there, so they need the right to read it too.
-fn compares_etag(operation: Operation) -> bool {
-    matches!(operation, Operation::PutObject | Operation::CopyObject | Operation::CompleteMultipartUpload | Operation::DeleteObject)
+/// The action that a right takes for this request, and the resource it is on.
+fn required(right: Right, request: &Request) -> Result<(Action, String), Refusal> {
+    let (resource, names_version) = match right.on {
+        Target::Buckets => (arn::ALL_BUCKETS.to_owned(), false),
+        Target::Bucket => (arn::bucket(&request.bucket), false),
+        Target::Object => (arn::object(&request.bucket, &request.key), request.version_id()?.is_some()),
+        Target::CopySource => {
+            let (bucket, key, version) = request.copy_source_name()?;
+            (arn::object(&bucket, &key), version.is_some())
+        }
+    };
+    Ok((if names_version { right.of_version } else { right.action }, resource))
 }
 
 /// Refuses deleting one key of a DeleteObjects, by its ETag or without.
 pub(crate) fn authorize_delete(request: &Request, key: &str, versioned: bool, by_etag: bool) -> Result<(), Refusal> {
     let action = if versioned { Action::DeleteObjectVersion } else { Action::DeleteObject };
-    let (object, conditions) = (arn::object(&request.bucket, key), conditions(request)?);
+    let (object, conditions) = (arn::object(&request.bucket, key), conditions(request, Facts::Headers)?);
     permit(request, action, &object, &conditions)?;
     if by_etag { permit(request, Action::GetObject, &object, &conditions) } else { Ok(()) }
 }
 
 /// A caller that may not list the bucket does not learn whether a key is there.
 pub(crate) fn hide_missing(request: &Request, bucket: &str, error: Error) -> Refusal {
-    let may_list = || -> Result<bool, Refusal> {
-        Ok(request.caller.identity.may(Action::ListBucket, &arn::bucket(bucket), &conditions(request)?) == Decision::Allow)
+    let may_list = || {
+        let conditions = Conditions::new(request.caller.secure);
+        request.caller.identity.may(Action::ListBucket, &arn::bucket(bucket), &conditions) == Decision::Allow
     };
     match error {
-        Error::NoSuchKey | Error::NoSuchVersion | Error::DeleteMarker if !may_list().unwrap_or(false) => {
-            Refusal::Engine(Error::AccessDenied)
-        }
+        Error::NoSuchKey | Error::NoSuchVersion | Error::DeleteMarker if !may_list() => Refusal::Engine(Error::AccessDenied),
         error => Refusal::Engine(error),
     }
 }
@@ -68,12 +87,16 @@ fn permit(request: &Request, action: Action, resource: &str, conditions: &Condit
     }
 }
 
-fn conditions(request: &Request) -> Result<Conditions, Refusal> {
+fn conditions(request: &Request, facts: Facts) -> Result<Conditions, Refusal> {
     let header = |name: &str| headers::filled(&request.headers, name);
-    Ok(Conditions::new(request.caller.secure)
+    let conditions = Conditions::new(request.caller.secure)
         .with_some(ConditionKey::Encryption, header("x-amz-server-side-encryption")?)
         .with_some(ConditionKey::EncryptionKeyId, header("x-amz-server-side-encryption-aws-kms-key-id")?.as_deref().map(key_id))
-        .with_some(ConditionKey::CustomerAlgorithm, header("x-amz-server-side-encryption-customer-algorithm")?)
+        .with_some(ConditionKey::CustomerAlgorithm, header("x-amz-server-side-encryption-customer-algorithm")?);
+    if facts != Facts::Listing {
+        return Ok(conditions);
+    }
+    Ok(conditions
         .with_some(ConditionKey::Prefix, request.query.get("prefix")?)
         .with_some(ConditionKey::Delimiter, request.query.get("delimiter")?))
 }
@@ -100,50 +123,6 @@ fn key_id(given: &str) -> &str {
     resolve_key_id(given).unwrap_or(given)
 }
 
-/// Actions and the resources they are on.
-fn required(operation: Operation, request: &Request) -> Result<Vec<(Action, String)>, Refusal> {
-    let versioned = request.version_id()?.is_some();
-    let by_version = |latest, version| if versioned { version } else { latest };
-    let on_bucket = |action| vec![(action, arn::bucket(&request.bucket))];
-    let on_object = |action| vec![(action, arn::object(&request.bucket, &request.key))];
-    Ok(match operation {
-        Operation::ListBuckets => vec![(Action::ListAllMyBuckets, arn::ALL_BUCKETS.to_owned())],
-        Operation::CreateBucket => on_bucket(Action::CreateBucket),
-        Operation::HeadBucket | Operation::ListObjects | Operation::ListObjectsV2 | Operation::GetBucketAcl => {
-            on_bucket(Action::ListBucket)
-        }
-        Operation::ListObjectVersions => on_bucket(Action::ListBucketVersions),
-        Operation::DeleteBucket => on_bucket(Action::DeleteBucket),
-        Operation::GetBucketLocation => on_bucket(Action::GetBucketLocation),
-        Operation::GetBucketVersioning => on_bucket(Action::GetBucketVersioning),
-        Operation::GetBucketEncryption => on_bucket(Action::GetEncryptionConfiguration),
-        Operation::PutBucketEncryption | Operation::DeleteBucketEncryption => on_bucket(Action::PutEncryptionConfiguration),
-        Operation::ListMultipartUploads => on_bucket(Action::ListBucketMultipartUploads),
-        // Each key by itself, in the operation.
-        Operation::DeleteObjects => Vec::new(),
-        Operation::PutObject | Operation::CreateMultipartUpload | Operation::UploadPart | Operation::CompleteMultipartUpload => {
-            on_object(Action::PutObject)
-        }
-        Operation::CopyObject | Operation::UploadPartCopy => {
-            let (bucket, key, version) = request.copy_source_name()?;
-            let read = if version.is_some() { Action::GetObjectVersion } else { Action::GetObject };
-            vec![(Action::PutObject, arn::object(&request.bucket, &request.key)), (read, arn::object(&bucket, &key))]
-        }
-        Operation::GetObject | Operation::HeadObject | Operation::GetObjectAcl => {
-            on_object(by_version(Action::GetObject, Action::GetObjectVersion))
-        }
-        Operation::GetObjectAttributes => [
-            on_object(by_version(Action::GetObject, Action::GetObjectVersion)),
-            on_object(by_version(Action::GetObjectAttributes, Action::GetObjectVersionAttributes)),
-        ]
-        .concat(),
-        Operation::UpdateObjectEncryption => on_object(Action::UpdateObjectEncryption),
-        Operation::DeleteObject => on_object(by_version(Action::DeleteObject, Action::DeleteObjectVersion)),
-        Operation::AbortMultipartUpload => on_object(Action::AbortMultipartUpload),
-        Operation::ListParts => on_object(Action::ListMultipartUploadParts),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -152,7 +131,10 @@ mod tests {
     use strongroom_access::{Identity, PolicySet, SecretKey};
 
     use super::*;
-    use crate::request::tests::request;
+    use crate::{
+        operation::tests::{all, named},
+        request::tests::request,
+    };
 
     /// May write and delete `bucket/key`, and read `other/key`.
     const WRITER: &str = r#"{"Version": "2012-10-17", "Statement": [
@@ -182,30 +164,68 @@ mod tests {
         SseReply { mode, kms_key_id: key.map(str::to_owned), bucket_key_enabled: false, kms_context: None, customer_key_md5: None }
     }
 
+    fn required_of(operation: &str, request: &Request) -> Vec<(Action, String)> {
+        named(operation).rights.iter().map(|right| required(*right, request).unwrap()).collect()
+    }
+
     #[test]
     fn a_copy_needs_the_right_to_read_its_source() {
         let request = request("", &[("x-amz-copy-source", "other/secret?versionId=1")]);
-        let expected = vec![
-            (Action::PutObject, "arn:aws:s3:::bucket/key".to_owned()),
-            (Action::GetObjectVersion, "arn:aws:s3:::other/secret".to_owned()),
-        ];
-        assert_eq!(required(Operation::CopyObject, &request).unwrap(), expected);
-        assert_eq!(required(Operation::UploadPartCopy, &request).unwrap(), expected);
+        let expected =
+            [(Action::PutObject, "arn:aws:s3:::bucket/key".to_owned()), (Action::GetObjectVersion, "arn:aws:s3:::other/secret".to_owned())];
+        assert_eq!(required_of("CopyObject", &request), expected);
+        assert_eq!(required_of("UploadPartCopy", &request), expected);
     }
 
     #[test]
     fn a_version_needs_its_own_right() {
-        let on_object = |action| vec![(action, "arn:aws:s3:::bucket/key".to_owned())];
-        assert_eq!(required(Operation::GetObject, &request("", &[])).unwrap(), on_object(Action::GetObject));
-        assert_eq!(required(Operation::GetObject, &request("versionId=1", &[])).unwrap(), on_object(Action::GetObjectVersion));
-        assert_eq!(required(Operation::DeleteObject, &request("versionId=1", &[])).unwrap(), on_object(Action::DeleteObjectVersion));
+        let on_object = |action| [(action, "arn:aws:s3:::bucket/key".to_owned())];
+        assert_eq!(required_of("GetObject", &request("", &[])), on_object(Action::GetObject));
+        assert_eq!(required_of("GetObject", &request("versionId=1", &[])), on_object(Action::GetObjectVersion));
+        assert_eq!(required_of("DeleteObject", &request("versionId=1", &[])), on_object(Action::DeleteObjectVersion));
+    }
+
+    /// The attack: whoever may list under a prefix, or write encrypted, adds the parameter or the header to any request.
+    #[test]
+    fn a_condition_opens_no_operation_that_does_not_look_at_its_key() {
+        let allowed_where = |condition: &str, request: Request| {
+            let document = format!(
+                r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {condition}}}}}"#
+            );
+            as_user(&[], Some(&document), request)
+        };
+        let sent = || {
+            let headers = [
+                ("x-amz-copy-source", "other/key"),
+                ("x-amz-server-side-encryption", "aws:kms"),
+                ("x-amz-server-side-encryption-aws-kms-key-id", "alpha"),
+                ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
+            ];
+            request("prefix=home/me/&delimiter=/", &headers)
+        };
+        let encrypted = ["PutObject", "CreateMultipartUpload"];
+        for (condition, operations) in [
+            (r#"{"StringLike": {"s3:prefix": "home/me/*"}}"#, &["ListObjects", "ListObjectsV2", "ListObjectVersions"][..]),
+            (r#"{"StringEquals": {"s3:delimiter": "/"}}"#, &["ListObjects", "ListObjectsV2", "ListObjectVersions"]),
+            (r#"{"StringEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}"#, &encrypted),
+            (r#"{"StringEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": "alpha"}}"#, &encrypted),
+            (r#"{"StringEquals": {"s3:x-amz-server-side-encryption-customer-algorithm": "AES256"}}"#, &encrypted),
+        ] {
+            for operation in all().filter(|operation| operation.facts != Facts::Upload && !operation.rights.is_empty()) {
+                let permitted = permit_all(operation, &allowed_where(condition, sent()), None).is_ok();
+                assert_eq!(permitted, operations.contains(&operation.name), "{operation:?} {condition}");
+            }
+            assert!(authorize_delete(&allowed_where(condition, sent()), "key", false, false).is_err(), "DeleteObjects {condition}");
+            let missing = hide_missing(&allowed_where(condition, sent()), "bucket", Error::NoSuchKey);
+            assert!(matches!(missing, Refusal::Engine(Error::AccessDenied)), "a missing key is not told {condition}");
+        }
     }
 
     #[test]
     fn a_reader_may_read_and_not_write() {
         let reader = as_user(&["readonly"], None, request("", &[]));
-        assert!(permit_all(Operation::GetObject, &reader, None).is_ok());
-        assert!(matches!(permit_all(Operation::PutObject, &reader, None), Err(Refusal::AccessDenied(_))));
+        assert!(permit_all(named("GetObject"), &reader, None).is_ok());
+        assert!(matches!(permit_all(named("PutObject"), &reader, None), Err(Refusal::AccessDenied(_))));
         assert!(matches!(authorize_delete(&reader, "key", false, false), Err(Refusal::AccessDenied(_))));
     }
 
@@ -222,14 +242,14 @@ mod tests {
             "arn:aws:kms:a:b:c:d:key/secretkey",
             "arn:aws-cn:kms:::key/secretkey",
         ] {
-            let named = denied_where(&condition, request("", &[(ID, spelled)]));
-            assert!(matches!(permit_all(Operation::PutObject, &named, None), Err(Refusal::AccessDenied(_))), "{spelled}");
+            let by_name = denied_where(&condition, request("", &[(ID, spelled)]));
+            assert!(matches!(permit_all(named("PutObject"), &by_name, None), Err(Refusal::AccessDenied(_))), "{spelled}");
             let part = denied_where(&condition, request("", &[]));
             let upload = encryption(Mode::SseKms, Some(spelled));
-            assert!(matches!(permit_all(Operation::UploadPart, &part, Some(&upload)), Err(Refusal::AccessDenied(_))), "{spelled}");
+            assert!(matches!(permit_all(named("UploadPart"), &part, Some(&upload)), Err(Refusal::AccessDenied(_))), "{spelled}");
         }
         for other in ["otherkey", "key/otherkey", "arn:aws:kms:::key/otherkey", "no key at all"] {
-            assert!(permit_all(Operation::PutObject, &denied_where(&condition, request("", &[(ID, other)])), None).is_ok(), "{other}");
+            assert!(permit_all(named("PutObject"), &denied_where(&condition, request("", &[(ID, other)])), None).is_ok(), "{other}");
         }
     }
 
@@ -239,22 +259,22 @@ mod tests {
         let unless_customer = r#"{"Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "true"}}"#;
         for (condition, allowed) in [(unless_kms, Mode::SseKms), (unless_customer, Mode::SseC)] {
             for mode in [Mode::Store, Mode::SseS3, Mode::SseKms, Mode::DsseKms, Mode::SseC] {
-                for operation in [Operation::UploadPart, Operation::CompleteMultipartUpload] {
+                for operation in [named("UploadPart"), named("CompleteMultipartUpload")] {
                     let verdict = permit_all(operation, &denied_where(condition, request("", &[])), Some(&encryption(mode, None)));
                     assert_eq!(verdict.is_ok(), mode == allowed, "{operation:?} {mode:?} {condition}");
                 }
             }
         }
-        let named = r#"{"Null": {"s3:x-amz-server-side-encryption-aws-kms-key-id": "false"}}"#;
+        let any_key = r#"{"Null": {"s3:x-amz-server-side-encryption-aws-kms-key-id": "false"}}"#;
         let part =
-            |mode| permit_all(Operation::UploadPart, &denied_where(named, request("", &[])), Some(&encryption(mode, Some("default"))));
+            |mode| permit_all(named("UploadPart"), &denied_where(any_key, request("", &[])), Some(&encryption(mode, Some("default"))));
         assert!(part(Mode::SseKms).is_err());
         assert!(part(Mode::SseS3).is_ok(), "nobody names the key of SSE-S3");
     }
 
     #[test]
     fn a_write_by_etag_needs_the_right_to_read() {
-        let operations = [Operation::PutObject, Operation::CopyObject, Operation::CompleteMultipartUpload, Operation::DeleteObject];
+        let operations = [named("PutObject"), named("CopyObject"), named("CompleteMultipartUpload"), named("DeleteObject")];
         for operation in operations {
             for etag in ["\"etag\"", "*"] {
                 let headers = [("if-match", etag), ("x-amz-copy-source", "other/key")];

@@ -75,10 +75,13 @@ fn ordinal(error: &Error) -> usize {
         Error::AuditUnavailable(_) => 66,
         Error::NoSuchJob(_) => 67,
         Error::TooManyJobs(_) => 68,
+        Error::Body(BodyError::ChunkTooSmall) => 69,
+        Error::Body(BodyError::TrailerMalformed) => 70,
+        Error::Body(BodyError::TrailerMissing(_)) => 71,
     }
 }
 
-const ORDINALS: usize = 69;
+const ORDINALS: usize = 72;
 
 type Row = (Error, &'static str, u16, Option<(&'static str, u16)>);
 
@@ -143,6 +146,9 @@ fn rows() -> Vec<Row> {
         same(Error::Body(BodyError::SignatureMismatch), "SignatureDoesNotMatch", 403),
         same(Error::Body(BodyError::Incomplete), "IncompleteBody", 400),
         same(Error::Body(BodyError::Malformed), "IncompleteBody", 400),
+        same(Error::Body(BodyError::ChunkTooSmall), "InvalidChunkSizeError", 403),
+        same(Error::Body(BodyError::TrailerMissing("x-amz-checksum-crc32".to_owned())), "InvalidRequest", 400),
+        same(Error::Body(BodyError::TrailerMalformed), "MalformedTrailerError", 400),
         same(Error::Body(BodyError::TooLarge), "EntityTooLarge", 400),
         same(Error::Body(BodyError::Timeout), "RequestTimeout", 400),
         same(Error::MissingContentLength, "MissingContentLength", 411),

@@ -1,11 +1,11 @@
 //! Request headers, and the headers that are stored with an object.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use strongroom_engine::api::{ObjectHeaders, ObjectInfo};
 
-use crate::{query::Query, refusal::Refusal, reply::Reply, timestamp::http_date};
+use crate::{encoded_word, query::Query, refusal::Refusal, reply::Reply, timestamp::http_date};
 
 const USER_METADATA_PREFIX: &str = "x-amz-meta-";
 const STANDARD: &str = "STANDARD";
@@ -112,7 +112,7 @@ fn user_metadata(headers: &HeaderMap) -> BTreeMap<String, String> {
             joined.push(',');
         }
         let value = text(value);
-        joined.push_str(&s3s_rfc2047::decode(&value).unwrap_or(Cow::Borrowed(&value)));
+        joined.push_str(&encoded_word::decode(&value));
     }
     metadata
 }
@@ -163,7 +163,7 @@ pub(crate) fn describe(reply: &mut Reply, info: &ObjectInfo, query: &Query) -> R
     }
     for (name, value) in &headers.user {
         if let Ok(name) = HeaderName::from_bytes(format!("{USER_METADATA_PREFIX}{name}").as_bytes()) {
-            reply.header(name, &s3s_rfc2047::encode(value).unwrap_or(Cow::Borrowed(value)))?;
+            reply.header(name, &encoded_word::encode(value))?;
         }
     }
     reply.optional_header(HeaderName::from_static("x-amz-website-redirect-location"), headers.website_redirect_location.as_deref())?;
@@ -222,7 +222,7 @@ mod tests {
         let mut reply = Reply::ok();
         describe(&mut reply, &info, &Query::default()).unwrap();
         let answered = reply.headers["x-amz-meta-name"].to_str().unwrap();
-        assert_eq!(s3s_rfc2047::decode(answered).unwrap(), "Zoë");
+        assert_eq!(encoded_word::decode(answered), "Zoë");
         assert!(answered.is_ascii());
     }
 

@@ -1,15 +1,13 @@
 //! The S3 protocol: HTTP requests in, calls of the engine, HTTP responses out.
 //!
 //! ```text
-//! hyper ─▶ service ─▶ gate (s3s: signature, aws-chunked) ─▶ operation ─▶ authorize ─▶ ops ─▶ engine
-//!             ▲                                                                        │
-//!             │                        └──────▶ admin ─▶ AdminHandler                   │
-//!             └────────── reply: headers, request id, access log ◀────── refusal ◀─────┘
+//! hyper ─▶ service ─▶ gate (sigv4: who signed it) ─▶ operation ─▶ authorize ─▶ body ─▶ ops ─▶ engine
+//!             ▲            │                                                            │
+//!             │            └──────▶ admin ─▶ body ─▶ AdminHandler                        │
+//!             └────────── reply: headers, request id, access log ◀────── refusal ◀──────┘
 //! ```
 //!
-//! `s3s` verifies signatures, decodes request bodies and parses XML; nothing of it is seen outside this crate. Which
-//! operation a request means is decided here rather than by its `S3` trait, because that trait hands over parsed XML (a
-//! `Content-MD5` of it could not be verified any more) and refuses header values that S3 ignores.
+//! Nothing of a body is read before the signature of the headers holds and the caller may do what the request asks for.
 #![forbid(unsafe_code)]
 
 mod access_log;
@@ -18,6 +16,7 @@ mod authorize;
 mod body;
 mod checksum;
 mod conditions;
+mod encoded_word;
 mod error;
 mod gate;
 mod headers;

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use strongroom_engine::Error;
+use strongroom_sigv4::{BodyError, SignatureError};
 
 use crate::{
     error::{Verdict, verdict},
@@ -16,8 +17,14 @@ use crate::{
 pub(crate) enum Refusal {
     /// The engine's situations.
     Engine(Error),
-    /// What s3s refused: signatures, mostly.
-    Protocol { code: String, message: String, status: StatusCode },
+    /// The request's signature, or what it says of it.
+    Signature(SignatureError),
+    /// How the request describes its body.
+    Body(BodyError),
+    /// Nobody has the access key that it is signed with.
+    InvalidAccessKeyId,
+    /// It carries a session token, and its access key has none.
+    InvalidToken,
     /// The signature is for what is no region's name. Clients read which one is the server's and sign again.
     WrongRegion { expected: String },
     /// S3 has it, this store does not.
@@ -46,6 +53,18 @@ pub(crate) enum Refusal {
     MethodNotAllowed,
 }
 
+impl From<SignatureError> for Refusal {
+    fn from(error: SignatureError) -> Self {
+        Self::Signature(error)
+    }
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
+    }
+}
+
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         Self::Engine(error)
@@ -57,7 +76,10 @@ impl Refusal {
     pub(crate) fn verdict(&self, dialect: ErrorDialect) -> Verdict<'_> {
         match self {
             Self::Engine(error) => verdict(error, dialect),
-            Self::Protocol { code, status, .. } => Verdict::new(code, *status),
+            Self::Signature(error) => Verdict::new(error.code(), error.status()),
+            Self::Body(error) => Verdict::new(error.code(), error.status()),
+            Self::InvalidAccessKeyId => Verdict::new("InvalidAccessKeyId", StatusCode::FORBIDDEN),
+            Self::InvalidToken => Verdict::new("InvalidToken", StatusCode::BAD_REQUEST),
             Self::WrongRegion { .. } => Verdict::new("AuthorizationHeaderMalformed", StatusCode::BAD_REQUEST),
             Self::NotImplemented(_) => Verdict::new("NotImplemented", StatusCode::NOT_IMPLEMENTED),
             Self::NotModified { .. } => Verdict::new("NotModified", StatusCode::NOT_MODIFIED),
@@ -80,10 +102,11 @@ impl Refusal {
             Self::Engine(error) => error.to_string(),
             Self::NotImplemented(what) => format!("{what} is not implemented."),
             Self::WrongRegion { expected } => format!("The authorization header is malformed; the region is wrong; expecting '{expected}'"),
-            Self::Protocol { message, .. }
-            | Self::InvalidArgument(message)
-            | Self::InvalidRequest(message)
-            | Self::AccessDenied(message) => message.clone(),
+            Self::Signature(error) => error.to_string(),
+            Self::Body(error) => error.to_string(),
+            Self::InvalidAccessKeyId => "The AWS Access Key Id you provided does not exist in our records.".to_owned(),
+            Self::InvalidToken => "The provided token is malformed or otherwise invalid.".to_owned(),
+            Self::InvalidArgument(message) | Self::InvalidRequest(message) | Self::AccessDenied(message) => message.clone(),
             Self::NotModified { .. } => "Not Modified".to_owned(),
             Self::MalformedXml => "The XML you provided was not well-formed or did not validate against our published schema.".to_owned(),
             Self::MessageTooLong => "Your request was too big.".to_owned(),
@@ -320,11 +343,10 @@ mod tests {
             (Refusal::InvalidStorageClass, "InvalidStorageClass", 400),
             (Refusal::InvalidLocationConstraint, "InvalidLocationConstraint", 400),
             (Refusal::MethodNotAllowed, "MethodNotAllowed", 405),
-            (
-                Refusal::Protocol { code: "SignatureDoesNotMatch".to_owned(), message: String::new(), status: StatusCode::FORBIDDEN },
-                "SignatureDoesNotMatch",
-                403,
-            ),
+            (Refusal::Signature(SignatureError::Mismatch), "SignatureDoesNotMatch", 403),
+            (Refusal::Body(BodyError::DecodedLengthMissing), "MissingContentLength", 411),
+            (Refusal::InvalidAccessKeyId, "InvalidAccessKeyId", 403),
+            (Refusal::InvalidToken, "InvalidToken", 400),
         ];
         for (refusal, code, status) in rows {
             let verdict = refusal.verdict(ErrorDialect::Strongroom);

@@ -1,13 +1,16 @@
 //! A verified request, taken apart.
 
 use bytes::Bytes;
-use http::{HeaderMap, header};
-use hyper::body::Body as _;
-use s3s::TrailingHeaders;
-use strongroom_engine::api::{Body, Caller, CopySource, UploadRef};
+use futures_util::stream;
+use http::HeaderMap;
+use strongroom_engine::{
+    api::{Body, Caller, CopySource, UploadRef},
+    budget::Budget,
+};
 
 use crate::{
-    body, checksum, conditions, headers,
+    body::{Decoded, Trailers, collect},
+    checksum, conditions, headers,
     query::{Plus, Query, decode},
     refusal::Refusal,
     sse,
@@ -19,8 +22,8 @@ pub(crate) struct Request {
     pub(crate) key: String,
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: s3s::Body,
-    pub(crate) trailers: Option<TrailingHeaders>,
+    /// None once it was taken.
+    pub(crate) body: Option<Decoded>,
     pub(crate) caller: Caller,
 }
 
@@ -36,36 +39,35 @@ impl Request {
         Ok(UploadRef { bucket: self.bucket.clone(), key: self.key.clone(), upload_id })
     }
 
+    /// Where the body's trailers will be.
+    pub(crate) fn trailers(&self) -> Trailers {
+        self.body.as_ref().map(Decoded::trailers).unwrap_or_default()
+    }
+
     /// The body as a stream for the engine. Taken once.
-    pub(crate) fn take_body(&mut self) -> Result<Body, Refusal> {
-        let length = self.body_length()?;
-        Ok(Body { stream: body::decoded(std::mem::take(&mut self.body)), length })
+    pub(crate) fn take_body(&mut self) -> Body {
+        match self.body.take() {
+            Some(body) => Body { length: body.announced_bytes(), stream: Box::pin(body) },
+            None => Body { length: Some(0), stream: Box::pin(stream::empty()) },
+        }
     }
 
     /// A small body, whole, its MD5 and checksum verified. Taken once.
-    pub(crate) async fn take_xml(&mut self, max_bytes: usize) -> Result<Bytes, Refusal> {
-        let bytes = self.take_xml_of_completion(max_bytes).await?;
-        checksum::verify_whole(&self.headers, self.trailers.take(), &bytes)?;
+    pub(crate) async fn take_xml(&mut self, max_bytes: usize, budget: &Budget) -> Result<Bytes, Refusal> {
+        let trailers = self.trailers();
+        let bytes = self.take_xml_of_completion(max_bytes, budget).await?;
+        checksum::verify_whole(&self.headers, trailers, &bytes)?;
         Ok(bytes)
     }
 
     /// The body of CompleteMultipartUpload, whole. Its checksum headers are those of the object, not of this body. Taken once.
-    pub(crate) async fn take_xml_of_completion(&mut self, max_bytes: usize) -> Result<Bytes, Refusal> {
-        if self.body_length()?.is_some_and(|length| length > max_bytes as u64) {
-            return Err(Refusal::MessageTooLong);
-        }
-        let bytes = body::collect(std::mem::take(&mut self.body), max_bytes).await?;
+    pub(crate) async fn take_xml_of_completion(&mut self, max_bytes: usize, budget: &Budget) -> Result<Bytes, Refusal> {
+        let bytes = match self.body.take() {
+            Some(body) => collect(body, max_bytes, budget).await?,
+            None => Bytes::new(),
+        };
         checksum::verify_md5(&self.headers, &bytes)?;
         Ok(bytes)
-    }
-
-    fn body_length(&self) -> Result<Option<u64>, Refusal> {
-        let in_chunks = self.headers.get("x-amz-content-sha256").is_some_and(|value| value.as_bytes().starts_with(b"STREAMING-"));
-        let name = if in_chunks { "x-amz-decoded-content-length" } else { header::CONTENT_LENGTH.as_str() };
-        match headers::filled(&self.headers, name)? {
-            Some(text) => text.parse().map(Some).map_err(|_| Refusal::InvalidArgument(format!("The header {name} is no length."))),
-            None => Ok(self.body.size_hint().exact()),
-        }
     }
 
     /// `x-amz-copy-source` and all that belongs to it.
@@ -109,8 +111,7 @@ pub(crate) mod tests {
             key: "key".to_owned(),
             query: Query::parse(query).unwrap(),
             headers: headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect(),
-            body: s3s::Body::empty(),
-            trailers: None,
+            body: None,
             caller: Caller {
                 identity: Arc::new(root),
                 secure: true,
@@ -142,27 +143,5 @@ pub(crate) mod tests {
                 "{source}"
             );
         }
-    }
-
-    #[test]
-    fn the_length_of_a_chunked_body_is_the_decoded_one() {
-        let chunked = request(
-            "",
-            &[
-                ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
-                ("content-length", "90"),
-                ("x-amz-decoded-content-length", "66"),
-            ],
-        );
-        assert_eq!(chunked.body_length().unwrap(), Some(66));
-        assert_eq!(request("", &[("content-length", "90")]).body_length().unwrap(), Some(90));
-        assert_eq!(request("", &[]).body_length().unwrap(), Some(0), "there is no body");
-        assert!(matches!(request("", &[("content-length", "-1")]).body_length(), Err(Refusal::InvalidArgument(_))));
-    }
-
-    #[tokio::test]
-    async fn an_xml_body_beyond_the_bound_is_refused_unread() {
-        let mut request = request("", &[("content-length", "101")]);
-        assert!(matches!(request.take_xml(100).await, Err(Refusal::MessageTooLong)));
     }
 }

@@ -6,18 +6,17 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts};
 use hyper::body::Incoming;
 use strongroom_access::Identities;
 use strongroom_engine::{Engine, Error, api::Caller};
-use tokio::sync::Semaphore;
 
 use crate::{
     access_log::AccessRecord,
     admin::{self, AdminHandler},
     authorize::authorize,
-    body::Received,
-    gate::{Admitted, Gate, Region},
+    body::{RawBody, Received},
+    gate::{Admitted, Door, Gate},
     headers, names,
     operation::{Operation, resolve},
     ops,
@@ -30,6 +29,10 @@ use crate::{
     sse::SECRET_HEADERS,
 };
 
+/// How to mend a request whose body anybody on the network could exchange.
+pub(crate) const UNCOVERED_BODY: &str =
+    "Without TLS the signature must cover the body: x-amz-content-sha256 must not be UNSIGNED-PAYLOAD. Use https, or sign the body.";
+
 /// The S3 side of the server. Cheap to clone.
 #[derive(Clone)]
 pub struct S3Service {
@@ -39,10 +42,7 @@ pub struct S3Service {
 
 pub(crate) struct Inner {
     pub(crate) gate: Gate,
-    pub(crate) identities: Arc<Identities>,
     pub(crate) api: Api,
-    /// Places for the large bodies of administration.
-    pub(crate) large_bodies: Arc<Semaphore>,
     host_id: String,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Api {
 /// What is known of a request by the time that it is answered.
 #[derive(Default)]
 struct Findings {
-    operation: Option<Operation>,
+    operation: Option<&'static Operation>,
     bucket: String,
     key: String,
     identity: String,
@@ -64,17 +64,16 @@ struct Findings {
 impl S3Service {
     /// A service over the engine for these identities.
     pub fn new(engine: Arc<Engine>, identities: Arc<Identities>, options: S3Options) -> Self {
-        let gate = Gate::new(Arc::clone(&identities), &options.region);
+        let gate = Gate::new(identities, &options.region);
         let host_id = BASE64_STANDARD.encode(random::<24>());
-        let large_bodies = admin::large_bodies();
-        Self { inner: Arc::new(Inner { gate, identities, api: Api { engine, options }, large_bodies, host_id }), admin: None }
+        Self { inner: Arc::new(Inner { gate, api: Api { engine, options }, host_id }), admin: None }
     }
 
     /// Answers a request. Errors are responses; the response's body ends in an error where the connection must be cut.
     pub async fn call(&self, request: http::Request<Incoming>, connection: ConnectionInfo) -> http::Response<ResponseBody> {
         if self.admin.is_some()
             && admin::is_reserved(request.uri().path())
-            && self.inner.host_bucket(&request).is_ok_and(|bucket| bucket.is_none())
+            && self.inner.host_bucket(request.uri(), request.headers()).is_ok_and(|bucket| bucket.is_none())
         {
             return self.call_admin(request, connection).await;
         }
@@ -93,7 +92,7 @@ impl S3Service {
         let record = AccessRecord {
             request_id,
             method,
-            operation: findings.operation.map_or("-", Operation::name),
+            operation: findings.operation.map_or("-", |operation| operation.name),
             bucket: findings.bucket,
             identity: findings.identity,
             status: reply.status,
@@ -109,29 +108,49 @@ impl S3Service {
 impl Inner {
     async fn answer(
         &self,
-        mut request: http::Request<s3s::Body>,
+        request: http::Request<RawBody>,
         connection: ConnectionInfo,
         request_id: &str,
         findings: &mut Findings,
     ) -> Result<Reply, Refusal> {
-        hide_secrets(request.headers_mut());
-        let (secure, sse_c_allowed) = self.security(request.headers(), connection);
-        self.find_resource(&request, findings)?;
-        let admitted = self.gate.admit(request, Region::Named).await?;
-        let identity = self.identities.by_access_key(&admitted.access_key).ok_or(Error::AccessDenied)?;
-        findings.identity.clone_from(&identity.name);
-        let caller = Caller { identity, secure, sse_c_allowed, expected_owner: None, request_id: request_id.to_owned(), operation: "" };
-        let (operation, request) = take_apart(admitted, caller, findings)?;
+        let (mut parts, body) = request.into_parts();
+        hide_secrets(&mut parts.headers);
+        let (secure, sse_c_allowed) = self.security(&parts.headers, connection);
+        self.find_resource(&parts, findings)?;
+        let admitted = self.gate.admit(&parts, Door::S3)?;
+        findings.identity.clone_from(&admitted.identity.name);
+        let caller = Caller {
+            identity: Arc::clone(&admitted.identity),
+            secure,
+            sse_c_allowed,
+            expected_owner: None,
+            request_id: request_id.to_owned(),
+            operation: "",
+        };
+        let (operation, mut request) = take_apart(parts, caller, findings)?;
         authorize(&self.api.engine, operation, &request).await?;
+        if operation.takes_body {
+            self.require_covered_body(&admitted, secure, connection)?;
+            request.body = Some(admitted.decode(&request.headers, body)?);
+        }
         ops::run(&self.api, operation, request).await
     }
 
+    /// Without TLS the signature is all that protects a body on its way from another machine, so it must cover it.
+    fn require_covered_body(&self, admitted: &Admitted, secure: bool, connection: ConnectionInfo) -> Result<(), Refusal> {
+        let allowed = secure || self.api.options.allow_unsigned_payload_over_http || connection.peer.ip().to_canonical().is_loopback();
+        if allowed || admitted.covers_body() {
+            return Ok(());
+        }
+        Err(Refusal::InvalidRequest(UNCOVERED_BODY.to_owned()))
+    }
+
     /// The request with a body that is counted, and given up when the client is too slow.
-    pub(crate) fn receive(&self, request: http::Request<Incoming>, received_bytes: &Arc<AtomicU64>) -> http::Request<s3s::Body> {
+    pub(crate) fn receive(&self, request: http::Request<Incoming>, received_bytes: &Arc<AtomicU64>) -> http::Request<RawBody> {
         let options = &self.api.options;
         let pace = Pace::new(options.body_idle_timeout, options.min_transfer_bytes_per_second);
         let awaits_continue = request.headers().contains_key(header::EXPECT);
-        request.map(|body| s3s::Body::http_body(Received::new(body, awaits_continue, pace, Arc::clone(received_bytes))))
+        request.map(|body| Box::pin(Received::new(body, awaits_continue, pace, Arc::clone(received_bytes))) as RawBody)
     }
 
     /// Whether the client's side of the connection is encrypted, and whether keys may travel on it.
@@ -141,20 +160,20 @@ impl Inner {
     }
 
     /// The bucket that the host names, where it names one.
-    fn host_bucket<B>(&self, request: &http::Request<B>) -> Result<Option<String>, Refusal> {
-        let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
-        let host = headers::value(request.headers(), "host")?.or(authority).unwrap_or_default();
+    fn host_bucket(&self, uri: &Uri, map: &HeaderMap) -> Result<Option<String>, Refusal> {
+        let authority = uri.authority().map(|authority| authority.as_str().to_owned());
+        let host = headers::value(map, "host")?.or(authority).unwrap_or_default();
         Ok(bucket_of_host(&host, &self.api.options.domains))
     }
 
     /// Bucket and key, and whether they can be meant at all. Before the signature is looked at, so that its errors name them.
-    fn find_resource(&self, request: &http::Request<s3s::Body>, findings: &mut Findings) -> Result<(), Refusal> {
-        (findings.bucket, findings.key) = resource(request.uri(), self.host_bucket(request)?)?;
-        let creates_bucket = *request.method() == Method::PUT && findings.key.is_empty();
+    fn find_resource(&self, parts: &Parts, findings: &mut Findings) -> Result<(), Refusal> {
+        (findings.bucket, findings.key) = resource(&parts.uri, self.host_bucket(&parts.uri, &parts.headers)?)?;
+        let creates_bucket = parts.method == Method::PUT && findings.key.is_empty();
         if names::RESERVED.contains(&findings.bucket.as_str()) && !creates_bucket {
             return Err(Refusal::NotImplemented(format!("/{}", findings.bucket)));
         }
-        if is_form_upload(request.method(), request.headers()) {
+        if is_form_upload(&parts.method, &parts.headers) {
             return Err(Refusal::NotImplemented("PostObject".to_owned()));
         }
         Ok(())
@@ -199,17 +218,17 @@ impl Inner {
     }
 }
 
-/// The operation, and the request as it sees it.
-fn take_apart(admitted: Admitted, mut caller: Caller, findings: &mut Findings) -> Result<(Operation, Request), Refusal> {
-    let Admitted { method, uri, mut headers, body, trailers, .. } = admitted;
+/// The operation, and the request as it sees it. The body follows when the caller is authorized.
+fn take_apart(parts: Parts, mut caller: Caller, findings: &mut Findings) -> Result<(&'static Operation, Request), Refusal> {
+    let Parts { method, uri, mut headers, .. } = parts;
     let (bucket, key) = (findings.bucket.clone(), findings.key.clone());
     let query = Query::parse(uri.query().unwrap_or_default())?;
     headers::hoist_presigned(&mut headers, &query)?;
     let operation = resolve(&method, &bucket, &key, &query, headers.contains_key("x-amz-copy-source"))?;
     findings.operation = Some(operation);
-    caller.operation = operation.name();
+    caller.operation = operation.name;
     caller.expected_owner = headers::filled(&headers, "x-amz-expected-bucket-owner")?;
-    Ok((operation, Request { bucket, key, query, headers, body, trailers, caller }))
+    Ok((operation, Request { bucket, key, query, headers, body: None, caller }))
 }
 
 /// The cause of a failure of the server, which the client does not get to see.

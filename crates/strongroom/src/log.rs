@@ -4,9 +4,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Settings};
 
-/// Libraries that log what users cannot act upon, `s3s`, which logs whole requests, signatures included, and the SDK of AWS, which logs whole
-/// answers, data keys included.
-const QUIETED: &str = "s3s=off,hyper=warn,hyper_util=warn,rustls=warn,tokio_rustls=warn,reqwest=warn,aws_config=warn,aws_credential_types=warn,\
+/// Libraries that log what users cannot act upon, and the SDK of AWS, which logs whole answers, data keys included.
+const QUIETED: &str = "hyper=warn,hyper_util=warn,rustls=warn,tokio_rustls=warn,reqwest=warn,aws_config=warn,aws_credential_types=warn,\
                        aws_runtime=warn,aws_sdk_kms=warn,aws_sdk_sts=warn,aws_sigv4=warn,aws_smithy_runtime=warn,aws_smithy_runtime_api=warn";
 
 /// Starts logging at the configured level.

@@ -211,16 +211,16 @@ fn a_condition_key_counts_for_the_actions_that_amazon_lists_it_for_and_no_others
         let request = Conditions::new(true).with(key, "true");
         let operator = if key == ConditionKey::SecureTransport { "Bool" } else { "StringLike" };
         let name = key.as_str();
-        let allow = format!(
-            r#"{{"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {{"{operator}": {{"{name}": "true"}}}}}}"#
-        );
+        let allow =
+            format!(r#"{{"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {{"{operator}": {{"{name}": "true"}}}}}}"#);
         let deny = format!(
             r#"{{"Effect": "Allow", "Action": "*", "Resource": "*"}},
                {{"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {{"Null": {{"{name}": "false"}}}}}}"#
         );
         for action in Action::ALL {
             let counts = actions.contains(action);
-            let (allowed, denied) = if counts { (Decision::Allow, Decision::ExplicitDeny) } else { (Decision::ImplicitDeny, Decision::Allow) };
+            let (allowed, denied) =
+                if counts { (Decision::Allow, Decision::ExplicitDeny) } else { (Decision::ImplicitDeny, Decision::Allow) };
             assert_eq!(decide_on(*action, &allow, &request), allowed, "{action:?} {name}");
             assert_eq!(decide_on(*action, &deny, &request), denied, "{action:?} {name}");
         }

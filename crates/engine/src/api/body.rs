@@ -37,6 +37,15 @@ pub enum BodyError {
     /// The framing of an aws-chunked body is broken.
     #[error("the aws-chunked framing is malformed")]
     Malformed,
+    /// A signed chunk before the last is shorter than S3 allows.
+    #[error("only the last chunk may have less than 8,192 bytes")]
+    ChunkTooSmall,
+    /// A trailer that was announced did not come. Its name.
+    #[error("The trailer {0} that x-amz-trailer announces is missing.")]
+    TrailerMissing(String),
+    /// The trailer is broken.
+    #[error("the trailer of the body is malformed")]
+    TrailerMalformed,
     /// The body is longer than what is allowed.
     #[error("the body is too large")]
     TooLarge,

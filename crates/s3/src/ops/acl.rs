@@ -7,12 +7,12 @@ use strongroom_engine::{
 
 use crate::{authorize::hide_missing, refusal::Refusal, reply::Reply, request::Request, service::Api, xml::Xml};
 
-pub(super) async fn of_bucket(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn of_bucket(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let bucket = api.engine.bucket(&request.bucket).await?;
     Ok(private(&bucket.owner))
 }
 
-pub(super) async fn of_object(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn of_object(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let bucket = api.engine.bucket(&request.bucket).await?;
     if !exists(api, request).await? {
         let error = if request.version_id()?.is_some() { Error::NoSuchVersion } else { Error::NoSuchKey };

@@ -11,7 +11,7 @@ use crate::{
 const MAX_PARTS_PER_PAGE: u32 = 1000;
 const ATTRIBUTES: [&str; 5] = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"];
 
-pub(super) async fn get(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn get(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let wanted = wanted(request)?;
     let page = PartsPage::of(request)?;
     let read = GetObject {

@@ -10,14 +10,14 @@ use crate::{
     reply::Reply,
     request::Request,
     service::Api,
-    xml::{Xml, parse},
+    xml::{Xml, read},
 };
 
 const MAX_BUCKETS_PER_PAGE: u32 = 10_000;
 /// The region whose location constraint S3 leaves empty.
 const CLASSIC_REGION: &str = "us-east-1";
 
-pub(super) async fn list(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn list(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let query = &request.query;
     let prefix = query.get_filled("prefix")?;
     let limit = query.count("max-buckets")?;
@@ -46,10 +46,10 @@ pub(super) async fn list(api: &Api, request: &Request) -> Result<Reply, Refusal>
     })))
 }
 
-pub(super) async fn create(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
+pub(crate) async fn create(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
     headers::refuse_unsupported(&request.headers)?;
     refuse_other_ownership(&request)?;
-    let body = request.take_xml(api.options.max_xml_bytes).await?;
+    let body = request.take_xml(api.options.max_xml_bytes, api.engine.budget()).await?;
     let region = location_constraint(&body)?;
     if let Some(fault) = names::bucket_name_fault(&request.bucket) {
         return Err(Error::InvalidBucketName(fault.to_owned()).into());
@@ -79,25 +79,31 @@ fn location_constraint(body: &[u8]) -> Result<String, Refusal> {
     if body.is_empty() {
         return Ok(String::new());
     }
-    let configuration: s3s::dto::CreateBucketConfiguration = parse(body)?;
-    let region = configuration.location_constraint.map(|constraint| constraint.as_str().to_owned()).unwrap_or_default();
+    let mut region = None;
+    read(body, "CreateBucketConfiguration", |root| {
+        root.children(|name, element| match name {
+            "LocationConstraint" => element.text_into(&mut region),
+            _ => Ok(()),
+        })
+    })?;
+    let region = region.unwrap_or_default();
     let well_formed = region.len() <= 63 && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if well_formed { Ok(region) } else { Err(Refusal::InvalidLocationConstraint) }
 }
 
-pub(super) async fn head(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn head(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let bucket = api.engine.bucket(&request.bucket).await?;
     let mut reply = Reply::ok();
     reply.header(HeaderName::from_static("x-amz-bucket-region"), region_of(api, &bucket.region))?;
     Ok(reply)
 }
 
-pub(super) async fn delete(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn delete(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     api.engine.delete_bucket(&request.bucket).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
-pub(super) async fn location(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn location(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let bucket = api.engine.bucket(&request.bucket).await?;
     let region = region_of(api, &bucket.region);
     let constraint = if region == CLASSIC_REGION { "" } else { region };
@@ -105,7 +111,7 @@ pub(super) async fn location(api: &Api, request: &Request) -> Result<Reply, Refu
 }
 
 /// No bucket is versioned yet, which S3 says with an empty configuration.
-pub(super) async fn versioning(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn versioning(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     api.engine.bucket(&request.bucket).await?;
     Ok(Reply::xml(Xml::document("VersioningConfiguration", |_| ())))
 }

@@ -18,7 +18,7 @@ use crate::{
     xml::Xml,
 };
 
-pub(super) async fn object(api: &Api, request: Request) -> Result<Reply, Refusal> {
+pub(crate) async fn object(api: &Api, request: Request) -> Result<Reply, Refusal> {
     headers::refuse_unsupported(&request.headers)?;
     check_tagging_directive(&request)?;
     let map = &request.headers;
@@ -47,7 +47,7 @@ pub(super) async fn object(api: &Api, request: Request) -> Result<Reply, Refusal
     Ok(reply)
 }
 
-pub(super) async fn part(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn part(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let copy = UploadPartCopy {
         upload: request.upload()?,
         part_number: part_number(request)?,

@@ -2,7 +2,6 @@
 
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderName, HeaderValue, StatusCode};
-use s3s::dto::{Delete, ObjectIdentifier};
 use strongroom_engine::api::{DeletedObject, WriteCondition};
 
 use crate::{
@@ -13,13 +12,35 @@ use crate::{
     reply::Reply,
     request::Request,
     service::Api,
-    xml::{Xml, parse},
+    xml::{Element, Xml, read},
 };
 
 const MAX_KEYS_PER_REQUEST: usize = 1000;
 const DELETES_AT_A_TIME: usize = 16;
 
-pub(super) async fn one(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+/// What a DeleteObjects asks for.
+struct Delete {
+    objects: Vec<ObjectIdentifier>,
+    quiet: bool,
+}
+
+/// One object of it.
+#[derive(Default)]
+struct ObjectIdentifier {
+    key: String,
+    version_id: Option<String>,
+    etag: Option<String>,
+    /// `LastModifiedTime` or `Size`
+    has_other_condition: bool,
+}
+
+impl ObjectIdentifier {
+    fn named_version(&self) -> Option<String> {
+        self.version_id.clone().filter(|version| !version.is_empty())
+    }
+}
+
+pub(crate) async fn one(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     headers::refuse_unsupported(&request.headers)?;
     let condition = conditions::write_condition(&request.headers)?;
     let version_id = request.version_id()?;
@@ -33,13 +54,9 @@ pub(super) async fn one(api: &Api, request: &Request) -> Result<Reply, Refusal> 
     Ok(reply)
 }
 
-pub(super) async fn many(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
-    let body = request.take_xml(api.options.max_xml_bytes).await?;
-    let delete: Delete = parse(&body)?;
-    if delete.objects.is_empty() || delete.objects.len() > MAX_KEYS_PER_REQUEST || delete.objects.iter().any(|object| object.key.is_empty())
-    {
-        return Err(Refusal::MalformedXml);
-    }
+pub(crate) async fn many(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
+    let body = request.take_xml(api.options.max_xml_bytes, api.engine.budget()).await?;
+    let delete = requested(&body)?;
     let request = &request;
     let named: Vec<_> = delete.objects.into_iter().map(|object| (permit(request, &object), object)).collect();
     // Who may delete nothing in the bucket does not learn whether there is one, nor whose.
@@ -57,26 +74,53 @@ pub(super) async fn many(api: &Api, mut request: Request) -> Result<Reply, Refus
         .buffered(DELETES_AT_A_TIME)
         .collect()
         .await;
-    Ok(Reply::xml(document(api, &outcomes, delete.quiet.unwrap_or(false))))
+    Ok(Reply::xml(document(api, &outcomes, delete.quiet)))
+}
+
+fn requested(body: &[u8]) -> Result<Delete, Refusal> {
+    read(body, "Delete", |root| {
+        let (mut objects, mut quiet) = (Vec::new(), None);
+        root.children(|name, element| {
+            match name {
+                "Object" => objects.push(object_identifier(element)?),
+                "Quiet" => element.value_into(&mut quiet)?,
+                _ => {}
+            }
+            if objects.len() > MAX_KEYS_PER_REQUEST { Err(Refusal::MalformedXml) } else { Ok(()) }
+        })?;
+        if objects.is_empty() { Err(Refusal::MalformedXml) } else { Ok(Delete { objects, quiet: quiet.unwrap_or(false) }) }
+    })
+}
+
+fn object_identifier(element: &mut Element<'_, '_>) -> Result<ObjectIdentifier, Refusal> {
+    let (mut key, mut object) = (None, ObjectIdentifier::default());
+    element.children(|name, element| {
+        match name {
+            "Key" => element.text_into(&mut key)?,
+            "VersionId" => element.text_into(&mut object.version_id)?,
+            "ETag" => element.text_into(&mut object.etag)?,
+            "LastModifiedTime" | "Size" => object.has_other_condition = true,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let key = key.filter(|key| !key.is_empty()).ok_or(Refusal::MalformedXml)?;
+    Ok(ObjectIdentifier { key, ..object })
 }
 
 fn permit(request: &Request, object: &ObjectIdentifier) -> Result<(), Refusal> {
-    authorize_delete(request, &object.key, version_id(object).is_some(), object.e_tag.is_some())
-}
-
-fn version_id(object: &ObjectIdentifier) -> Option<String> {
-    object.version_id.clone().filter(|version| !version.is_empty())
+    authorize_delete(request, &object.key, object.named_version().is_some(), object.etag.is_some())
 }
 
 async fn delete_named(api: &Api, request: &Request, object: &ObjectIdentifier) -> Result<DeletedObject, Refusal> {
-    if object.last_modified_time.is_some() || object.size.is_some() {
+    if object.has_other_condition {
         return Err(Refusal::NotImplemented("Deleting on condition of size or time".to_owned()));
     }
     if object.key.len() > names::MAX_KEY_LEN_BYTES {
         return Err(strongroom_engine::Error::KeyTooLong.into());
     }
-    let condition = object.e_tag.as_ref().map_or(WriteCondition::None, |etag| WriteCondition::Matches(etag.value().to_owned()));
-    let deleted = api.engine.delete_object(&request.caller, &request.bucket, &object.key, version_id(object), condition).await;
+    let condition = object.etag.as_ref().map_or(WriteCondition::None, |etag| WriteCondition::Matches(conditions::bare(etag).to_owned()));
+    let deleted = api.engine.delete_object(&request.caller, &request.bucket, &object.key, object.named_version(), condition).await;
     deleted.map_err(|error| hide_missing(request, &request.bucket, error))
 }
 
@@ -110,4 +154,38 @@ fn write_error(xml: &mut Xml, object: &ObjectIdentifier, refusal: &Refusal, dial
         xml.text("Code", refusal.verdict(dialect).code);
         xml.text("Message", &refusal.message());
     });
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn delete(content: &str) -> Result<Delete, Refusal> {
+        requested(format!("<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{content}</Delete>").as_bytes())
+    }
+
+    #[test]
+    fn keys_versions_and_etags_are_read_to_the_letter() {
+        let read = delete(
+            "<Quiet>true</Quiet><Object><Key> a&#13;b&lt; </Key><VersionId>null</VersionId></Object>\
+             <Object><ETag>&quot;x&quot;</ETag><Key>k</Key><VersionId></VersionId></Object><Object><Key>s</Key><Size>1</Size></Object>",
+        )
+        .unwrap();
+        assert!(read.quiet);
+        let [first, second, third] = &read.objects[..] else { panic!("three objects") };
+        assert_eq!((first.key.as_str(), first.named_version().as_deref()), (" a\rb< ", Some("null")));
+        assert_eq!((second.key.as_str(), second.etag.as_deref(), second.named_version()), ("k", Some("\"x\""), None));
+        assert!(third.has_other_condition && !first.has_other_condition);
+        assert!(!delete("<Object><Key>k</Key></Object>").unwrap().quiet);
+    }
+
+    #[test]
+    fn no_keys_nameless_ones_and_too_many_are_malformed() {
+        let object = "<Object><Key>k</Key></Object>";
+        assert_eq!(delete(&object.repeat(1000)).unwrap().objects.len(), 1000);
+        for content in ["", "<Object/>", "<Object><Key/></Object>", "<Object><VersionId>1</VersionId></Object>", &object.repeat(1001)] {
+            assert!(matches!(delete(content), Err(Refusal::MalformedXml)));
+        }
+    }
 }

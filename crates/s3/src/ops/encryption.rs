@@ -1,7 +1,6 @@
 //! The default encryption of a bucket.
 
 use http::StatusCode;
-use s3s::dto::ServerSideEncryptionConfiguration;
 use strongroom_engine::{Error, api::DefaultEncryption};
 
 use crate::{
@@ -9,10 +8,10 @@ use crate::{
     reply::Reply,
     request::Request,
     service::Api,
-    xml::{Xml, parse},
+    xml::{Element, Xml, read},
 };
 
-pub(super) async fn get(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn get(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let rule = api.engine.bucket_encryption(&request.bucket).await?;
     Ok(Reply::xml(Xml::document("ServerSideEncryptionConfiguration", |xml| {
         xml.element("Rule", |xml| {
@@ -25,33 +24,52 @@ pub(super) async fn get(api: &Api, request: &Request) -> Result<Reply, Refusal> 
     })))
 }
 
-pub(super) async fn put(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
-    let body = request.take_xml(api.options.max_xml_bytes).await?;
+pub(crate) async fn put(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
+    let body = request.take_xml(api.options.max_xml_bytes, api.engine.budget()).await?;
     api.engine.set_bucket_encryption(&request.bucket, one_rule(&body)?).await?;
     Ok(Reply::ok())
 }
 
-pub(super) async fn delete(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn delete(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     api.engine.clear_bucket_encryption(&request.bucket).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
 /// The configuration's one rule. What the rule may say is the engine's business.
 fn one_rule(body: &[u8]) -> Result<DefaultEncryption, Refusal> {
-    let malformed = |what: &str| Refusal::Engine(Error::MalformedXml(what.to_owned()));
-    let configuration: ServerSideEncryptionConfiguration = parse(body)?;
-    let mut rules = configuration.rules.into_iter();
-    let (Some(rule), None) = (rules.next(), rules.next()) else { return Err(malformed("exactly one Rule is needed")) };
-    let default =
-        rule.apply_server_side_encryption_by_default.ok_or_else(|| malformed("the Rule needs ApplyServerSideEncryptionByDefault"))?;
-    if rule.blocked_encryption_types.is_some() {
-        return Err(Refusal::NotImplemented("BlockedEncryptionTypes".to_owned()));
-    }
-    Ok(DefaultEncryption {
-        algorithm: default.sse_algorithm.as_str().to_owned(),
-        kms_key_id: default.kms_master_key_id,
-        bucket_key_enabled: rule.bucket_key_enabled.unwrap_or(false),
-    })
+    let mut rules = read(body, "ServerSideEncryptionConfiguration", |root| {
+        let mut rules = Vec::new();
+        root.children(|name, element| {
+            match name {
+                "Rule" if rules.is_empty() => rules.push(rule(element)?),
+                "Rule" => return Err(malformed("exactly one Rule is needed")),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(rules)
+    })?;
+    rules.pop().ok_or_else(|| malformed("exactly one Rule is needed"))
+}
+
+fn rule(element: &mut Element<'_, '_>) -> Result<DefaultEncryption, Refusal> {
+    let (mut algorithm, mut kms_key_id, mut bucket_key_enabled) = (None, None, None);
+    element.children(|name, element| match name {
+        "ApplyServerSideEncryptionByDefault" => element.children(|name, element| match name {
+            "SSEAlgorithm" => element.text_into(&mut algorithm),
+            "KMSMasterKeyID" => element.text_into(&mut kms_key_id),
+            _ => Ok(()),
+        }),
+        "BucketKeyEnabled" => element.value_into(&mut bucket_key_enabled),
+        "BlockedEncryptionTypes" => Err(Refusal::NotImplemented("BlockedEncryptionTypes".to_owned())),
+        _ => Ok(()),
+    })?;
+    let algorithm = algorithm.ok_or_else(|| malformed("the Rule needs ApplyServerSideEncryptionByDefault with an SSEAlgorithm"))?;
+    Ok(DefaultEncryption { algorithm, kms_key_id, bucket_key_enabled: bucket_key_enabled.unwrap_or(false) })
+}
+
+fn malformed(what: &str) -> Refusal {
+    Refusal::Engine(Error::MalformedXml(what.to_owned()))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::{
     xml::Xml,
 };
 
-pub(super) async fn version_1(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn version_1(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let query = &request.query;
     let marker = query.get("marker")?.unwrap_or_default();
     let listing = Listing::fetch(api, request, Some(marker)).await?;
@@ -27,7 +27,7 @@ pub(super) async fn version_1(api: &Api, request: &Request) -> Result<Reply, Ref
     })))
 }
 
-pub(super) async fn version_2(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn version_2(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let query = &request.query;
     let token = query.get("continuation-token")?;
     let start_after = query.get("start-after")?;
@@ -47,7 +47,7 @@ pub(super) async fn version_2(api: &Api, request: &Request) -> Result<Reply, Ref
 }
 
 /// No bucket is versioned yet, so every object is the one version "null" of its key: tools that empty buckets list these.
-pub(super) async fn object_versions(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn object_versions(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let query = &request.query;
     let key_marker = query.get("key-marker")?.unwrap_or_default();
     let version_marker = query.get_filled("version-id-marker")?;
@@ -142,7 +142,7 @@ impl Listing {
         xml.time("LastModified", object.modified_ms);
         xml.etag(&object.etag);
         if let Some((algorithm, kind)) = object.checksum {
-            xml.text("ChecksumAlgorithm", checksum::name(algorithm));
+            xml.text("ChecksumAlgorithm", algorithm.name());
             xml.text("ChecksumType", checksum::kind_name(kind));
         }
         xml.value("Size", object.size_bytes);

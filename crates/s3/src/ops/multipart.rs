@@ -1,8 +1,7 @@
 //! CreateMultipartUpload, UploadPart, CompleteMultipartUpload, AbortMultipartUpload.
 
 use http::{HeaderName, StatusCode, header};
-use s3s::dto::{self, CompletedMultipartUpload};
-use strongroom_engine::api::{ChecksumAlgorithm, CompleteMultipartUpload, CompletedPart, CreateMultipartUpload, Stored, UploadPart};
+use strongroom_engine::api::{CompleteMultipartUpload, CompletedPart, CreateMultipartUpload, Stored, UploadPart};
 
 use crate::{
     authorize::hide_missing,
@@ -13,12 +12,12 @@ use crate::{
     request::Request,
     service::Api,
     sse::{self, Answering},
-    xml::{Xml, parse},
+    xml::{Element, Xml, read},
 };
 
 const MAX_PARTS: usize = 10_000;
 
-pub(super) async fn create(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn create(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     headers::refuse_unsupported(&request.headers)?;
     let create = CreateMultipartUpload {
         bucket: request.bucket.clone(),
@@ -35,21 +34,21 @@ pub(super) async fn create(api: &Api, request: &Request) -> Result<Reply, Refusa
         xml.text("UploadId", &created.upload_id);
     }));
     if let Some((algorithm, kind)) = created.checksum {
-        reply.header(HeaderName::from_static("x-amz-checksum-algorithm"), checksum::name(algorithm))?;
+        reply.header(HeaderName::from_static("x-amz-checksum-algorithm"), algorithm.name())?;
         reply.header(HeaderName::from_static("x-amz-checksum-type"), checksum::kind_name(kind))?;
     }
     sse::answer(&mut reply, &created.sse, Answering::Write)?;
     Ok(reply)
 }
 
-pub(super) async fn upload_part(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
+pub(crate) async fn upload_part(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
     let upload_part = UploadPart {
         upload: request.upload()?,
         part_number: part_number(&request)?,
         sse: sse::sse_headers(&request.headers)?,
         content_md5: headers::value(&request.headers, "content-md5")?,
-        checksum: checksum::upload_checksum(&request.headers, request.trailers.take())?,
-        body: request.take_body()?,
+        checksum: checksum::upload_checksum(&request.headers, request.trailers())?,
+        body: request.take_body(),
     };
     let part = api.engine.upload_part(&request.caller, upload_part).await?;
     let mut reply = Reply::ok();
@@ -65,8 +64,8 @@ pub(super) fn part_number(request: &Request) -> Result<i32, Refusal> {
     text.parse().map_err(|_| Refusal::InvalidArgument("Part number must be an integer between 1 and 10000, inclusive".to_owned()))
 }
 
-pub(super) async fn complete(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
-    let body = request.take_xml_of_completion(api.options.max_xml_bytes).await?;
+pub(crate) async fn complete(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
+    let body = request.take_xml_of_completion(api.options.max_xml_bytes, api.engine.budget()).await?;
     let complete = CompleteMultipartUpload {
         upload: request.upload()?,
         parts: completed_parts(&body)?,
@@ -96,31 +95,34 @@ fn completed(request: &Request, stored: &Stored) -> Result<Reply, Refusal> {
 }
 
 fn completed_parts(body: &[u8]) -> Result<Vec<CompletedPart>, Refusal> {
-    let upload: CompletedMultipartUpload = parse(body)?;
-    let parts = upload.parts.unwrap_or_default();
-    if parts.is_empty() || parts.len() > MAX_PARTS {
-        return Err(Refusal::MalformedXml);
-    }
-    parts.into_iter().map(completed_part).collect()
+    read(body, "CompleteMultipartUpload", |root| {
+        let mut parts = Vec::new();
+        root.children(|name, element| {
+            if name == "Part" {
+                parts.push(completed_part(element)?);
+            }
+            if parts.len() > MAX_PARTS { Err(Refusal::MalformedXml) } else { Ok(()) }
+        })?;
+        if parts.is_empty() { Err(Refusal::MalformedXml) } else { Ok(parts) }
+    })
 }
 
-fn completed_part(part: dto::CompletedPart) -> Result<CompletedPart, Refusal> {
-    let number = part.part_number.ok_or(Refusal::MalformedXml)?;
-    let etag = part.e_tag.ok_or(Refusal::MalformedXml)?.into_value();
-    let mut checksums = [
-        (ChecksumAlgorithm::Crc32, part.checksum_crc32),
-        (ChecksumAlgorithm::Crc32c, part.checksum_crc32c),
-        (ChecksumAlgorithm::Crc64Nvme, part.checksum_crc64nvme),
-        (ChecksumAlgorithm::Sha1, part.checksum_sha1),
-        (ChecksumAlgorithm::Sha256, part.checksum_sha256),
-    ]
-    .into_iter()
-    .filter_map(|(algorithm, value)| Some((algorithm, value?)));
-    let checksum = checksums.next();
-    if checksums.next().is_some() {
-        return Err(Refusal::MalformedXml);
-    }
-    Ok(CompletedPart { number, etag, checksum })
+fn completed_part(element: &mut Element<'_, '_>) -> Result<CompletedPart, Refusal> {
+    let (mut number, mut etag, mut checksum) = (None, None, None);
+    element.children(|name, element| match name {
+        "PartNumber" => element.value_into(&mut number),
+        "ETag" => element.text_into(&mut etag),
+        name => match checksum::by_element_name(name) {
+            Some(_) if checksum.is_some() => Err(Refusal::MalformedXml),
+            Some(algorithm) => {
+                checksum = Some((algorithm, element.text()?));
+                Ok(())
+            }
+            None => Ok(()),
+        },
+    })?;
+    let etag = etag.ok_or(Refusal::MalformedXml)?;
+    Ok(CompletedPart { number: number.ok_or(Refusal::MalformedXml)?, etag: conditions::bare(&etag).to_owned(), checksum })
 }
 
 fn object_size(request: &Request) -> Result<Option<u64>, Refusal> {
@@ -128,7 +130,7 @@ fn object_size(request: &Request) -> Result<Option<u64>, Refusal> {
     headers::filled(&request.headers, "x-amz-mp-object-size")?.map(|text| text.parse().map_err(invalid)).transpose()
 }
 
-pub(super) async fn abort(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn abort(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     api.engine.abort_multipart_upload(&request.upload()?).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
@@ -136,6 +138,8 @@ pub(super) async fn abort(api: &Api, request: &Request) -> Result<Reply, Refusal
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use strongroom_engine::api::ChecksumAlgorithm;
+
     use super::*;
 
     #[test]

@@ -1,10 +1,16 @@
 //! UpdateObjectEncryption. Source of the shape and the sentences: Amazon's API reference, as its SDKs carry it.
 
-use s3s::xml::{DeResult, Deserialize, Deserializer};
 use strongroom_engine::{Error, api::UpdateObjectEncryption};
 use strongroom_kms::resolve_key_id;
 
-use crate::{authorize::hide_missing, refusal::Refusal, reply::Reply, request::Request, service::Api, xml::parse};
+use crate::{
+    authorize::hide_missing,
+    refusal::Refusal,
+    reply::Reply,
+    request::Request,
+    service::Api,
+    xml::{Element, read},
+};
 
 /// What the body may name.
 #[derive(Default)]
@@ -20,9 +26,9 @@ struct SseKms {
     bucket_key_enabled: Option<String>,
 }
 
-pub(super) async fn update(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
-    let body = request.take_xml(api.options.max_xml_bytes).await?;
-    let (kms_key_id, bucket_key_enabled) = checked(parse(&body)?)?;
+pub(crate) async fn update(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
+    let body = request.take_xml(api.options.max_xml_bytes, api.engine.budget()).await?;
+    let (kms_key_id, bucket_key_enabled) = checked(wanted(&body)?)?;
     let update = UpdateObjectEncryption {
         bucket: request.bucket.clone(),
         key: request.key.clone(),
@@ -74,40 +80,31 @@ fn is_key_arn(given: &str) -> bool {
     given.starts_with("arn:") && given.contains(":key/") && resolve_key_id(given).is_ok()
 }
 
-impl<'xml> Deserialize<'xml> for ObjectEncryption {
-    fn deserialize(deserializer: &mut Deserializer<'xml>) -> DeResult<Self> {
-        let mut wanted = Self::default();
-        deserializer.named_element("ObjectEncryption", |deserializer| {
-            deserializer.for_each_element(|deserializer, name| {
-                if name == b"SSE-KMS" && wanted.sse_kms.is_none() {
-                    wanted.sse_kms = Some(sse_kms(deserializer)?);
-                    return Ok(());
-                }
+/// What the document names. What it does not name is no valid type either.
+fn wanted(body: &[u8]) -> Result<ObjectEncryption, Refusal> {
+    read(body, "ObjectEncryption", |root| {
+        let mut wanted = ObjectEncryption::default();
+        root.children(|name, element| {
+            if name == "SSE-KMS" && wanted.sse_kms.is_none() {
+                wanted.sse_kms = Some(sse_kms(element)?);
+            } else {
                 wanted.names_other = true;
-                skip(deserializer)
-            })
+            }
+            Ok(())
         })?;
-        // Nothing is no valid type either.
         wanted.names_other |= wanted.sse_kms.is_none();
         Ok(wanted)
-    }
+    })
 }
 
-fn sse_kms(deserializer: &mut Deserializer<'_>) -> DeResult<SseKms> {
+fn sse_kms(element: &mut Element<'_, '_>) -> Result<SseKms, Refusal> {
     let mut kms = SseKms::default();
-    deserializer.for_each_element(|deserializer, name| {
-        match name {
-            b"KMSKeyArn" => kms.key_arn = Some(deserializer.text(|text| Ok(text.to_owned()))?),
-            b"BucketKeyEnabled" => kms.bucket_key_enabled = Some(deserializer.text(|text| Ok(text.to_owned()))?),
-            _ => skip(deserializer)?,
-        }
-        Ok(())
+    element.children(|name, element| match name {
+        "KMSKeyArn" => element.text_into(&mut kms.key_arn),
+        "BucketKeyEnabled" => element.text_into(&mut kms.bucket_key_enabled),
+        _ => Ok(()),
     })?;
     Ok(kms)
-}
-
-fn skip(deserializer: &mut Deserializer<'_>) -> DeResult {
-    deserializer.for_each_element(|deserializer, _| skip(deserializer))
 }
 
 #[cfg(test)]
@@ -119,7 +116,7 @@ mod tests {
 
     fn read(content: &str) -> Result<(String, bool), Refusal> {
         let body = format!("<ObjectEncryption xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{content}</ObjectEncryption>");
-        checked(parse(body.as_bytes())?)
+        checked(wanted(body.as_bytes())?)
     }
 
     fn kms(key: &str, rest: &str) -> String {
@@ -149,8 +146,9 @@ mod tests {
             assert_eq!(refusal.verdict(crate::ErrorDialect::Strongroom).code, "InvalidRequest", "{content}");
             assert!(refusal.message().contains(says), "{content}: {}", refusal.message());
         }
-        for body in ["", "<Other/>", "<ObjectEncryption>"] {
-            assert!(matches!(parse::<ObjectEncryption>(body.as_bytes()), Err(Refusal::MalformedXml)), "{body}");
+        let nested = format!("<ObjectEncryption>{}", "<a>".repeat(16_000));
+        for body in ["", "<Other/>", "<ObjectEncryption>", &nested] {
+            assert!(matches!(wanted(body.as_bytes()), Err(Refusal::MalformedXml)), "{body}");
         }
     }
 }

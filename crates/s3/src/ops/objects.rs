@@ -16,15 +16,15 @@ use crate::{
     sse::{self, Answering},
 };
 
-pub(super) async fn put(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
+pub(crate) async fn put(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
     headers::refuse_unsupported(&request.headers)?;
     let put = PutObject {
         headers: headers::object_headers(&request.headers)?,
         sse: sse::sse_headers(&request.headers)?,
         content_md5: headers::value(&request.headers, "content-md5")?,
-        checksum: checksum::upload_checksum(&request.headers, request.trailers.take())?,
+        checksum: checksum::upload_checksum(&request.headers, request.trailers())?,
         condition: conditions::write_condition(&request.headers)?,
-        body: request.take_body()?,
+        body: request.take_body(),
         bucket: request.bucket.clone(),
         key: request.key.clone(),
     };
@@ -42,14 +42,14 @@ fn answer_put(stored: &Stored) -> Result<Reply, Refusal> {
     Ok(reply)
 }
 
-pub(super) async fn get(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn get(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     match api.engine.get_object(&request.caller, read(request)?).await {
         Ok(object) => answer(request, object),
         Err(error) => Err(refuse_read(api, request, error).await),
     }
 }
 
-pub(super) async fn head(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn head(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     match api.engine.head_object(&request.caller, read(request)?).await {
         Ok(object) => answer(request, object),
         Err(error) => Err(refuse_read(api, request, error).await),

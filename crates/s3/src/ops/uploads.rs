@@ -12,7 +12,7 @@ use crate::{
     xml::Xml,
 };
 
-pub(super) async fn list(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn list(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let query = &request.query;
     let (limit, encoding) = (page_size(query, "max-uploads")?, Encoding::of(query)?);
     let (key_marker, upload_id_marker) = (query.get("key-marker")?, query.get("upload-id-marker")?);
@@ -69,12 +69,12 @@ fn write_upload(xml: &mut Xml, upload: &ListedUpload, owner: &str, encoding: Enc
     xml.text("StorageClass", headers::shown_class(upload.storage_class.as_deref()));
     xml.time("Initiated", upload.initiated_ms);
     if let Some((algorithm, kind)) = upload.checksum {
-        xml.text("ChecksumAlgorithm", checksum::name(algorithm));
+        xml.text("ChecksumAlgorithm", algorithm.name());
         xml.text("ChecksumType", checksum::kind_name(kind));
     }
 }
 
-pub(super) async fn list_parts(api: &Api, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) async fn list_parts(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let limit = page_size(&request.query, "max-parts")?;
     let after = u16::try_from(request.query.count("part-number-marker")?.unwrap_or(0)).unwrap_or(u16::MAX);
     let owner = api.engine.bucket(&request.bucket).await?.owner;
@@ -87,7 +87,7 @@ pub(super) async fn list_parts(api: &Api, request: &Request) -> Result<Reply, Re
         xml.identity("Owner", &owner);
         xml.text("StorageClass", headers::shown_class(page.storage_class.as_deref()));
         if let Some((algorithm, kind)) = page.checksum {
-            xml.text("ChecksumAlgorithm", checksum::name(algorithm));
+            xml.text("ChecksumAlgorithm", algorithm.name());
             xml.text("ChecksumType", checksum::kind_name(kind));
         }
         xml.value("PartNumberMarker", after);

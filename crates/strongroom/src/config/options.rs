@@ -128,6 +128,13 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         Value("false"),
         "For development: accept SSE-C over plain HTTP from this machine",
     ),
+    option(
+        "allow_unsigned_payload_over_http",
+        Switch,
+        "BOOL",
+        Value("false"),
+        "Accept bodies that no signature covers over plain HTTP from other machines",
+    ),
     option("kms.enabled", Switch, "BOOL", Value("true"), "Offer SSE-S3 and SSE-KMS from the start; false is kms.backend none"),
     option(
         "kms.backend",

@@ -79,6 +79,7 @@ pub(super) fn s3_options(settings: &Settings) -> Result<S3Options, StartError> {
         error_dialect: if settings.aws_dialect { ErrorDialect::Aws } else { ErrorDialect::Strongroom },
         trusted_proxies: settings.trusted_proxies.iter().map(network).collect::<Result<_, _>>()?,
         allow_insecure_sse_c_on_loopback: settings.allow_insecure_sse_c_on_loopback,
+        allow_unsigned_payload_over_http: settings.allow_unsigned_payload_over_http,
         body_idle_timeout: settings.limits.body_idle_timeout,
         min_transfer_bytes_per_second: settings.limits.min_transfer_bytes_per_second,
         ..S3Options::default()

@@ -1,21 +1,11 @@
-//! XML: bodies in, parsed by s3s; documents out, written as they are built.
+//! Documents out, written as they are built.
 
 use std::fmt::{Display, Write as _};
 
-use s3s::xml::{Deserialize, Deserializer};
-
-use crate::{refusal::Refusal, timestamp::iso_8601};
+use crate::timestamp::iso_8601;
 
 /// The namespace of S3's documents.
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
-
-/// Reads a request's body.
-pub(crate) fn parse<T: for<'xml> Deserialize<'xml>>(body: &[u8]) -> Result<T, Refusal> {
-    let mut deserializer = Deserializer::new(body);
-    let parsed = T::deserialize(&mut deserializer).map_err(|_| Refusal::MalformedXml)?;
-    deserializer.expect_eof().map_err(|_| Refusal::MalformedXml)?;
-    Ok(parsed)
-}
 
 /// A document in the making.
 pub(crate) struct Xml(String);

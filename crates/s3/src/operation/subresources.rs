@@ -1,0 +1,57 @@
+//! Parameters that make a request one about a part of the resource. All of S3's, so that what this store does not have is refused
+//! and not taken for something else.
+
+/// Of a bucket.
+pub(super) const OF_BUCKET: [&str; 33] = [
+    "abac",
+    "accelerate",
+    "acl",
+    "analytics",
+    "cors",
+    "delete",
+    "encryption",
+    "events",
+    "intelligent-tiering",
+    "inventory",
+    "lifecycle",
+    "location",
+    "logging",
+    "metadataAnnotationTable",
+    "metadataConfiguration",
+    "metadataInventoryTable",
+    "metadataJournalTable",
+    "metadataTable",
+    "metrics",
+    "notification",
+    "object-lock",
+    "ownershipControls",
+    "policy",
+    "policyStatus",
+    "publicAccessBlock",
+    "replication",
+    "requestPayment",
+    "session",
+    "tagging",
+    "uploads",
+    "versioning",
+    "versions",
+    "website",
+];
+
+/// Of an object.
+pub(super) const OF_OBJECT: [&str; 14] = [
+    "acl",
+    "annotation",
+    "attributes",
+    "encryption",
+    "legal-hold",
+    "renameObject",
+    "restore",
+    "retention",
+    "select",
+    "tagging",
+    "torrent",
+    "append",
+    "uploads",
+    "uploadId",
+];

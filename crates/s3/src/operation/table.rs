@@ -1,0 +1,197 @@
+//! The table: a row for each operation. To add one, add its row, its handler and its tests.
+
+use strongroom_access::Action;
+
+use crate::ops::{acl, attributes, buckets, copy, delete, encryption, list, multipart, object_encryption, objects, uploads};
+
+use super::{Facts, Handler, Operation, OwnerCheck, Resource, Right, Target, When};
+
+/// A handler as a row holds it; with `&` one that only looks at the request.
+macro_rules! run {
+    (& $handler:path) => {
+        |api, request| Box::pin(async move { $handler(api, &request).await })
+    };
+    ($handler:path) => {
+        |api, request| Box::pin($handler(api, request))
+    };
+}
+
+/// Every operation. The first row that a request fits is meant.
+pub(super) static OPERATIONS: &[Operation] = &[
+    on_service("ListBuckets", "GET", run!(&buckets::list)).needs(&[right(Action::ListAllMyBuckets, Target::Buckets)]),
+    // Buckets.
+    on_bucket("CreateBucket", "PUT", run!(buckets::create))
+        .needs(&[right(Action::CreateBucket, Target::Bucket)])
+        .with_body()
+        .owner(OwnerCheck::Never),
+    on_bucket("HeadBucket", "HEAD", run!(&buckets::head)).when(&[When::Always]).needs(&[right(Action::ListBucket, Target::Bucket)]),
+    on_bucket("DeleteBucket", "DELETE", run!(&buckets::delete)).needs(&[right(Action::DeleteBucket, Target::Bucket)]),
+    on_bucket("GetBucketLocation", "GET", run!(&buckets::location))
+        .at("location")
+        .needs(&[right(Action::GetBucketLocation, Target::Bucket)]),
+    on_bucket("GetBucketVersioning", "GET", run!(&buckets::versioning))
+        .at("versioning")
+        .needs(&[right(Action::GetBucketVersioning, Target::Bucket)]),
+    on_bucket("GetBucketEncryption", "GET", run!(&encryption::get))
+        .at("encryption")
+        .needs(&[right(Action::GetEncryptionConfiguration, Target::Bucket)]),
+    on_bucket("PutBucketEncryption", "PUT", run!(encryption::put))
+        .at("encryption")
+        .needs(&[right(Action::PutEncryptionConfiguration, Target::Bucket)])
+        .with_body(),
+    on_bucket("DeleteBucketEncryption", "DELETE", run!(&encryption::delete))
+        .at("encryption")
+        .needs(&[right(Action::PutEncryptionConfiguration, Target::Bucket)]),
+    on_bucket("GetBucketAcl", "GET", run!(&acl::of_bucket)).at("acl").needs(&[right(Action::GetBucketAcl, Target::Bucket)]),
+    // Listings.
+    on_bucket("ListObjectsV2", "GET", run!(&list::version_2))
+        .when(&[When::Is("list-type", "2")])
+        .needs(&[right(Action::ListBucket, Target::Bucket)])
+        .facts(Facts::Listing),
+    on_bucket("ListObjects", "GET", run!(&list::version_1)).needs(&[right(Action::ListBucket, Target::Bucket)]).facts(Facts::Listing),
+    on_bucket("ListObjectVersions", "GET", run!(&list::object_versions))
+        .at("versions")
+        .needs(&[right(Action::ListBucketVersions, Target::Bucket)])
+        .facts(Facts::Listing),
+    on_bucket("ListMultipartUploads", "GET", run!(&uploads::list))
+        .at("uploads")
+        .needs(&[right(Action::ListBucketMultipartUploads, Target::Bucket)]),
+    on_bucket("DeleteObjects", "POST", run!(delete::many)).at("delete").with_body().owner(OwnerCheck::Inside),
+    // Objects.
+    on_object("CopyObject", "PUT", run!(copy::object))
+        .when(&[When::Copies])
+        .needs(&[right(Action::PutObject, Target::Object), READ_SOURCE])
+        .by_etag()
+        .owner(OwnerCheck::Inside),
+    on_object("PutObject", "PUT", run!(objects::put))
+        .needs(&[right(Action::PutObject, Target::Object)])
+        .with_body()
+        .by_etag()
+        .owner(OwnerCheck::Inside),
+    on_object("GetObject", "GET", run!(&objects::get)).needs(&[READ]).of_version().owner(OwnerCheck::Inside),
+    on_object("HeadObject", "HEAD", run!(&objects::head)).needs(&[READ]).of_version().owner(OwnerCheck::Inside),
+    on_object("GetObjectAttributes", "GET", run!(&attributes::get))
+        .at("attributes")
+        .needs(&[READ, either(Action::GetObjectAttributes, Action::GetObjectVersionAttributes, Target::Object)])
+        .of_version()
+        .owner(OwnerCheck::Inside),
+    on_object("GetObjectAcl", "GET", run!(&acl::of_object))
+        .at("acl")
+        .needs(&[either(Action::GetObjectAcl, Action::GetObjectVersionAcl, Target::Object)])
+        .of_version(),
+    on_object("UpdateObjectEncryption", "PUT", run!(object_encryption::update))
+        .at("encryption")
+        .needs(&[right(Action::UpdateObjectEncryption, Target::Object)])
+        .of_version()
+        .with_body(),
+    on_object("DeleteObject", "DELETE", run!(&delete::one))
+        .needs(&[either(Action::DeleteObject, Action::DeleteObjectVersion, Target::Object)])
+        .of_version()
+        .by_etag()
+        .owner(OwnerCheck::Inside),
+    // Multipart uploads.
+    on_object("CreateMultipartUpload", "POST", run!(&multipart::create))
+        .at("uploads")
+        .needs(&[right(Action::PutObject, Target::Object)])
+        .owner(OwnerCheck::Inside),
+    on_object("UploadPartCopy", "PUT", run!(&copy::part))
+        .at("uploadId")
+        .when(&[When::Has("partNumber"), When::Copies])
+        .needs(&[right(Action::PutObject, Target::Object), READ_SOURCE])
+        .facts(Facts::Upload)
+        .owner(OwnerCheck::Inside),
+    on_object("UploadPart", "PUT", run!(multipart::upload_part))
+        .at("uploadId")
+        .when(&[When::Has("partNumber")])
+        .needs(&[right(Action::PutObject, Target::Object)])
+        .facts(Facts::Upload)
+        .with_body()
+        .owner(OwnerCheck::Inside),
+    on_object("CompleteMultipartUpload", "POST", run!(multipart::complete))
+        .at("uploadId")
+        .needs(&[right(Action::PutObject, Target::Object)])
+        .facts(Facts::Upload)
+        .with_body()
+        .by_etag()
+        .owner(OwnerCheck::Inside),
+    on_object("AbortMultipartUpload", "DELETE", run!(&multipart::abort))
+        .at("uploadId")
+        .needs(&[right(Action::AbortMultipartUpload, Target::Object)]),
+    on_object("ListParts", "GET", run!(&uploads::list_parts))
+        .at("uploadId")
+        .needs(&[right(Action::ListMultipartUploadParts, Target::Object)]),
+];
+
+const READ: Right = either(Action::GetObject, Action::GetObjectVersion, Target::Object);
+const READ_SOURCE: Right = either(Action::GetObject, Action::GetObjectVersion, Target::CopySource);
+
+const fn right(action: Action, on: Target) -> Right {
+    either(action, action, on)
+}
+
+const fn either(action: Action, of_version: Action, on: Target) -> Right {
+    Right { action, of_version, on }
+}
+
+const fn on_service(name: &'static str, method: &'static str, handler: Handler) -> Operation {
+    new(name, method, Resource::Service, handler).owner(OwnerCheck::Never)
+}
+
+const fn on_bucket(name: &'static str, method: &'static str, handler: Handler) -> Operation {
+    new(name, method, Resource::Bucket, handler)
+}
+
+const fn on_object(name: &'static str, method: &'static str, handler: Handler) -> Operation {
+    new(name, method, Resource::Object, handler)
+}
+
+const fn new(name: &'static str, method: &'static str, on: Resource, handler: Handler) -> Operation {
+    Operation {
+        name,
+        method,
+        on,
+        subresource: None,
+        when: &[],
+        takes_version: false,
+        takes_body: false,
+        rights: &[],
+        facts: Facts::Headers,
+        compares_etag: false,
+        owner_check: OwnerCheck::Before,
+        handler,
+    }
+}
+
+impl Operation {
+    const fn at(self, subresource: &'static str) -> Self {
+        Self { subresource: Some(subresource), ..self }
+    }
+
+    const fn when(self, when: &'static [When]) -> Self {
+        Self { when, ..self }
+    }
+
+    const fn needs(self, rights: &'static [Right]) -> Self {
+        Self { rights, ..self }
+    }
+
+    const fn of_version(self) -> Self {
+        Self { takes_version: true, ..self }
+    }
+
+    const fn with_body(self) -> Self {
+        Self { takes_body: true, ..self }
+    }
+
+    const fn facts(self, facts: Facts) -> Self {
+        Self { facts, ..self }
+    }
+
+    const fn by_etag(self) -> Self {
+        Self { compares_etag: true, ..self }
+    }
+
+    const fn owner(self, owner_check: OwnerCheck) -> Self {
+        Self { owner_check, ..self }
+    }
+}

@@ -1,0 +1,7 @@
+//! XML: request documents in, response documents out.
+
+mod read;
+mod write;
+
+pub(crate) use read::{Element, read};
+pub(crate) use write::{Xml, is_readable};
