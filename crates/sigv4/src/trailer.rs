@@ -40,17 +40,18 @@ impl Trailer {
 
     /// Takes all of the input. What comes behind the last chunk is the trailer, up to the end of the body.
     pub(crate) fn read(&mut self, input: &mut Bytes, signer: Option<&mut ChunkSigner>) -> Result<(), BodyError> {
-        self.received_bytes += input.len();
-        if self.received_bytes > MAX_TRAILER_BYTES {
-            return Err(BodyError::TrailerMalformed);
-        }
         let mut signer = signer;
         for byte in input.iter() {
+            self.received_bytes += 1;
+            if self.state == State::Ended && !matches!(byte, b'\r' | b'\n') {
+                return Err(BodyError::Malformed);
+            }
+            if self.received_bytes > MAX_TRAILER_BYTES {
+                return Err(BodyError::TrailerMalformed);
+            }
             if *byte == b'\n' {
                 let line = std::mem::take(&mut self.line);
                 self.take_line(line.strip_suffix(b"\r").unwrap_or(&line), signer.as_deref_mut())?;
-            } else if self.state == State::Ended && *byte != b'\r' {
-                return Err(BodyError::Malformed);
             } else {
                 self.line.push(*byte);
             }
