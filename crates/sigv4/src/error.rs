@@ -174,3 +174,61 @@ impl BodyError {
         self.verdict().1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_of_a_signature_has_s3_s_code_and_status() {
+        let rows = [
+            (SignatureError::RepeatedHeader("host"), "InvalidRequest", 400),
+            (SignatureError::RepeatedParameter("X-Amz-Date"), "AuthorizationQueryParametersError", 400),
+            (SignatureError::SeveralMechanisms, "InvalidArgument", 400),
+            (SignatureError::VersionTwo, "InvalidRequest", 400),
+            (SignatureError::UnsupportedScheme, "InvalidArgument", 400),
+            (SignatureError::AsymmetricNotImplemented, "NotImplemented", 501),
+            (SignatureError::MalformedHeader("".into()), "AuthorizationHeaderMalformed", 400),
+            (SignatureError::MalformedQuery("".into()), "AuthorizationQueryParametersError", 400),
+            (SignatureError::MissingDate, "AccessDenied", 403),
+            (SignatureError::QueryNotAllowed, "AccessDenied", 403),
+            (SignatureError::WrongRegion { region: String::new() }, "AuthorizationHeaderMalformed", 400),
+            (SignatureError::TimeTooSkewed, "RequestTimeTooSkewed", 403),
+            (SignatureError::NotYetValid, "AccessDenied", 403),
+            (SignatureError::Expired, "AccessDenied", 403),
+            (SignatureError::HeaderNotSigned(String::new()), "AccessDenied", 403),
+            (SignatureError::SignedHeaderMissing(String::new()), "SignatureDoesNotMatch", 403),
+            (SignatureError::Mismatch, "SignatureDoesNotMatch", 403),
+            (SignatureError::InvalidPayload, "InvalidArgument", 400),
+            (SignatureError::PayloadNotDeclared, "InvalidRequest", 400),
+            (SignatureError::StreamingInQuery, "NotImplemented", 501),
+            (SignatureError::BodyMismatch, "XAmzContentSHA256Mismatch", 400),
+        ];
+        for (error, code, status) in rows {
+            assert_eq!((error.code(), error.status().as_u16()), (code, status), "{error}");
+        }
+        assert_eq!(SignatureError::Expired.to_string(), "Request has expired");
+        assert_eq!(SignatureError::NotYetValid.to_string(), "Request is not yet valid");
+    }
+
+    #[test]
+    fn each_refusal_of_a_body_has_s3_s_code_and_status() {
+        let rows = [
+            (BodyError::InvalidLength("content-length"), "InvalidArgument", 400),
+            (BodyError::DecodedLengthMissing, "MissingContentLength", 411),
+            (BodyError::Incomplete, "IncompleteBody", 400),
+            (BodyError::TooLong, "IncompleteBody", 400),
+            (BodyError::Malformed, "IncompleteBody", 400),
+            (BodyError::ChunkTooSmall, "InvalidChunkSizeError", 403),
+            (BodyError::SignatureMismatch, "SignatureDoesNotMatch", 403),
+            (BodyError::Sha256Mismatch, "XAmzContentSHA256Mismatch", 400),
+            (BodyError::TrailerMissing(String::new()), "InvalidRequest", 400),
+            (BodyError::InvalidAnnouncement, "InvalidRequest", 400),
+            (BodyError::TrailerNotPossible, "InvalidRequest", 400),
+            (BodyError::TrailerMalformed, "MalformedTrailerError", 400),
+        ];
+        for (error, code, status) in rows {
+            assert_eq!((error.code(), error.status().as_u16()), (code, status), "{error}");
+        }
+    }
+}
