@@ -106,7 +106,7 @@ mod tests {
     const SIGNATURE: &str = "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41";
 
     fn code(value: &str) -> &'static str {
-        parse(value).map(|_| "").unwrap_or_else(|error| error.code())
+        parse(value).map_or_else(|error| error.code(), |_| "")
     }
 
     #[test]

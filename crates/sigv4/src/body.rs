@@ -72,7 +72,7 @@ enum Framing {
     None {
         hash: Option<(Context, [u8; 32])>,
     },
-    Chunks(Chunks),
+    Chunks(Box<Chunks>),
     /// After an error.
     Broken,
 }
@@ -91,7 +91,7 @@ impl BodyDecoder {
             Payload::Sha256(expected) => Framing::None { hash: Some((Context::new(&SHA256), expected)) },
             Payload::Streaming(streaming) => {
                 let decoded_length = lengths.decoded.ok_or(BodyError::DecodedLengthMissing)?;
-                Framing::Chunks(Chunks::new(streaming, decoded_length, announced))
+                Framing::Chunks(Box::new(Chunks::new(streaming, decoded_length, announced)))
             }
         };
         Ok(Self { framing, encoded_length: lengths.encoded, received_bytes: 0 })
@@ -106,7 +106,7 @@ impl BodyDecoder {
             return Err(BodyError::TooLong);
         }
         let decoded = match &mut self.framing {
-            Framing::None { hash } => Ok(take_plain(input, hash.as_mut())),
+            Framing::None { hash } => Ok(take_plain(input, hash)),
             Framing::Chunks(chunks) => chunks.decode(input),
             Framing::Broken => Err(BodyError::Malformed),
         };
@@ -133,7 +133,7 @@ impl BodyDecoder {
     }
 }
 
-fn take_plain(input: &mut Bytes, hash: Option<&mut (Context, [u8; 32])>) -> Option<Bytes> {
+fn take_plain(input: &mut Bytes, hash: &mut Option<(Context, [u8; 32])>) -> Option<Bytes> {
     if let Some((context, _)) = hash {
         context.update(input);
     }
@@ -143,7 +143,7 @@ fn take_plain(input: &mut Bytes, hash: Option<&mut (Context, [u8; 32])>) -> Opti
 
 /// `aws-chunked`: `size[;chunk-signature=…]\r\ndata\r\n`, a chunk of no data last, then a trailer or nothing.
 struct Chunks {
-    signer: Option<ChunkSigner>,
+    signer: Option<Box<ChunkSigner>>,
     has_trailer: bool,
     trailer: Trailer,
     /// What has not come yet of the decoded length.
@@ -192,7 +192,7 @@ impl Chunks {
                     }
                 }
                 State::End(rest) => expect(input, rest)?,
-                State::Trailer => self.trailer.read(input, self.signer.as_mut())?,
+                State::Trailer => self.trailer.read(input, self.signer.as_deref_mut())?,
             }
         }
         Ok(None)
@@ -232,7 +232,7 @@ impl Chunks {
     }
 
     fn end_chunks(&mut self, verification: Option<Verification>) -> Result<(), BodyError> {
-        verify_chunk(self.signer.as_mut(), verification)?;
+        verify_chunk(self.signer.as_deref_mut(), verification)?;
         if self.left_bytes > 0 {
             return Err(BodyError::Incomplete);
         }
@@ -251,7 +251,7 @@ impl Chunks {
         if *left_bytes == 0 {
             let verification = verification.take();
             self.state = State::DataEnd(b"\r\n");
-            verify_chunk(self.signer.as_mut(), verification)?;
+            verify_chunk(self.signer.as_deref_mut(), verification)?;
         }
         Ok(taken)
     }
@@ -259,7 +259,7 @@ impl Chunks {
     fn finish(mut self) -> Result<BTreeMap<String, String>, BodyError> {
         match self.state {
             State::End(rest) if rest != b"\n" => Ok(BTreeMap::new()),
-            State::Trailer => self.trailer.finish(self.signer.as_mut()),
+            State::Trailer => self.trailer.finish(self.signer.as_deref_mut()),
             State::Line | State::Data { .. } | State::DataEnd(_) | State::End(_) => Err(BodyError::Incomplete),
         }
     }

@@ -189,14 +189,13 @@ impl Claim {
         let age = now - self.timestamp.moment();
         match self.expires {
             None if age.abs() > rules.max_skew => Err(SignatureError::TimeTooSkewed),
-            None => Ok(()),
             Some(expires) if expires > rules.max_presigned => {
                 let what = format!("X-Amz-Expires must be at most {} seconds", rules.max_presigned.whole_seconds());
                 Err(SignatureError::MalformedQuery(what.into()))
             }
             Some(_) if age < -rules.max_skew => Err(SignatureError::NotYetValid),
             Some(expires) if age > expires => Err(SignatureError::Expired),
-            Some(_) => Ok(()),
+            None | Some(_) => Ok(()),
         }
     }
 
@@ -253,7 +252,7 @@ impl Claim {
             Declared::Unsigned => Payload::Unsigned,
             Declared::Sha256(hash) => Payload::Sha256(hash),
             Declared::Chunks { signed, trailer } => {
-                let signer = signed.then(|| ChunkSigner::new(key, self.timestamp.text(), &self.scope, self.signature));
+                let signer = signed.then(|| Box::new(ChunkSigner::new(key, self.timestamp.text(), &self.scope, self.signature)));
                 Payload::Streaming(Streaming { signer, trailer })
             }
         };

@@ -75,7 +75,7 @@ impl Payload {
 
 /// How chunks are verified. It holds the signing key, which is wiped with it and never printed.
 pub struct Streaming {
-    pub(crate) signer: Option<ChunkSigner>,
+    pub(crate) signer: Option<Box<ChunkSigner>>,
     pub(crate) trailer: bool,
 }
 
@@ -147,7 +147,7 @@ mod tests {
     fn debug_text_tells_nothing_of_the_key() {
         let scope = crate::scope::Credential::parse("a/20130524/r/s3/aws4_request").unwrap().scope;
         let signer = ChunkSigner::new(SigningKey::derive("secret", &scope), "20130524T000000Z", &scope, [7; 32]);
-        let payload = Payload::Streaming(Streaming { signer: Some(signer), trailer: false });
+        let payload = Payload::Streaming(Streaming { signer: Some(Box::new(signer)), trailer: false });
         assert_eq!(format!("{payload:?}"), "Streaming(Streaming { signed: true, trailer: false })");
         assert!(payload.is_signed());
     }

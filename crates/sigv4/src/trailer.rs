@@ -82,7 +82,7 @@ impl Trailer {
 
     /// The signature covers the lines sorted by name.
     fn verify(&mut self, signature: &str, signer: &mut ChunkSigner) -> Result<(), BodyError> {
-        let lines: String = self.found.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let lines = self.found.iter().fold(String::new(), |lines, (name, value)| lines + name + ":" + value + "\n");
         let signature = parse_signature(signature.as_bytes()).ok_or(BodyError::SignatureMismatch)?;
         if !signer.verify_trailer(&sha256(lines.as_bytes()), &signature) {
             return Err(BodyError::SignatureMismatch);

@@ -100,7 +100,7 @@ fn the_example_of_the_documentation_is_accepted() {
 
 #[test]
 fn a_form_without_a_signature_is_no_claim() {
-    assert!(FormClaim::read(&vec![("key".to_owned(), "a".to_owned())]).unwrap().is_none());
+    assert!(FormClaim::read(&[("key".to_owned(), "a".to_owned())]).unwrap().is_none());
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{Request, SECRET};
+use common::{Refused, Request, SECRET};
 use serde_json::Value;
 use strongroom_sigv4::{Regions, Rules};
 use time::{OffsetDateTime, PrimitiveDateTime, macros::format_description};
@@ -199,7 +199,7 @@ fn each_request_is_answered_as_s3s_did_but_where_the_table_says_why_not() {
         let (name, theirs) = (row["name"].as_str().unwrap(), row["s3s"].as_str().unwrap());
         for pieces in [&[usize::MAX][..], &[1], &[7, 8192, 1]] {
             let outcome = request(&row).accept_by(&RULES, SECRET, now(&row), pieces);
-            let ours = outcome.as_ref().map_or_else(|refused| refused.code(), |_| "accepted");
+            let ours = outcome.as_ref().map_or_else(Refused::code, |_| "accepted");
             let difference = differences.iter().find(|(_, _, names)| names.contains(&name));
             assert_eq!(ours, difference.map_or(theirs, |(_, ours, _)| ours), "{name}: {outcome:?}");
             assert!(difference.is_none() || ours != theirs, "{name} is no difference");

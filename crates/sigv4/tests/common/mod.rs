@@ -1,5 +1,5 @@
 //! A signer of the tests' own, and the whole way of a request through the crate.
-#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::format_collect, clippy::format_push_string, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 
@@ -110,19 +110,19 @@ impl Request {
 }
 
 pub fn decode(mut decoder: BodyDecoder, wire: &[u8], pieces: &[usize]) -> Result<Accepted, BodyError> {
-    let mut decoded = Vec::new();
+    let mut body = Vec::new();
     let mut left = Bytes::copy_from_slice(wire);
     let mut lengths = pieces.iter().chain(std::iter::repeat(pieces.last().unwrap_or(&usize::MAX)));
     while !left.is_empty() {
         let mut piece = left.split_to((*lengths.next().unwrap()).clamp(1, left.len()));
         while let Some(bytes) = decoder.decode(&mut piece)? {
             assert!(!bytes.is_empty());
-            decoded.extend_from_slice(&bytes);
-            assert!(decoded.len() <= wire.len());
+            body.extend_from_slice(&bytes);
+            assert!(body.len() <= wire.len());
         }
         assert!(piece.is_empty());
     }
-    Ok((decoded, decoder.finish()?))
+    Ok((body, decoder.finish()?))
 }
 
 pub fn timestamp(at: OffsetDateTime) -> String {
