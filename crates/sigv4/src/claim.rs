@@ -99,6 +99,15 @@ pub struct Claim {
     security_token: Option<String>,
 }
 
+/// Without the signature and the session token.
+impl fmt::Debug for Claim {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { placement, access_key, scope, .. } = self;
+        let mut text = formatter.debug_struct("Claim");
+        text.field("placement", placement).field("access_key", access_key).field("scope", scope).finish_non_exhaustive()
+    }
+}
+
 impl Claim {
     /// None where the request is not signed at all.
     pub fn read(head: &Head<'_>) -> Result<Option<Self>, SignatureError> {
@@ -182,7 +191,8 @@ impl Claim {
             return Err(self.malformed("the date in the credential is not that of the request".into()));
         }
         self.check_time(now, rules)?;
-        self.check_coverage(head.headers)
+        self.check_coverage(head.headers)?;
+        check_host(head)
     }
 
     fn check_time(&self, now: OffsetDateTime, rules: &Rules) -> Result<(), SignatureError> {
@@ -247,7 +257,7 @@ impl Claim {
     ) -> Result<Verified, SignatureError> {
         self.check(head, now, rules)?;
         let key = SigningKey::derive(secret, &self.scope);
-        self.check_signature(head, &key, declared)?;
+        let covers_body = self.check_signature(head, &key, declared)?;
         let payload = match declared {
             Declared::Unsigned => Payload::Unsigned,
             Declared::Sha256(hash) => Payload::Sha256(hash),
@@ -257,18 +267,19 @@ impl Claim {
             }
         };
         let Self { placement, access_key, scope, security_token, timestamp, .. } = self;
-        Ok(Verified { access_key, placement, scope, security_token, signed_at: timestamp.moment(), payload })
+        Ok(Verified { access_key, placement, scope, security_token, signed_at: timestamp.moment(), covers_body, payload })
     }
 
-    /// The signature is good if it is over any form in which clients sign this request.
-    fn check_signature(&self, head: &Head<'_>, key: &SigningKey, declared: Declared) -> Result<(), SignatureError> {
+    /// The signature is good if it is over any form in which clients sign this request. Whether that form covers the body.
+    fn check_signature(&self, head: &Head<'_>, key: &SigningKey, declared: Declared) -> Result<bool, SignatureError> {
         let without = (self.placement == Placement::Query).then_some(presigned::SIGNATURE);
         for path_form in self.path_forms(head.uri.path()) {
             let canonical = Canonical { head, signed_headers: &self.signed_headers, path_form: *path_form, without };
             for payload in self.payload_forms(declared) {
                 let text = string_to_sign(self.timestamp.text(), &self.scope, &canonical.request(&payload)?);
                 if key.verify(text.as_bytes(), &self.signature) {
-                    return Ok(());
+                    let is_declared = payload == declared.text() || self.declares_signed_hash(head);
+                    return Ok(is_declared && declared.covers_body());
                 }
             }
         }
@@ -292,6 +303,11 @@ impl Claim {
         forms
     }
 
+    /// Whether the hash is signed as a header or a parameter, where it is not signed as the payload.
+    fn declares_signed_hash(&self, head: &Head<'_>) -> bool {
+        self.signed_headers.has(CONTENT_SHA256) || !head.headers.contains_key(CONTENT_SHA256)
+    }
+
     fn is_s3(&self) -> bool {
         self.scope.service() == "s3"
     }
@@ -301,6 +317,16 @@ impl Claim {
             Placement::Header => SignatureError::MalformedHeader(what),
             Placement::Query => SignatureError::MalformedQuery(what),
         }
+    }
+}
+
+/// An absolute request line says again what `Host` says, or the host that is signed is not the one that counts.
+fn check_host(head: &Head<'_>) -> Result<(), SignatureError> {
+    match (head.uri.authority(), head.headers.get("host")) {
+        (Some(authority), Some(host)) if !authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) => {
+            Err(SignatureError::HostMismatch)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -335,16 +361,17 @@ pub struct Verified {
     scope: Scope,
     security_token: Option<String>,
     signed_at: OffsetDateTime,
+    covers_body: bool,
     payload: Payload,
 }
 
 /// Without the session token.
 impl fmt::Debug for Verified {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { access_key, placement, scope, signed_at, payload, security_token: _ } = self;
+        let Self { access_key, placement, scope, signed_at, covers_body, payload, security_token: _ } = self;
         let mut text = formatter.debug_struct("Verified");
         text.field("access_key", access_key).field("placement", placement).field("scope", scope);
-        text.field("signed_at", signed_at).field("payload", payload).finish_non_exhaustive()
+        text.field("signed_at", signed_at).field("covers_body", covers_body).field("payload", payload).finish_non_exhaustive()
     }
 }
 
@@ -372,6 +399,11 @@ impl Verified {
     /// When the client says it signed.
     pub fn signed_at(&self) -> OffsetDateTime {
         self.signed_at
+    }
+
+    /// Whether no byte of the body can be altered on its way without notice: the signature covers its hash, or its chunks are signed.
+    pub fn covers_body(&self) -> bool {
+        self.covers_body
     }
 
     /// What it says of the body.

@@ -10,6 +10,9 @@ pub enum SignatureError {
     /// A header that decides on the signature came more than once.
     #[error("The header {0} was given more than once.")]
     RepeatedHeader(&'static str),
+    /// The request line names another host than the header `Host`, which is what is signed.
+    #[error("The request line and the header Host name different hosts.")]
+    HostMismatch,
     /// A query parameter of the signature came more than once.
     #[error("The query parameter {0} was given more than once.")]
     RepeatedParameter(&'static str),
@@ -83,7 +86,9 @@ impl SignatureError {
     /// S3's code and status.
     pub fn verdict(&self) -> (&'static str, StatusCode) {
         match self {
-            Self::RepeatedHeader(_) | Self::VersionTwo | Self::PayloadNotDeclared => ("InvalidRequest", StatusCode::BAD_REQUEST),
+            Self::RepeatedHeader(_) | Self::HostMismatch | Self::VersionTwo | Self::PayloadNotDeclared => {
+                ("InvalidRequest", StatusCode::BAD_REQUEST)
+            }
             Self::SeveralMechanisms | Self::UnsupportedScheme | Self::InvalidPayload => ("InvalidArgument", StatusCode::BAD_REQUEST),
             Self::AsymmetricNotImplemented | Self::StreamingInQuery => ("NotImplemented", StatusCode::NOT_IMPLEMENTED),
             Self::MalformedHeader(_) | Self::WrongRegion { .. } => ("AuthorizationHeaderMalformed", StatusCode::BAD_REQUEST),
@@ -183,6 +188,7 @@ mod tests {
     fn each_refusal_of_a_signature_has_s3_s_code_and_status() {
         let rows = [
             (SignatureError::RepeatedHeader("host"), "InvalidRequest", 400),
+            (SignatureError::HostMismatch, "InvalidRequest", 400),
             (SignatureError::RepeatedParameter("X-Amz-Date"), "AuthorizationQueryParametersError", 400),
             (SignatureError::SeveralMechanisms, "InvalidArgument", 400),
             (SignatureError::VersionTwo, "InvalidRequest", 400),

@@ -39,6 +39,14 @@ impl Declared {
         }
     }
 
+    /// Whether it fixes every byte of the body.
+    pub(crate) fn covers_body(&self) -> bool {
+        match self {
+            Self::Unsigned | Self::Chunks { signed: false, .. } => false,
+            Self::Sha256(_) | Self::Chunks { signed: true, .. } => true,
+        }
+    }
+
     /// As it is signed.
     pub(crate) fn text(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
@@ -56,21 +64,10 @@ impl Declared {
 pub enum Payload {
     /// Nothing.
     Unsigned,
-    /// The hash of the whole.
+    /// The hash of the whole. See [`crate::Verified::covers_body`] for whether the signature vouches for it.
     Sha256([u8; 32]),
     /// It comes in the chunks of `aws-chunked`.
     Streaming(Streaming),
-}
-
-impl Payload {
-    /// Whether no byte of the body can be altered on its way without notice.
-    pub fn is_signed(&self) -> bool {
-        match self {
-            Self::Unsigned => false,
-            Self::Sha256(_) => true,
-            Self::Streaming(streaming) => streaming.signer.is_some(),
-        }
-    }
 }
 
 /// How chunks are verified. It holds the signing key, which is wiped with it and never printed.
@@ -149,6 +146,5 @@ mod tests {
         let signer = ChunkSigner::new(SigningKey::derive("secret", &scope), "20130524T000000Z", &scope, [7; 32]);
         let payload = Payload::Streaming(Streaming { signer: Some(Box::new(signer)), trailer: false });
         assert_eq!(format!("{payload:?}"), "Streaming(Streaming { signed: true, trailer: false })");
-        assert!(payload.is_signed());
     }
 }

@@ -9,7 +9,7 @@
 
 mod conditions;
 
-use std::ops::RangeInclusive;
+use std::{fmt, ops::RangeInclusive};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
@@ -97,6 +97,14 @@ pub struct FormClaim {
     signature: [u8; 32],
     security_token: Option<String>,
     policy: String,
+}
+
+/// Without the signature, the session token and the policy.
+impl fmt::Debug for FormClaim {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { access_key, scope, .. } = self;
+        formatter.debug_struct("FormClaim").field("access_key", access_key).field("scope", scope).finish_non_exhaustive()
+    }
 }
 
 impl FormClaim {

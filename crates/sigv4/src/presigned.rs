@@ -9,7 +9,7 @@ use crate::{
     error::SignatureError,
     key::parse_signature,
     percent::{Plus, decode},
-    query::{is_named, pairs},
+    query::{pairs, position},
     scope::Credential,
     timestamp::Timestamp,
 };
@@ -23,7 +23,8 @@ const SIGNED_HEADERS: usize = 4;
 const SIGNATURE_AT: usize = 5;
 const SECURITY_TOKEN: usize = 6;
 const CONTENT_SHA256: usize = 7;
-const NAMES: [&str; 8] = [
+const OF_VERSION_FOUR: usize = 8;
+const NAMES: [&str; 10] = [
     "X-Amz-Algorithm",
     "X-Amz-Credential",
     "X-Amz-Date",
@@ -32,12 +33,15 @@ const NAMES: [&str; 8] = [
     SIGNATURE,
     "X-Amz-Security-Token",
     "X-Amz-Content-Sha256",
+    // Of version 2.
+    "AWSAccessKeyId",
+    "Signature",
 ];
 
 /// The parameters of a query that belong to a signature, as they came.
 #[derive(Default)]
 pub(crate) struct Parameters<'a> {
-    values: [Option<&'a [u8]>; NAMES.len()],
+    values: [Option<&'a [u8]>; OF_VERSION_FOUR],
     repeated: Option<&'static str>,
     has_version_two: bool,
 }
@@ -55,10 +59,14 @@ impl<'a> Parameters<'a> {
     pub(crate) fn find(query: &'a str) -> Self {
         let mut parameters = Self::default();
         for (raw, value) in pairs(query) {
-            parameters.has_version_two |= is_named(raw, "AWSAccessKeyId") || is_named(raw, "Signature");
-            let Some(at) = NAMES.iter().position(|name| is_named(raw, name)) else { continue };
-            if parameters.values[at].replace(value).is_some() {
-                parameters.repeated = Some(NAMES[at]);
+            match position(raw, &NAMES) {
+                Some(at) if at < OF_VERSION_FOUR => {
+                    if parameters.values[at].replace(value).is_some() {
+                        parameters.repeated = Some(NAMES[at]);
+                    }
+                }
+                Some(_) => parameters.has_version_two = true,
+                None => {}
             }
         }
         parameters

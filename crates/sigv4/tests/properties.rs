@@ -296,11 +296,56 @@ fn a_claim_without_a_hash_is_verified_with_the_body_for_other_services_only() {
         let claim = || Claim::read(&head).unwrap().unwrap();
         assert_eq!(claim().needs_body(), service == "sts");
         assert_eq!(claim().verify(&head, SECRET, NOW, &RULES).unwrap_err(), SignatureError::PayloadNotDeclared);
-        claim().verify_with_body(&head, SECRET, NOW, &RULES, body).map(|verified| verified.payload().is_signed())
+        claim().verify_with_body(&head, SECRET, NOW, &RULES, body).map(|verified| verified.covers_body())
     };
     assert_eq!(verify("sts", b"Action=AssumeRole"), Ok(true));
     assert_eq!(verify("sts", b"Action=AssumeRoot"), Err(SignatureError::Mismatch));
     assert_eq!(verify("s3", b"Action=AssumeRole"), Err(SignatureError::PayloadNotDeclared));
+}
+
+#[test]
+fn a_request_line_with_another_host_is_refused() {
+    let request = send(Kind::Hashed, put("/b/k", &[], ""), b"", 1);
+    let with_target = |target: &str| Request { target: target.to_owned(), ..request.clone() }.accept(NOW, &[]);
+    assert!(with_target("http://h:9000/b/k").is_ok());
+    for target in ["http://other:9000/b/k", "http://h/b/k", "http://user@h:9000/b/k", "https://b.h:9000/b/k"] {
+        assert_eq!(with_target(target), Err(Refused::Head(SignatureError::HostMismatch)), "{target}");
+    }
+    let root = send(Kind::Hashed, put("/", &[], ""), b"", 1);
+    let refusal = Request { target: ".".to_owned(), ..root }.accept(NOW, &[]);
+    assert_eq!(refusal, Err(Refused::Head(SignatureError::HostMismatch)));
+}
+
+#[test]
+fn a_body_is_covered_only_by_a_hash_that_is_signed() {
+    let covers_body = |request: &Request| request.verify_head(&Rules::S3, SECRET, NOW).unwrap().covers_body();
+    let expected = [false, false, true, true, true];
+    for (kind, expected) in KINDS.into_iter().zip(expected) {
+        assert_eq!(covers_body(&send(kind, put("/b/k", &[], ""), b"data", 8192)), expected, "{kind:?}");
+    }
+    let unsigned = {
+        let mut request = put("/b/k", &[], "").body("data");
+        Signer::s3(NOW).sign_header(&mut request, "UNSIGNED-PAYLOAD", &[]);
+        request
+    };
+    assert!(!covers_body(&unsigned));
+    // Presigned: the hash in a header that is signed, in one that is not, signed as the payload, and in the query.
+    let hash = sha256_hex(b"data");
+    let presigned = |in_query: bool, payload: &str, except: &[&str]| {
+        let target = if in_query { format!("/b/k?X-Amz-Content-Sha256={hash}") } else { "/b/k".to_owned() };
+        let mut request = Request::new("PUT", &target).header("host", "h").body("data");
+        if !in_query {
+            request.set("x-amz-content-sha256", &hash);
+        }
+        Signer::s3(NOW).sign_query(&mut request, 60, payload, except);
+        assert_eq!(request.clone().body("other").accept(NOW, &[]), Err(Refused::Body(BodyError::Sha256Mismatch)));
+        covers_body(&request)
+    };
+    assert!(presigned(false, "UNSIGNED-PAYLOAD", &[]));
+    assert!(!presigned(false, "UNSIGNED-PAYLOAD", &["x-amz-content-sha256"]));
+    assert!(presigned(false, &hash, &["x-amz-content-sha256"]));
+    assert!(presigned(true, "UNSIGNED-PAYLOAD", &[]));
+    assert!(presigned(true, &hash, &[]));
 }
 
 #[test]
