@@ -59,14 +59,13 @@ impl<'a> Parameters<'a> {
     pub(crate) fn find(query: &'a str) -> Self {
         let mut parameters = Self::default();
         for (raw, value) in pairs(query) {
-            match position(raw, &NAMES) {
-                Some(at) if at < OF_VERSION_FOUR => {
-                    if parameters.values[at].replace(value).is_some() {
-                        parameters.repeated = Some(NAMES[at]);
-                    }
-                }
-                Some(_) => parameters.has_version_two = true,
-                None => {}
+            let Some(at) = position(raw, &NAMES) else { continue };
+            let Some(slot) = parameters.values.get_mut(at) else {
+                parameters.has_version_two = true;
+                continue;
+            };
+            if slot.replace(value).is_some() {
+                parameters.repeated = Some(NAMES[at]);
             }
         }
         parameters
