@@ -4,11 +4,11 @@ use http::{HeaderMap, HeaderName};
 
 use crate::{
     authorization::{ALGORITHM, SignedHeaders},
-    claim::Head,
     error::SignatureError,
     key::sha256,
     percent::{Plus, Slash, is_unreserved, push_canonical, push_encoded_all},
     query::push_canonical_query,
+    rules::Head,
     scope::Scope,
 };
 

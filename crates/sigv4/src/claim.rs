@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use http::{HeaderMap, Method, Uri};
+use http::HeaderMap;
 use time::{Duration, OffsetDateTime};
 
 use crate::{
@@ -12,77 +12,15 @@ use crate::{
     key::{SigningKey, sha256},
     payload::{ChunkSigner, Declared, Payload, Streaming, UNSIGNED},
     presigned::{self, Parameters, Presigned},
+    rules::{Head, Placement, Placements, Regions, Rules, is_region_name},
     scope::Scope,
     timestamp::Timestamp,
+    verified::Verified,
 };
 
 const CONTENT_SHA256: &str = "x-amz-content-sha256";
 const DATE: &str = "x-amz-date";
 const SECURITY_TOKEN: &str = "x-amz-security-token";
-
-/// The head of a request as it was received.
-#[derive(Clone, Copy)]
-pub struct Head<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// Path and query, not decoded.
-    pub uri: &'a Uri,
-    /// All headers.
-    pub headers: &'a HeaderMap,
-}
-
-/// Where a signature stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
-    /// In the header `Authorization`.
-    Header,
-    /// In the query: a presigned URL.
-    Query,
-}
-
-/// Where a signature may stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placements {
-    /// In the header `Authorization` only.
-    Header,
-    /// Presigned URLs too.
-    HeaderOrQuery,
-}
-
-/// Which regions a request may be signed for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Regions {
-    /// Any that can be the name of one: lower-case letters, digits and hyphens.
-    Named,
-    /// Any at all, that without a name too.
-    Any,
-}
-
-/// What a server accepts.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// The services a request may be signed for.
-    pub services: &'static [&'static str],
-    /// The regions.
-    pub regions: Regions,
-    /// Where the signature may stand.
-    pub placements: Placements,
-    /// How far the client's clock may be from ours.
-    pub max_skew: Duration,
-    /// The longest life of a presigned URL.
-    pub max_presigned: Duration,
-}
-
-impl Rules {
-    /// Amazon's, for S3.
-    pub const S3: Self = Self {
-        services: &["s3"],
-        regions: Regions::Named,
-        placements: Placements::HeaderOrQuery,
-        max_skew: Duration::minutes(15),
-        max_presigned: Duration::days(7),
-    };
-}
 
 /// What a request says of its signature. Nothing of it is verified yet.
 pub struct Claim {
@@ -330,10 +268,6 @@ fn check_host(head: &Head<'_>) -> Result<(), SignatureError> {
     }
 }
 
-pub(crate) fn is_region_name(region: &str) -> bool {
-    !region.is_empty() && region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-}
-
 /// The one value of a header. Given twice it would be open which one was signed and which one counts.
 fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, SignatureError> {
     let mut values = headers.get_all(name).iter();
@@ -351,68 +285,5 @@ fn one_of<'a>(in_query: Option<&'a str>, in_header: Option<&'a str>, name: &'sta
     match (in_query, in_header) {
         (Some(one), Some(other)) if one != other => Err(SignatureError::RepeatedParameter(name)),
         (one, other) => Ok(one.or(other)),
-    }
-}
-
-/// A request whose signature was verified. Only [`Claim::verify`] and [`Claim::verify_with_body`] make one.
-pub struct Verified {
-    access_key: String,
-    placement: Placement,
-    scope: Scope,
-    security_token: Option<String>,
-    signed_at: OffsetDateTime,
-    covers_body: bool,
-    payload: Payload,
-}
-
-/// Without the session token.
-impl fmt::Debug for Verified {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { access_key, placement, scope, signed_at, covers_body, payload, security_token: _ } = self;
-        let mut text = formatter.debug_struct("Verified");
-        text.field("access_key", access_key).field("placement", placement).field("scope", scope);
-        text.field("signed_at", signed_at).field("covers_body", covers_body).field("payload", payload).finish_non_exhaustive()
-    }
-}
-
-impl Verified {
-    /// Whose signature it is.
-    pub fn access_key(&self) -> &str {
-        &self.access_key
-    }
-
-    /// Where it stood.
-    pub fn placement(&self) -> Placement {
-        self.placement
-    }
-
-    /// What it was made for.
-    pub fn scope(&self) -> &Scope {
-        &self.scope
-    }
-
-    /// The session token that it covers.
-    pub fn security_token(&self) -> Option<&str> {
-        self.security_token.as_deref()
-    }
-
-    /// When the client says it signed.
-    pub fn signed_at(&self) -> OffsetDateTime {
-        self.signed_at
-    }
-
-    /// Whether no byte of the body can be altered on its way without notice: the signature covers its hash, or its chunks are signed.
-    pub fn covers_body(&self) -> bool {
-        self.covers_body
-    }
-
-    /// What it says of the body.
-    pub fn payload(&self) -> &Payload {
-        &self.payload
-    }
-
-    /// For [`crate::BodyDecoder`].
-    pub fn into_payload(self) -> Payload {
-        self.payload
     }
 }

@@ -34,12 +34,16 @@ mod percent;
 pub mod post_policy;
 mod presigned;
 mod query;
+mod rules;
 mod scope;
 mod timestamp;
 mod trailer;
+mod verified;
 
 pub use body::{BodyDecoder, Lengths, announced_trailers};
-pub use claim::{Claim, Head, Placement, Placements, Regions, Rules, Verified};
+pub use claim::Claim;
 pub use error::{BodyError, SignatureError};
 pub use payload::{Payload, Streaming};
+pub use rules::{Head, Placement, Placements, Regions, Rules};
 pub use scope::Scope;
+pub use verified::Verified;

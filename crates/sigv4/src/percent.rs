@@ -21,16 +21,8 @@ pub(crate) enum Slash {
 /// Undoes percent-encoding and encodes again, so that every spelling of the same bytes becomes one.
 /// What is no percent-encoding ("50%zz") stands for itself.
 pub(crate) fn push_canonical(out: &mut Vec<u8>, raw: &[u8], plus: Plus, slash: Slash) {
-    let mut at = 0;
-    while let Some(&byte) = raw.get(at) {
-        let escaped = if byte == b'%' { raw.get(at + 1..at + 3).and_then(hex_byte) } else { None };
-        let decoded = match escaped {
-            Some(value) => value,
-            None if byte == b'+' && plus == Plus::IsSpace => b' ',
-            None => byte,
-        };
-        push_encoded(out, decoded, slash);
-        at += if escaped.is_some() { 3 } else { 1 };
+    for byte in decoded(raw, plus) {
+        push_encoded(out, byte, slash);
     }
 }
 
@@ -43,18 +35,21 @@ pub(crate) fn push_encoded_all(out: &mut Vec<u8>, bytes: &[u8], slash: Slash) {
 
 /// Undoes percent-encoding. None where the bytes are no UTF-8.
 pub(crate) fn decode(raw: &[u8], plus: Plus) -> Option<String> {
-    let mut decoded = Vec::with_capacity(raw.len());
+    String::from_utf8(decoded(raw, plus).collect()).ok()
+}
+
+fn decoded(raw: &[u8], plus: Plus) -> impl Iterator<Item = u8> {
     let mut at = 0;
-    while let Some(&byte) = raw.get(at) {
+    std::iter::from_fn(move || {
+        let byte = *raw.get(at)?;
         let escaped = if byte == b'%' { raw.get(at + 1..at + 3).and_then(hex_byte) } else { None };
-        decoded.push(match escaped {
+        at += if escaped.is_some() { 3 } else { 1 };
+        Some(match escaped {
             Some(value) => value,
             None if byte == b'+' && plus == Plus::IsSpace => b' ',
             None => byte,
-        });
-        at += if escaped.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8(decoded).ok()
+        })
+    })
 }
 
 pub(crate) fn is_unreserved(byte: u8) -> bool {

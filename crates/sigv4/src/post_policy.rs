@@ -19,9 +19,9 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use self::conditions::{Condition, exempt};
 use crate::{
     authorization::ALGORITHM,
-    claim::{Regions, Rules, is_region_name},
     error::SignatureError,
     key::{SigningKey, parse_signature},
+    rules::{Regions, Rules, is_region_name},
     scope::{Credential, Scope},
     timestamp::Timestamp,
 };

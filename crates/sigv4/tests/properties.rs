@@ -113,7 +113,8 @@ proptest! {
 
     #[test]
     fn a_signed_body_with_another_byte_is_refused(
-        kind in one_of(&KINDS[2..]), data in vec(any::<u8>(), 1..20_000), at in any::<Index>(), bit in 0_u32..8, pieces in vec(1_usize..9000, 1..4),
+        kind in one_of(&KINDS[2..]), data in vec(any::<u8>(), 1..20_000), at in any::<Index>(), bit in 0_u32..8,
+        pieces in vec(1_usize..9000, 1..4),
     ) {
         let request = send(kind, put("/b/k", &[], ""), &data, 8192);
         let mut altered = request.clone();
@@ -128,7 +129,9 @@ proptest! {
     }
 
     #[test]
-    fn a_body_that_is_cut_or_goes_on_is_refused(kind in one_of(&KINDS[1..]), data in vec(any::<u8>(), 1..20_000), cut in any::<Index>(), more in any::<u8>()) {
+    fn a_body_that_is_cut_or_goes_on_is_refused(
+        kind in one_of(&KINDS[1..]), data in vec(any::<u8>(), 1..20_000), cut in any::<Index>(), more in any::<u8>(),
+    ) {
         let request = send(kind, put("/b/k", &[], ""), &data, 8192);
         let mut cut_off = request.clone();
         cut_off.headers.retain(|(name, _)| name != "content-length");
@@ -146,7 +149,8 @@ proptest! {
 
     #[test]
     fn no_bytes_make_the_decoder_panic_or_decode_more_than_they_hold(
-        kind in one_of(&KINDS), wire in vec(prop_oneof![Just(b'0'), Just(b'\r'), Just(b'\n'), Just(b'1'), Just(b';'), Just(b':'), any::<u8>()], 0..2000),
+        kind in one_of(&KINDS),
+        wire in vec(prop_oneof![prop::sample::select(&b"01;:\r\n"[..]), any::<u8>()], 0..2000),
         decoded in 0_u64..3000, pieces in vec(1_usize..300, 1..4),
     ) {
         let request = send(kind, put("/b/k", &[], ""), b"data", 8192);
@@ -161,7 +165,8 @@ proptest! {
 
     #[test]
     fn the_verdict_on_a_mangled_body_does_not_depend_on_its_pieces(
-        kind in one_of(&KINDS), data in vec(any::<u8>(), 0..300), edits in vec((any::<Index>(), 0_usize..4, prop_oneof!["[\r\n0-9a-f;:]", "[ -~]"]), 1..6),
+        kind in one_of(&KINDS), data in vec(any::<u8>(), 0..300),
+        edits in vec((any::<Index>(), 0_usize..4, prop_oneof!["[\r\n0-9a-f;:]", "[ -~]"]), 1..6),
         pieces in vec(1_usize..90, 1..5),
     ) {
         let mut request = send(kind, put("/b/k", &[], ""), &data, 8192);
@@ -177,7 +182,9 @@ proptest! {
     }
 
     #[test]
-    fn unsigned_chunks_of_any_size_and_line_ends_decode(data in vec(any::<u8>(), 0..3000), chunk in 1_usize..700, pieces in vec(1_usize..50, 1..4)) {
+    fn unsigned_chunks_of_any_size_decode(
+        data in vec(any::<u8>(), 0..3000), chunk in 1_usize..700, pieces in vec(1_usize..50, 1..4),
+    ) {
         let request = send(Kind::UnsignedChunksTrailer, put("/b/k", &[], ""), &data, chunk);
         prop_assert_eq!(request.accept(NOW, &pieces).unwrap().0, data);
     }
@@ -192,7 +199,9 @@ proptest! {
         let request = request.header("x-amz-content-sha256", sha256).header("x-amz-date", date);
         prop_assert!(request.accept(NOW, &[]).is_err());
         let form: Vec<(String, String)> = form;
-        prop_assert!(!matches!(FormClaim::read(&form).map(|claim| claim.map(|claim| claim.verify(SECRET, NOW, &Rules::S3).is_ok())), Ok(Some(true))));
+        if let Ok(Some(claim)) = FormClaim::read(&form) {
+            prop_assert!(claim.verify(SECRET, NOW, &Rules::S3).is_err());
+        }
     }
 
     #[test]
@@ -215,8 +224,13 @@ proptest! {
         if let Some(authorization) = authorization {
             request.set("authorization", authorization);
         }
-        let refusal = request.accept(NOW, &[]).unwrap_err();
-        prop_assert!(["SignatureDoesNotMatch", "AuthorizationHeaderMalformed", "AuthorizationQueryParametersError", "AccessDenied"].contains(&refusal.code()));
+        // A day off, the timestamp no longer is the claimed one's.
+        let expected = match (which, kind) {
+            (2, Kind::Presigned) => "AuthorizationQueryParametersError",
+            (2, _) => "AuthorizationHeaderMalformed",
+            _ => "SignatureDoesNotMatch",
+        };
+        prop_assert_eq!(request.accept(NOW, &[]).unwrap_err().code(), expected);
     }
 }
 
