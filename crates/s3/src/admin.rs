@@ -142,7 +142,7 @@ async fn admit(
     hide_secrets(&mut parts.headers);
     let admitted = gate.admit(&parts, Door::Admin)?;
     identity.clone_from(&admitted.identity.name);
-    if !secure && !admitted.covers_body() {
+    if !secure && !admitted.covers_body {
         return Err(Refusal::InvalidRequest(UNCOVERED_BODY.to_owned()));
     }
     let signer = Signer { identity: Arc::clone(&admitted.identity), request_id: request_id.to_owned(), secure, secrets_allowed };

@@ -41,6 +41,8 @@ impl Door {
 /// A request whose signature was verified: whose it is, and what was signed of its body.
 pub(crate) struct Admitted {
     pub(crate) identity: Arc<Identity>,
+    /// Whether no byte of its body can be altered on the way without notice.
+    pub(crate) covers_body: bool,
     payload: Payload,
 }
 
@@ -63,7 +65,7 @@ impl Gate {
             return Err(Refusal::InvalidToken);
         }
         match claim.verify(&head, identity.secret.expose(), OffsetDateTime::now_utc(), &door.rules()) {
-            Ok(verified) => Ok(Admitted { identity, payload: verified.into_payload() }),
+            Ok(verified) => Ok(Admitted { identity, covers_body: verified.covers_body(), payload: verified.into_payload() }),
             // Clients that are set up for another region read the right one here, and sign again.
             Err(SignatureError::WrongRegion { .. }) => Err(Refusal::WrongRegion { expected: self.region.clone() }),
             Err(error) => Err(error.into()),
@@ -72,11 +74,6 @@ impl Gate {
 }
 
 impl Admitted {
-    /// Whether the signature covers the body.
-    pub(crate) fn covers_body(&self) -> bool {
-        self.payload.is_signed()
-    }
-
     /// The body as its signer meant it.
     pub(crate) fn decode(self, map: &HeaderMap, raw: RawBody) -> Result<Decoded, Refusal> {
         let lengths = Lengths::read(map)?;

@@ -139,7 +139,7 @@ impl Inner {
     /// Without TLS the signature is all that protects a body on its way from another machine, so it must cover it.
     fn require_covered_body(&self, admitted: &Admitted, secure: bool, connection: ConnectionInfo) -> Result<(), Refusal> {
         let allowed = secure || self.api.options.allow_unsigned_payload_over_http || connection.peer.ip().to_canonical().is_loopback();
-        if allowed || admitted.covers_body() {
+        if allowed || admitted.covers_body {
             return Ok(());
         }
         Err(Refusal::InvalidRequest(UNCOVERED_BODY.to_owned()))

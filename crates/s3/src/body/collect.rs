@@ -20,13 +20,14 @@ pub(crate) async fn collect(mut body: Decoded, max_bytes: usize, budget: &Budget
     if body.announced_bytes().is_some_and(|length| length > max_bytes as u64) {
         return Err(Refusal::MessageTooLong);
     }
+    let announced = usize::try_from(body.announced_bytes().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     let mut whole = Whole { bytes: Zeroizing::new(Vec::new()), held: budget.hold(FIRST_BYTES).await? };
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|error| Refusal::Engine(Error::Body(error)))?;
         if whole.bytes.len() + chunk.len() > max_bytes {
             return Err(Refusal::MessageTooLong);
         }
-        whole.append(&chunk)?;
+        whole.append(&chunk, announced)?;
     }
     Ok(if whole.bytes.is_empty() { Bytes::new() } else { Bytes::from_owner(whole) })
 }
@@ -44,10 +45,10 @@ impl AsRef<[u8]> for Whole {
 }
 
 impl Whole {
-    fn append(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
+    fn append(&mut self, chunk: &[u8], announced_bytes: usize) -> Result<(), Refusal> {
         let len = self.bytes.len() + chunk.len();
         if len > self.bytes.capacity() {
-            self.enlarge(len.next_power_of_two())?;
+            self.enlarge(len.next_power_of_two().min(announced_bytes).max(len))?;
         }
         self.bytes.extend_from_slice(chunk);
         Ok(())
