@@ -26,12 +26,17 @@ impl Health {
         Self { catalog, phase }
     }
 
-    /// The answer, if the request is for one of the two. A signed request is one for an object of a bucket named `health`.
+    /// Whether the request is for one of the two. A signed request is one for an object of a bucket named `health`.
+    pub(crate) fn is_asked<B>(request: &Request<B>) -> bool {
+        matches!(request.uri().path(), "/health/live" | "/health/ready") && !is_signed(request)
+    }
+
+    /// The answer, if the request is for one of the two.
     pub(crate) async fn answer<B>(&self, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
-        let path = request.uri().path();
-        if !matches!(path, "/health/live" | "/health/ready") || is_signed(request) {
+        if !Self::is_asked(request) {
             return None;
         }
+        let path = request.uri().path();
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Some(method_not_allowed());
         }

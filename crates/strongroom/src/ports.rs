@@ -3,18 +3,31 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use strongroom_s3::{ConnectionInfo, ResponseBody, S3Service};
 
-use crate::health::{Health, text};
+use crate::health::{Health, json, text};
 use crate::listen::{Arrival, Handler};
 use crate::metrics::Metrics;
 use crate::observed::Observed;
 
 /// Source: Prometheus, "Exposition formats".
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The calls that stop the use of keys, on both ports and on the admin port alone. With every place taken, they get through.
+const SEALS: [&str; 4] = [
+    "/strongroom/admin/v1/kms/seal",
+    "/strongroom/admin/v1/kms/keys/seal",
+    "/rustfs/admin/v3/kms/seal",
+    "/rustfs/admin/v3/kms/keys/seal",
+];
+const ADMIN_SEALS: [&str; 2] = ["/kms/seal", "/kms/keys/seal"];
+
+/// What SDKs take as a reason to try again. Source: Amazon S3 API, "Error responses".
+const SLOW_DOWN: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+    <Error><Code>SlowDown</Code><Message>Every connection of the server is busy. Please try again.</Message></Error>\n";
 
 /// S3, and health beside it.
 pub(crate) struct S3Port {
@@ -35,6 +48,15 @@ impl Handler for S3Port {
         };
         self.metrics.answered(response.status());
         response
+    }
+
+    fn is_urgent(&self, request: &Request<Incoming>) -> bool {
+        Health::is_asked(request) || calls(request, &SEALS)
+    }
+
+    fn busy(&self) -> Response<Self::Body> {
+        self.metrics.answered(StatusCode::SERVICE_UNAVAILABLE);
+        text(StatusCode::SERVICE_UNAVAILABLE, "application/xml", SLOW_DOWN).map(Either::Left)
     }
 }
 
@@ -61,4 +83,19 @@ impl Handler for AdminPort {
         let connection = ConnectionInfo { secure: from.secure, peer: from.peer };
         self.s3.call_admin(request, connection).await.map(Either::Right)
     }
+
+    /// Metrics are among it, which tell that the port is full.
+    fn is_urgent(&self, request: &Request<Incoming>) -> bool {
+        let is_metrics = request.uri().path() == "/metrics";
+        Health::is_asked(request) || is_metrics || calls(request, &ADMIN_SEALS) || calls(request, &SEALS)
+    }
+
+    fn busy(&self) -> Response<Self::Body> {
+        let body = "{\"code\":\"SlowDown\",\"message\":\"every connection of the admin port is busy; try again\"}\n";
+        json(StatusCode::SERVICE_UNAVAILABLE, body).map(Either::Left)
+    }
+}
+
+fn calls(request: &Request<Incoming>, paths: &[&str]) -> bool {
+    request.method() == Method::POST && paths.contains(&request.uri().path())
 }

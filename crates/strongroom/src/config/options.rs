@@ -202,7 +202,20 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         Derived("audit in DATA_DIR"),
         "Where the audit log is written: one chained record for each use of a key and each act of administration",
     ),
-    option("max_connections", Number(1), "COUNT", Value("1024"), "Connections served at once on the S3 port; more wait to be accepted"),
+    option(
+        "max_connections",
+        Number(1),
+        "COUNT",
+        Value("1024"),
+        "Connections served at once on the S3 port; for more, those that wait longest are closed, or 503 is answered",
+    ),
+    option(
+        "max_connections_per_address",
+        Number(1),
+        "COUNT",
+        Derived("half of max_connections"),
+        "Connections of the S3 port from one IPv4 address or IPv6 /64; trusted proxies may have more",
+    ),
     option("max_header_bytes", Number(8192), "BYTES", Value("32768"), "Longest request line and headers together"),
     option("max_header_count", Number(16), "COUNT", Value("128"), "Most headers of one request"),
     option(
@@ -210,7 +223,14 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         Number(1),
         "SECONDS",
         Value("30"),
-        "How long a client may take for the headers of a request, idle time of a kept-alive connection included",
+        "How long a client may take for the headers of a request; on the admin port 5 at most",
+    ),
+    option(
+        "keep_alive_timeout_seconds",
+        Number(1),
+        "SECONDS",
+        Value("30"),
+        "How long a connection may wait for its next request; on the admin port 5 at most",
     ),
     option(
         "body_idle_timeout_seconds",

@@ -52,9 +52,12 @@ pub(crate) struct RootKeys {
 /// What one client, or all together, may take.
 pub(crate) struct Limits {
     pub(crate) max_connections: usize,
+    /// `None`: half of them.
+    pub(crate) max_connections_per_address: Option<usize>,
     pub(crate) max_header_bytes: usize,
     pub(crate) max_header_count: usize,
     pub(crate) request_header_timeout: Duration,
+    pub(crate) keep_alive_timeout: Duration,
     pub(crate) body_idle_timeout: Duration,
     pub(crate) min_transfer_bytes_per_second: u64,
     pub(crate) tls_handshake_timeout: Duration,
@@ -139,9 +142,11 @@ fn root(layer: &Layer) -> Result<Option<RootKeys>, ConfigError> {
 fn limits(layer: &Layer) -> Result<Limits, ConfigError> {
     Ok(Limits {
         max_connections: layer.size("max_connections")?,
+        max_connections_per_address: layer.optional_size("max_connections_per_address")?,
         max_header_bytes: layer.size("max_header_bytes")?,
         max_header_count: layer.size("max_header_count")?,
         request_header_timeout: layer.seconds("request_header_timeout_seconds")?,
+        keep_alive_timeout: layer.seconds("keep_alive_timeout_seconds")?,
         body_idle_timeout: layer.seconds("body_idle_timeout_seconds")?,
         min_transfer_bytes_per_second: layer.number("min_transfer_bytes_per_second")?,
         tls_handshake_timeout: layer.seconds("tls_handshake_timeout_seconds")?,

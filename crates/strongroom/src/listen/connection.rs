@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use strongroom_s3::Pace;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -17,42 +17,50 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
 use super::accept::Shared;
+use super::activity::Stage;
+use super::answer::{answer, refused};
+use super::gate::Gate;
+use super::head::Refusal;
 use super::peek::{Speaks, first_byte};
 use super::stall::StallGuard;
+use super::table::Place;
 use super::{Arrival, Handler, Phase, PortLimits};
 
 /// The most that is read or written at once for one connection: fewer system calls for large bodies against memory for
 /// many connections. Buffers grow to it only while a client keeps them full.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// Serves one connection, which holds its permit to the end.
+/// Serves one connection, which holds its place and its permit to the end.
 pub(super) async fn serve<H: Handler>(
     shared: Arc<Shared<H>>,
     stream: TcpStream,
     peer: SocketAddr,
-    permit: OwnedSemaphorePermit,
-    mut phase: watch::Receiver<Phase>,
+    (place, _permit): (Place, OwnedSemaphorePermit),
+    phase: watch::Receiver<Phase>,
 ) {
-    let _permit = permit;
-    let _open = shared.metrics.as_ref().map(|metrics| metrics.connected());
-    let established = tokio::select! {
-        established = timeout(shared.limits.handshake_timeout, establish(&shared, stream)) => established,
-        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
-    };
-    match established {
-        Ok(Ok(Some(Established::Tls(stream)))) => serve_http(&shared, *stream, Arrival { secure: true, peer }, phase).await,
-        Ok(Ok(Some(Established::Plain(stream)))) => serve_http(&shared, stream, Arrival { secure: false, peer }, phase).await,
-        Ok(Ok(None)) => {}
-        Ok(Err(error)) => refuse(&shared, peer, &error),
-        Err(_) => refuse(&shared, peer, &io::ErrorKind::TimedOut.into()),
+    tokio::select! {
+        () = talk(&shared, stream, peer, &place, phase) => {}
+        () = place.activity.closed() => tracing::debug!(%peer, "a connection that waited was closed"),
     }
 }
 
-fn refuse<H>(shared: &Shared<H>, peer: SocketAddr, error: &io::Error) {
-    tracing::debug!(%peer, %error, "a connection ended before its first request");
-    if let Some(metrics) = &shared.metrics {
-        metrics.handshake_failed();
+async fn talk<H: Handler>(shared: &Shared<H>, stream: TcpStream, peer: SocketAddr, place: &Place, mut phase: watch::Receiver<Phase>) {
+    let established = tokio::select! {
+        established = timeout(shared.limits.handshake_timeout, establish(shared, stream)) => established,
+        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
+    };
+    match established {
+        Ok(Ok(Some(Established::Tls(stream)))) => serve_http(shared, *stream, Arrival { secure: true, peer }, place, phase).await,
+        Ok(Ok(Some(Established::Plain(stream)))) => serve_http(shared, stream, Arrival { secure: false, peer }, place, phase).await,
+        Ok(Ok(None)) => {}
+        Ok(Err(error)) => refuse(place, peer, &error),
+        Err(_) => refuse(place, peer, &io::ErrorKind::TimedOut.into()),
     }
+}
+
+fn refuse(place: &Place, peer: SocketAddr, error: &io::Error) {
+    tracing::debug!(%peer, %error, "a connection ended before its first request");
+    place.metrics().handshake_failed();
 }
 
 enum Established {
@@ -74,12 +82,23 @@ async fn establish<H>(shared: &Shared<H>, stream: TcpStream) -> io::Result<Optio
 }
 
 /// Serves requests one after another; while draining, the present one only.
-async fn serve_http<H, S>(shared: &Shared<H>, stream: S, from: Arrival, mut phase: watch::Receiver<Phase>)
+async fn serve_http<H, S>(shared: &Shared<H>, stream: S, from: Arrival, place: &Place, mut phase: watch::Receiver<Phase>)
 where
     H: Handler,
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let service = service_fn(async |request| Ok::<_, Infallible>(shared.handler.handle(request, from).await));
+    place.activity.enter(Stage::First);
+    let stream = Gate::new(stream, Arc::clone(&place.activity), shared.limits.max_header_bytes);
+    let service = service_fn(|request| {
+        // Read here and not in the future: by the time that runs, the gate may have refused the request after this one.
+        let refusal = Refusal::from_number(place.activity.refusal());
+        async move {
+            Ok::<_, Infallible>(match refusal {
+                Some(refusal) => refused(refusal, from, place),
+                None => answer(&shared.handler, request, from, place).await,
+            })
+        }
+    });
     let mut connection = pin!(http(&shared.limits).serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
@@ -99,10 +118,10 @@ where
     }
 }
 
+/// Without a timeout of its own: the table keeps the time of all waits for a head.
 fn http(limits: &PortLimits) -> http1::Builder {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+    http.header_read_timeout(None)
         .max_headers(limits.max_header_count)
         .max_header_size(limits.max_header_bytes)
         .max_buf_size(BUFFER_BYTES.max(limits.max_header_bytes));

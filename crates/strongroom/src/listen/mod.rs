@@ -1,13 +1,28 @@
-//! Listening: from the socket to a handler, with every wait bounded.
+//! Listening: from the socket to a handler, with every wait and every number bounded.
 //!
 //! ```text
-//! accept (a permit each) ─▶ peek (TLS or plain?) ─▶ handshake ─▶ HTTP/1.1 ─▶ Handler
+//! accept ─▶ table (a place each) ─▶ peek (TLS or plain?) ─▶ handshake ─▶ gate (checked heads) ─▶ HTTP/1.1 ─▶ Handler
 //! ```
 
 mod accept;
+mod activity;
+mod address;
+mod answer;
+mod chunked;
 mod connection;
+pub(crate) mod descriptors;
+mod gate;
+mod head;
 mod peek;
+mod report;
 mod stall;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod strict_tests;
+mod table;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod table_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -19,6 +34,7 @@ use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 
 pub(crate) use accept::Listener;
+pub(crate) use table::{Places, Table};
 
 /// How far the server is on its way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,10 +49,16 @@ pub(crate) enum Phase {
 /// Answers the requests of one port.
 pub(crate) trait Handler: Send + Sync + 'static {
     /// The body of its answers.
-    type Body: Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static;
+    type Body: Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static;
 
     /// Answers one request.
     fn handle(&self, request: Request<Incoming>, from: Arrival) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// Whether the request is served even where the port is full.
+    fn is_urgent(&self, request: &Request<Incoming>) -> bool;
+
+    /// The answer to others then: 503.
+    fn busy(&self) -> Response<Self::Body>;
 }
 
 /// How a request came in.
@@ -47,16 +69,15 @@ pub(crate) struct Arrival {
     pub(crate) peer: SocketAddr,
 }
 
-/// What a port grants its clients.
+/// What a port grants each of its clients; [`Places`] says how many there may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PortLimits {
-    pub(crate) max_connections: usize,
+    /// What the log calls the port.
+    pub(crate) name: &'static str,
     pub(crate) max_header_bytes: usize,
     pub(crate) max_header_count: usize,
     /// For the first byte and the TLS handshake.
     pub(crate) handshake_timeout: Duration,
-    /// For the headers, waiting for a request included.
-    pub(crate) header_timeout: Duration,
     /// For the client to take some of an answer.
     pub(crate) write_timeout: Duration,
     /// How much of it, on average over as long a wait; 0: any.

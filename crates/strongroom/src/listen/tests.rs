@@ -12,10 +12,14 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use super::{Arrival, Handler, Listener, Phase, PortLimits};
+use super::{Arrival, Handler, Listener, Phase, Places, PortLimits, Table};
+use crate::metrics::PortMetrics;
 use crate::tls::{Authority, Certificates, server_config};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// More than the buffers between two sockets hold.
+const LARGE: usize = 64 << 20;
 
 /// Tells of each request, and answers one for each permit.
 struct Patient {
@@ -26,11 +30,56 @@ struct Patient {
 impl Handler for Patient {
     type Body = Full<Bytes>;
 
-    async fn handle(&self, _request: Request<Incoming>, _from: Arrival) -> Response<Self::Body> {
+    async fn handle(&self, request: Request<Incoming>, _from: Arrival) -> Response<Self::Body> {
+        match request.uri().path() {
+            "/urgent" => return Response::new(Full::from("answer")),
+            "/large" => return Response::new(Full::from(vec![b'x'; LARGE])),
+            _ => {}
+        }
         self.arrived.add_permits(1);
         self.may_answer.acquire().await.unwrap().forget();
         Response::new(Full::from("answer"))
     }
+
+    fn is_urgent(&self, request: &Request<Incoming>) -> bool {
+        request.uri().path() == "/urgent"
+    }
+
+    fn busy(&self) -> Response<Self::Body> {
+        let mut response = Response::new(Full::from("busy"));
+        *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+        response
+    }
+}
+
+pub(super) fn tls() -> Arc<rustls::ServerConfig> {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::open(dir.path().to_owned(), vec!["localhost".to_owned()]).unwrap();
+    server_config(Certificates::load(authority.server()).unwrap()).unwrap()
+}
+
+pub(super) fn limits() -> PortLimits {
+    let patience = Duration::from_mins(1);
+    PortLimits {
+        name: "test",
+        max_header_bytes: 8192,
+        max_header_count: 16,
+        handshake_timeout: patience,
+        write_timeout: patience,
+        min_write_bytes_per_second: 128,
+        allow_plain: true,
+    }
+}
+
+pub(super) fn table(max_connections: usize, patience: Duration) -> Arc<Table> {
+    let places = Places {
+        max_connections,
+        max_per_address: max_connections,
+        trusted_proxies: Vec::new(),
+        header_timeout: patience,
+        keep_alive_timeout: patience,
+    };
+    Table::new(places, Arc::new(PortMetrics::default()))
 }
 
 struct Port {
@@ -43,32 +92,27 @@ struct Port {
 
 impl Port {
     async fn open(max_connections: usize) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let authority = Authority::open(dir.path().to_owned(), vec!["localhost".to_owned()]).unwrap();
-        let tls = server_config(Certificates::load(authority.server()).unwrap()).unwrap();
+        Self::with(table(max_connections, Duration::from_mins(1))).await
+    }
+
+    async fn with(table: Arc<Table>) -> Self {
         let (arrived, may_answer) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let handler = Patient { arrived: Arc::clone(&arrived), may_answer: Arc::clone(&may_answer) };
-        let patience = Duration::from_mins(1);
-        let limits = PortLimits {
-            max_connections,
-            max_header_bytes: 8192,
-            max_header_count: 16,
-            handshake_timeout: patience,
-            header_timeout: patience,
-            write_timeout: patience,
-            min_write_bytes_per_second: 128,
-            allow_plain: true,
-        };
-        let listener = Listener::bind("127.0.0.1:0", tls, limits, None, handler).await.unwrap();
+        let listener = Listener::bind("127.0.0.1:0", tls(), limits(), table, handler).await.unwrap();
         let (address, (phase, of_port)) = (listener.address().unwrap(), watch::channel(Phase::Serving));
         Self { address, phase, arrived, may_answer, ended: tokio::spawn(listener.run(of_port)) }
     }
 
     /// A connection with a request that has reached the handler.
     async fn ask(&self) -> TcpStream {
-        let mut client = TcpStream::connect(self.address).await.unwrap();
-        client.write_all(REQUEST).await.unwrap();
+        let client = self.send(REQUEST).await;
         self.arrived.acquire().await.unwrap().forget();
+        client
+    }
+
+    async fn send(&self, request: &[u8]) -> TcpStream {
+        let mut client = TcpStream::connect(self.address).await.unwrap();
+        client.write_all(request).await.unwrap();
         client
     }
 }
@@ -116,17 +160,64 @@ async fn an_idle_connection_does_not_delay_the_end() {
 }
 
 #[tokio::test]
-async fn a_connection_beyond_the_limit_waits_for_one_to_end() {
+async fn with_every_connection_busy_what_is_urgent_is_served_and_others_are_told_to_come_back() {
     let port = Port::open(1).await;
-    let first = port.ask().await;
-    let mut second = TcpStream::connect(port.address).await.unwrap();
-    second.write_all(REQUEST).await.unwrap();
-    let arrives = tokio::time::timeout(Duration::from_millis(100), port.arrived.acquire());
-    assert!(arrives.await.is_err(), "the second request waits");
-    drop(first);
-    port.arrived.acquire().await.unwrap().forget();
-    port.may_answer.add_permits(2);
-    let mut reply = [0; 12];
-    second.read_exact(&mut reply).await.unwrap();
-    assert_eq!(&reply, b"HTTP/1.1 200");
+    let busy = port.ask().await;
+    let refused = answer(port.send(REQUEST).await).await;
+    assert!(refused.starts_with("HTTP/1.1 503 Service Unavailable\r\n") && refused.ends_with("\r\n\r\nbusy"), "{refused}");
+    assert!(refused.contains("\r\nretry-after: 1\r\n") && refused.contains("\r\nconnection: close\r\n"), "{refused}");
+    let urgent = answer(port.send(b"GET /urgent HTTP/1.1\r\nHost: x\r\n\r\n").await).await;
+    assert!(urgent.starts_with("HTTP/1.1 200 OK\r\n") && urgent.ends_with("\r\n\r\nanswer"), "{urgent}");
+    assert!(urgent.contains("\r\nconnection: close\r\n"), "{urgent}");
+    port.may_answer.add_permits(1);
+    port.phase.send_replace(Phase::Draining);
+    assert!(answer(busy).await.starts_with("HTTP/1.1 200 OK\r\n"), "the busy one is served all the same");
+    port.ended.await.unwrap();
+}
+
+#[tokio::test]
+async fn idle_connections_make_room_for_new_ones_and_busy_ones_do_not() {
+    let port = Port::open(3).await;
+    let (silent, busy) = (TcpStream::connect(port.address).await.unwrap(), port.ask().await);
+    // It asked once, and waits since.
+    let mut idle = port.send(b"GET /urgent HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    idle.read_exact(&mut [0; 12]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let _new = [port.ask().await, port.ask().await];
+    assert_eq!(answer(silent).await, "", "the one that waited longest is closed");
+    assert!(answer(idle).await.ends_with("answer"), "and then the next");
+    assert!(answer(port.send(REQUEST).await).await.starts_with("HTTP/1.1 503 "), "now all are busy");
+    port.may_answer.add_permits(1);
+    port.phase.send_replace(Phase::Draining);
+    assert!(answer(busy).await.starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_taken_yet_keeps_its_connection_busy() {
+    let port = Port::open(1).await;
+    let mut reader = port.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(answer(port.send(REQUEST).await).await.starts_with("HTTP/1.1 503 "));
+    let mut received = vec![0; LARGE];
+    reader.read_exact(&mut received).await.unwrap();
+    // The head came before it.
+    while let Ok(received) = tokio::time::timeout(Duration::from_millis(500), reader.read(&mut [0; 4096])).await {
+        assert!(received.unwrap() > 0);
+    }
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let _new = port.ask().await;
+}
+
+#[tokio::test]
+async fn a_head_that_comes_byte_by_byte_is_cut_off_in_its_time() {
+    let port = Port::with(table(8, Duration::from_secs(1))).await;
+    let (mut client, begun) = (TcpStream::connect(port.address).await.unwrap(), std::time::Instant::now());
+    for byte in b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ".iter().chain(&[b'a'; 100]) {
+        if client.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert_eq!(answer(client).await, "");
 }

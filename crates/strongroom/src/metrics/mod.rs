@@ -2,7 +2,9 @@
 
 mod exposition;
 mod kms;
+mod port;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,27 +12,20 @@ use http::StatusCode;
 
 use exposition::Family;
 pub(crate) use kms::{KeyAge, KmsNumbers, RekeyNumbers};
+pub(crate) use port::{Eviction, PortMetrics, Shortage, Shortages, Wait};
 
 /// Counters of this process.
 pub(crate) struct Metrics {
     started: SystemTime,
     /// Answers by the first digit of their status, from 1 to 5.
     answers: [AtomicU64; 5],
-    connections_accepted: AtomicU64,
-    connections_open: AtomicU64,
-    handshakes_failed: AtomicU64,
+    pub(crate) s3_port: Arc<PortMetrics>,
+    pub(crate) admin_port: Arc<PortMetrics>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let zero = AtomicU64::default;
-        Self {
-            started: SystemTime::now(),
-            answers: Default::default(),
-            connections_accepted: zero(),
-            connections_open: zero(),
-            handshakes_failed: zero(),
-        }
+        Self { started: SystemTime::now(), answers: Default::default(), s3_port: Arc::default(), admin_port: Arc::default() }
     }
 }
 
@@ -41,18 +36,6 @@ impl Metrics {
         if let Some(counter) = self.answers.get(class.wrapping_sub(1)) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
-    }
-
-    /// Counts a connection of the S3 port until the guard is dropped.
-    pub(crate) fn connected(&self) -> OpenConnection<'_> {
-        self.connections_accepted.fetch_add(1, Ordering::Relaxed);
-        self.connections_open.fetch_add(1, Ordering::Relaxed);
-        OpenConnection(self)
-    }
-
-    /// Counts a client that got no further than the handshake.
-    pub(crate) fn handshake_failed(&self) {
-        self.handshakes_failed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The text, with what the engine and key management count and whether the server is ready.
@@ -66,31 +49,15 @@ impl Metrics {
         }
         let plain = [
             ("process_start_time_seconds", "gauge", "When the process started, seconds since 1970", started),
-            ("strongroom_connections", "gauge", "Open connections of the S3 port", read(&self.connections_open)),
-            ("strongroom_connections_total", "counter", "Connections that the S3 port accepted", read(&self.connections_accepted)),
-            (
-                "strongroom_handshakes_failed_total",
-                "counter",
-                "Connections without a TLS handshake or a first byte",
-                read(&self.handshakes_failed),
-            ),
             ("strongroom_integrity_events_total", "counter", "Stored bytes found altered, cut or exchanged", integrity_events),
             ("strongroom_ready", "gauge", "1 while requests are served, else 0", u64::from(is_ready)),
         ];
         for (name, kind, help, value) in plain {
             Family::new(&mut text, name, kind, help).sample(&[], value);
         }
+        port::render(&mut text, &[("s3", &self.s3_port), ("admin", &self.admin_port)]);
         kms::render(&mut text, kms);
         text
-    }
-}
-
-/// Ends the counting of one connection when dropped.
-pub(crate) struct OpenConnection<'a>(&'a Metrics);
-
-impl Drop for OpenConnection<'_> {
-    fn drop(&mut self) {
-        self.0.connections_open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -99,26 +66,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_counted_by_class_and_connections_while_they_are_open() {
+    fn answers_are_counted_by_class() {
         let metrics = Metrics::default();
         metrics.answered(StatusCode::OK);
         metrics.answered(StatusCode::NO_CONTENT);
         metrics.answered(StatusCode::NOT_FOUND);
-        let open = metrics.connected();
-        drop(metrics.connected());
         let text = metrics.render(3, true, &KmsNumbers::none());
         for line in [
             "strongroom_http_requests_total{code=\"2xx\"} 2",
             "strongroom_http_requests_total{code=\"4xx\"} 1",
             "strongroom_http_requests_total{code=\"5xx\"} 0",
-            "strongroom_connections 1",
-            "strongroom_connections_total 2",
+            "strongroom_connections{port=\"s3\"} 0",
+            "strongroom_connections{port=\"admin\"} 0",
             "strongroom_integrity_events_total 3",
             "strongroom_ready 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
-        drop(open);
-        assert!(metrics.render(0, false, &KmsNumbers::none()).contains("\nstrongroom_connections 0\n"));
+        assert!(metrics.render(0, false, &KmsNumbers::none()).contains("\nstrongroom_ready 0\n"));
     }
 }

@@ -72,16 +72,21 @@ fn identity(user: &User) -> Result<Identity, StartError> {
 
 /// What the S3 side is told.
 pub(super) fn s3_options(settings: &Settings) -> Result<S3Options, StartError> {
-    let network = |given: &String| given.parse::<Network>().map_err(|source| StartError::Proxy { given: given.clone(), source });
     Ok(S3Options {
         domains: settings.domains.clone(),
         region: settings.region.clone(),
         error_dialect: if settings.aws_dialect { ErrorDialect::Aws } else { ErrorDialect::Strongroom },
-        trusted_proxies: settings.trusted_proxies.iter().map(network).collect::<Result<_, _>>()?,
+        trusted_proxies: trusted_proxies(settings)?,
         allow_insecure_sse_c_on_loopback: settings.allow_insecure_sse_c_on_loopback,
         allow_unsigned_payload_over_http: settings.allow_unsigned_payload_over_http,
         body_idle_timeout: settings.limits.body_idle_timeout,
         min_transfer_bytes_per_second: settings.limits.min_transfer_bytes_per_second,
         ..S3Options::default()
     })
+}
+
+/// Proxies that are believed, and that stand for many clients.
+pub(super) fn trusted_proxies(settings: &Settings) -> Result<Vec<Network>, StartError> {
+    let network = |given: &String| given.parse().map_err(|source| StartError::Proxy { given: given.clone(), source });
+    settings.trusted_proxies.iter().map(network).collect()
 }

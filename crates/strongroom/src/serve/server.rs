@@ -11,16 +11,18 @@ use strongroom_s3::S3Service;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::StartError;
+use super::{StartError, parts};
 use crate::config::Settings;
 use crate::health::Health;
-use crate::listen::{Listener, Phase, PortLimits};
+use crate::listen::{Listener, Phase, Places, PortLimits, Table, descriptors};
 use crate::metrics::Metrics;
 use crate::observed::Observed;
 use crate::ports::{AdminPort, S3Port};
 
 /// Connections of the admin port; it has few clients.
 const ADMIN_CONNECTIONS: usize = 64;
+/// And for the headers of a request, and for the next one, no client of it needs longer.
+const ADMIN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The two ports, taken and not yet served.
 pub(super) struct Server {
@@ -44,12 +46,15 @@ impl Server {
         let s3_port = S3Port { s3: s3.clone(), health: Arc::clone(&health), metrics: Arc::clone(&metrics) };
         let admin_port = AdminPort { s3, observed, health, metrics: Arc::clone(&metrics) };
         let (s3_limits, admin_limits) = limits(settings);
+        let (s3_places, admin_places) = places(settings)?;
+        let (s3_table, admin_table) =
+            (Table::new(s3_places, Arc::clone(&metrics.s3_port)), Table::new(admin_places, Arc::clone(&metrics.admin_port)));
         let (address, admin_address) = (&settings.address, &settings.admin_address);
-        let bound = Listener::bind(address, Arc::clone(&tls), s3_limits, Some(metrics), s3_port).await;
+        let bound = Listener::bind(address, Arc::clone(&tls), s3_limits, Arc::clone(&s3_table), s3_port).await;
         let s3 = bound.map_err(|source| StartError::Listen { address: address.clone(), source })?;
-        let bound = Listener::bind(admin_address, tls, admin_limits, None, admin_port).await;
+        let bound = Listener::bind(admin_address, tls, admin_limits, Arc::clone(&admin_table), admin_port).await;
         let admin = bound.map_err(|source| StartError::Listen { address: admin_address.clone(), source })?;
-        Ok(Self { s3, admin, phase })
+        Ok(Self { s3: s3.with_neighbour(admin_table), admin: admin.with_neighbour(s3_table), phase })
     }
 
     /// The addresses of the S3 and the admin port.
@@ -83,16 +88,40 @@ impl Server {
 fn limits(settings: &Settings) -> (PortLimits, PortLimits) {
     let limits = &settings.limits;
     let s3 = PortLimits {
-        max_connections: limits.max_connections,
+        name: "s3",
         max_header_bytes: limits.max_header_bytes,
         max_header_count: limits.max_header_count,
         handshake_timeout: limits.tls_handshake_timeout,
-        header_timeout: limits.request_header_timeout,
         write_timeout: limits.body_idle_timeout,
         min_write_bytes_per_second: limits.min_transfer_bytes_per_second,
         allow_plain: true,
     };
-    (s3, PortLimits { max_connections: ADMIN_CONNECTIONS, allow_plain: false, ..s3 })
+    (s3, PortLimits { name: "admin", allow_plain: false, ..s3 })
+}
+
+fn places(settings: &Settings) -> Result<(Places, Places), StartError> {
+    let limits = &settings.limits;
+    let max_connections = descriptors::affordable(limits.max_connections);
+    let s3 = Places {
+        max_connections,
+        max_per_address: limits.max_connections_per_address.unwrap_or_else(|| half(max_connections)),
+        trusted_proxies: parts::trusted_proxies(settings)?,
+        header_timeout: limits.request_header_timeout,
+        keep_alive_timeout: limits.keep_alive_timeout,
+    };
+    let admin = Places {
+        max_connections: ADMIN_CONNECTIONS,
+        max_per_address: half(ADMIN_CONNECTIONS),
+        trusted_proxies: s3.trusted_proxies.clone(),
+        header_timeout: s3.header_timeout.min(ADMIN_PATIENCE),
+        keep_alive_timeout: s3.keep_alive_timeout.min(ADMIN_PATIENCE),
+    };
+    Ok((s3, admin))
+}
+
+/// The share of one address where none is set.
+fn half(connections: usize) -> usize {
+    connections.div_ceil(2)
 }
 
 /// SIGTERM and SIGINT.

@@ -67,15 +67,22 @@ impl Home {
 
     /// PUT with the root credentials that the server made: the status.
     pub(crate) fn put(&self, server: &Server, path: &str, body: &str) -> u16 {
+        let mut stream = self.begin_put(server, path, body);
+        stream.write_all(body.as_bytes()).unwrap();
+        let (status, answer) = answer(stream);
+        assert!(status < 400, "PUT {path}: {status} {answer}");
+        status
+    }
+
+    /// The same up to the body, which is yet to be sent.
+    pub(crate) fn begin_put(&self, server: &Server, path: &str, body: &str) -> TcpStream {
         let credentials = fs::read_to_string(self.path("data.secrets/root-credentials")).unwrap();
         let value = |key| credentials.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"')).unwrap();
         let host = server.s3.to_string();
         let headers = signed::headers(value("access_key"), value("secret_key"), "PUT", path, &host, body.as_bytes());
         let mut stream = connect(server.s3);
-        write!(stream, "PUT {path} HTTP/1.1\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()).unwrap();
-        let (status, answer) = answer(stream);
-        assert!(status < 400, "PUT {path}: {status} {answer}");
-        status
+        write!(stream, "PUT {path} HTTP/1.1\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len()).unwrap();
+        stream
     }
 
     /// What a start that must fail ends with.
@@ -150,6 +157,22 @@ impl Server {
         exchange(tls(address, &self.ca).unwrap(), path)
     }
 
+    /// The status of a GET over TLS, if the server lets it come to that.
+    pub(crate) fn try_get(&self, address: SocketAddr, path: &str) -> Option<u16> {
+        let mut stream = tls(address, &self.ca).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+        let mut reply = Vec::new();
+        let _ = stream.read_to_end(&mut reply);
+        str::from_utf8(reply.get(9..12)?).ok()?.parse().ok()
+    }
+
+    /// A sample of `/metrics`, by its name and labels as they stand there.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let metrics = self.get(self.admin, "/metrics").1;
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} is not in\n{metrics}")).parse().unwrap()
+    }
+
     /// GET without TLS.
     pub(crate) fn get_plain(address: SocketAddr, path: &str) -> (u16, String) {
         exchange(connect(address), path)
@@ -189,7 +212,7 @@ fn exchange(mut stream: impl Read + Write, path: &str) -> (u16, String) {
 }
 
 /// Status and body of what comes until the end.
-fn answer(mut stream: impl Read) -> (u16, String) {
+pub(crate) fn answer(mut stream: impl Read) -> (u16, String) {
     let mut reply = Vec::new();
     // TLS without close_notify is an error after everything has come.
     let _ = stream.read_to_end(&mut reply);

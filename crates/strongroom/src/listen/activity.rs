@@ -1,0 +1,152 @@
+//! What one connection is doing, as the table of its port and the connection itself both see it.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// What a connection is doing. Only a busy one has a request under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its first byte or its TLS handshake is waited for.
+    Opening,
+    /// Its first request is waited for, or its head has begun.
+    First,
+    /// Its next request is waited for.
+    Idle,
+    /// The head of its next request has begun.
+    Head,
+    /// A request is under way, until the last byte of its answer is sent.
+    Busy,
+    /// It was chosen to be closed. No request of it is served any more.
+    Closing,
+}
+
+const STAGES: [Stage; 6] = [Stage::Opening, Stage::First, Stage::Idle, Stage::Head, Stage::Busy, Stage::Closing];
+const STAGE_BITS: u32 = 3;
+
+/// Shared by a connection and the table of its port.
+pub(super) struct Activity {
+    epoch: Instant,
+    /// The stage, and above it the milliseconds from the epoch to its beginning: they change together.
+    state: AtomicU64,
+    answered: AtomicU64,
+    /// A [`super::head::Refusal`] as a number, 0 for none.
+    refusal: AtomicU8,
+    closed: Notify,
+}
+
+impl Activity {
+    /// Of a connection that has just been accepted.
+    pub(super) fn new(epoch: Instant) -> Self {
+        let activity = Self {
+            epoch,
+            state: AtomicU64::default(),
+            answered: AtomicU64::default(),
+            refusal: AtomicU8::default(),
+            closed: Notify::new(),
+        };
+        activity.state.store(pack(Stage::Opening, activity.now()), Ordering::Relaxed);
+        activity
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX >> STAGE_BITS)
+    }
+
+    /// The stage and how long it has lasted.
+    pub(super) fn stage(&self) -> (Stage, Duration) {
+        let (stage, since) = unpack(self.state.load(Ordering::Acquire));
+        (stage, Duration::from_millis(self.now().saturating_sub(since)))
+    }
+
+    /// Begins a stage; `false` if the connection is being closed. The head of the first request counts from when it was waited for.
+    pub(super) fn enter(&self, stage: Stage) -> bool {
+        let now = self.now();
+        let next = |state| match unpack(state) {
+            (Stage::Closing, _) => None,
+            (Stage::First, _) if stage == Stage::Head => Some(state),
+            _ => Some(pack(stage, now)),
+        };
+        self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).is_ok()
+    }
+
+    /// Has the connection closed if it is as `may_close` asks, and says whether it was.
+    pub(super) fn close_if(&self, may_close: impl Fn(Stage, Duration) -> bool) -> bool {
+        let now = self.now();
+        let next = |state| {
+            let (stage, since) = unpack(state);
+            let is_open = !matches!(stage, Stage::Busy | Stage::Closing);
+            (is_open && may_close(stage, Duration::from_millis(now.saturating_sub(since)))).then(|| pack(Stage::Closing, now))
+        };
+        let is_closed = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).is_ok();
+        if is_closed {
+            self.closed.notify_one();
+        }
+        is_closed
+    }
+
+    /// Waits until it was chosen to be closed. For one waiter.
+    pub(super) async fn closed(&self) {
+        self.closed.notified().await;
+    }
+
+    /// Counts an answer that was handed to be sent, to its end.
+    pub(super) fn answered(&self) {
+        self.answered.fetch_add(1, Ordering::Release);
+    }
+
+    pub(super) fn answers(&self) -> u64 {
+        self.answered.load(Ordering::Acquire)
+    }
+
+    /// The next request that reaches the service stands for one that is refused.
+    pub(super) fn set_refusal(&self, refusal: u8) {
+        self.refusal.store(refusal, Ordering::Release);
+    }
+
+    pub(super) fn refusal(&self) -> u8 {
+        self.refusal.load(Ordering::Acquire)
+    }
+}
+
+fn pack(stage: Stage, since: u64) -> u64 {
+    since << STAGE_BITS | stage as u64
+}
+
+fn unpack(state: u64) -> (Stage, u64) {
+    let stage = usize::try_from(state & ((1 << STAGE_BITS) - 1)).ok().and_then(|index| STAGES.get(index)).copied();
+    (stage.unwrap_or(Stage::Closing), state >> STAGE_BITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stage_lasts_from_its_beginning_and_the_first_head_from_the_waiting() {
+        let activity = Activity::new(Instant::now());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(activity.stage(), (Stage::Opening, Duration::from_secs(2)));
+        assert!(activity.enter(Stage::First));
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert!(activity.enter(Stage::Head));
+        assert_eq!(activity.stage(), (Stage::First, Duration::from_secs(3)));
+        assert!(activity.enter(Stage::Idle) && activity.enter(Stage::Head));
+        assert_eq!(activity.stage(), (Stage::Head, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_connection_is_never_closed_and_a_closed_one_is_never_busy() {
+        let activity = Activity::new(Instant::now());
+        assert!(activity.enter(Stage::Busy));
+        assert!(!activity.close_if(|_, _| true));
+        assert!(activity.enter(Stage::Idle));
+        assert!(!activity.close_if(|stage, _| stage == Stage::Head));
+        assert!(activity.close_if(|_, _| true));
+        assert!(!activity.enter(Stage::Busy));
+        assert!(!activity.close_if(|_, _| true), "it is closed once");
+        activity.closed().await;
+    }
+}

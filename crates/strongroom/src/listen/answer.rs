@@ -1,0 +1,79 @@
+//! The answer to one request of one connection, and when it is over.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, RETRY_AFTER};
+use http::{HeaderValue, Request, Response};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+use super::activity::Activity;
+use super::head::Refusal;
+use super::table::Place;
+use super::{Arrival, Handler};
+
+/// A refused client finds room when requests end, which takes moments.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// The body of an answer, or none. Dropping it tells that nothing is left to be sent but what is under way.
+pub(super) struct AnswerBody<B> {
+    body: Option<B>,
+    activity: Arc<Activity>,
+}
+
+/// Answers a request as the place of its connection allows.
+pub(super) async fn answer<H: Handler>(handler: &H, request: Request<Incoming>, from: Arrival, place: &Place) -> Response<AnswerBody<H::Body>> {
+    let response = match place.shortage {
+        None => handler.handle(request, from).await,
+        Some(_) if handler.is_urgent(&request) => ending(handler.handle(request, from).await),
+        Some(shortage) => {
+            place.metrics().refused(shortage);
+            let mut response = handler.busy();
+            response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+            ending(response)
+        }
+    };
+    response.map(|body| AnswerBody { body: Some(body), activity: Arc::clone(&place.activity) })
+}
+
+/// The answer to a request whose head was refused: a status without a body, which no parser behind a proxy can take for anything else.
+pub(super) fn refused<B>(refusal: Refusal, from: Arrival, place: &Place) -> Response<AnswerBody<B>> {
+    tracing::debug!(peer = %from.peer, ?refusal, "a malformed request was refused");
+    place.metrics().malformed();
+    let mut response = Response::new(AnswerBody { body: None, activity: Arc::clone(&place.activity) });
+    *response.status_mut() = refusal.status();
+    response
+}
+
+fn ending<B>(mut response: Response<B>) -> Response<B> {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+impl<B> Drop for AnswerBody<B> {
+    fn drop(&mut self) {
+        self.activity.answered();
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for AnswerBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
