@@ -17,12 +17,8 @@ use crate::observed::Observed;
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The calls that stop the use of keys, on both ports and on the admin port alone. With every place taken, they get through.
-const SEALS: [&str; 4] = [
-    "/strongroom/admin/v1/kms/seal",
-    "/strongroom/admin/v1/kms/keys/seal",
-    "/rustfs/admin/v3/kms/seal",
-    "/rustfs/admin/v3/kms/keys/seal",
-];
+const SEALS: [&str; 4] =
+    ["/strongroom/admin/v1/kms/seal", "/strongroom/admin/v1/kms/keys/seal", "/rustfs/admin/v3/kms/seal", "/rustfs/admin/v3/kms/keys/seal"];
 const ADMIN_SEALS: [&str; 2] = ["/kms/seal", "/kms/keys/seal"];
 
 /// What SDKs take as a reason to try again. Source: Amazon S3 API, "Error responses".

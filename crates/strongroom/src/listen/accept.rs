@@ -42,13 +42,7 @@ pub(super) struct Shared<H> {
 
 impl<H: Handler> Listener<H> {
     /// Takes the port. Connections wait in its backlog until [`Listener::run`].
-    pub(crate) async fn bind(
-        address: &str,
-        tls: Arc<ServerConfig>,
-        limits: PortLimits,
-        table: Arc<Table>,
-        handler: H,
-    ) -> io::Result<Self> {
+    pub(crate) async fn bind(address: &str, tls: Arc<ServerConfig>, limits: PortLimits, table: Arc<Table>, handler: H) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let permits = Arc::new(Semaphore::new(table.capacity()));
         let shared = Arc::new(Shared { handler, tls: TlsAcceptor::from(tls), limits, table, permits });
@@ -92,7 +86,10 @@ impl<H: Handler> Listener<H> {
                     continue;
                 }
             };
-            let Some(place) = self.shared.table.admit(peer.ip()) else { continue };
+            let Some(place) = self.shared.table.admit(peer.ip()) else {
+                tracing::debug!(port = self.shared.limits.name, %peer, "a connection was closed for want of room");
+                continue;
+            };
             // Who lost a place for this connection is about to let go of its permit.
             let Ok(permit) = Arc::clone(&self.shared.permits).acquire_owned().await else { return };
             tokio::spawn(connection::serve(Arc::clone(&self.shared), stream, peer, (place, permit), phase.clone()));

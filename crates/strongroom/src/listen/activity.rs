@@ -116,8 +116,8 @@ fn pack(stage: Stage, since: u64) -> u64 {
 }
 
 fn unpack(state: u64) -> (Stage, u64) {
-    let stage = usize::try_from(state & ((1 << STAGE_BITS) - 1)).ok().and_then(|index| STAGES.get(index)).copied();
-    (stage.unwrap_or(Stage::Closing), state >> STAGE_BITS)
+    let index = usize::try_from(state & ((1 << STAGE_BITS) - 1)).unwrap_or_default();
+    (STAGES.get(index).copied().unwrap_or(Stage::Closing), state >> STAGE_BITS)
 }
 
 #[cfg(test)]

@@ -24,11 +24,17 @@ pub(super) struct AnswerBody<B> {
 }
 
 /// Answers a request as the place of its connection allows.
-pub(super) async fn answer<H: Handler>(handler: &H, request: Request<Incoming>, from: Arrival, place: &Place) -> Response<AnswerBody<H::Body>> {
+pub(super) async fn answer<H: Handler>(
+    handler: &H,
+    request: Request<Incoming>,
+    from: Arrival,
+    place: &Place,
+) -> Response<AnswerBody<H::Body>> {
     let response = match place.shortage {
         None => handler.handle(request, from).await,
         Some(_) if handler.is_urgent(&request) => ending(handler.handle(request, from).await),
         Some(shortage) => {
+            tracing::debug!(peer = %from.peer, ?shortage, "a request was refused for want of room");
             place.metrics().refused(shortage);
             let mut response = handler.busy();
             response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);

@@ -65,11 +65,9 @@ impl Chunks {
     fn next(&mut self, byte: u8) -> Result<At, NotChunked> {
         match (self.at, byte) {
             (At::SizeStart | At::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => self.digit(byte),
-            (At::Size, b' ' | b'\t') => self.on_line(At::Gap),
-            (At::Gap, b' ' | b'\t') => self.on_line(At::Gap),
-            (At::Size | At::Gap, b';') => self.on_line(At::Extension),
+            (At::Size | At::Gap, b' ' | b'\t') => self.on_line(At::Gap),
+            (At::Size | At::Gap, b';') | (At::Extension, b'\t' | b' '..=b'~' | 0x80..) => self.on_line(At::Extension),
             (At::Size | At::Extension, b'\r') => Ok(At::SizeLineFeed),
-            (At::Extension, b'\t' | b' '..=b'~' | 0x80..) => self.on_line(At::Extension),
             (At::SizeLineFeed, b'\n') => Ok(self.line_ended()),
             (At::DataReturn, b'\r') => Ok(At::DataLineFeed),
             (At::DataLineFeed, b'\n') => Ok(At::SizeStart),

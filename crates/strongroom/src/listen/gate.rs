@@ -43,6 +43,8 @@ enum Next {
     Head(HeadEnd),
     Body(u64),
     Chunks(Box<Chunks>),
+    /// A body that is not what its framing says: reading it fails.
+    Broken,
     /// Nothing is taken any more.
     Nothing,
 }
@@ -71,20 +73,20 @@ impl<S> Gate<S> {
     }
 
     /// How many of the bytes may be handed on. They follow what was handed on; after a head that is not whole, they begin with it.
-    fn clear(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn clear(&mut self, bytes: &[u8]) -> usize {
         let mut cleared = 0;
         loop {
             let rest = &bytes[cleared..];
             match &mut self.next {
-                Next::Head(_) if cleared > 0 => return Ok(cleared),
+                Next::Head(_) if cleared > 0 => return cleared,
                 Next::Head(end) => match end.find(rest) {
                     Ok(Some(len)) if len <= self.max_head_bytes => match inspect(&rest[..len]) {
-                        Ok(framing) => cleared = if self.begin(framing) { len } else { return Ok(0) },
-                        Err(refusal) => return Ok(self.refuse(refusal)),
+                        Ok(framing) => cleared = if self.begin(framing) { len } else { return 0 },
+                        Err(refusal) => return self.refuse(refusal),
                     },
-                    Ok(None) if rest.len() < self.max_head_bytes => return Ok(self.wait_for_head()),
-                    Ok(_) => return Ok(self.refuse(Refusal::TooLong)),
-                    Err(refusal) => return Ok(self.refuse(refusal)),
+                    Ok(None) if rest.len() < self.max_head_bytes => return self.wait_for_head(),
+                    Ok(_) => return self.refuse(Refusal::TooLong),
+                    Err(refusal) => return self.refuse(refusal),
                 },
                 Next::Body(remaining) => {
                     let len = usize::try_from(*remaining).map_or(rest.len(), |remaining| remaining.min(rest.len()));
@@ -92,17 +94,19 @@ impl<S> Gate<S> {
                     if *remaining == 0 {
                         self.next = Next::Head(HeadEnd::default());
                     }
-                    return Ok(cleared + len);
+                    return cleared + len;
                 }
                 Next::Chunks(chunks) => {
-                    let followed = chunks.follow(rest);
-                    let (len, has_ended) = followed.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the body is not in chunks"))?;
+                    let Ok((len, has_ended)) = chunks.follow(rest) else {
+                        self.next = Next::Broken;
+                        return cleared;
+                    };
                     if has_ended {
                         self.next = Next::Head(HeadEnd::default());
                     }
-                    return Ok(cleared + len);
+                    return cleared + len;
                 }
-                Next::Nothing => return Ok(cleared),
+                Next::Broken | Next::Nothing => return cleared,
             }
         }
     }
@@ -149,14 +153,13 @@ impl<S> Gate<S> {
     }
 
     /// Looks at what is held, as far as it was not cleared before.
-    fn clear_held(&mut self) -> io::Result<()> {
+    fn clear_held(&mut self) {
         let held = std::mem::take(&mut self.held);
-        let cleared = self.clear(&held)?;
+        let cleared = self.clear(&held);
         if !matches!(self.next, Next::Nothing) || cleared > 0 {
             (self.held, self.cleared) = (held, cleared);
         }
         self.is_searched = cleared == 0;
-        Ok(())
     }
 
     /// Whether the client may still be sending what nobody reads.
@@ -179,13 +182,7 @@ impl<S: AsyncRead + Unpin> Gate<S> {
         if ready!(self.poll_more(cx, buffer))? == 0 {
             return Poll::Ready(Ok(true));
         }
-        let cleared = match self.clear(&buffer.filled()[before..]) {
-            Ok(cleared) => cleared,
-            Err(error) => {
-                buffer.set_filled(before);
-                return Poll::Ready(Err(error));
-            }
-        };
+        let cleared = self.clear(&buffer.filled()[before..]);
         if !matches!(self.next, Next::Nothing) {
             self.held.extend_from_slice(&buffer.filled()[before + cleared..]);
             self.is_searched = cleared == 0;
@@ -228,16 +225,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
                 this.hand_on(buffer);
                 return Poll::Ready(Ok(()));
             }
-            if matches!(this.next, Next::Nothing) {
+            match this.next {
                 // The answer ends the connection, or its task is told to.
-                return Poll::Pending;
+                Next::Nothing => return Poll::Pending,
+                Next::Broken => return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the body is not in chunks"))),
+                _ => {}
             }
             if this.held.is_empty() {
                 if ready!(this.poll_direct(cx, buffer))? {
                     return Poll::Ready(Ok(()));
                 }
             } else if !this.is_searched {
-                this.clear_held()?;
+                this.clear_held();
             } else if !ready!(this.poll_held(cx, buffer))? {
                 return Poll::Ready(Ok(()));
             }
@@ -274,8 +273,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         if matches!(this.closing, Closing::No) {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
             let is_all_read = !this.has_unread();
-            this.closing =
-                if is_all_read { Closing::Done } else { Closing::Lingering(Box::pin(tokio::time::sleep(LINGER)), LINGER_BYTES) };
+            this.closing = if is_all_read { Closing::Done } else { Closing::Lingering(Box::pin(tokio::time::sleep(LINGER)), LINGER_BYTES) };
         }
         ready!(this.poll_linger(cx));
         this.closing = Closing::Done;

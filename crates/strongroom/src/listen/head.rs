@@ -117,7 +117,9 @@ impl<'a> RequestLine<'a> {
         let is_http_11 = match version {
             b"HTTP/1.1" => true,
             b"HTTP/1.0" => false,
-            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => return Err(Refusal::Version),
+            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+                return Err(Refusal::Version);
+            }
             _ => return Err(Refusal::RequestLine),
         };
         // A tunnel is not served, and no other target may look like one.

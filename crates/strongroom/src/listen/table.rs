@@ -227,7 +227,9 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut rooms = self.table.rooms();
         let Rooms { hall, lobby, local_lobby, .. } = &mut *rooms;
-        [hall, lobby, local_lobby].into_iter().for_each(|room| room.remove(self.id));
+        for room in [hall, lobby, local_lobby] {
+            room.remove(self.id);
+        }
         self.table.metrics.closed();
     }
 }

@@ -111,6 +111,7 @@ fn get(counter: &AtomicU64) -> u64 {
 /// Appends the families of the ports, by name.
 pub(super) fn render(text: &mut String, ports: &[(&str, &PortMetrics)]) {
     type Read = fn(&PortMetrics) -> &AtomicU64;
+    type ReadMany = fn(&PortMetrics) -> &[AtomicU64];
     let plain: [(&str, &str, &str, Read); 6] = [
         ("strongroom_connections", "gauge", "Open connections", |port| &port.open),
         ("strongroom_connections_limit", "gauge", "Connections served at once", |port| &port.limit),
@@ -129,11 +130,14 @@ pub(super) fn render(text: &mut String, ports: &[(&str, &PortMetrics)]) {
             family.sample(&[("port", port)], get(read(metrics)));
         }
     }
-    type ReadMany = fn(&PortMetrics) -> &[AtomicU64];
     let labelled: [(&str, &str, &str, &[&str], ReadMany); 3] = [
-        ("strongroom_connections_refused_total", "reason", "Connections answered 503 or closed for want of room", &["full", "address"], |port| {
-            &port.refused
-        }),
+        (
+            "strongroom_connections_refused_total",
+            "reason",
+            "Connections answered 503 or closed for want of room",
+            &["full", "address"],
+            |port| &port.refused,
+        ),
         (
             "strongroom_connections_evicted_total",
             "reason",
