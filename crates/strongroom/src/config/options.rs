@@ -251,7 +251,7 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         Number(1),
         "SECONDS",
         Value("10"),
-        "How long a client may take for its first byte and for the TLS handshake",
+        "How long a client may take for its first byte and for the TLS handshake; on the admin port 5 at most",
     ),
     option("drain_timeout_seconds", Number(0), "SECONDS", Value("30"), "How long requests under way may still run after SIGTERM or SIGINT"),
     option(

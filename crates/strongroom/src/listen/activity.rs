@@ -61,12 +61,13 @@ impl Activity {
         (stage, Duration::from_millis(self.now().saturating_sub(since)))
     }
 
-    /// Begins a stage; `false` if the connection is being closed. The head of the first request counts from when it was waited for.
+    /// Begins a stage; `false` if the connection is being closed. A head that goes on does not begin again, and that of the first
+    /// request counts from when it was waited for.
     pub(super) fn enter(&self, stage: Stage) -> bool {
         let now = self.now();
         let next = |state| match unpack(state) {
             (Stage::Closing, _) => None,
-            (Stage::First, _) if stage == Stage::Head => Some(state),
+            (Stage::First | Stage::Head, _) if stage == Stage::Head => Some(state),
             _ => Some(pack(stage, now)),
         };
         self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).is_ok()
@@ -134,7 +135,9 @@ mod tests {
         assert!(activity.enter(Stage::Head));
         assert_eq!(activity.stage(), (Stage::First, Duration::from_secs(3)));
         assert!(activity.enter(Stage::Idle) && activity.enter(Stage::Head));
-        assert_eq!(activity.stage(), (Stage::Head, Duration::ZERO));
+        tokio::time::advance(Duration::from_secs(4)).await;
+        assert!(activity.enter(Stage::Head));
+        assert_eq!(activity.stage(), (Stage::Head, Duration::from_secs(4)));
     }
 
     #[tokio::test(start_paused = true)]

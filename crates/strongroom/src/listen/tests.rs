@@ -211,7 +211,19 @@ async fn an_answer_that_is_not_taken_yet_keeps_its_connection_busy() {
 #[tokio::test]
 async fn a_head_that_comes_byte_by_byte_is_cut_off_in_its_time() {
     let port = Port::with(table(8, Duration::from_secs(1))).await;
-    let (mut client, begun) = (TcpStream::connect(port.address).await.unwrap(), std::time::Instant::now());
+    drips_into_the_void(TcpStream::connect(port.address).await.unwrap()).await;
+    // And so is the head of a later request.
+    let mut asked = port.send(b"GET /urgent HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"answer") {
+        answer.push(asked.read_u8().await.unwrap());
+    }
+    drips_into_the_void(asked).await;
+}
+
+/// Sends a head byte by byte, and checks that it is cut off long before its end, without an answer.
+async fn drips_into_the_void(mut client: TcpStream) {
+    let begun = std::time::Instant::now();
     for byte in b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ".iter().chain(&[b'a'; 100]) {
         if client.write_all(&[*byte]).await.is_err() {
             break;
