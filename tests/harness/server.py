@@ -116,12 +116,19 @@ class Server:
         if not os.environ.get("STRONGROOM_TEST_KEEP"):
             shutil.rmtree(self.home, ignore_errors=True)
 
+    def rss_bytes(self):
+        """VmRSS: the resident set at present."""
+        return self._status_bytes("VmRSS:")
+
     def peak_rss_bytes(self):
         """VmHWM: the largest resident set since the process began."""
+        return self._status_bytes("VmHWM:")
+
+    def _status_bytes(self, name):
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(name):
                 return int(line.split()[1]) * 1024
-        raise RuntimeError("no VmHWM")
+        raise RuntimeError(f"no {name}")
 
     # ---- talking to it
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::{
     Engine, Error,
     api::{Caller, Checksum, ObjectHeaders, SseReply, Stored, WriteCondition},
+    budget::Held,
     condition::MAX_ATTEMPTS,
     ids,
     in_use::Hold,
@@ -37,19 +38,34 @@ pub(crate) struct Bytes {
     pub(crate) part_checksums: Vec<Option<Checksum>>,
     pub(crate) inline: Option<Vec<u8>>,
     pub(crate) blobs: Vec<BlobUse>,
-    /// Keeps a new blob from the sweep until the commit.
-    pub(crate) hold: Option<Hold>,
+    pub(crate) kept: Kept,
+}
+
+/// What is kept until a commit has ended, also where its caller has gone.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// Keeps a new blob from the sweep.
+    blob: Option<Hold>,
+    /// That of the row, which waits for its turn.
+    _memory: Option<Held>,
+}
+
+impl Kept {
+    pub(crate) fn new(blob: Option<Hold>, memory: Held) -> Self {
+        Self { blob, _memory: Some(memory) }
+    }
 }
 
 impl Bytes {
     /// The bytes of one body that was just taken in, as part `number`.
     pub(crate) fn of_body(ingested: Ingested, number: u16) -> Result<Self, Error> {
         let manifest = manifest(vec![ingested.manifest_part(number)])?;
-        let (inline, blobs, hold) = match ingested.placement {
+        let (inline, blobs, blob) = match ingested.placement {
             Placement::Inline(sealed) => (Some(sealed), Vec::new(), None),
             Placement::Blob(blob) => (None, vec![BlobUse::New { id: blob.id, len_bytes: blob.len_bytes }], Some(blob.hold)),
         };
-        Ok(Self { manifest, part_checksums: Vec::new(), inline, blobs, hold })
+        let kept = Kept::new(blob, ingested.memory);
+        Ok(Self { manifest, part_checksums: Vec::new(), inline, blobs, kept })
     }
 }
 
@@ -63,19 +79,19 @@ impl Engine {
     pub(crate) async fn commit(
         &self,
         version: NewVersion,
-        hold: Option<Hold>,
+        kept: Kept,
         condition: &WriteCondition,
         bucket: &str,
     ) -> Result<Committed, Error> {
-        let hold = Arc::new(hold);
+        let kept = Arc::new(kept);
         if !matches!(condition, WriteCondition::Matches(_)) {
             let expect = self.expectation(condition, bucket, &version.key).await?;
-            return Ok(self.to_the_end(hold, |catalog| async move { catalog.put_version(version, expect).await }).await??);
+            return Ok(self.to_the_end(kept, |catalog| async move { catalog.put_version(version, expect).await }).await??);
         }
         for _ in 0..MAX_ATTEMPTS {
             let expect = self.expectation(condition, bucket, &version.key).await?;
             let attempt = version.clone();
-            match self.to_the_end(Arc::clone(&hold), |catalog| async move { catalog.put_version(attempt, expect).await }).await? {
+            match self.to_the_end(Arc::clone(&kept), |catalog| async move { catalog.put_version(attempt, expect).await }).await? {
                 Err(CatalogError::PreconditionFailed) => {}
                 other => return Ok(other?),
             }
@@ -87,7 +103,7 @@ impl Engine {
     /// the sweep must not take the blob before.
     pub(crate) async fn to_the_end<T, F>(
         &self,
-        hold: Arc<Option<Hold>>,
+        kept: Arc<Kept>,
         commit: impl FnOnce(Arc<dyn Catalog>) -> F,
     ) -> Result<Result<T, CatalogError>, Error>
     where
@@ -97,7 +113,7 @@ impl Engine {
         let commit = commit(self.shared_catalog());
         let task = tokio::spawn(async move {
             let result = commit.await;
-            if let Some(hold) = &*hold {
+            if let Some(hold) = &kept.blob {
                 hold.after_commit(&result);
             }
             result

@@ -1,19 +1,22 @@
 //! The digests that run over a body while it is sealed: MD5 only where somebody asked for it, one checksum at the most.
 //!
-//! CRCs run where the bytes are. MD5 and SHA are several times slower than the encryption, so for large bodies
-//! they run on another thread, a batch behind.
+//! CRCs run where the bytes are. MD5 and SHA are several times slower than the encryption, so for large bodies they run on another
+//! thread, a batch behind, as long as the budget can spare the memory of two batches. Nothing here keeps a piece of the body: a piece
+//! of one byte may keep a whole read buffer in memory.
 
-use bytes::Bytes;
 use md5::{Digest as _, Md5};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::{Error, api::ChecksumAlgorithm, checksum::Running};
+use crate::{
+    Error,
+    api::ChecksumAlgorithm,
+    budget::{Budget, Held},
+    checksum::Running,
+};
 
 /// How much is handed to the other thread at a time.
-const BATCH_LEN_BYTES: usize = 512 << 10;
-/// What a piece that waits takes beside its bytes: a body can come in pieces of one byte.
-const PIECE_COST_BYTES: usize = 256;
-/// So much at the end of a body is hashed where it is: handing it over would cost as much.
+const BATCH_LEN_BYTES: usize = 256 << 10;
+/// So much is hashed where it is: handing it over would cost as much.
 const HERE_LEN_BYTES: usize = 64 << 10;
 
 /// What to compute.
@@ -34,14 +37,26 @@ pub(crate) struct DigestResults {
     pub(crate) crc64: Option<Vec<u8>>,
 }
 
-/// Digests in progress. At the most one batch waits and one is being hashed.
-pub(crate) struct Digests {
+/// Digests in progress. At the most one batch is being filled and one is being hashed.
+pub(crate) struct Digests<'a> {
+    budget: &'a Budget,
     fast: Option<Running>,
     crc64: Option<Running>,
-    slow: Option<Slow>,
-    waiting: Vec<Bytes>,
-    waiting_len: usize,
-    hashing: Option<JoinHandle<Slow>>,
+    slow: State,
+    /// What was hashed here since the budget was asked.
+    here_bytes: usize,
+}
+
+/// Where the slow digests are.
+enum State {
+    /// There are none.
+    None,
+    /// Here, without batches.
+    Here(Slow),
+    /// Here, with a batch being filled and an empty one.
+    Idle(Slow, Batch, Batch),
+    /// On another thread, which hashes one batch while this one is being filled.
+    Away(JoinHandle<(Slow, Batch)>, Batch),
 }
 
 #[derive(Default)]
@@ -50,72 +65,128 @@ struct Slow {
     hash: Option<Running>,
 }
 
+struct Batch {
+    bytes: Vec<u8>,
+    _memory: Held,
+}
+
 impl Slow {
-    fn absorb(mut self, batch: &[Bytes]) -> Self {
-        for bytes in batch {
-            if let Some(md5) = &mut self.md5 {
-                md5.update(bytes);
-            }
-            if let Some(hash) = &mut self.hash {
-                hash.update(bytes);
-            }
+    fn absorb(&mut self, bytes: &[u8]) {
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
         }
-        self
+        if let Some(hash) = &mut self.hash {
+            hash.update(bytes);
+        }
     }
 }
 
-impl Digests {
-    pub(crate) fn new(plan: DigestPlan) -> Self {
+impl Batch {
+    fn pair(budget: &Budget) -> Option<(Self, Self)> {
+        let mut memory = budget.spare(2 * BATCH_LEN_BYTES)?;
+        let second = memory.split(BATCH_LEN_BYTES);
+        Some((Self::new(memory), Self::new(second)))
+    }
+
+    fn new(memory: Held) -> Self {
+        Self { bytes: Vec::with_capacity(BATCH_LEN_BYTES), _memory: memory }
+    }
+
+    /// Takes what there is room for from the front of `bytes`; whether it is full.
+    fn fill(&mut self, bytes: &mut &[u8]) -> bool {
+        let (now, later) = bytes.split_at(bytes.len().min(BATCH_LEN_BYTES - self.bytes.len()));
+        self.bytes.extend_from_slice(now);
+        *bytes = later;
+        self.bytes.len() == BATCH_LEN_BYTES
+    }
+}
+
+impl<'a> Digests<'a> {
+    pub(crate) fn new(plan: DigestPlan, budget: &'a Budget) -> Self {
         let (fast, hash) = match plan.checksum {
             Some(algorithm) if algorithm.is_fast() => (Some(Running::new(algorithm)), None),
             Some(algorithm) => (None, Some(Running::new(algorithm))),
             None => (None, None),
         };
-        let slow = (plan.md5 || hash.is_some()).then(|| Slow { md5: plan.md5.then(Md5::new), hash });
+        let has_slow = plan.md5 || hash.is_some();
+        let slow = if has_slow { State::Here(Slow { md5: plan.md5.then(Md5::new), hash }) } else { State::None };
         let crc64 = plan.crc64.then(|| Running::new(ChecksumAlgorithm::Crc64Nvme));
-        Self { fast, crc64, slow, waiting: Vec::new(), waiting_len: 0, hashing: None }
+        Self { budget, fast, crc64, slow, here_bytes: 0 }
     }
 
-    pub(crate) async fn update(&mut self, bytes: &Bytes) -> Result<(), Error> {
+    pub(crate) async fn update(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         for running in self.fast.iter_mut().chain(&mut self.crc64) {
             running.update(bytes);
         }
-        if self.slow.is_none() && self.hashing.is_none() {
-            return Ok(());
-        }
-        self.waiting_len += bytes.len() + PIECE_COST_BYTES;
-        self.waiting.push(bytes.clone());
-        if self.waiting_len >= BATCH_LEN_BYTES {
-            let slow = self.idle_slow().await?;
-            let batch = std::mem::take(&mut self.waiting);
-            self.waiting_len = 0;
-            self.hashing = Some(spawn_blocking(move || slow.absorb(&batch)));
+        while !bytes.is_empty() {
+            self.slow = match std::mem::replace(&mut self.slow, State::None) {
+                State::None => return Ok(()),
+                State::Here(slow) => self.here(slow, &mut bytes),
+                State::Idle(slow, mut filling, empty) => {
+                    if filling.fill(&mut bytes) { hand_over(slow, filling, empty) } else { State::Idle(slow, filling, empty) }
+                }
+                State::Away(hashing, mut filling) => {
+                    if filling.fill(&mut bytes) {
+                        let (slow, empty) = back(hashing).await?;
+                        hand_over(slow, filling, empty)
+                    } else {
+                        State::Away(hashing, filling)
+                    }
+                }
+            };
         }
         Ok(())
     }
 
-    pub(crate) async fn finish(mut self) -> Result<DigestResults, Error> {
-        let mut results =
-            DigestResults { md5: None, checksum: self.fast.take().map(Running::finish), crc64: self.crc64.take().map(Running::finish) };
-        if self.slow.is_none() && self.hashing.is_none() {
-            return Ok(results);
+    /// Small bodies, and those that the budget has no batches for.
+    fn here(&mut self, mut slow: Slow, bytes: &mut &[u8]) -> State {
+        if self.here_bytes >= HERE_LEN_BYTES {
+            self.here_bytes = 0;
+            if let Some((filling, empty)) = Batch::pair(self.budget) {
+                return State::Idle(slow, filling, empty);
+            }
         }
-        let slow = self.idle_slow().await?;
-        let rest = std::mem::take(&mut self.waiting);
-        let slow = if self.waiting_len <= HERE_LEN_BYTES {
-            slow.absorb(&rest)
-        } else {
-            spawn_blocking(move || slow.absorb(&rest)).await.map_err(|error| Error::Internal(error.into()))?
-        };
-        results.md5 = slow.md5.map(|md5| md5.finalize().into());
-        results.checksum = results.checksum.or(slow.hash.map(Running::finish));
-        Ok(results)
+        let (now, later) = bytes.split_at(bytes.len().min(HERE_LEN_BYTES - self.here_bytes));
+        slow.absorb(now);
+        self.here_bytes += now.len();
+        *bytes = later;
+        State::Here(slow)
     }
 
-    async fn idle_slow(&mut self) -> Result<Slow, Error> {
-        match self.hashing.take() {
-            Some(hashing) => hashing.await.map_err(|error| Error::Internal(error.into())),
-            None => Ok(self.slow.take().unwrap_or_default()),
-        }
+    pub(crate) async fn finish(mut self) -> Result<DigestResults, Error> {
+        let (fast, crc64) = (self.fast.take().map(Running::finish), self.crc64.take().map(Running::finish));
+        let slow = match self.slow {
+            State::None => Slow::default(),
+            State::Here(slow) => slow,
+            State::Idle(slow, rest, _) => last(slow, rest).await?,
+            State::Away(hashing, rest) => {
+                let (slow, _) = back(hashing).await?;
+                last(slow, rest).await?
+            }
+        };
+        let md5 = slow.md5.map(|md5| md5.finalize().into());
+        Ok(DigestResults { md5, checksum: fast.or(slow.hash.map(Running::finish)), crc64 })
     }
+}
+
+/// Has a batch hashed on another thread, while the empty one is filled.
+fn hand_over(slow: Slow, full: Batch, empty: Batch) -> State {
+    State::Away(spawn_blocking(move || hashed(slow, full)), empty)
+}
+
+fn hashed(mut slow: Slow, mut batch: Batch) -> (Slow, Batch) {
+    slow.absorb(&batch.bytes);
+    batch.bytes.clear();
+    (slow, batch)
+}
+
+async fn back(hashing: JoinHandle<(Slow, Batch)>) -> Result<(Slow, Batch), Error> {
+    hashing.await.map_err(|error| Error::Internal(error.into()))
+}
+
+async fn last(slow: Slow, rest: Batch) -> Result<Slow, Error> {
+    if rest.bytes.len() <= HERE_LEN_BYTES {
+        return Ok(hashed(slow, rest).0);
+    }
+    back(spawn_blocking(move || hashed(slow, rest))).await.map(|(slow, _)| slow)
 }

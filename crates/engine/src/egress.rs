@@ -6,14 +6,31 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use strongroom_blobs::{BlobError, BlobId, BlobReader};
-use strongroom_seal::{BLOB_HEADER_LEN, Manifest, ManifestPart, ObjectKeys, PartOpener, PartRange, SealError};
+use strongroom_seal::{BLOB_HEADER_LEN, CHUNK_LEN, Layers, Manifest, ManifestPart, ObjectKeys, PartOpener, PartRange, SealError};
 use sync_wrapper::SyncStream;
-use tokio::task::JoinHandle;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinHandle,
+};
 
-use crate::{Engine, Error, api::ReplyStream, in_use::Hold};
+use crate::{
+    Engine, Error,
+    api::ReplyStream,
+    budget::{Budget, Held},
+    in_use::Hold,
+};
 
-/// How many chunks one read of a blob fetches. One such block is sent while the next is being read.
-const CHUNKS_PER_READ: u64 = 8;
+/// The most chunks that one read of a blob fetches.
+const MAX_BLOCK_CHUNKS: u64 = 8;
+/// What a reader keeps of each part of its object beside the bytes: its line of the manifest, its piece, its hold.
+const PART_COST_BYTES: usize = 128;
+
+/// The memory that reading an object needs: its inline bytes or one chunk, and what is known of its parts.
+pub(crate) fn minimum(manifest: &Manifest, inline: Option<&[u8]>) -> usize {
+    let chunk = usize::try_from(manifest.total_len()).unwrap_or(usize::MAX).min(CHUNK_LEN) + Layers::Two.overhead_bytes();
+    let parts = manifest.parts().len().saturating_sub(1) * PART_COST_BYTES;
+    inline.map_or(chunk, |inline| inline.len().max(chunk)) + parts
+}
 
 /// An object whose keys are open.
 pub(crate) struct Opened {
@@ -28,10 +45,14 @@ pub(crate) struct Opened {
 impl Engine {
     /// The plaintext of `len` bytes from `offset`. The first chunk is read and authenticated before this returns, so that damage
     /// there is an error and not a broken reply. Later damage ends the stream with an error, and is counted here.
-    pub(crate) async fn open_stream(self: &Arc<Self>, opened: Opened, offset: u64, len: u64) -> Result<ReplyStream, Error> {
+    ///
+    /// `held` is at least [`minimum`]. Where there is no more than that, a chunk is read when the one before was dropped: whoever
+    /// keeps chunks while waiting for the next waits for ever.
+    pub(crate) async fn open_stream(self: &Arc<Self>, opened: Opened, offset: u64, len: u64, held: Held) -> Result<ReplyStream, Error> {
         let hold = self.in_use().hold(blobs_of(&opened.manifest, offset, len));
         let pieces = pieces(&opened.manifest, offset, len);
-        let mut reader = ObjectReader { engine: Arc::clone(self), opened, pieces, part: None, _hold: hold };
+        let memory = Memory { budget: self.budget().clone(), minimum: Arc::new(held), seat: Arc::new(Semaphore::new(1)) };
+        let mut reader = ObjectReader { engine: Arc::clone(self), opened, pieces, part: None, memory, _hold: hold };
         let first = reader.next().await?;
         let rest = stream::try_unfold(reader, |mut reader| async move {
             match reader.next().await {
@@ -63,6 +84,7 @@ struct ObjectReader {
     opened: Opened,
     pieces: VecDeque<PartRange>,
     part: Option<PartReader>,
+    memory: Memory,
     _hold: Hold,
 }
 
@@ -87,7 +109,7 @@ impl ObjectReader {
         let part = self.opened.manifest.parts()[piece.index];
         let opener = PartOpener::new(&self.opened.keys, part.number, &part.salt, part.plaintext_len).map_err(damaged)?;
         let source = self.source(&part).await?;
-        PartReader::new(opener, source, piece)
+        PartReader::new(opener, source, piece, self.memory.clone())
     }
 
     async fn source(&mut self, part: &ManifestPart) -> Result<Source, Error> {
@@ -104,35 +126,39 @@ enum Source {
     Blob(Arc<dyn BlobReader>),
 }
 
-/// Reads one piece of a part, chunk by chunk, a block ahead.
+/// Reads one piece of a part, chunk by chunk.
 struct PartReader {
     opener: PartOpener,
     source: Source,
+    memory: Memory,
     /// The next chunk to open, and the one after the last.
     next_chunk: u64,
     end_chunk: u64,
     /// The next chunk to read from the blob, and where it begins.
     next_read: u64,
     read_offset: u64,
-    /// Sealed bytes read and not opened yet.
-    sealed: BytesMut,
-    ahead: Option<JoinHandle<Result<BytesMut, BlobError>>>,
+    block: Block,
+    ahead: Option<JoinHandle<Result<Block, BlobError>>>,
+    /// The chunk after the first half of the block.
+    ahead_from: u64,
     check_header: bool,
     skip: u64,
     take: u64,
 }
 
 impl PartReader {
-    fn new(opener: PartOpener, source: Source, piece: PartRange) -> Result<Self, Error> {
+    fn new(opener: PartOpener, source: Source, piece: PartRange, memory: Memory) -> Result<Self, Error> {
         let span = opener.layout().span(piece.offset, piece.len);
         let mut reader = Self {
             source,
+            block: Block { sealed: BytesMut::new(), lease: memory.minimum() },
+            memory,
             next_chunk: span.first_chunk,
             end_chunk: span.first_chunk + span.chunk_count,
             next_read: span.first_chunk,
             read_offset: span.sealed_offset,
-            sealed: BytesMut::new(),
             ahead: None,
+            ahead_from: span.first_chunk,
             // The header lies before the first chunk: it is checked whenever that is read, at no cost.
             check_header: span.first_chunk == 0,
             skip: span.skip,
@@ -143,7 +169,6 @@ impl PartReader {
             reader.read_offset -= BLOB_HEADER_LEN as u64;
         }
         reader.take_inline()?;
-        reader.read_ahead();
         Ok(reader)
     }
 
@@ -151,53 +176,75 @@ impl PartReader {
         if self.next_chunk == self.end_chunk {
             return Ok(None);
         }
-        if self.sealed.is_empty() {
+        if self.block.sealed.is_empty() {
             self.fill().await?;
         }
         let chunk = self.next_chunk;
         let sealed_len = self.opener.layout().sealed_chunk_len(chunk);
-        if self.sealed.len() < sealed_len {
+        if self.block.sealed.len() < sealed_len {
             return Err(Error::Integrity(format!("chunk {chunk} is cut")));
         }
-        let mut plain = self.opener.open_chunk(chunk, self.sealed.split_to(sealed_len)).map_err(damaged)?;
+        let mut plain = self.opener.open_chunk(chunk, self.block.sealed.split_to(sealed_len)).map_err(damaged)?;
         self.next_chunk += 1;
+        self.read_ahead();
         let skip = std::mem::take(&mut self.skip).min(plain.len() as u64);
         let take = self.take.min(plain.len() as u64 - skip);
         self.take -= take;
         // Both are within the chunk's length.
         let (skip, take) = (usize::try_from(skip).unwrap_or(0), usize::try_from(take).unwrap_or(0));
         plain = plain.slice(skip..skip + take);
-        Ok(Some(plain))
+        Ok(Some(self.block.lease.attach(plain)))
     }
 
-    /// Waits for the block being read, and begins the next one.
+    /// Gets the next block: the one that was read ahead, or as much as there is memory for now.
     async fn fill(&mut self) -> Result<(), Error> {
-        let Some(ahead) = self.ahead.take() else {
+        let Source::Blob(blob) = &self.source else {
             return Err(Error::Integrity(format!("chunk {} is missing", self.next_chunk)));
         };
-        self.sealed = ahead.await.map_err(|error| Error::Internal(error.into()))??;
+        let blob = Arc::clone(blob);
+        // The block before goes first: it may be what the next one waits for.
+        self.block = Block::default();
+        self.block = match self.ahead.take() {
+            Some(ahead) => ahead.await.map_err(|error| Error::Internal(error.into()))??,
+            None => {
+                let (chunks, lease) = match self.memory.spare(self.end_chunk - self.next_read) {
+                    Some(spare) => spare,
+                    None => (1, self.memory.seat().await?),
+                };
+                let (offset, len) = self.next_extent(chunks);
+                Block { sealed: blob.read(offset, len).await?, lease }
+            }
+        };
         if std::mem::take(&mut self.check_header) {
-            let header = self.sealed.split_to(BLOB_HEADER_LEN);
+            let header = self.block.sealed.split_to(BLOB_HEADER_LEN);
             self.opener.check_header(&header).map_err(damaged)?;
         }
-        self.read_ahead();
+        self.ahead_from = self.next_chunk + (self.next_read - self.next_chunk).div_ceil(2);
         Ok(())
     }
 
+    /// Begins to read the next block once half of the present one was taken, if the budget can spare it: for a peer that takes nothing
+    /// nothing is read.
     fn read_ahead(&mut self) {
-        let Source::Blob(blob) = &self.source else {
-            return;
-        };
-        if self.next_read == self.end_chunk {
+        let Source::Blob(blob) = &self.source else { return };
+        if self.ahead.is_some() || self.next_read == self.end_chunk || self.next_chunk < self.ahead_from {
             return;
         }
-        let end = self.end_chunk.min(self.next_read + CHUNKS_PER_READ);
+        let Some((chunks, lease)) = self.memory.spare(self.end_chunk - self.next_read) else { return };
+        let blob = Arc::clone(blob);
+        let (offset, len) = self.next_extent(chunks);
+        self.ahead = Some(tokio::spawn(async move { Ok(Block { sealed: blob.read(offset, len).await?, lease }) }));
+    }
+
+    /// Offset and length of the next chunks, which are going to be read.
+    fn next_extent(&mut self, chunks: u64) -> (u64, usize) {
+        let end = self.end_chunk.min(self.next_read + chunks);
         let chunks_len: usize = (self.next_read..end).map(|chunk| self.opener.layout().sealed_chunk_len(chunk)).sum();
         let header_len = if self.check_header { BLOB_HEADER_LEN } else { 0 };
-        let (blob, offset, len) = (Arc::clone(blob), self.read_offset, header_len + chunks_len);
-        self.ahead = Some(tokio::spawn(async move { blob.read(offset, len).await }));
+        let (offset, len) = (self.read_offset, header_len + chunks_len);
         self.next_read = end;
         self.read_offset += len as u64;
+        (offset, len)
     }
 
     fn take_inline(&mut self) -> Result<(), Error> {
@@ -214,8 +261,82 @@ impl PartReader {
             drop(sealed.split_to(self.opener.layout().sealed_chunk_len(chunk)));
         }
         self.check_header = false;
-        self.sealed = sealed;
+        self.block.sealed = sealed;
         Ok(())
+    }
+}
+
+/// Sealed bytes read and not opened yet, and the memory that they and the chunks opened of them take.
+#[derive(Default)]
+struct Block {
+    sealed: BytesMut,
+    lease: Lease,
+}
+
+/// What a reader may take of the budget.
+#[derive(Clone)]
+struct Memory {
+    budget: Budget,
+    minimum: Arc<Held>,
+    /// Taken while the one chunk lives that the minimum is for.
+    seat: Arc<Semaphore>,
+}
+
+impl Memory {
+    /// The minimum, for the bytes that are there from the start.
+    fn minimum(&self) -> Lease {
+        Lease { held: Some(Arc::clone(&self.minimum)), seat: None }
+    }
+
+    /// Memory for a block of up to `chunks`, and how many it is for. A single chunk fits the minimum as well, if that is free.
+    fn spare(&self, chunks: u64) -> Option<(u64, Lease)> {
+        let mut chunks = chunks.min(MAX_BLOCK_CHUNKS);
+        if chunks == 1 && let Ok(seat) = Arc::clone(&self.seat).try_acquire_owned() {
+            return Some((1, Lease { held: Some(Arc::clone(&self.minimum)), seat: Some(seat) }));
+        }
+        while chunks > 0 {
+            if let Some(held) = self.budget.spare(block_len(chunks)) {
+                return Some((chunks, Lease { held: Some(Arc::new(held)), seat: None }));
+            }
+            chunks /= 2;
+        }
+        None
+    }
+
+    /// The minimum, once the chunk before was dropped.
+    async fn seat(&self) -> Result<Lease, Error> {
+        let seat = Arc::clone(&self.seat).acquire_owned().await.map_err(|error| Error::Internal(error.into()))?;
+        Ok(Lease { held: Some(Arc::clone(&self.minimum)), seat: Some(seat) })
+    }
+}
+
+fn block_len(chunks: u64) -> usize {
+    let chunk_len = CHUNK_LEN + Layers::Two.overhead_bytes();
+    usize::try_from(chunks).unwrap_or(usize::MAX).saturating_mul(chunk_len) + BLOB_HEADER_LEN
+}
+
+/// The memory of a block, held until the block and all chunks of it are gone.
+#[derive(Default)]
+struct Lease {
+    held: Option<Arc<Held>>,
+    seat: Option<OwnedSemaphorePermit>,
+}
+
+impl Lease {
+    /// The chunk, which holds the memory for as long as somebody has it: it may wait long for a slow peer.
+    fn attach(&mut self, chunk: Bytes) -> Bytes {
+        Bytes::from_owner(LeasedChunk { chunk, _lease: Self { held: self.held.clone(), seat: self.seat.take() } })
+    }
+}
+
+struct LeasedChunk {
+    chunk: Bytes,
+    _lease: Lease,
+}
+
+impl AsRef<[u8]> for LeasedChunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.chunk
     }
 }
 

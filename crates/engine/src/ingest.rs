@@ -6,15 +6,27 @@ use futures_core::Stream;
 use futures_util::StreamExt;
 use strongroom_blobs::{BlobId, BlobWriter};
 use strongroom_catalog::BlobKey;
-use strongroom_seal::{ManifestPart, ObjectKeys, PartSalt, PartSealer, SealError, SealedBytes};
+use strongroom_seal::{CHUNK_LEN, MAX_BATCH_CHUNKS, ManifestPart, ObjectKeys, PartSalt, PartSealer, SealError, SealedBytes};
 
 use crate::{
     Engine, Error,
     api::{Checksum, ChecksumAlgorithm, ExpectedChecksum, UploadChecksum},
+    budget::{Budget, Held},
     checksum::full_object,
     digests::{DigestPlan, DigestResults, Digests},
     in_use::Hold,
 };
+
+/// What sealing adds to a batch of [`MAX_BATCH_CHUNKS`], header and tags, and some room.
+const BATCH_OVERHEAD_BYTES: usize = 1024;
+
+/// The memory that a body needs: one chunk being filled and one being written, or the whole where it may lie inline.
+pub(crate) fn minimum(length: Option<u64>, inline_limit_bytes: Option<usize>) -> usize {
+    let inline = inline_limit_bytes.unwrap_or(0).min(MAX_BATCH_CHUNKS * CHUNK_LEN);
+    let length = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(usize::MAX);
+    let at_once = if length <= inline || length == usize::MAX { inline.max(2 * CHUNK_LEN) } else { 2 * CHUNK_LEN };
+    length.min(at_once) + BATCH_OVERHEAD_BYTES
+}
 
 /// How a body is to be taken in.
 pub(crate) struct Intake<'a> {
@@ -30,6 +42,8 @@ pub(crate) struct Intake<'a> {
     /// Up to so many bytes may lie in the catalog's row; none where only a blob will do.
     pub(crate) inline_limit_bytes: Option<usize>,
     pub(crate) max_len_bytes: u64,
+    /// At least [`minimum`].
+    pub(crate) memory: Held,
 }
 
 /// A body, sealed and durable.
@@ -40,6 +54,8 @@ pub(crate) struct Ingested {
     pub(crate) md5: Option<[u8; 16]>,
     pub(crate) checksum: Option<Checksum>,
     pub(crate) crc64: Option<Vec<u8>>,
+    /// To be held until the commit, which the bytes of an inline body wait for.
+    pub(crate) memory: Held,
 }
 
 /// Where the sealed bytes lie.
@@ -80,8 +96,8 @@ impl Engine {
             return Err(Error::EntityTooLarge);
         }
         let plan = DigestPlan { md5: intake.md5_etag || expected_md5.is_some(), checksum: intake.checksum.algorithm, crc64: intake.crc64 };
-        let mut digests = Digests::new(plan);
-        let mut sealing = Sealing::new(self, intake.keys, intake.part_number)?;
+        let mut digests = Digests::new(plan, self.budget());
+        let mut sealing = Sealing::new(self, &intake, length)?;
         let mut received = 0_u64;
         while let Some(bytes) = stream.next().await {
             let bytes = bytes.map_err(Into::into)?;
@@ -89,6 +105,7 @@ impl Engine {
             if received > intake.max_len_bytes {
                 return Err(Error::EntityTooLarge);
             }
+            // Both copy what they need: the piece may be one byte that keeps a whole read buffer in memory.
             digests.update(&bytes).await?;
             sealing.push(&bytes).await?;
         }
@@ -99,7 +116,7 @@ impl Engine {
         let checksum = verify(&digests, expected_md5, intake.checksum)?;
         let salt = sealing.salt();
         let placement = sealing.finish(intake.inline_limit_bytes).await?;
-        Ok(Ingested { size_bytes: received, salt, placement, md5: digests.md5, checksum, crc64: digests.crc64 })
+        Ok(Ingested { size_bytes: received, salt, placement, md5: digests.md5, checksum, crc64: digests.crc64, memory: intake.memory })
     }
 }
 
@@ -107,6 +124,35 @@ impl Engine {
 struct Sealing<'a> {
     sealer: PartSealer,
     output: Output<'a>,
+    batches: Batches<'a>,
+}
+
+/// The memory of batches that are larger than the minimum: of the one being filled, and of the one being written.
+struct Batches<'a> {
+    budget: &'a Budget,
+    filling: Option<Held>,
+    writing: Option<Held>,
+    /// What is still to come of the body, if that is known.
+    left_bytes: u64,
+}
+
+impl Batches<'_> {
+    /// The chunks of the next batch: as many as the budget can spare and the body needs.
+    fn next(&mut self) -> usize {
+        self.writing = self.filling.take();
+        let needed = usize::try_from(self.left_bytes.div_ceil(CHUNK_LEN as u64)).unwrap_or(usize::MAX);
+        let mut chunks = needed.min(MAX_BATCH_CHUNKS);
+        while chunks > 1 {
+            self.filling = self.budget.spare(chunks * CHUNK_LEN + BATCH_OVERHEAD_BYTES);
+            if self.filling.is_some() {
+                break;
+            }
+            chunks /= 2;
+        }
+        let chunks = chunks.max(1);
+        self.left_bytes = self.left_bytes.saturating_sub((chunks * CHUNK_LEN) as u64);
+        chunks
+    }
 }
 
 struct Output<'a> {
@@ -115,9 +161,13 @@ struct Output<'a> {
 }
 
 impl<'a> Sealing<'a> {
-    fn new(engine: &'a Engine, keys: &ObjectKeys, part_number: u16) -> Result<Self, Error> {
-        let sealer = PartSealer::new(keys, part_number).map_err(internal)?;
-        Ok(Self { sealer, output: Output { engine, blob: None } })
+    fn new(engine: &'a Engine, intake: &Intake<'_>, length: Option<u64>) -> Result<Self, Error> {
+        let mut sealer = PartSealer::new(intake.keys, intake.part_number).map_err(internal)?;
+        let mut batches = Batches { budget: engine.budget(), filling: None, writing: None, left_bytes: length.unwrap_or(u64::MAX) };
+        // What may lie inline stays in one batch, for which there is memory.
+        let inline = intake.inline_limit_bytes.filter(|limit| length.is_none_or(|length| length <= *limit as u64));
+        sealer.set_batch_chunks(inline.map_or_else(|| batches.next(), |limit| limit.div_ceil(CHUNK_LEN)));
+        Ok(Self { sealer, output: Output { engine, blob: None }, batches })
     }
 
     fn salt(&self) -> PartSalt {
@@ -126,13 +176,15 @@ impl<'a> Sealing<'a> {
 
     async fn push(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         while let Some(batch) = self.sealer.push(&mut bytes).map_err(internal)? {
+            // The batch before is written when this returns, and its memory free.
             self.output.write(batch).await?;
+            self.sealer.set_batch_chunks(self.batches.next());
         }
         Ok(())
     }
 
     async fn finish(self, inline_limit_bytes: Option<usize>) -> Result<Placement, Error> {
-        let Self { sealer, mut output } = self;
+        let Self { sealer, mut output, batches: _batches } = self;
         let (last, plain_len) = sealer.finish().map_err(internal)?;
         if output.blob.is_none() && inline_limit_bytes.is_some_and(|limit| plain_len <= limit as u64) {
             return Ok(Placement::Inline(last.into_vec()));

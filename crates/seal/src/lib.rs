@@ -70,7 +70,7 @@ pub use offline::OfflineObject;
 pub use opener::PartOpener;
 pub use provider::random_array;
 pub use sealed_bytes::SealedBytes;
-pub use sealer::{PartSealer, seal_part};
+pub use sealer::{MAX_BATCH_CHUNKS, PartSealer, seal_part};
 pub use store_key::{RecordKind, StoreKey};
 
 /// The version of the format that this build writes, and the newest that it reads.

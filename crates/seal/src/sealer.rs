@@ -4,8 +4,8 @@ use crate::content::ContentKeys;
 use crate::header::BlobHeader;
 use crate::{BLOB_HEADER_LEN, CHUNK_LEN, Layers, ObjectKeys, PartSalt, SealError, SealedBytes, random_array};
 
-/// Chunks of a full batch: 1 MiB of plaintext.
-const BATCH_CHUNKS: usize = 16;
+/// Most chunks of a batch: 1 MiB of plaintext.
+pub const MAX_BATCH_CHUNKS: usize = 16;
 
 /// Seals a whole part that lies in memory: small objects.
 pub fn seal_part(object_keys: &ObjectKeys, part_number: u16, mut plaintext: &[u8]) -> Result<(PartSalt, SealedBytes), SealError> {
@@ -32,8 +32,9 @@ pub struct PartSealer {
     batch: Vec<u8>,
     /// Where in `batch` the chunk being filled begins.
     chunk_start: usize,
-    /// Sealed chunks in `batch`.
+    /// Sealed chunks in `batch`, and how many make it full.
     batch_chunks: usize,
+    full_chunks: usize,
     /// Sealed chunks of the part, so the number of the one being filled.
     chunk: u64,
 }
@@ -54,8 +55,15 @@ impl PartSealer {
             batch: Vec::new(),
             chunk_start: BLOB_HEADER_LEN,
             batch_chunks: 0,
+            full_chunks: MAX_BATCH_CHUNKS,
             chunk: 0,
         })
+    }
+
+    /// From now on a batch is full at so many chunks, 1 to [`MAX_BATCH_CHUNKS`], which it is at first: what the sealer keeps in
+    /// memory, and how much is written at a time. The sealed bytes are the same.
+    pub fn set_batch_chunks(&mut self, chunks: usize) {
+        self.full_chunks = chunks.clamp(1, MAX_BATCH_CHUNKS);
     }
 
     /// The salt of this upload, for the manifest.
@@ -63,13 +71,13 @@ impl PartSealer {
         self.header.salt()
     }
 
-    /// Takes plaintext from the front of `data` until it is used up (none) or a batch of 1 MiB is full. Call it until it
+    /// Takes plaintext from the front of `data` until it is used up (none) or a batch is full. Call it until it
     /// returns none. After an error the sealer is spent.
     pub fn push(&mut self, data: &mut &[u8]) -> Result<Option<SealedBytes>, SealError> {
         while !data.is_empty() {
             if self.filled() == CHUNK_LEN {
                 self.seal_chunk(false)?;
-                if self.batch_chunks == BATCH_CHUNKS {
+                if self.batch_chunks >= self.full_chunks {
                     return Ok(Some(self.take_batch()));
                 }
             }
@@ -114,12 +122,13 @@ impl PartSealer {
     /// costs one small allocation and a long one no copies beyond its first batch. Writes the header where it is due.
     fn reserve(&mut self, more: usize) {
         let overhead = self.layers.overhead_bytes();
-        let limit = self.chunk_start + (BATCH_CHUNKS - self.batch_chunks) * (CHUNK_LEN + overhead);
+        // A batch may hold more than is now a full one: the chunk being filled has a place all the same.
+        let limit = self.chunk_start + self.full_chunks.saturating_sub(self.batch_chunks).max(1) * (CHUNK_LEN + overhead);
         let plaintext = self.filled() + more;
         let needed = self.chunk_start + plaintext + plaintext.div_ceil(CHUNK_LEN).max(1) * overhead;
         let needed = needed.min(limit);
         if self.batch.capacity() < needed {
-            let wanted = if self.chunk >= BATCH_CHUNKS as u64 { limit } else { limit.min(needed.max(2 * self.batch.capacity())) };
+            let wanted = if self.chunk >= self.full_chunks as u64 { limit } else { limit.min(needed.max(2 * self.batch.capacity())) };
             self.batch.reserve_exact(wanted - self.batch.len());
         }
         if self.chunk == 0 && self.batch.is_empty() {

@@ -9,11 +9,12 @@ use super::get::FoundData;
 use crate::{
     Engine, Error,
     api::{Caller, Checksum, ChecksumAlgorithm, Copied, CopyObject, CopySource, ObjectHeaders, ReplyStream, SseReply, UploadChecksum},
-    commit::{Bytes, Draft, stored},
+    budget::Held,
+    commit::{Bytes, Draft, Kept, stored},
     condition::{MAX_ATTEMPTS, check_copy_source},
-    egress::Opened,
+    egress::{self, Opened},
     etag, ids,
-    ingest::Intake,
+    ingest::{self, Intake},
     limits,
     record::{Etag, VersionBinding, open_part_checksums},
     sse::{CustomerKey, Decision, Identified, User, decide},
@@ -23,6 +24,8 @@ use crate::{
 pub(crate) struct OpenedSource {
     pub(crate) opened: Opened,
     pub(crate) facts: SourceFacts,
+    /// For reading the source and sealing it anew, taken at once: nobody waits for one of them holding the other.
+    pub(crate) memory: Held,
 }
 
 /// What a copy may keep of its source.
@@ -68,12 +71,14 @@ impl Engine {
         source: &CopySource,
         customer: Option<&CustomerKey>,
     ) -> Result<OpenedSource, Error> {
-        let data = self.find_data(None, &source.bucket, &source.key, source.version_id.as_deref()).await?;
+        let sealing = |data: &FoundData| ingest::minimum(Some(data.manifest.total_len()), Some(self.options().inline_limit_bytes));
+        let named = (source.bucket.as_str(), source.key.as_str(), source.version_id.as_deref());
+        let (data, memory) = self.held_data(None, named, sealing).await?;
         let facts = self.source_facts(&data).map_err(|error| self.integrity().note(error, &source.bucket, &source.key))?;
         check_copy_source(&source.conditions, &facts.etag.shown, data.found.version.modified)?;
         let opened = self.open_found(caller, data, customer).await;
         let opened = opened.map_err(|error| self.integrity().note(error, &source.bucket, &source.key))?;
-        Ok(OpenedSource { opened, facts })
+        Ok(OpenedSource { opened, facts, memory })
     }
 
     /// The plaintext of a source. [`Error::ConditionalConflict`] where another version has taken its place meanwhile, so that its blobs
@@ -85,8 +90,9 @@ impl Engine {
         opened: Opened,
         offset: u64,
         len: u64,
+        memory: Held,
     ) -> Result<ReplyStream, Error> {
-        let error = match self.open_stream(opened, offset, len).await {
+        let error = match self.open_stream(opened, offset, len, memory).await {
             Err(error @ Error::Integrity(_)) => error,
             other => return other,
         };
@@ -128,10 +134,10 @@ impl Engine {
         } else {
             self.move_data(caller, request, decision, at, source).await?
         };
-        let hold = bytes.hold.take();
+        let kept = std::mem::take(&mut bytes.kept);
         let version = self.new_version(caller, &draft, bytes).await?;
         let (size_bytes, modified_ms) = (version.size_bytes, version.modified);
-        let committed = self.commit(version, hold, &request.condition, &at.bucket.name).await?;
+        let committed = self.commit(version, kept, &request.condition, &at.bucket.name).await?;
         Ok(Copied { stored: stored(&draft, reply, size_bytes, committed.is_null), modified_ms, source_version_id })
     }
 
@@ -144,7 +150,7 @@ impl Engine {
         at: Identified<'a>,
         source: OpenedSource,
     ) -> Result<(Draft<'a>, Bytes, SseReply), Error> {
-        let OpenedSource { opened, facts } = source;
+        let OpenedSource { opened, facts, memory } = source;
         let keys = self.keys_for_writing(User::Caller(caller), decision, at, Some(opened.keys)).await?;
         let blobs = opened.manifest.parts().iter().filter(|part| !part.is_inline()).map(|part| BlobUse::Shared { id: part.blob }).collect();
         let draft = Draft {
@@ -157,7 +163,8 @@ impl Engine {
             checksum: facts.checksum,
             parts_count: facts.parts_count,
         };
-        let bytes = Bytes { manifest: opened.manifest, part_checksums: facts.part_checksums, inline: opened.inline, blobs, hold: None };
+        let kept = Kept::new(None, memory);
+        let bytes = Bytes { manifest: opened.manifest, part_checksums: facts.part_checksums, inline: opened.inline, blobs, kept };
         Ok((draft, bytes, keys.reply))
     }
 
@@ -170,8 +177,9 @@ impl Engine {
         at: Identified<'a>,
         source: OpenedSource,
     ) -> Result<(Draft<'a>, Bytes, SseReply), Error> {
-        let OpenedSource { opened, facts } = source;
+        let OpenedSource { opened, facts, mut memory } = source;
         let keys = self.keys_for_writing(User::Caller(caller), decision, at, None).await?;
+        let reading = memory.split(egress::minimum(&opened.manifest, opened.inline.as_deref()));
         let intake = Intake {
             keys: &keys.object,
             part_number: 1,
@@ -181,8 +189,9 @@ impl Engine {
             checksum: recomputed(request.checksum_algorithm.or(facts.checksum.map(|checksum| checksum.algorithm))),
             inline_limit_bytes: Some(self.options().inline_limit_bytes),
             max_len_bytes: self.options().max_object_bytes,
+            memory,
         };
-        let plain = self.open_source_stream(&request.source, facts.seen, opened, 0, facts.size_bytes).await?;
+        let plain = self.open_source_stream(&request.source, facts.seen, opened, 0, facts.size_bytes, reading).await?;
         let mut ingested = self.ingest(plain, Some(facts.size_bytes), intake).await?;
         let kept_md5 = if facts.parts_count.is_none() { facts.etag.md5 } else { None };
         let draft = Draft {

@@ -8,8 +8,9 @@ use strongroom_seal::Manifest;
 use crate::{
     Engine, Error,
     api::{ByteRange, Caller, Checksum, GetObject, ObjectInfo, ObjectPart, ObjectReply},
+    budget::Held,
     condition::{check_read, range_is_meant},
-    egress::Opened,
+    egress::{self, Opened},
     ids, limits,
     record::{ObjectRecord, VersionBinding, open_part_checksums},
     sse::{CustomerKey, Identified, KeyUse, User, check_customer_key, check_read_headers, check_readable, mode_of, sse_reply},
@@ -51,15 +52,15 @@ impl Engine {
     /// GetObject.
     pub async fn get_object(self: &Arc<Self>, caller: &Caller, request: GetObject) -> Result<ObjectReply, Error> {
         let customer = check_read_headers(&request.sse, caller.sse_c_allowed)?;
-        let mut data = self.requested_data(caller, &request).await?;
+        let (mut data, mut memory) = self.requested_held(caller, &request).await?;
         for _ in 0..MAX_LOOKS {
             let seen = data.found.version.version_id;
-            let error = match self.read(caller, &request, customer.as_ref(), data).await {
+            let error = match self.read(caller, &request, customer.as_ref(), data, memory).await {
                 Err(error @ Error::Integrity(_)) => error,
                 other => return other,
             };
             // A concurrent overwrite may have let the blobs go between the look-up and the read: look again before crying wolf.
-            data = self.requested_data(caller, &request).await?;
+            (data, memory) = self.requested_held(caller, &request).await?;
             if data.found.version.version_id == seen {
                 return Err(self.integrity().note(error, &request.bucket, &request.key));
             }
@@ -128,6 +129,32 @@ impl Engine {
         self.find_data(owner, &request.bucket, &request.key, request.version_id.as_deref()).await
     }
 
+    async fn requested_held(&self, caller: &Caller, request: &GetObject) -> Result<(FoundData, Held), Error> {
+        let named = (request.bucket.as_str(), request.key.as_str(), request.version_id.as_deref());
+        self.held_data(caller.expected_owner.as_deref(), named, |_| 0).await
+    }
+
+    /// As [`Engine::find_data`], with the memory for reading it and for `more`.
+    pub(crate) async fn held_data(
+        &self,
+        owner: Option<&str>,
+        (bucket, key, version_id): (&str, &str, Option<&str>),
+        more: impl Fn(&FoundData) -> usize,
+    ) -> Result<(FoundData, Held), Error> {
+        let mut held: Option<Held> = None;
+        for _ in 0..MAX_LOOKS {
+            let data = self.find_data(owner, bucket, key, version_id).await?;
+            let needed = egress::minimum(&data.manifest, data.inline.as_deref()) + more(&data);
+            if let Some(held) = held.take().filter(|held| held.bytes() >= needed).or_else(|| self.budget().try_hold(needed)) {
+                return Ok((data, held));
+            }
+            // Rows that wait would be memory outside of the budget: this one goes, and is looked up again when its turn has come.
+            drop(data);
+            held = Some(self.budget().hold(needed).await?);
+        }
+        Err(Error::Busy)
+    }
+
     /// The open object of a caller who may read it. At the most one call of the KMS.
     pub(crate) async fn open_found(&self, caller: &Caller, data: FoundData, customer: Option<&CustomerKey>) -> Result<Opened, Error> {
         let FoundData { found, manifest, inline, .. } = data;
@@ -172,6 +199,7 @@ impl Engine {
         request: &GetObject,
         customer: Option<&CustomerKey>,
         data: FoundData,
+        memory: Held,
     ) -> Result<ObjectReply, Error> {
         // Who may not read learns nothing from conditions either. That it may not is recorded with the use that does not take place.
         let checked = check_readable(User::Caller(caller), envelope_of(&data.found)?, &data.found.record.sse, customer);
@@ -180,7 +208,7 @@ impl Engine {
         }
         let described = self.described(request, customer, &data)?;
         let opened = self.open_found(caller, data, customer).await?;
-        let body = self.open_stream(opened, described.first_byte, described.length).await?;
+        let body = self.open_stream(opened, described.first_byte, described.length, memory).await?;
         Ok(ObjectReply { body: Some(body), ..described })
     }
 

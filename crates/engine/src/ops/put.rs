@@ -5,7 +5,7 @@ use crate::{
     api::{Caller, PutObject, Stored},
     commit::{Bytes, Draft, stored},
     etag, ids,
-    ingest::Intake,
+    ingest::{self, Intake},
     limits,
     sse::{Identified, User, decide},
 };
@@ -19,6 +19,7 @@ impl Engine {
         let decision = decide(&request.sse, caller.sse_c_allowed, bucket.encryption.as_ref(), self.encrypts_by_default())?;
         self.check_write_early(&request.condition, &bucket.name, &request.key).await?;
 
+        let memory = self.budget().hold(ingest::minimum(request.body.length, Some(self.options().inline_limit_bytes))).await?;
         let version_id = ids::new_version_id(ids::now_ms());
         let at = Identified { bucket: &bucket, key: &request.key, version_id: &version_id };
         let keys = self.keys_for_writing(User::Caller(caller), &decision, at, None).await?;
@@ -31,6 +32,7 @@ impl Engine {
             checksum: request.checksum,
             inline_limit_bytes: Some(self.options().inline_limit_bytes),
             max_len_bytes: self.options().max_put_bytes,
+            memory,
         };
         let mut ingested = self.ingest(request.body.stream, request.body.length, intake).await?;
         let draft = Draft {
@@ -44,10 +46,10 @@ impl Engine {
             parts_count: None,
         };
         let mut bytes = Bytes::of_body(ingested, 1)?;
-        let hold = bytes.hold.take();
+        let kept = std::mem::take(&mut bytes.kept);
         let version = self.new_version(caller, &draft, bytes).await?;
         let size_bytes = version.size_bytes;
-        let committed = self.commit(version, hold, &request.condition, &bucket.name).await?;
+        let committed = self.commit(version, kept, &request.condition, &bucket.name).await?;
         Ok(stored(&draft, keys.reply, size_bytes, committed.is_null))
     }
 }

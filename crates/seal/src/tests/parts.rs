@@ -57,6 +57,24 @@ proptest! {
     }
 
     #[test]
+    fn sealed_bytes_are_the_same_whatever_the_batches(len in edge_len(), sizes in prop::collection::vec(0_usize..20, 1..8), two in any::<bool>()) {
+        let keys = ObjectKeys::generate(layers(two));
+        let (data, salt) = (plaintext(1, len), PartSalt(random_array()));
+        let whole = seal_in_pieces(PartSealer::with_salt(&keys, 3, salt).unwrap(), &data, len.max(1)).concat();
+        let mut sealer = PartSealer::with_salt(&keys, 3, salt).unwrap();
+        let (mut sizes, mut sealed) = (sizes.iter().cycle(), Vec::new());
+        for mut piece in data.chunks(50_000) {
+            let size = *sizes.next().unwrap();
+            sealer.set_batch_chunks(size);
+            while let Some(batch) = sealer.push(&mut piece).unwrap() {
+                sealed.extend(batch.into_vec());
+            }
+        }
+        sealed.extend(sealer.finish().unwrap().0.into_vec());
+        prop_assert!(sealed == whole);
+    }
+
+    #[test]
     fn a_range_opens_to_what_the_plaintext_has_there(
         len in edge_len(), offset in 0..4 * CHUNK_LEN, range_len in 0..3 * CHUNK_LEN, two in any::<bool>(),
     ) {

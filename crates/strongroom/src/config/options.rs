@@ -261,6 +261,13 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         Derived("131072, the measured optimum"),
         "Objects up to this size lie, sealed, in the catalog instead of in a file",
     ),
+    option(
+        "memory_budget_bytes",
+        Number(33_554_432),
+        "BYTES",
+        Value("134217728"),
+        "What all requests together may keep in memory of bodies and answers; beyond it requests wait their turn, or get 503 SlowDown",
+    ),
     option("sweep_interval_seconds", Number(1), "SECONDS", Value("2"), "How often blobs that nothing refers to any more are looked for"),
     option("dead_blob_grace_seconds", Number(1), "SECONDS", Value("5"), "How long such a blob is kept for reads that already know of it"),
     option(

@@ -64,6 +64,7 @@ pub(crate) struct Limits {
     pub(crate) drain_timeout: Duration,
     /// `None`: the engine's own.
     pub(crate) inline_limit_bytes: Option<usize>,
+    pub(crate) memory_budget_bytes: usize,
     pub(crate) sweep_interval: Duration,
     pub(crate) dead_blob_grace: Duration,
     pub(crate) orphan_age: Duration,
@@ -152,6 +153,7 @@ fn limits(layer: &Layer) -> Result<Limits, ConfigError> {
         tls_handshake_timeout: layer.seconds("tls_handshake_timeout_seconds")?,
         drain_timeout: layer.seconds("drain_timeout_seconds")?,
         inline_limit_bytes: layer.optional_size("inline_limit_bytes")?,
+        memory_budget_bytes: layer.size("memory_budget_bytes")?,
         sweep_interval: layer.seconds("sweep_interval_seconds")?,
         dead_blob_grace: layer.seconds("dead_blob_grace_seconds")?,
         orphan_age: layer.seconds("orphan_age_seconds")?,

@@ -40,6 +40,7 @@ pub(super) async fn open_engine(
     let options = EngineOptions {
         encrypt_by_default: settings.encrypt_by_default,
         inline_limit_bytes: settings.limits.inline_limit_bytes.unwrap_or(defaults.inline_limit_bytes),
+        memory_budget_bytes: settings.limits.memory_budget_bytes,
         sweep_interval: settings.limits.sweep_interval,
         dead_blob_grace: settings.limits.dead_blob_grace,
         orphan_age: settings.limits.orphan_age,

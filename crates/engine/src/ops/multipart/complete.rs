@@ -8,7 +8,7 @@ use crate::{
     Engine, Error,
     api::{Caller, Checksum, ChecksumAlgorithm, ChecksumKind, CompleteMultipartUpload, CompletedPart, SseReply, Stored, UploadRef},
     checksum,
-    commit::{Bytes, Draft, manifest, stored},
+    commit::{Bytes, Draft, Kept, manifest, stored},
     condition::MAX_ATTEMPTS,
     etag, ids,
     record::{ObjectRecord, PartRecord, RecordedSse},
@@ -65,7 +65,7 @@ impl Engine {
             part_checksums: chosen.iter().map(|chosen| chosen.record.checksum.clone()).collect(),
             inline: None,
             blobs: Vec::new(),
-            hold: None,
+            kept: Kept::default(),
         };
         let version = self.noted_upload(self.new_version(caller, &draft, bytes).await, found)?;
         let version = NewVersion { upload_id: Some(found.upload.upload_id), ..version };

@@ -13,10 +13,11 @@ use crate::{
     api::{
         ByteRange, Caller, ChecksumAlgorithm, CopiedPart, ReplyStream, SseHeaders, UploadChecksum, UploadPart, UploadPartCopy, UploadedPart,
     },
+    budget::Held,
+    commit::Kept,
     condition::MAX_ATTEMPTS,
-    etag, ids,
-    in_use::Hold,
-    ingest::{Ingested, Intake, Placement},
+    egress, etag, ids,
+    ingest::{self, Ingested, Intake, Placement},
     ops::{
         copy::{OpenedSource, recomputed},
         get::{ends_within, resolve_range},
@@ -42,7 +43,8 @@ impl Engine {
         let number = part_number(request.part_number)?;
         let found = self.find_upload(caller.expected_owner.as_deref(), &request.upload).await?;
         let incoming = Incoming { number, sse: &request.sse, content_md5: request.content_md5.as_deref(), checksum: request.checksum };
-        let (uploaded, _) = self.take_part(caller, &found, incoming, request.body.stream, request.body.length).await?;
+        let memory = self.budget().hold(ingest::minimum(request.body.length, None)).await?;
+        let (uploaded, _) = self.take_part(caller, &found, incoming, request.body.stream, request.body.length, memory).await?;
         Ok(uploaded)
     }
 
@@ -51,26 +53,27 @@ impl Engine {
         let number = part_number(request.part_number)?;
         let found = self.find_upload(caller.expected_owner.as_deref(), &request.upload).await?;
         let customer = CustomerKey::from_copy_source(&request.source.customer, caller.sse_c_allowed)?;
-        let (plain, len, source_version_id) = self.copied_range(caller, &request, customer.as_ref()).await?;
+        let (plain, len, source_version_id, memory) = self.copied_range(caller, &request, customer.as_ref()).await?;
         let incoming = Incoming { number, sse: &request.sse, content_md5: None, checksum: UploadChecksum::default() };
-        let (part, modified_ms) = self.take_part(caller, &found, incoming, plain, Some(len)).await?;
+        let (part, modified_ms) = self.take_part(caller, &found, incoming, plain, Some(len), memory).await?;
         Ok(CopiedPart { part, modified_ms, source_version_id })
     }
 
-    /// The plaintext to copy, its length, and the version that it is of.
+    /// The plaintext to copy, its length, the version that it is of, and the memory to seal it in.
     async fn copied_range(
         self: &Arc<Self>,
         caller: &Caller,
         request: &UploadPartCopy,
         customer: Option<&CustomerKey>,
-    ) -> Result<(ReplyStream, u64, Option<String>), Error> {
+    ) -> Result<(ReplyStream, u64, Option<String>, Held), Error> {
         for _ in 0..MAX_ATTEMPTS {
-            let OpenedSource { opened, facts } = self.open_source(caller, &request.source, customer).await?;
+            let OpenedSource { opened, facts, mut memory } = self.open_source(caller, &request.source, customer).await?;
             let (offset, len) = part_range(request.range, facts.size_bytes)?;
-            match self.open_source_stream(&request.source, facts.seen, opened, offset, len).await {
+            let reading = memory.split(egress::minimum(&opened.manifest, opened.inline.as_deref()));
+            match self.open_source_stream(&request.source, facts.seen, opened, offset, len, reading).await {
                 // The source was overwritten and swept before its data was opened: copy what is there now.
                 Err(Error::ConditionalConflict) => {}
-                plain => return Ok((plain?, len, facts.version_id)),
+                plain => return Ok((plain?, len, facts.version_id, memory)),
             }
         }
         Err(Error::ConditionalConflict)
@@ -83,6 +86,7 @@ impl Engine {
         incoming: Incoming<'_>,
         stream: S,
         length: Option<u64>,
+        memory: Held,
     ) -> Result<(UploadedPart, i64), Error>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
@@ -102,12 +106,13 @@ impl Engine {
             checksum: part_checksum(incoming.checksum, found.record.checksum.map(|(algorithm, _)| algorithm))?,
             inline_limit_bytes: None,
             max_len_bytes: self.options().max_put_bytes,
+            memory,
         };
         let ingested = self.ingest(stream, length, intake).await?;
         let (part, record) = self.part_row(found, incoming.number, mode, &ingested)?;
         let modified = part.modified;
-        let (upload_id, hold) = (found.upload.upload_id, hold(ingested));
-        self.to_the_end(hold, |catalog| async move { catalog.put_part(upload_id, part).await }).await??;
+        let (upload_id, kept) = (found.upload.upload_id, kept(ingested));
+        self.to_the_end(kept, |catalog| async move { catalog.put_part(upload_id, part).await }).await??;
         let sse = sse_reply(envelope, recorded, customer.as_ref())?;
         Ok((UploadedPart { etag: record.etag.shown, sse, checksum: record.checksum }, modified))
     }
@@ -146,11 +151,12 @@ impl Engine {
     }
 }
 
-fn hold(ingested: Ingested) -> Arc<Option<Hold>> {
-    Arc::new(match ingested.placement {
+fn kept(ingested: Ingested) -> Arc<Kept> {
+    let blob = match ingested.placement {
         Placement::Blob(blob) => Some(blob.hold),
         Placement::Inline(_) => None,
-    })
+    };
+    Arc::new(Kept::new(blob, ingested.memory))
 }
 
 fn part_number(number: i32) -> Result<u16, Error> {
