@@ -12,7 +12,7 @@ from harness.sse import random_body
 PEERS = 512
 MAX_RSS = 256 << 20
 # What the server keeps when they have gone, and how soon.
-REST_RSS, REST_SECONDS = 128 << 20, 15
+REST_RSS, REST_SECONDS = 128 << 20, 4
 
 CHUNK_HEAD = b"100000;chunk-signature=" + b"0" * 64 + b"\r\n"  # of 1 MiB; the signature is looked at when all of it has come
 CHUNKED = {"content-length": str(2 << 20), "content-encoding": "aws-chunked", "x-amz-decoded-content-length": str(1 << 20)}

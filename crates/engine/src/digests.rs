@@ -123,7 +123,11 @@ impl<'a> Digests<'a> {
                 State::None => return Ok(()),
                 State::Here(slow) => self.here(slow, &mut bytes),
                 State::Idle(slow, mut filling, empty) => {
-                    if filling.fill(&mut bytes) { hand_over(slow, filling, empty) } else { State::Idle(slow, filling, empty) }
+                    if filling.fill(&mut bytes) {
+                        hand_over(slow, filling, empty)
+                    } else {
+                        State::Idle(slow, filling, empty)
+                    }
                 }
                 State::Away(hashing, mut filling) => {
                     if filling.fill(&mut bytes) {

@@ -291,7 +291,9 @@ impl Memory {
     /// Memory for a block of up to `chunks`, and how many it is for. A single chunk fits the minimum as well, if that is free.
     fn spare(&self, chunks: u64) -> Option<(u64, Lease)> {
         let mut chunks = chunks.min(MAX_BLOCK_CHUNKS);
-        if chunks == 1 && let Ok(seat) = Arc::clone(&self.seat).try_acquire_owned() {
+        if chunks == 1
+            && let Ok(seat) = Arc::clone(&self.seat).try_acquire_owned()
+        {
             return Some((1, Lease { held: Some(Arc::clone(&self.minimum)), seat: Some(seat) }));
         }
         while chunks > 0 {

@@ -28,6 +28,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use config::Settings;
+use tikv_jemallocator::Jemalloc;
+
+/// Memory that a crowd of slow peers took goes back to the system some ten seconds after they left.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Threads for blocking calls: the disk's queue is full long before.
 const BLOCKING_THREADS: usize = 64;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use strongroom_audit::AuditLog;
-use strongroom_engine::Engine;
+use strongroom_engine::{Engine, budget::BudgetUsage};
 use strongroom_keyring::{Keyring, ServiceState};
 use strongroom_kms::MAX_PAGE_KEYS;
 use time::OffsetDateTime;
@@ -23,6 +23,10 @@ pub(crate) struct Observed {
 impl Observed {
     pub(crate) fn integrity_events(&self) -> u64 {
         self.engine.integrity_events()
+    }
+
+    pub(crate) fn memory(&self) -> BudgetUsage {
+        self.engine.budget().usage()
     }
 
     pub(crate) async fn kms(&self) -> KmsNumbers {

@@ -26,9 +26,9 @@ use super::stall::StallGuard;
 use super::table::Place;
 use super::{Arrival, Handler, Phase, PortLimits};
 
-/// The most that is read or written at once for one connection: fewer system calls for large bodies against memory for
-/// many connections. Buffers grow to it only while a client keeps them full.
-const BUFFER_BYTES: usize = 256 << 10;
+/// The most that is read at once for one connection, and that waits to be written before more is asked for. A connection keeps its
+/// read buffer until it ends, outside of the memory budget, so this times `max_connections` is memory too. Larger ones save no CPU.
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// Serves one connection, which holds its place and its permit to the end.
 pub(super) async fn serve<H: Handler>(

@@ -2,6 +2,7 @@
 
 mod exposition;
 mod kms;
+pub(crate) mod memory;
 mod port;
 
 use std::sync::Arc;
