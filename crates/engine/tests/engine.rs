@@ -23,6 +23,8 @@ mod golden_store;
 mod kms_calls;
 #[path = "engine/kms_states.rs"]
 mod kms_states;
+#[path = "engine/memory.rs"]
+mod memory;
 #[path = "engine/model.rs"]
 mod model;
 #[path = "engine/model_ops.rs"]
