@@ -40,6 +40,8 @@ pub(crate) struct Operation {
     pub(crate) compares_etag: bool,
     /// Who looks at `x-amz-expected-bucket-owner`.
     pub(crate) owner_check: OwnerCheck,
+    /// What it may take to build its reply, in bytes; 0 where that is little. It is held of the memory budget until the client has the reply.
+    pub(crate) reply_bytes: usize,
     handler: Handler,
 }
 

@@ -18,7 +18,7 @@ macro_rules! run {
 
 /// Every operation. The first row that a request fits is meant.
 pub(super) static OPERATIONS: &[Operation] = &[
-    on_service("ListBuckets", "GET", run!(&buckets::list)).needs(&[right(Action::ListAllMyBuckets, Target::Buckets)]),
+    on_service("ListBuckets", "GET", run!(&buckets::list)).needs(&[right(Action::ListAllMyBuckets, Target::Buckets)]).listing(),
     // Buckets.
     on_bucket("CreateBucket", "PUT", run!(buckets::create))
         .needs(&[right(Action::CreateBucket, Target::Bucket)])
@@ -47,15 +47,21 @@ pub(super) static OPERATIONS: &[Operation] = &[
     on_bucket("ListObjectsV2", "GET", run!(&list::version_2))
         .when(&[When::Is("list-type", "2")])
         .needs(&[right(Action::ListBucket, Target::Bucket)])
-        .facts(Facts::Listing),
-    on_bucket("ListObjects", "GET", run!(&list::version_1)).needs(&[right(Action::ListBucket, Target::Bucket)]).facts(Facts::Listing),
+        .facts(Facts::Listing)
+        .listing(),
+    on_bucket("ListObjects", "GET", run!(&list::version_1))
+        .needs(&[right(Action::ListBucket, Target::Bucket)])
+        .facts(Facts::Listing)
+        .listing(),
     on_bucket("ListObjectVersions", "GET", run!(&list::object_versions))
         .at("versions")
         .needs(&[right(Action::ListBucketVersions, Target::Bucket)])
-        .facts(Facts::Listing),
+        .facts(Facts::Listing)
+        .listing(),
     on_bucket("ListMultipartUploads", "GET", run!(&uploads::list))
         .at("uploads")
-        .needs(&[right(Action::ListBucketMultipartUploads, Target::Bucket)]),
+        .needs(&[right(Action::ListBucketMultipartUploads, Target::Bucket)])
+        .listing(),
     on_bucket("DeleteObjects", "POST", run!(delete::many)).at("delete").with_body().owner(OwnerCheck::Inside),
     // Objects.
     on_object("CopyObject", "PUT", run!(copy::object))
@@ -74,7 +80,8 @@ pub(super) static OPERATIONS: &[Operation] = &[
         .at("attributes")
         .needs(&[READ, either(Action::GetObjectAttributes, Action::GetObjectVersionAttributes, Target::Object)])
         .of_version()
-        .owner(OwnerCheck::Inside),
+        .owner(OwnerCheck::Inside)
+        .listing(),
     on_object("GetObjectAcl", "GET", run!(&acl::of_object))
         .at("acl")
         .needs(&[either(Action::GetObjectAcl, Action::GetObjectVersionAcl, Target::Object)])
@@ -119,8 +126,12 @@ pub(super) static OPERATIONS: &[Operation] = &[
         .needs(&[right(Action::AbortMultipartUpload, Target::Object)]),
     on_object("ListParts", "GET", run!(&uploads::list_parts))
         .at("uploadId")
-        .needs(&[right(Action::ListMultipartUploadParts, Target::Object)]),
+        .needs(&[right(Action::ListMultipartUploadParts, Target::Object)])
+        .listing(),
 ];
+
+/// A page of a thousand entries with names of 200 characters.
+const LISTING_BYTES: usize = 512 << 10;
 
 const READ: Right = either(Action::GetObject, Action::GetObjectVersion, Target::Object);
 const READ_SOURCE: Right = either(Action::GetObject, Action::GetObjectVersion, Target::CopySource);
@@ -158,6 +169,7 @@ const fn new(name: &'static str, method: &'static str, on: Resource, handler: Ha
         facts: Facts::Headers,
         compares_etag: false,
         owner_check: OwnerCheck::Before,
+        reply_bytes: 0,
         handler,
     }
 }
@@ -189,6 +201,11 @@ impl Operation {
 
     const fn by_etag(self) -> Self {
         Self { compares_etag: true, ..self }
+    }
+
+    /// A page of up to a thousand entries.
+    const fn listing(self) -> Self {
+        Self { reply_bytes: LISTING_BYTES, ..self }
     }
 
     const fn owner(self, owner_check: OwnerCheck) -> Self {

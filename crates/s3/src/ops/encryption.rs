@@ -25,8 +25,8 @@ pub(crate) async fn get(api: &Api, request: &Request) -> Result<Reply, Refusal> 
 }
 
 pub(crate) async fn put(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
-    let body = request.take_xml(api.options.max_xml_bytes, api.engine.budget()).await?;
-    api.engine.set_bucket_encryption(&request.bucket, one_rule(&body)?).await?;
+    let rule = one_rule(&request.take_xml(api.options.max_xml_bytes, api.engine.budget()).await?)?;
+    api.engine.set_bucket_encryption(&request.bucket, rule).await?;
     Ok(Reply::ok())
 }
 

@@ -19,7 +19,7 @@ use crate::{
     headers,
     operation::{Operation, OwnerCheck},
     refusal::Refusal,
-    reply::Reply,
+    reply::{Payload, Reply},
     request::Request,
     service::Api,
 };
@@ -27,7 +27,16 @@ use crate::{
 /// Runs the operation. The caller is authorized.
 pub(crate) async fn run(api: &Api, operation: &Operation, request: Request) -> Result<Reply, Refusal> {
     check_owners(api, operation, &request).await?;
-    operation.run(api, request).await
+    if operation.reply_bytes == 0 {
+        return operation.run(api, request).await;
+    }
+    let mut held = api.engine.budget().hold(operation.reply_bytes).await?;
+    let mut reply = operation.run(api, request).await?;
+    if let Payload::Whole(document) = &mut reply.payload {
+        held.shrink_to(document.len());
+        *document = held.attach(std::mem::take(document));
+    }
+    Ok(reply)
 }
 
 /// `x-amz-expected-bucket-owner` and `x-amz-source-expected-bucket-owner`: who says whose a bucket is must be right.

@@ -65,10 +65,10 @@ pub(super) fn part_number(request: &Request) -> Result<i32, Refusal> {
 }
 
 pub(crate) async fn complete(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
-    let body = request.take_xml_of_completion(api.options.max_xml_bytes, api.engine.budget()).await?;
+    let parts = completed_parts(&request.take_xml_of_completion(api.options.max_xml_bytes, api.engine.budget()).await?)?;
     let complete = CompleteMultipartUpload {
         upload: request.upload()?,
-        parts: completed_parts(&body)?,
+        parts,
         sse: sse::sse_headers(&request.headers)?,
         checksum: checksum::header_checksum(&request.headers)?,
         checksum_kind: checksum::announced_kind(&request.headers)?,

@@ -27,8 +27,8 @@ struct SseKms {
 }
 
 pub(crate) async fn update(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
-    let body = request.take_xml(api.options.max_xml_bytes, api.engine.budget()).await?;
-    let (kms_key_id, bucket_key_enabled) = checked(wanted(&body)?)?;
+    let wanted = wanted(&request.take_xml(api.options.max_xml_bytes, api.engine.budget()).await?)?;
+    let (kms_key_id, bucket_key_enabled) = checked(wanted)?;
     let update = UpdateObjectEncryption {
         bucket: request.bucket.clone(),
         key: request.key.clone(),
