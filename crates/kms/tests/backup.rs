@@ -290,3 +290,26 @@ async fn a_bundle_written_by_another_implementation_is_restored() {
     assert_eq!(opened.as_slice(), [0x55; 32]);
     assert_eq!(kms.describe_key("gone").await.unwrap().state, KeyState::Erased);
 }
+
+/// Somebody hands an administrator a bundle whose header asks for a derivation that would take the machine down.
+#[tokio::test]
+async fn a_bundle_that_asks_for_more_memory_or_time_than_any_release_did_is_refused_before_it_takes_them() {
+    let home = Home::new();
+    let kms = furnished(&home).await;
+    let backup = kms.backup(passphrase(PASSPHRASE)).await.unwrap();
+    for (written, asked, expected) in [
+        ("\"memory_kib\":65536", "\"memory_kib\":4194304", "memory_kib is 4194304, and must be from 65536 to 262144"),
+        ("\"memory_kib\":65536", "\"memory_kib\":1048576", "memory_kib is 1048576, and must be from 65536 to 262144"),
+        ("\"iterations\":3", "\"iterations\":20", "iterations is 20, and must be from 3 to 6"),
+        ("\"parallelism\":4", "\"parallelism\":64", "parallelism is 64, and must be from 1 to 8"),
+    ] {
+        let end = backup.bundle.iter().position(|byte| *byte == b'\n').unwrap();
+        let header = String::from_utf8(backup.bundle[..end].to_vec()).unwrap();
+        assert!(header.contains(written), "{header}");
+        let crafted = [header.replace(written, asked).as_bytes(), &backup.bundle[end..]].concat();
+        let refused = kms.restore(crafted, passphrase(PASSPHRASE), RestoreMode::DryRun).await.unwrap_err();
+        let KmsError::InvalidArgument(text) = refused else { panic!("{refused}") };
+        assert_eq!(text, format!("the Argon2id parameter {expected}: the file was altered"));
+    }
+    kms.restore(backup.bundle, passphrase(PASSPHRASE), RestoreMode::DryRun).await.unwrap();
+}

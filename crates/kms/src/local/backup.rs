@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
 use super::bundle::{self, BundleKey};
 use super::record::{KeyRecord, Relation};
 use super::{Inner, LocalKms, MAX_KEYS, Slot, run_blocking};
 use crate::{KeyState, KmsError};
+
+/// Bundles that are sealed or opened at once: each may derive a key, which takes memory. Others wait, and no thread waits with them.
+static DERIVATIONS: Semaphore = Semaphore::const_new(2);
 
 /// Every key of a directory, sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +61,8 @@ impl LocalKms {
     ///
     /// Fails with [`KmsError::Conflict`] while a key file is damaged, so that no bundle lacks a key unnoticed.
     pub async fn backup(&self, key: BundleKey) -> Result<Backup, KmsError> {
+        // The semaphore is never closed.
+        let _permit = DERIVATIONS.acquire().await;
         let inner = Arc::clone(&self.inner);
         run_blocking(move || {
             inner.check_unsealed()?;
@@ -72,7 +78,9 @@ impl LocalKms {
     ///
     /// Fails with [`KmsError::InvalidArgument`] if the bundle does not open, and then has changed nothing.
     pub async fn restore(&self, bundle: Vec<u8>, key: BundleKey, mode: RestoreMode) -> Result<RestoreReport, KmsError> {
+        let permit = DERIVATIONS.acquire().await;
         let records = run_blocking(move || bundle::open(&key, &bundle)).await?;
+        drop(permit);
         self.write(move |inner| {
             inner.check_unsealed()?;
             let (report, changes) = inner.plan_restore(records)?;

@@ -18,10 +18,11 @@ const SALT_LEN: usize = 32;
 const MEMORY_KIB: u32 = 64 << 10;
 const ITERATIONS: u32 = 3;
 const PARALLELISM: u32 = 4;
-/// The most that is accepted, so that a file from elsewhere cannot take the machine down.
-const MAX_MEMORY_KIB: u32 = 1 << 20;
-const MAX_ITERATIONS: u32 = 20;
-const MAX_PARALLELISM: u32 = 64;
+/// The most that is accepted: room for a later release to ask for more, and no more than a few seconds and 256 MiB for a file that was
+/// made to cost. No release so far wrote anything but the values above.
+const MAX_MEMORY_KIB: u32 = 256 << 10;
+const MAX_ITERATIONS: u32 = 6;
+const MAX_PARALLELISM: u32 = 8;
 
 /// How a key is derived from a passphrase. Nothing in it is secret.
 #[derive(Clone, Serialize, Deserialize)]
@@ -45,8 +46,9 @@ impl Argon2id {
     /// the parameters are not acceptable.
     pub(super) fn derive(&self, passphrase: &str) -> Result<SecretKey, KmsError> {
         check_passphrase(passphrase)?;
-        let salt = STANDARD.decode(&self.salt).ok().filter(|salt| salt.len() == SALT_LEN && self.is_acceptable());
-        let salt = salt.ok_or_else(|| invalid("the Argon2id parameters are malformed, too weak or too costly"))?;
+        self.check_cost()?;
+        let salt = STANDARD.decode(&self.salt).ok().filter(|salt| salt.len() == SALT_LEN);
+        let salt = salt.ok_or_else(|| invalid(&format!("the Argon2id salt is malformed: it has {SALT_LEN} bytes, in base64")))?;
         let params = Params::new(self.memory_kib, self.iterations, self.parallelism, Some(KEY_LEN)).map_err(|_| failed())?;
         let mut memory = Zeroizing::new(vec![Block::default(); params.block_count()]);
         let mut key = Zeroizing::new([0; KEY_LEN]);
@@ -55,10 +57,19 @@ impl Argon2id {
         done.ok().and_then(|()| SecretKey::from_slice(key.as_slice())).ok_or_else(failed)
     }
 
-    fn is_acceptable(&self) -> bool {
-        (MEMORY_KIB..=MAX_MEMORY_KIB).contains(&self.memory_kib)
-            && (ITERATIONS..=MAX_ITERATIONS).contains(&self.iterations)
-            && (1..=MAX_PARALLELISM).contains(&self.parallelism)
+    /// Before any memory is taken.
+    fn check_cost(&self) -> Result<(), KmsError> {
+        for (name, found, least, most) in [
+            ("memory_kib", self.memory_kib, MEMORY_KIB, MAX_MEMORY_KIB),
+            ("iterations", self.iterations, ITERATIONS, MAX_ITERATIONS),
+            ("parallelism", self.parallelism, 1, MAX_PARALLELISM),
+        ] {
+            if !(least..=most).contains(&found) {
+                let text = format!("the Argon2id parameter {name} is {found}, and must be from {least} to {most}: the file was altered");
+                return Err(KmsError::InvalidArgument(text));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -108,20 +119,30 @@ mod tests {
     }
 
     #[test]
-    fn weak_costly_and_malformed_parameters_are_refused() {
+    fn weak_and_costly_parameters_are_refused_by_name_before_any_memory_is_taken() {
         let parameters = [
-            Argon2id { memory_kib: 65_535, ..fixed() },
-            Argon2id { memory_kib: u32::MAX, ..fixed() },
-            Argon2id { iterations: 2, ..fixed() },
-            Argon2id { iterations: 21, ..fixed() },
-            Argon2id { parallelism: 0, ..fixed() },
-            Argon2id { parallelism: 65, ..fixed() },
-            Argon2id { salt: STANDARD.encode([7; 31]), ..fixed() },
-            Argon2id { salt: "?".to_owned(), ..fixed() },
+            (Argon2id { memory_kib: 65_535, ..fixed() }, "memory_kib is 65535, and must be from 65536 to 262144"),
+            (Argon2id { memory_kib: 262_145, ..fixed() }, "memory_kib is 262145, and must be from 65536 to 262144"),
+            (Argon2id { memory_kib: 4 << 20, ..fixed() }, "memory_kib is 4194304, and must be from 65536 to 262144"),
+            (Argon2id { memory_kib: u32::MAX, ..fixed() }, "memory_kib is 4294967295, and must be from 65536 to 262144"),
+            (Argon2id { iterations: 2, ..fixed() }, "iterations is 2, and must be from 3 to 6"),
+            (Argon2id { iterations: 7, ..fixed() }, "iterations is 7, and must be from 3 to 6"),
+            (Argon2id { parallelism: 0, ..fixed() }, "parallelism is 0, and must be from 1 to 8"),
+            (Argon2id { parallelism: 9, ..fixed() }, "parallelism is 9, and must be from 1 to 8"),
         ];
-        for parameters in parameters {
-            let answer = parameters.derive("correct horse battery staple");
-            assert!(matches!(answer, Err(KmsError::InvalidArgument(text)) if text.contains("Argon2id")));
+        for (parameters, expected) in parameters {
+            let Err(KmsError::InvalidArgument(text)) = parameters.derive("correct horse battery staple") else { panic!("{expected}") };
+            assert_eq!(text, format!("the Argon2id parameter {expected}: the file was altered"));
+        }
+    }
+
+    #[test]
+    fn a_malformed_salt_is_refused() {
+        for salt in [STANDARD.encode([7; 31]), "?".to_owned()] {
+            let Err(KmsError::InvalidArgument(text)) = (Argon2id { salt, ..fixed() }).derive("correct horse battery staple") else {
+                panic!()
+            };
+            assert_eq!(text, "the Argon2id salt is malformed: it has 32 bytes, in base64");
         }
     }
 }
