@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from harness.admin import Admin  # noqa: E402
-from harness.keyservers import OpenBao  # noqa: E402
+from harness.keyservers import OpenBao, trusted_dirs  # noqa: E402
 from harness.server import Server  # noqa: E402
 
 LOAD = ROOT / "target/s3load/release/s3load"
@@ -68,7 +68,7 @@ def main():
     try:
         for name in ("local", "openbao"):
             with tempfile.TemporaryDirectory() as home:
-                config = "encrypt_by_default = false\n" + ('[kms]\nbackend = "none"\n' if name == "openbao" else "")
+                config = "encrypt_by_default = false\n" + ('[kms]\nbackend = "none"\n' + trusted_dirs(openbao.configuration()) if name == "openbao" else "")
                 server = Server(Path(home) / "home", config=config).start()
                 try:
                     key = "default"

@@ -9,7 +9,7 @@ import pytest
 from conftest import make_bucket
 from harness import disk
 from harness.admin import Admin
-from harness.keyservers import OpenBao
+from harness.keyservers import OpenBao, trusted_dirs
 from harness.sse import KEY, KMS_KEY_ID, SSE, customer
 
 BUCKET_KEY = {"x-amz-server-side-encryption-bucket-key-enabled": "true"}
@@ -29,7 +29,7 @@ def store(openbao, tmp_path_factory):
     """A server on OpenBao, with short timeouts, and a cache that remembers for a second."""
     from harness.server import Server
 
-    server = Server(tmp_path_factory.mktemp("openbao") / "home", config=NO_KMS).start()
+    server = Server(tmp_path_factory.mktemp("openbao") / "home", config=NO_KMS + trusted_dirs(openbao.configuration())).start()
     admin = Admin(server)
     configuration = openbao.configuration(timeout_seconds=TIMEOUT_SECONDS, retry_attempts=2, cache_ttl_seconds=1)
     admin("POST", "/configure", configuration)
@@ -208,7 +208,7 @@ def test_a_token_without_the_right_to_decrypt_is_told_apart(openbao, admin, raw,
 
 
 def test_switching_the_backend_leaves_old_objects_readable_and_a_rekey_moves_them_over(openbao, new_server):
-    server = new_server()
+    server = new_server("[kms]\n" + trusted_dirs(openbao.configuration()))
     admin, raw, bucket = Admin(server), server.raw(), make_bucket(server)
     for number in range(5):
         raw.put(bucket, f"local-{number}", b"local", {SSE: "AES256"}).ok()
@@ -231,7 +231,7 @@ def test_switching_the_backend_leaves_old_objects_readable_and_a_rekey_moves_the
 
 
 def test_a_store_boots_while_openbao_is_away_and_recovers_by_itself(openbao, new_server):
-    server = new_server(NO_KMS)
+    server = new_server(NO_KMS + trusted_dirs(openbao.configuration()))
     admin, bucket = Admin(server), make_bucket(server)
     openbao.bao("write", "-f", "transit/keys/boots")
     admin("POST", "/configure", openbao.configuration(default_key_id="boots", timeout_seconds=2, retry_attempts=0))

@@ -36,7 +36,7 @@ struct Current {
 impl Connection {
     pub(crate) fn new(config: Config) -> Result<Self, KmsError> {
         let tls = TlsOptions { ca_file: config.ca_file.clone(), ..TlsOptions::default() };
-        let client = http_client(&tls).map_err(|error| KmsError::InvalidArgument(format!("ca_file: {error}")))?;
+        let client = http_client(&tls).map_err(|error| KmsError::InvalidArgument(error.to_string()))?;
         let http = sdk_client(client);
         let current = RwLock::new(Current { client: client_of(&config, &http), since: Instant::now() });
         Ok(Self { config, http, current })

@@ -66,9 +66,16 @@ impl Config {
             return Ok(pin.clone());
         }
         let Some(path) = &self.pin_file else { return Err(KmsError::Denied("no PIN is configured".to_owned())) };
-        let unreadable = |reason: &dyn std::fmt::Display| KmsError::Unavailable(format!("pin_file {}: {reason}", path.display()));
-        let len = std::fs::metadata(path).map_err(|error| unreadable(&error))?.len();
-        if len > MAX_PIN_FILE_LEN {
+        // Who configures over HTTP must not learn from the answer what lies there.
+        let unreadable = |reason: &dyn std::fmt::Display| {
+            tracing::warn!(file = %path.display(), %reason, "the PIN file cannot be used");
+            KmsError::Unavailable(format!("pin_file {} cannot be used; the server's log says why", path.display()))
+        };
+        let found = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
+        if !found.is_file() {
+            return Err(unreadable(&"it is no regular file"));
+        }
+        if found.len() > MAX_PIN_FILE_LEN {
             return Err(unreadable(&"it is too long to hold a PIN"));
         }
         let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| unreadable(&error))?;

@@ -9,4 +9,4 @@ mod tls;
 
 pub use body::{BodyError, read_bounded, read_json};
 pub use client::http_client;
-pub use tls::{OutboundError, TlsOptions, tls_config};
+pub use tls::{FILE_REFUSED, OutboundError, TlsOptions, tls_config};

@@ -1,10 +1,12 @@
 //! Whom to trust, and how to be trusted.
 
-use std::fs::File;
-use std::io::Read;
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -15,6 +17,11 @@ use zeroize::Zeroizing;
 
 /// The longest file that is read, in bytes.
 const MAX_PEM_LEN: usize = 1 << 20;
+
+/// What is said of every file that is refused, whether it is missing, unreadable, of another kind, or lies where none may be named:
+/// who may name files must not learn from the answer what is there. The server's log has the reason.
+pub const FILE_REFUSED: &str = "the file is refused. Over the admin API, name a usable file in a directory of the server's option \
+                                kms.trusted_dirs; the server's log says what is wrong with this one";
 
 /// How TLS to a service is set up; paths are of PEM files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,13 +43,11 @@ pub struct TlsOptions {
 /// Why a connection cannot be set up: a mistake in the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboundError {
-    /// A file cannot be read or holds something else; the text names it.
-    #[error("{path}: {reason}")]
+    /// A file cannot be read or holds something else. The text names the field alone.
+    #[error("{field}: {FILE_REFUSED}")]
     File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
+        /// The field that names the file.
+        field: &'static str,
     },
     /// One of a certificate and its key was given without the other.
     #[error("client_cert_file and client_key_file go together: set both or none")]
@@ -65,7 +70,10 @@ pub fn tls_config(options: &TlsOptions) -> Result<ClientConfig, OutboundError> {
         builder.with_root_certificates(roots(options.ca_file.as_deref())?)
     };
     match (&options.client_cert_file, &options.client_key_file) {
-        (Some(cert), Some(key)) => Ok(builder.with_client_auth_cert(certificates(cert)?, private_key(key)?)?),
+        (Some(cert), Some(key)) => {
+            let (chain, private_key) = (certificates("client_cert_file", cert)?, private_key("client_key_file", key)?);
+            builder.with_client_auth_cert(chain, private_key).map_err(|error| refused("client_key_file", key, &error))
+        }
         (None, None) => Ok(builder.with_no_client_auth()),
         _ => Err(OutboundError::HalfOfPair),
     }
@@ -75,8 +83,8 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, OutboundError> {
     let mut roots = RootCertStore::empty();
     match ca_file {
         Some(path) => {
-            for certificate in certificates(path)? {
-                roots.add(certificate).map_err(|error| wrong(path, &error))?;
+            for certificate in certificates("ca_file", path)? {
+                roots.add(certificate).map_err(|error| refused("ca_file", path, &error))?;
             }
         }
         // What the system has and rustls cannot read is left out, as everywhere.
@@ -85,34 +93,37 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, OutboundError> {
     Ok(roots)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, OutboundError> {
-    let pem = read_pem(path)?;
-    let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(|error| wrong(path, &error))?;
-    if chain.is_empty() { Err(wrong(path, &"it holds no certificate in PEM")) } else { Ok(chain) }
+fn certificates(field: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, OutboundError> {
+    let pem = read_pem(field, path)?;
+    let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|_| refused(field, path, &"it is no PEM"))?;
+    if chain.is_empty() { Err(refused(field, path, &"it holds no certificate in PEM")) } else { Ok(chain) }
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, OutboundError> {
-    PrivateKeyDer::from_pem_slice(&read_pem(path)?).map_err(|error| wrong(path, &error))
+fn private_key(field: &'static str, path: &Path) -> Result<PrivateKeyDer<'static>, OutboundError> {
+    PrivateKeyDer::from_pem_slice(&read_pem(field, path)?).map_err(|_| refused(field, path, &"it holds no private key in PEM"))
 }
 
-/// Reads a file of which an administrator gave the name: one that blocks or never ends is refused unread.
-fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, OutboundError> {
-    // Before it is opened: opening a pipe waits for its other end.
-    let metadata = std::fs::metadata(path).map_err(|error| wrong(path, &error))?;
-    if !metadata.is_file() {
-        return Err(wrong(path, &"it is no regular file"));
+/// Reads a file of which an administrator gave the name. One that would block or never ends is refused unread.
+fn read_pem(field: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, OutboundError> {
+    let wrong = |error: io::Error| refused(field, path, &error);
+    // Opening a pipe waits for its other end, unless it is told not to.
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path).map_err(wrong)?;
+    if !file.metadata().map_err(wrong)?.is_file() {
+        return Err(refused(field, path, &"it is no regular file"));
     }
     let mut pem = Zeroizing::new(Vec::with_capacity(MAX_PEM_LEN + 1));
-    let file = File::open(path).map_err(|error| wrong(path, &error))?;
-    file.take(MAX_PEM_LEN as u64 + 1).read_to_end(&mut pem).map_err(|error| wrong(path, &error))?;
+    file.take(MAX_PEM_LEN as u64 + 1).read_to_end(&mut pem).map_err(wrong)?;
     if pem.len() > MAX_PEM_LEN {
-        return Err(wrong(path, &format!("it is longer than {MAX_PEM_LEN} bytes")));
+        return Err(refused(field, path, &format!("it is longer than {MAX_PEM_LEN} bytes")));
     }
     Ok(pem)
 }
 
-fn wrong(path: &Path, reason: &dyn std::fmt::Display) -> OutboundError {
-    OutboundError::File { path: path.to_owned(), reason: reason.to_string() }
+/// Tells the log why, and the caller only that.
+fn refused(field: &'static str, path: &Path, reason: &dyn std::fmt::Display) -> OutboundError {
+    tracing::warn!(field, file = %path.display(), %reason, "a file for TLS to a key server cannot be used");
+    OutboundError::File { field }
 }
 
 /// Believes any certificate; signatures are still checked, or a recorded handshake could be replayed.
@@ -157,14 +168,39 @@ impl ServerCertVerifier for AnyCertificate {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
+    /// Whatever is wrong with a file: there is no telling from the answer what is there.
     #[test]
-    fn a_file_without_a_certificate_is_refused_by_its_name() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let options = TlsOptions { ca_file: Some(file.path().to_owned()), ..TlsOptions::default() };
-        let error = tls_config(&options).unwrap_err().to_string();
-        assert!(error.starts_with(&file.path().display().to_string()), "{error}");
+    fn every_file_that_is_refused_gets_the_same_answer() {
+        let dir = tempfile::tempdir().unwrap();
+        let (text, key_file, locked) = (dir.path().join("text"), dir.path().join("key.pem"), dir.path().join("locked"));
+        let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(&text, "a secret of another kind").unwrap();
+        std::fs::write(&key_file, pair.signing_key.serialize_pem()).unwrap();
+        std::fs::write(&locked, pair.cert.pem()).unwrap();
+        std::fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+        let is_root = File::open(&locked).is_ok();
+        let expected = format!("ca_file: {FILE_REFUSED}");
+        for path in [dir.path().join("missing"), dir.path().join("text/below"), dir.path().to_owned(), text, key_file, "/dev/null".into()] {
+            let options = TlsOptions { ca_file: Some(path.clone()), ..TlsOptions::default() };
+            assert_eq!(tls_config(&options).unwrap_err().to_string(), expected, "{}", path.display());
+        }
+        let options = TlsOptions { ca_file: Some(locked), ..TlsOptions::default() };
+        assert!(is_root || tls_config(&options).unwrap_err().to_string() == expected);
+    }
+
+    #[test]
+    fn a_key_of_another_certificate_is_refused_like_any_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cert_file, key_file) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+        let pair = || rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(&cert_file, pair().cert.pem()).unwrap();
+        std::fs::write(&key_file, pair().signing_key.serialize_pem()).unwrap();
+        let options = TlsOptions { client_cert_file: Some(cert_file), client_key_file: Some(key_file), ..TlsOptions::default() };
+        assert_eq!(tls_config(&options).unwrap_err().to_string(), format!("client_key_file: {FILE_REFUSED}"));
     }
 
     #[test]
@@ -190,11 +226,11 @@ mod tests {
             let (answer, answered) = std::sync::mpsc::channel();
             std::thread::spawn({
                 let path = path.clone();
-                move || drop(answer.send((certificates(&path).map(drop), private_key(&path).map(drop))))
+                move || drop(answer.send((certificates("f", &path).map(drop), private_key("f", &path).map(drop))))
             });
             let answers = answered.recv_timeout(std::time::Duration::from_secs(10)).expect("it is being read");
             for refused in [answers.0, answers.1] {
-                assert_eq!(refused.unwrap_err().to_string(), format!("{}: it is no regular file", path.display()));
+                assert_eq!(refused.unwrap_err().to_string(), format!("f: {FILE_REFUSED}"));
             }
         }
     }
@@ -205,9 +241,8 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let padded = |len: usize| format!("{pem}{}", "\n".repeat(len - pem.len()));
         std::fs::write(file.path(), padded(MAX_PEM_LEN)).unwrap();
-        assert_eq!(certificates(file.path()).unwrap().len(), 1);
+        assert_eq!(certificates("f", file.path()).unwrap().len(), 1);
         std::fs::write(file.path(), padded(MAX_PEM_LEN + 1)).unwrap();
-        let error = certificates(file.path()).unwrap_err().to_string();
-        assert!(error.ends_with("it is longer than 1048576 bytes"), "{error}");
+        assert_eq!(certificates("f", file.path()).unwrap_err().to_string(), format!("f: {FILE_REFUSED}"));
     }
 }

@@ -29,7 +29,8 @@ pub trait BackendType: Send + Sync + 'static {
     /// The fields that decide whom the backend talks to, and with that whom its credentials are sent to.
     fn destination_fields(&self) -> &'static [&'static str];
 
-    /// The fields that name a file whose content is sent, a library that is run, or a directory that is written.
+    /// The fields that name a file that is read, a library that is run, or a directory that is written: all of them, so that nobody
+    /// over HTTP learns what lies on this machine, or has its files used.
     fn path_fields(&self) -> &'static [&'static str];
 
     /// Those of [`Self::path_fields`] that have a default: where they are left out of the object that they belong to, a file is read

@@ -3,10 +3,12 @@
 //! Whoever may configure decides which server a backend talks to. A credential that stayed while the address changes, or one that is
 //! read from a file, would be handed to whomever they name; and a library that they name would run in this process.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 use strongroom_kms::KmsError;
+use strongroom_outbound::FILE_REFUSED;
 
 use super::fields::Fields;
 use crate::registry::{BackendType, LOCAL, REDACTED};
@@ -18,6 +20,9 @@ pub(super) struct Places {
     /// The server's own key directory, by its true path. Nothing in it may be named, wherever it lies.
     pub(super) own_key_dir: PathBuf,
 }
+
+/// The field that names no credential: a file that the operator chose may stay while the destination changes.
+const AUTHORITY: &str = "ca_file";
 
 /// What stands for a file that is named by its default.
 static DEFAULT_FILE: Value = Value::Null;
@@ -35,7 +40,8 @@ pub(super) fn check(
     let moved = of.destination_fields().iter().find(|path| at(earlier, path) != at(changed, path));
     for path in of.path_fields() {
         let file = named_file(of, changed, path);
-        if file.is_some() && (moved.is_some() || file != named_file(of, earlier, path)) {
+        let is_sent = moved.is_some() && *path != AUTHORITY;
+        if file.is_some() && (is_sent || file != named_file(of, earlier, path)) {
             check_place(of, path, file, places)?;
         }
     }
@@ -72,14 +78,26 @@ fn check_place(of: &dyn BackendType, field: &str, value: Option<&Value>, places:
     let real = value.and_then(Value::as_str).and_then(|path| real_path(Path::new(path)));
     let is_trusted = |real: &PathBuf| match real.strip_prefix(own_key_dir) {
         Ok(inside) => of.name() == LOCAL && inside.as_os_str().is_empty(),
-        Err(_) => trusted_dirs.iter().filter_map(|dir| dir.canonicalize().ok()).any(|dir| real.starts_with(dir)),
+        Err(_) => trusted_dirs.iter().filter_map(|dir| closed_dir(dir)).any(|dir| real.starts_with(dir)),
     };
     if real.as_ref().is_some_and(is_trusted) {
         return Ok(());
     }
-    Err(KmsError::InvalidArgument(format!(
-        "{field}: the admin API may name only what is there in a directory of the server's option kms.trusted_dirs, and nothing in its own key directory; the server's own configuration may name anything"
-    )))
+    let named = value.and_then(Value::as_str);
+    let reason = "it lies in no directory of kms.trusted_dirs, or in the server's own key directory";
+    tracing::warn!(field, file = named, reason, "a change over the admin API names a file that is refused");
+    Err(KmsError::InvalidArgument(format!("{field}: {FILE_REFUSED}")))
+}
+
+/// The true path of a directory, unless everybody may write it: who may put a link there would choose what is read.
+fn closed_dir(dir: &Path) -> Option<PathBuf> {
+    let real = dir.canonicalize().ok()?;
+    let mode = real.metadata().ok()?.mode();
+    if mode & 0o002 != 0 {
+        tracing::warn!(dir = %real.display(), "everybody may write this directory of kms.trusted_dirs, so it is not trusted");
+        return None;
+    }
+    Some(real)
 }
 
 /// Where an absolute path leads, links followed, so that none leads out. A directory that is yet to be made lies where its parent does.
@@ -145,7 +163,14 @@ mod tests {
         }
 
         fn shown_fields(&self) -> &'static [&'static str] {
-            &["address", "auth_method.approle.role_id", "auth_method.token_file", "auth_method.kubernetes.role"]
+            &[
+                "address",
+                "auth_method.approle.role_id",
+                "auth_method.token_file",
+                "auth_method.kubernetes.role",
+                "ca_file",
+                "client_key_file",
+            ]
         }
 
         fn destination_fields(&self) -> &'static [&'static str] {
@@ -153,7 +178,7 @@ mod tests {
         }
 
         fn path_fields(&self) -> &'static [&'static str] {
-            &["auth_method.token_file", "auth_method.kubernetes.jwt_file"]
+            &["auth_method.token_file", "auth_method.kubernetes.jwt_file", "ca_file", "client_key_file"]
         }
 
         fn default_path_fields(&self) -> &'static [&'static str] {
@@ -211,6 +236,42 @@ mod tests {
             let error = checked(json!({"address": "a"}), named(path), trusted).unwrap_err();
             assert!(error.starts_with("auth_method.token_file: "), "{error}");
         }
+    }
+
+    #[test]
+    fn every_refusal_of_a_file_reads_the_same_whether_the_file_is_there_or_not() {
+        let (dir, open) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(open.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        std::fs::write(outside.path().join("there"), "t").unwrap();
+        std::fs::write(open.path().join("there"), "t").unwrap();
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("link")).unwrap();
+        let trusted = [dir.path().to_owned(), open.path().to_owned()];
+        for field in ["ca_file", "client_key_file"] {
+            for path in [
+                outside.path().join("there"),
+                outside.path().join("missing"),
+                outside.path().join("no/such/place"),
+                outside.path().to_owned(),
+                dir.path().join("link/there"),
+                dir.path().join("link/missing"),
+                dir.path().join("missing/below"),
+                open.path().join("there"),
+                "/own/key".into(),
+                "relative".into(),
+            ] {
+                let error = checked(json!({"address": "a"}), json!({field: path}), &trusted).unwrap_err();
+                assert_eq!(error, format!("{field}: {FILE_REFUSED}"), "{}", path.display());
+            }
+        }
+    }
+
+    #[test]
+    fn an_authority_of_the_server_s_own_configuration_may_stay_while_the_address_changes_and_a_key_may_not() {
+        let earlier = |field: &str| json!({"address": "https://a", field: "/etc/file.pem"});
+        assert_eq!(checked(earlier("ca_file"), json!({"address": "https://b"}), &[]), Ok(()));
+        let error = checked(earlier("client_key_file"), json!({"address": "https://b"}), &[]).unwrap_err();
+        assert_eq!(error, format!("client_key_file: {FILE_REFUSED}"));
     }
 
     #[test]

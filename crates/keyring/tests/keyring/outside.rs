@@ -1,6 +1,8 @@
 //! Every backend that is a crate of its own: made from its fields, and shown without its secrets. No server is needed for that.
 #![cfg(all(feature = "aws", feature = "barbican", feature = "kmip", feature = "pkcs11", feature = "vault"))]
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::support::{World, change, failure};
@@ -101,4 +103,68 @@ async fn the_credentials_of_the_machine_are_not_sent_where_a_change_over_http_sa
         assert_eq!((kind.as_str(), text.starts_with(&format!("{endpoint}: "))), ("InvalidArgument", true), "{text}");
     }
     keyring.configure(change(json!({"name": "x", "backend_type": "aws", "region": "eu-central-1"}))).await.unwrap();
+}
+
+/// Every field of every backend that names a file, with a configuration that is whole but for it.
+fn file_fields() -> Vec<(Value, &'static str)> {
+    let vault = json!({"backend_type": "vault", "address": "https://127.0.0.1:1", "auth_method": {"token": "t"}});
+    let barbican = json!({"backend_type": "barbican", "auth_url": "https://127.0.0.1:1/v3", "username": "u", "password": "p",
+                          "project_name": "keys"});
+    let aws = json!({"backend_type": "aws", "region": "eu-central-1", "access_key_id": "A", "secret_access_key": "s"});
+    let pkcs11 = json!({"backend_type": "pkcs11", "token_label": "t", "pin": "1234"});
+    let kmip = json!({"backend_type": "kmip", "address": "127.0.0.1:1"});
+    let tls = ["ca_file", "client_cert_file", "client_key_file"];
+    let mut fields = vec![(aws, "ca_file"), (pkcs11, "module")];
+    for backend in [vault, barbican, kmip] {
+        fields.extend(tls.map(|field| (backend.clone(), field)));
+    }
+    fields
+}
+
+/// The answer to a change that names `path`, with the rest of the pair from a place that is trusted.
+async fn answer(
+    keyring: &strongroom_keyring::Keyring,
+    (backend, field): &(Value, &str),
+    pair: [&Path; 2],
+    path: &Path,
+) -> (String, String) {
+    let mut given = backend.clone();
+    given["name"] = json!("x");
+    if field.starts_with("client") || given["backend_type"] == "kmip" {
+        given["client_cert_file"] = json!(pair[0]);
+        given["client_key_file"] = json!(pair[1]);
+    }
+    given[*field] = json!(path);
+    failure(keyring.configure(change(given)).await)
+}
+
+#[tokio::test]
+async fn a_file_of_the_server_gets_one_answer_whatever_is_in_it_and_for_every_field_of_every_backend() {
+    let (world, server) = (World::new().await, tempfile::tempdir().unwrap());
+    let keyring = world.open().await;
+    let pair = rcgen::generate_simple_self_signed(["store".to_owned()]).unwrap();
+    let (cert, key) = (world.path("cert.pem"), world.path("key.pem"));
+    for (cert, key) in [(&cert, &key), (&server.path().join("server.pem"), &server.path().join("server.key"))] {
+        std::fs::write(cert, pair.cert.pem()).unwrap();
+        std::fs::write(key, pair.signing_key.serialize_pem()).unwrap();
+    }
+    std::fs::write(server.path().join("text"), "a secret").unwrap();
+    std::os::unix::fs::symlink(server.path().join("server.pem"), world.path("link")).unwrap();
+    for of in file_fields() {
+        let mut answers = Vec::new();
+        for name in ["server.pem", "server.key", "text", "missing", "no/such/place", ""] {
+            answers.push(answer(&keyring, &of, [&cert, &key], &server.path().join(name)).await);
+        }
+        answers.push(answer(&keyring, &of, [&cert, &key], &world.path("link")).await);
+        if of.1 != "module" {
+            // In a place that is trusted, a file that is of no use reads the same.
+            std::fs::write(world.path("text"), "a secret").unwrap();
+            for name in ["text", "missing", ""] {
+                answers.push(answer(&keyring, &of, [&cert, &key], &world.path(name)).await);
+            }
+        }
+        let expected = ("InvalidArgument".to_owned(), format!("{}: {}", of.1, strongroom_outbound::FILE_REFUSED));
+        assert!(answers.iter().all(|answer| *answer == expected), "{of:?}: {answers:?}");
+        assert_eq!(keyring.configuration(), None, "nothing was configured");
+    }
 }

@@ -33,7 +33,15 @@ pub(super) async fn read(path: &Path) -> Result<(Secret, Stamp), KmsError> {
 }
 
 fn read_now(path: &PathBuf) -> Result<(Secret, Stamp), KmsError> {
-    let wrong = |reason: &dyn std::fmt::Display| KmsError::Unavailable(format!("{}: {reason}", path.display()));
+    // Who configures over HTTP must not learn from the answer what lies there.
+    let wrong = |reason: &dyn std::fmt::Display| {
+        tracing::warn!(file = %path.display(), %reason, "a token file cannot be used");
+        KmsError::Unavailable(format!("the token file {} cannot be used; the server's log says why", path.display()))
+    };
+    // Before it is opened: opening a pipe waits for its other end.
+    if !fs::metadata(path).map_err(|error| wrong(&error))?.is_file() {
+        return Err(wrong(&"it is no regular file"));
+    }
     let file = File::open(path).map_err(|error| wrong(&error))?;
     let stamp = file.metadata().ok().as_ref().and_then(Stamp::of).ok_or_else(|| wrong(&"is no file"))?;
     let mut text = Zeroizing::new(String::with_capacity(usize::try_from(stamp.len.min(MAX_LEN)).unwrap_or(0) + 1));
