@@ -1,5 +1,6 @@
 """The audit log as it lies on the disk."""
 
+import gzip
 import json
 import subprocess
 
@@ -15,10 +16,12 @@ class AuditLog:
         self.first, self.own = self.admin("GET", "/audit/head")["seq"], set()
 
     def files(self):
-        return sorted(self.folder.glob("audit-*.jsonl"), key=lambda path: int(path.stem.rsplit("-", 1)[1]))
+        """Each once, plain or compressed, in the order of their records."""
+        found = {path.name.removesuffix(".gz"): path for path in sorted(self.folder.glob("audit-*.jsonl*"), reverse=True) if path.suffix != ".partial"}
+        return [found[name] for name in sorted(found, key=lambda name: int(name.removesuffix(".jsonl").rsplit("-", 1)[1]))]
 
     def lines(self):
-        return [line for path in self.files() for line in path.read_bytes().splitlines()]
+        return [line for path in self.files() for line in (gzip.decompress if path.suffix == ".gz" else bytes)(path.read_bytes()).splitlines()]
 
     def events(self):
         """Every event so far. An act of administration is durable when it is answered, and with it all that came before."""

@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Instant;
 
-use strongroom_audit::{AuditLog, AuditSink, Event, LogConfig, SigningKey, verify};
+use strongroom_audit::{AuditLog, AuditSink, Check, Event, LogConfig, SigningKey, verify};
 use zeroize::Zeroizing;
 
 #[tokio::main]
@@ -35,7 +35,8 @@ async fn main() {
     println!("record: {:.0} records/s, {:.2} us of CPU each", f64::from(records) / wall, cpu / f64::from(records) * 1e6);
 
     let begun = Instant::now();
-    let report = verify(dir.as_ref(), Some(&key.public_key()), Some(&log.head())).unwrap();
+    let check = Check { public_key: Some(key.public_key()), expected_head: Some(log.head()), ..Check::default() };
+    let report = verify(&[dir.as_ref()], &check).unwrap();
     assert!(report.is_intact());
     println!(
         "verify: {:.0} records/s, {} checkpoints, {} files",

@@ -5,12 +5,16 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use time::OffsetDateTime;
+use rustix::fs::OFlags;
+use time::{Date, OffsetDateTime, PrimitiveDateTime, Time};
 
 use crate::AuditError;
 
 const PREFIX: &str = "audit-";
-const SUFFIX: &str = ".jsonl";
+const PLAIN: &str = ".jsonl";
+const COMPRESSED: &str = ".jsonl.gz";
+/// A compressed file that is not whole yet.
+const PARTIAL: &str = ".jsonl.gz.partial";
 const LOCK_FILE: &str = ".lock";
 
 /// One file of a log.
@@ -20,57 +24,135 @@ pub(crate) struct LogFile {
     pub(crate) name: String,
     /// The number of its first record, as its name says.
     pub(crate) first_seq: u64,
+    /// When it was begun, as its name says; none if it names no moment.
+    pub(crate) begun: Option<OffsetDateTime>,
+    pub(crate) is_compressed: bool,
 }
 
-/// What lies in the directory.
+impl LogFile {
+    /// The path under which the same records lie in the other form.
+    pub(crate) fn other_form(&self) -> PathBuf {
+        self.path.with_file_name(format!("{}{}", self.stem(), if self.is_compressed { PLAIN } else { COMPRESSED }))
+    }
+
+    /// Where the compressed form is made.
+    pub(crate) fn partial(&self) -> PathBuf {
+        self.path.with_file_name(format!("{}{PARTIAL}", self.stem()))
+    }
+
+    /// The name without its ending: the same for every copy of the same records.
+    fn stem(&self) -> &str {
+        self.name.trim_end_matches(COMPRESSED).trim_end_matches(PLAIN)
+    }
+
+    fn parse(path: PathBuf, name: &str) -> Option<Self> {
+        let is_compressed = name.ends_with(COMPRESSED);
+        let stem = name.strip_suffix(if is_compressed { COMPRESSED } else { PLAIN })?;
+        let (stamp, seq) = stem.strip_prefix(PREFIX)?.split_once('-')?;
+        let first_seq: u64 = seq.parse().ok().filter(|number: &u64| number.to_string() == seq && *number > 0)?;
+        let is_stamp = stamp.len() == 16
+            && stamp.bytes().enumerate().all(|(at, byte)| match at {
+                8 => byte == b'T',
+                15 => byte == b'Z',
+                _ => byte.is_ascii_digit(),
+            });
+        is_stamp.then(|| Self { path, name: name.to_owned(), first_seq, begun: moment(stamp), is_compressed })
+    }
+}
+
+/// What lies in the directories.
+#[derive(Default)]
 pub(crate) struct Listing {
-    /// In the order of their first records.
+    /// In the order of their first records, each once.
     pub(crate) files: Vec<LogFile>,
+    /// Further copies of a file, in another form or directory, each with the file that counts.
+    pub(crate) copies: Vec<(LogFile, LogFile)>,
     /// Names that look like those of log files and are none.
     pub(crate) foreign: Vec<String>,
+    /// Compressed files that a stop left half made.
+    pub(crate) partial: Vec<PathBuf>,
 }
 
-pub(crate) fn list(dir: &Path) -> io::Result<Listing> {
-    let (mut files, mut foreign) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match first_seq(&name) {
-            Some(first_seq) => files.push(LogFile { path, name, first_seq }),
-            None if name.starts_with(PREFIX) => foreign.push(name),
-            None => {}
+pub(crate) fn list(dir: &Path) -> Result<Listing, AuditError> {
+    list_all(&[dir])
+}
+
+/// Lists directories that together hold one log. Of several copies of a file the plain one counts, and that of the first directory.
+pub(crate) fn list_all(dirs: &[&Path]) -> Result<Listing, AuditError> {
+    let (mut listing, mut found) = (Listing::default(), Vec::new());
+    for (at, dir) in dirs.iter().enumerate() {
+        if dir.is_file() {
+            return Err(AuditError::Unwritable(format!("{} is a file: name the directory of the log", dir.display())));
+        }
+        let mut entries = fs::read_dir(dir).map_err(|error| failed("list", dir, &error))?;
+        let entries = entries.try_fold(Vec::new(), |mut entries, entry| entry.map(|entry| (entries.push(entry), entries).1));
+        for entry in entries.map_err(|error| failed("list", dir, &error))? {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with(PREFIX) {
+                continue;
+            }
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            match LogFile::parse(entry.path(), &name) {
+                Some(file) if is_file => found.push((at, file)),
+                _ if name.ends_with(PARTIAL) => listing.partial.push(entry.path()),
+                _ => listing.foreign.push(name),
+            }
         }
     }
-    files.sort_by(|a, b| (a.first_seq, &a.name).cmp(&(b.first_seq, &b.name)));
-    foreign.sort();
-    Ok(Listing { files, foreign })
+    found.sort_by(|(a_dir, a), (b_dir, b)| {
+        (a.first_seq, a.stem(), a.is_compressed, a_dir).cmp(&(b.first_seq, b.stem(), b.is_compressed, b_dir))
+    });
+    for (_, file) in found {
+        match listing.files.last() {
+            Some(last) if last.stem() == file.stem() => listing.copies.push((file, last.clone())),
+            _ => listing.files.push(file),
+        }
+    }
+    listing.foreign.sort();
+    Ok(listing)
 }
 
-/// The number in `audit-<UTC date and time>-<first seq>.jsonl`.
-fn first_seq(name: &str) -> Option<u64> {
-    let (stamp, seq) = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.split_once('-')?;
-    let is_stamp = stamp.len() == 16
-        && stamp.bytes().enumerate().all(|(at, byte)| match at {
-            8 => byte == b'T',
-            15 => byte == b'Z',
-            _ => byte.is_ascii_digit(),
-        });
-    let seq: u64 = seq.parse().ok().filter(|number: &u64| number.to_string() == seq)?;
-    (is_stamp && seq > 0).then_some(seq)
+/// Opens a file for reading. A link is not followed, and nothing but a regular file is opened: a pipe would be waited for.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().read(true), path)
+}
+
+/// As [`open_regular`], to read and to append.
+pub(crate) fn open_regular_to_append(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().read(true).append(true), path)
+}
+
+fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits();
+    let file = options.custom_flags(flags.cast_signed()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")) }
+}
+
+/// The moment of `20260102T030405Z`.
+fn moment(stamp: &str) -> Option<OffsetDateTime> {
+    let number = |from: usize, to: usize| stamp.get(from..to)?.parse::<u16>().ok();
+    let part = |from: usize| number(from, from + 2).and_then(|number| u8::try_from(number).ok());
+    let date = Date::from_calendar_date(i32::from(number(0, 4)?), part(4)?.try_into().ok()?, part(6)?).ok()?;
+    Some(PrimitiveDateTime::new(date, Time::from_hms(part(9)?, part(11)?, part(13)?).ok()?).assume_utc())
 }
 
 fn name(first_seq: u64, now: OffsetDateTime) -> String {
     let (date, hour, minute, second) = (now.date(), now.hour(), now.minute(), now.second());
     let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
-    format!("{PREFIX}{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z-{first_seq}{SUFFIX}")
+    format!("{PREFIX}{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z-{first_seq}{PLAIN}")
 }
 
 /// Makes the next file, empty and of mode 0600, under a durable name.
 pub(crate) fn create(dir: &Path, first_seq: u64) -> io::Result<(File, PathBuf)> {
     let path = dir.join(name(first_seq, OffsetDateTime::now_utc()));
     let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
-    File::open(dir)?.sync_all()?;
+    sync_dir(dir)?;
     Ok((file, path))
+}
+
+/// Makes what was created, renamed and removed in the directory durable.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
 }
 
 /// Creates the directory if absent, and locks it for one writer until the file is dropped.
@@ -78,7 +160,7 @@ pub(crate) fn lock(dir: &Path) -> Result<File, AuditError> {
     let created = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     created.map_err(|error| failed("create", dir, &error))?;
     let path = dir.join(LOCK_FILE);
-    let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let opened = regular(OpenOptions::new().write(true).create(true).truncate(false).mode(0o600), &path);
     let file = opened.map_err(|error| failed("open", &path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -96,15 +178,26 @@ pub(crate) fn failed(verb: &str, path: &Path, error: &io::Error) -> AuditError {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use time::macros::datetime;
 
     use super::*;
+
+    fn parse(name: &str) -> Option<LogFile> {
+        LogFile::parse(Path::new("/log").join(name), name)
+    }
 
     #[test]
     fn a_name_tells_when_a_file_was_made_and_what_it_begins_with() {
         let name = name(1042, datetime!(2026-01-02 03:04:05.9 UTC));
         assert_eq!(name, "audit-20260102T030405Z-1042.jsonl");
-        assert_eq!(first_seq(&name), Some(1042));
+        let file = parse(&name).unwrap();
+        assert_eq!((file.first_seq, file.begun, file.is_compressed), (1042, Some(datetime!(2026-01-02 03:04:05 UTC)), false));
+        assert_eq!(file.other_form(), Path::new("/log/audit-20260102T030405Z-1042.jsonl.gz"));
+        assert_eq!(file.partial(), Path::new("/log/audit-20260102T030405Z-1042.jsonl.gz.partial"));
+        let compressed = parse("audit-20260102T030405Z-1042.jsonl.gz").unwrap();
+        assert!(compressed.is_compressed && compressed.stem() == file.stem());
+        assert_eq!(compressed.other_form(), file.path);
     }
 
     #[test]
@@ -115,11 +208,25 @@ mod tests {
             "audit-20260102T030405Z-+1.jsonl",
             "audit-20260102T030405Z-.jsonl",
             "audit-20260102T030405-1.jsonl",
-            "audit-20260102T030405Z-1.jsonl.gz",
+            "audit-20260102T030405Z-1.jsonl.gz.partial",
+            "audit-20260102T030405Z-1.jsonl.zst",
             "audit--1.jsonl",
             "other-20260102T030405Z-1.jsonl",
         ] {
-            assert_eq!(first_seq(name), None, "{name}");
+            assert!(parse(name).is_none(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_link_or_a_pipe_under_a_file_s_name_is_foreign_and_nobody_waits_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (pipe, link) = (dir.path().join("audit-20260102T030405Z-1.jsonl"), dir.path().join("audit-20260102T030405Z-2.jsonl"));
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+        let listing = list(dir.path()).unwrap();
+        assert!(listing.files.is_empty());
+        assert_eq!(listing.foreign, ["audit-20260102T030405Z-1.jsonl", "audit-20260102T030405Z-2.jsonl"]);
+        assert_eq!(open_regular(&pipe).unwrap_err().to_string(), "it is not a regular file");
+        assert!(open_regular(&link).is_err());
     }
 }

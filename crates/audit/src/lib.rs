@@ -2,21 +2,29 @@
 //!
 //! ```text
 //! engine, admin ──▶ AuditSink = AuditLog ──▶ queue ──▶ writer thread ──▶ audit-….jsonl, hash-chained and signed
-//! operator      ──▶ verify(directory, public key, head kept elsewhere) ──▶ Report
+//!                                                keeper thread ──▶ audit-….jsonl.gz, and removal by age and size, on record
+//! operator      ──▶ verify(directories, public key, head kept elsewhere) ──▶ Report
 //! ```
 //!
 //! [`AuditLog`] writes, [`verify`] checks what was written without the server, and an erased key leaves a
 //! [`SignedReceipt`]. The format and what it protects against are in `docs/audit.md`.
 #![forbid(unsafe_code)]
 
+mod compress;
 mod event;
 mod files;
+mod keeper;
 mod key;
 mod log;
 mod open;
 mod queue;
+mod reader;
 mod receipt;
 mod record;
+mod removed;
+mod retention;
+mod segments;
+mod shared;
 mod sink;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -26,10 +34,13 @@ mod writer;
 
 pub use event::{Event, Outcome};
 pub use key::{KeyError, PublicKey, SigningKey};
-pub use log::{AuditLog, LogConfig};
+pub use log::{AuditLog, LogConfig, Retention};
 pub use open::{OpenReport, Repair};
 pub use receipt::{Receipt, ReceiptError, SignedReceipt, sign_receipt, verify_receipt};
 pub use record::Head;
+pub use removed::RemovedRange;
+pub use segments::{Segment, segments};
+pub use shared::Usage;
 pub use sink::{AuditError, AuditSink};
-pub use verify::{Report, SignedAt, verify};
+pub use verify::{Beginning, Check, Report, SignedAt, verify};
 pub use walk::{Defect, Finding, MAX_FINDINGS};

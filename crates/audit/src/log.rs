@@ -8,7 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
+use crate::keeper::Keeper;
 use crate::queue::Queue;
+use crate::shared::{Shared, Usage};
 use crate::writer::Writer;
 use crate::{AuditError, AuditSink, Event, Head, OpenReport, PublicKey, Receipt, SignedReceipt, SigningKey, files, open, sign_receipt};
 
@@ -22,18 +24,57 @@ pub struct LogConfig {
     pub dir: PathBuf,
     /// A file that is longer than this many bytes is ended, and another begun.
     pub rotate_bytes: u64,
+    /// So is a file with events in it that was begun this many seconds ago.
+    pub rotate_seconds: u64,
+    /// Whether files that are ended are compressed with gzip.
+    pub compress: bool,
     /// A checkpoint is signed after this many records (1 to 9,990),
     pub checkpoint_records: u64,
     /// and this many seconds after a record that none covers.
     pub checkpoint_seconds: u64,
     /// Records that nobody waits for are written and synced after this many milliseconds.
     pub flush_millis: u64,
+    /// How long records are kept, and how many.
+    pub retention: Retention,
 }
 
+/// How long records are kept, and how many. By default all are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// A file that was ended this many seconds ago is removed.
+    pub keep_seconds: Option<u64>,
+    /// While the log is longer than this many bytes, its oldest ended file is removed.
+    pub keep_bytes: Option<u64>,
+    /// While the log is this many bytes long or longer, events are refused.
+    pub quota_bytes: Option<u64>,
+    /// For this many seconds after the start nothing is removed for its age: the clock may not be right yet.
+    pub settle_seconds: u64,
+}
+
+/// No file is ended below this length for the quota's sake.
+const MIN_SEGMENT_LEN: u64 = 64 << 10;
+
 impl LogConfig {
-    /// A log in this directory: files of 64 MiB, a checkpoint every 1,000 records or 10 seconds, a sync every 200 milliseconds.
+    /// A log in this directory: compressed files of 64 MiB or a day, a checkpoint every 1,000 records or 10 seconds, a sync every
+    /// 200 milliseconds, nothing removed.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), rotate_bytes: 64 << 20, checkpoint_records: 1000, checkpoint_seconds: 10, flush_millis: 200 }
+        Self {
+            dir: dir.into(),
+            rotate_bytes: 64 << 20,
+            rotate_seconds: 24 * 3600,
+            compress: true,
+            checkpoint_records: 1000,
+            checkpoint_seconds: 10,
+            flush_millis: 200,
+            retention: Retention::default(),
+        }
+    }
+
+    /// How long a file gets: short enough that ended ones can be compressed and removed before the limits are reached.
+    pub(crate) fn segment_len(&self) -> u64 {
+        let Retention { keep_bytes, quota_bytes, .. } = self.retention;
+        let limit = keep_bytes.into_iter().chain(quota_bytes).min().map_or(u64::MAX, |limit| (limit / 8).max(MIN_SEGMENT_LEN));
+        self.rotate_bytes.min(limit)
     }
 }
 
@@ -44,8 +85,15 @@ impl LogConfig {
 /// is written then.
 pub struct AuditLog {
     queue: Arc<Queue>,
+    shared: Arc<Shared>,
+    quota_bytes: Option<u64>,
     key: SigningKey,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Option<Threads>>,
+}
+
+struct Threads {
+    writer: JoinHandle<()>,
+    keeper: JoinHandle<()>,
 }
 
 impl AuditLog {
@@ -60,16 +108,21 @@ impl AuditLog {
 
     fn open_blocking(config: LogConfig, key: SigningKey, expected: Option<&Head>) -> Result<(Self, OpenReport), AuditError> {
         let lock = files::lock(&config.dir)?;
-        let (tail, report) = open::open(&config.dir, &key.public_key(), expected)?;
+        let opened = open::open(&config.dir, &key.public_key(), expected)?;
+        let report = opened.report;
         for finding in &report.findings {
             tracing::error!(%finding, "the audit log is not as it was written");
         }
+        let tail_len = opened.tail.as_ref().map_or(0, |tail| tail.len);
+        let shared = Arc::new(Shared::new(opened.tail_seq, tail_len, opened.removed));
         let queue = Arc::new(Queue::new(Duration::from_millis(config.flush_millis), report.head.clone()));
-        let mut writer = Writer::new(Arc::clone(&queue), config, key.clone(), tail, report.head.clone(), lock);
+        let keeper = Keeper::new(Arc::clone(&shared), Arc::clone(&queue), config.clone(), key.public_key());
+        keeper.count()?;
+        let quota_bytes = config.retention.quota_bytes;
+        let mut writer = Writer::new(Arc::clone(&queue), Arc::clone(&shared), config, key.clone(), opened.tail, report.head.clone(), lock);
         writer.begin(&report);
-        let thread = thread::Builder::new().name("audit-log".to_owned()).spawn(move || writer.run());
-        let thread = thread.map_err(|error| AuditError::Unwritable(format!("cannot start its writer: {error}")))?;
-        Ok((Self { queue, key, writer: Mutex::new(Some(thread)) }, report))
+        let threads = Threads { writer: spawn("audit-log", move || writer.run())?, keeper: spawn("audit-keeper", move || keeper.run())? };
+        Ok((Self { queue, shared, quota_bytes, key, threads: Mutex::new(Some(threads)) }, report))
     }
 
     /// Records an event durably, and tells where: the number belongs into an erasure receipt.
@@ -89,6 +142,11 @@ impl AuditLog {
         self.queue.check()
     }
 
+    /// How much room the log takes. What lies in ended files is counted about once a minute.
+    pub fn usage(&self) -> Usage {
+        self.shared.usage(self.quota_bytes)
+    }
+
     /// The key that checks this log's checkpoints and receipts.
     pub fn public_key(&self) -> PublicKey {
         self.key.public_key()
@@ -101,28 +159,43 @@ impl AuditLog {
 
     /// Writes what was taken in, and ends the log with a checkpoint. Later events are refused. The answer is whether all is durable.
     pub async fn close(&self) -> Result<(), AuditError> {
+        self.shared.stop();
         self.queue.close();
-        let writer = self.take_writer();
-        let durable = tokio::task::spawn_blocking(move || writer.is_none_or(|writer| writer.join().is_ok())).await;
+        let threads = self.take_threads();
+        let durable = tokio::task::spawn_blocking(move || threads.is_none_or(Threads::join)).await;
         match durable {
             Ok(true) => self.queue.ended_well(),
             _ => Err(AuditError::Unwritable("its writer has failed".to_owned())),
         }
     }
 
-    fn take_writer(&self) -> Option<JoinHandle<()>> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn take_threads(&self) -> Option<Threads> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Threads {
+    /// Waits for both. Whether the writer ended well.
+    fn join(self) -> bool {
+        let _ = self.keeper.join();
+        self.writer.join().is_ok()
     }
 }
 
 /// Ends the log as [`AuditLog::close`] does; blocks for a sync.
 impl Drop for AuditLog {
     fn drop(&mut self) {
+        self.shared.stop();
         self.queue.close();
-        if let Some(writer) = self.take_writer() {
-            let _ = writer.join();
+        if let Some(threads) = self.take_threads() {
+            threads.join();
         }
     }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, AuditError> {
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map_err(|error| AuditError::Unwritable(format!("cannot start its thread: {error}")))
 }
 
 #[async_trait]

@@ -1,12 +1,14 @@
 //! Takes a log up where it ended: repairs a torn end, finds the head, compares it with the one that was expected.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use time::OffsetDateTime;
 
-use crate::files::{self, LogFile};
+use crate::files::{self, Listing, LogFile};
+use crate::removed::Removed;
 use crate::walk::Walk;
 use crate::{AuditError, Finding, Head, PublicKey};
 
@@ -38,12 +40,27 @@ pub(crate) struct Tail {
     pub(crate) path: PathBuf,
     /// Up to here it is durable, and all of it.
     pub(crate) len: u64,
+    /// When it was begun.
+    pub(crate) begun: OffsetDateTime,
 }
 
+/// A log that is taken up.
+pub(crate) struct Opened {
+    pub(crate) tail: Option<Tail>,
+    /// The number of the first record of the file that is written on; of the next, if there is none.
+    pub(crate) tail_seq: u64,
+    /// What retention removed so far.
+    pub(crate) removed: Removed,
+    pub(crate) report: OpenReport,
+}
+
+/// How many files are looked through for what retention removed, from the last on. Each file that is begun states it.
+const MAX_FILES_FOR_REMOVED: usize = 3;
+
 /// Opens the log of a locked directory.
-pub(crate) fn open(dir: &Path, key: &PublicKey, expected: Option<&Head>) -> Result<(Option<Tail>, OpenReport), AuditError> {
-    let listing = files::list(dir).map_err(|error| files::failed("list", dir, &error))?;
-    let (tail, repaired) = match listing.files.last() {
+pub(crate) fn open(dir: &Path, key: &PublicKey, expected: Option<&Head>) -> Result<Opened, AuditError> {
+    let listing = files::list(dir)?;
+    let (tail, repaired) = match listing.files.last().filter(|last| is_open(last, &listing)) {
         None => (None, None),
         Some(last) => {
             let (tail, repaired) = open_tail(last).map_err(|error| files::failed("open", &last.path, &error))?;
@@ -51,14 +68,35 @@ pub(crate) fn open(dir: &Path, key: &PublicKey, expected: Option<&Head>) -> Resu
         }
     };
     let mut walk = Walk::new(Some(key), expected);
-    for file in &listing.files[start(&listing.files, expected)..] {
+    let start = start(&listing.files, expected);
+    for file in &listing.files[start..] {
         walk.file(file).map_err(|error| files::failed("read", &file.path, &error))?;
     }
-    let tally = walk.finish(false);
+    let tally = walk.finish_tail();
     // Without a single good record, numbers go on from what the last name says.
     let numbered = || Head { seq: listing.files.last().map_or(0, |last| last.first_seq - 1), ..Head::default() };
     let head = tally.head.unwrap_or_else(numbered);
-    Ok((tail, OpenReport { head, repaired, findings: tally.findings, unsigned: tally.unsigned }))
+    let tail_seq = listing.files.last().filter(|_| tail.is_some()).map_or(head.seq + 1, |last| last.first_seq);
+    let removed = tally.removed.unwrap_or_else(|| removed_before(&listing.files, start, key));
+    Ok(Opened { tail, tail_seq, removed, report: OpenReport { head, repaired, findings: tally.findings, unsigned: tally.unsigned } })
+}
+
+/// Whether the last file is written on. One that is compressed, even if its former form is still there, is closed.
+fn is_open(last: &LogFile, listing: &Listing) -> bool {
+    !last.is_compressed && !listing.copies.iter().any(|(_, original)| original.path == last.path)
+}
+
+/// What the files before those that were read state to be removed, if anything is missing. What cannot be read states nothing.
+fn removed_before(files: &[LogFile], start: usize, key: &PublicKey) -> Removed {
+    if files.first().is_none_or(|first| first.first_seq == 1) {
+        return Removed::default();
+    }
+    let stated = |file: &LogFile| {
+        let mut walk = Walk::new(Some(key), None);
+        walk.file(file).ok()?;
+        walk.finish_tail().removed
+    };
+    files[..start].iter().rev().take(MAX_FILES_FOR_REMOVED).find_map(stated).unwrap_or_default()
 }
 
 /// The file to read from: the one with the expected head, or the last with anything in it.
@@ -70,7 +108,7 @@ fn start(files: &[LogFile], expected: Option<&Head>) -> usize {
 }
 
 fn open_tail(last: &LogFile) -> io::Result<(Tail, Option<Repair>)> {
-    let mut file = OpenOptions::new().read(true).append(true).open(&last.path)?;
+    let mut file = files::open_regular_to_append(&last.path)?;
     let found = file.metadata()?.len();
     let len = complete_len(&mut file, found)?;
     let repaired = (len < found).then(|| Repair { file: last.name.clone(), cut_bytes: found - len });
@@ -78,7 +116,8 @@ fn open_tail(last: &LogFile) -> io::Result<(Tail, Option<Repair>)> {
         file.set_len(len)?;
         file.sync_all()?;
     }
-    Ok((Tail { file, path: last.path.clone(), len }, repaired))
+    let begun = last.begun.unwrap_or_else(OffsetDateTime::now_utc);
+    Ok((Tail { file, path: last.path.clone(), len, begun }, repaired))
 }
 
 /// Where the last complete line ends.

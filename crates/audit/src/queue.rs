@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
+use crate::removed::Removed;
 use crate::{AuditError, Head};
 
 /// What may wait, in units of [`UNIT_LEN`] bytes: 32 MiB.
@@ -27,9 +29,20 @@ pub(crate) struct Item {
     pub(crate) done: Option<oneshot::Sender<Result<Head, AuditError>>>,
 }
 
+/// That files are about to be removed: recorded, whether events are refused or not, before it is done.
+pub(crate) struct Notice {
+    /// The record's JSON member.
+    pub(crate) member: String,
+    /// All that will then have been removed.
+    pub(crate) removed: Removed,
+    /// Told when it is durable; dropped if it is not.
+    pub(crate) done: SyncSender<()>,
+}
+
 /// What the writer is to do next.
 pub(crate) struct Work {
     pub(crate) items: VecDeque<Item>,
+    pub(crate) notice: Option<Notice>,
     /// No more will come.
     pub(crate) is_last: bool,
 }
@@ -47,6 +60,7 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct State {
     items: VecDeque<Item>,
+    notice: Option<Notice>,
     units: usize,
     is_urgent: bool,
     is_closing: bool,
@@ -88,6 +102,15 @@ impl Queue {
         Ok(())
     }
 
+    /// Has a removal recorded. It is dropped if the log is closing.
+    pub(crate) fn announce(&self, notice: Notice) {
+        let mut state = self.lock();
+        if !state.is_closing {
+            state.notice = Some(notice);
+            self.wake.notify_one();
+        }
+    }
+
     /// Whether the log takes events now.
     pub(crate) fn check(&self) -> Result<(), AuditError> {
         self.lock().check()
@@ -109,15 +132,16 @@ impl Queue {
         self.lock().loss.clone().map_or(Ok(()), |reason| Err(AuditError::Unwritable(reason)))
     }
 
-    /// Waits until there is something to write, but no longer than to `timer`. A writer that failed takes nothing new before it
-    /// has succeeded.
+    /// Waits until there is something to write, but no longer than to `timer`. A writer that failed takes no events before it
+    /// has succeeded, or the log is closed.
     pub(crate) fn wait(&self, timer: Option<Instant>, has_failed: bool) -> Work {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
             let queued = state.queued_since.map(|since| since + self.delay).filter(|_| !has_failed);
             let until = [queued, timer].into_iter().flatten().min();
-            let is_due = until.is_some_and(|until| until <= now) || (state.must_write() && !has_failed) || state.is_closing;
+            let is_due = until.is_some_and(|until| until <= now) || (state.must_write() && !has_failed);
+            let is_due = is_due || state.notice.is_some() || state.is_closing;
             match until {
                 _ if is_due => return self.take(&mut state, has_failed),
                 None => state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -127,13 +151,14 @@ impl Queue {
     }
 
     fn take(&self, state: &mut State, has_failed: bool) -> Work {
-        if has_failed {
-            return Work { items: VecDeque::new(), is_last: state.is_closing };
+        let notice = state.notice.take();
+        if has_failed && !state.is_closing {
+            return Work { items: VecDeque::new(), notice, is_last: false };
         }
         self.room.add_permits(mem::take(&mut state.units));
         state.is_urgent = false;
         state.writing_since = state.queued_since.take();
-        Work { items: mem::take(&mut state.items), is_last: state.is_closing }
+        Work { items: mem::take(&mut state.items), notice, is_last: state.is_closing }
     }
 
     /// Everything up to `head` is durable.
@@ -172,6 +197,7 @@ impl Queue {
     pub(crate) fn end(&self) {
         let mut state = self.lock();
         state.is_closing = true;
+        state.notice = None;
         let reason = state.refusal.get_or_insert_with(|| "it is closed".to_owned()).clone();
         state.refuse_waiting(&reason);
         drop(state);

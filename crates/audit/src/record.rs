@@ -7,6 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::removed::{Removed, Statement};
 use crate::{PublicKey, SigningKey};
 
 /// The longest line in bytes, its end included. A longer one is no record.
@@ -87,6 +88,7 @@ struct Line<'a> {
     prev: Cow<'a, str>,
     #[serde(borrow)]
     checkpoint: Option<Checkpoint<'a>>,
+    removed: Option<Statement>,
     operation: Option<serde::de::IgnoredAny>,
 }
 
@@ -133,6 +135,11 @@ impl<'a> Record<'a> {
 
     pub(crate) fn is_event(&self) -> bool {
         self.line.operation.is_some()
+    }
+
+    /// What this record states that retention removed.
+    pub(crate) fn removed(&self) -> Option<Removed> {
+        self.line.removed.as_ref()?.removed()
     }
 
     /// The key that a checkpoint says signed it; none if this is no checkpoint.

@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 
 use crate::log::LogConfig;
 use crate::open::{OpenReport, Tail};
-use crate::queue::{Item, Queue};
+use crate::queue::{Item, Notice, Queue};
+use crate::shared::Shared;
 use crate::walk::MAX_UNSIGNED;
 use crate::{AuditError, Head, PublicKey, SigningKey, files, record};
 
@@ -24,6 +25,7 @@ const RETRY: Duration = Duration::from_millis(250);
 
 pub(crate) struct Writer {
     queue: Arc<Queue>,
+    shared: Arc<Shared>,
     config: LogConfig,
     key: SigningKey,
     public_key: PublicKey,
@@ -41,15 +43,34 @@ pub(crate) struct Writer {
     /// Records since the last checkpoint.
     unsigned: u64,
     checkpoint_due: Option<Instant>,
+    /// When the file is ended, however short it is. None as long as no event is in it.
+    rotate_due: Option<Instant>,
+    /// The file that is written on does not state yet what was removed.
+    must_restate: bool,
     has_failed: bool,
+    has_warned: bool,
     /// Held for its lock.
     _lock: File,
 }
 
 impl Writer {
-    pub(crate) fn new(queue: Arc<Queue>, config: LogConfig, key: SigningKey, tail: Option<Tail>, head: Head, lock: File) -> Self {
+    pub(crate) fn new(
+        queue: Arc<Queue>,
+        shared: Arc<Shared>,
+        config: LogConfig,
+        key: SigningKey,
+        tail: Option<Tail>,
+        head: Head,
+        lock: File,
+    ) -> Self {
+        let rotate = Duration::from_secs(config.rotate_seconds);
+        let rotate_due = tail.as_ref().filter(|tail| tail.len > 0).map(|tail| {
+            let age = Duration::try_from(OffsetDateTime::now_utc() - tail.begun).unwrap_or_default();
+            Instant::now() + rotate.saturating_sub(age)
+        });
         Self {
             queue,
+            shared,
             config,
             public_key: key.public_key(),
             key,
@@ -61,7 +82,10 @@ impl Writer {
             waiting: Vec::new(),
             unsigned: 0,
             checkpoint_due: None,
+            rotate_due,
+            must_restate: false,
             has_failed: false,
+            has_warned: false,
             _lock: lock,
         }
     }
@@ -74,6 +98,7 @@ impl Writer {
         }
         let findings: Vec<String> = findings.iter().take(10).map(ToString::to_string).collect();
         self.encode_own("opened", &serde_json::json!({ "findings": findings, "unsigned": unsigned }));
+        self.encode_removed();
         self.encode_checkpoint();
         let written = self.flush();
         self.report(written, VecDeque::new());
@@ -84,7 +109,7 @@ impl Writer {
         let _ended = Ended(Arc::clone(&self.queue));
         loop {
             let mut work = self.queue.wait(self.timer(), self.has_failed);
-            let written = self.write(&mut work.items, work.is_last);
+            let written = self.write(&mut work.items, work.notice, work.is_last);
             self.report(written, work.items);
             if work.is_last {
                 return;
@@ -94,17 +119,22 @@ impl Writer {
 
     /// When there is something to do though nothing comes.
     fn timer(&self) -> Option<Instant> {
-        if self.has_failed { Some(Instant::now() + RETRY) } else { self.checkpoint_due }
+        if self.has_failed { Some(Instant::now() + RETRY) } else { [self.checkpoint_due, self.rotate_due].into_iter().flatten().min() }
     }
 
-    /// Takes items until one of its writes fails; the others stay.
-    fn write(&mut self, items: &mut VecDeque<Item>, is_last: bool) -> io::Result<()> {
+    /// Takes items until one of its writes fails; the others stay. At the quota none are taken, unless they are the last.
+    fn write(&mut self, items: &mut VecDeque<Item>, notice: Option<Notice>, is_last: bool) -> io::Result<()> {
         self.flush()?;
+        if let Some(notice) = notice {
+            self.announce(notice)?;
+        }
+        self.check_quota(is_last)?;
         while let Some(item) = items.pop_front() {
             self.encode(item);
             if self.pending.len() >= MAX_PENDING_LEN {
                 self.flush()?;
                 self.rotate()?;
+                self.check_quota(is_last)?;
             }
         }
         let is_due = is_last || self.checkpoint_due.is_some_and(|due| due <= Instant::now());
@@ -112,13 +142,71 @@ impl Writer {
             self.encode_checkpoint();
         }
         self.flush()?;
-        self.rotate()
+        self.rotate()?;
+        if self.must_restate {
+            self.restate()?;
+        }
+        self.check_quota(is_last)
+    }
+
+    /// Records what is about to be removed, signs that at once, and tells the keeper when it is durable.
+    fn announce(&mut self, notice: Notice) -> io::Result<()> {
+        self.append(OffsetDateTime::now_utc(), notice.member.as_bytes());
+        self.unsigned += 1;
+        self.encode_checkpoint();
+        self.flush()?;
+        self.shared.set_removed(notice.removed);
+        // A keeper that has given up removes nothing.
+        let _ = notice.done.send(());
+        Ok(())
+    }
+
+    /// States in the file that is written on what was removed so far, so that nobody has to look for it in those before.
+    fn restate(&mut self) -> io::Result<()> {
+        if self.encode_removed() {
+            self.encode_checkpoint();
+            self.flush()?;
+        }
+        self.must_restate = false;
+        Ok(())
+    }
+
+    /// Whether there is anything to state. A checkpoint must follow at once: without it the record does not count.
+    fn encode_removed(&mut self) -> bool {
+        let removed = self.shared.removed();
+        if removed.is_empty() {
+            return false;
+        }
+        self.append(OffsetDateTime::now_utc(), removed.member(&[]).as_bytes());
+        self.unsigned += 1;
+        true
+    }
+
+    /// Fails if the log is as long as it may be, and warns before.
+    fn check_quota(&mut self, is_last: bool) -> io::Result<()> {
+        let usage = self.shared.usage(self.config.retention.quota_bytes);
+        let Some(quota) = usage.quota_bytes.filter(|_| !is_last) else { return Ok(()) };
+        if !usage.is_near_quota() {
+            self.has_warned = false;
+        } else if !mem::replace(&mut self.has_warned, true) {
+            self.shared.wake();
+            tracing::warn!(bytes = usage.bytes, quota, "the audit log is near its quota; when it reaches it, uses of keys are refused");
+        }
+        if usage.bytes < quota {
+            return Ok(());
+        }
+        self.shared.wake();
+        Err(io::Error::new(
+            io::ErrorKind::QuotaExceeded,
+            format!("the log has reached its quota of {quota} bytes: move closed files away, or raise audit_quota_mib"),
+        ))
     }
 
     fn encode(&mut self, item: Item) {
         self.append(item.time, &item.members);
         self.unsigned += 1;
         self.checkpoint_due.get_or_insert_with(|| Instant::now() + Duration::from_secs(self.config.checkpoint_seconds));
+        self.rotate_due.get_or_insert_with(|| Instant::now() + Duration::from_secs(self.config.rotate_seconds));
         if let Some(done) = item.done {
             self.waiting.push((done, self.head.clone()));
         }
@@ -158,7 +246,8 @@ impl Writer {
             Some(tail) => tail,
             none => {
                 let (file, path) = files::create(&self.config.dir, self.pending_seq)?;
-                none.insert(Tail { file, path, len: 0 })
+                self.shared.set_tail(self.pending_seq, 0);
+                none.insert(Tail { file, path, len: 0, begun: OffsetDateTime::now_utc() })
             }
         };
         if mem::replace(&mut self.is_torn, true) {
@@ -167,6 +256,7 @@ impl Writer {
         tail.file.write_all(&self.pending)?;
         tail.file.sync_data()?;
         tail.len += self.pending.len() as u64;
+        self.shared.set_tail_len(tail.len);
         self.is_torn = false;
         self.pending.clear();
         self.queue.written(self.head.clone());
@@ -181,21 +271,29 @@ impl Writer {
         let Some(tail) = self.tail.as_ref().filter(|_| !self.is_torn) else { return };
         if !is_as_left(tail) {
             tracing::error!(file = %tail.path.display(), "the audit log's file was moved or written by another program; a new one begins");
-            self.tail = None;
+            self.close_tail();
+            self.must_restate = true;
         }
     }
 
-    /// Ends a file that is long enough with a checkpoint. The next flush makes another.
+    fn close_tail(&mut self) {
+        self.tail = None;
+        self.rotate_due = None;
+        self.shared.tail_closed(self.head.seq + 1);
+    }
+
+    /// Ends a file that is long enough, or old enough and not without events, with a checkpoint. The next flush makes another.
     fn rotate(&mut self) -> io::Result<()> {
-        if self.tail.as_ref().is_none_or(|tail| tail.len < self.config.rotate_bytes) {
+        let is_old = self.rotate_due.is_some_and(|due| due <= Instant::now());
+        if self.tail.as_ref().is_none_or(|tail| tail.len < self.config.segment_len() && !is_old) {
             return Ok(());
         }
         if self.unsigned > 0 {
             self.encode_checkpoint();
             self.flush()?;
         }
-        self.tail = None;
-        Ok(())
+        self.close_tail();
+        self.restate()
     }
 
     /// Tells the queue how it went.

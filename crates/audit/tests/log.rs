@@ -8,8 +8,8 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use common::{Home, event, files, key, records, request_ids};
-use strongroom_audit::{AuditError, AuditLog, AuditSink, Defect, Event, Head, LogConfig, Repair, SigningKey, verify};
+use common::{Home, event, files, key, records, request_ids, verify};
+use strongroom_audit::{AuditError, AuditLog, AuditSink, Defect, Event, Head, LogConfig, Repair, SigningKey};
 use zeroize::Zeroizing;
 
 #[tokio::test]

@@ -5,9 +5,13 @@ mod common;
 
 use std::fs;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use common::{Home, event, files, key};
-use strongroom_audit::{AuditSink, PublicKey, Receipt, ReceiptError, SignedReceipt, SigningKey, sign_receipt, verify_receipt};
+use strongroom_audit::{
+    AuditLog, AuditSink, LogConfig, PublicKey, Receipt, ReceiptError, Retention, SignedReceipt, SigningKey, segments, sign_receipt,
+    verify_receipt,
+};
 use zeroize::Zeroizing;
 
 const DOCS: &str = include_str!("../../../docs/audit.md");
@@ -107,6 +111,34 @@ async fn the_log_check_in_the_docs_says_the_same() {
         let bad = check(&head);
         assert!(!bad.status.success() && text(&bad.stdout).is_empty(), "{}", text(&bad.stdout));
     }
+}
+
+#[tokio::test]
+async fn the_log_check_in_the_docs_reads_compressed_files_and_knows_what_retention_removed() {
+    let home = Home::new();
+    let retention = Retention { keep_bytes: Some(4000), ..Retention::default() };
+    let config = LogConfig { rotate_bytes: 3000, retention, ..LogConfig::new(home.dir()) };
+    let (log, _) = AuditLog::open(config, key(), None).await.unwrap();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let mut number = 0;
+    let is_ready = || segments(&home.dir()).unwrap().iter().any(|segment| segment.compressed);
+    while log.usage().removed_records == 0 || !is_ready() {
+        assert!(Instant::now() < deadline);
+        log.record_durably(event(number)).await.unwrap();
+        number += 1;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    log.close().await.unwrap();
+    let report = home.verify(None);
+    assert!(report.findings.is_empty() && report.first_seq > Some(1), "{report:?}");
+    let dir = home.dir().to_str().unwrap().to_owned();
+    let check = || python(program("# verify.py"), &[&dir, &key().public_key().to_hex()]);
+    let good = check();
+    let head = format!("{}:{}", report.head.seq, report.head.hash);
+    assert_eq!((text(&good.stdout), text(&good.stderr)), (format!("intact: {} records up to {head}\n", report.records), String::new()));
+    fs::remove_file(&segments(&home.dir()).unwrap()[0].path).unwrap();
+    let bad = check();
+    assert!(!bad.status.success() && text(&bad.stderr).contains("the beginning is missing"), "{}", text(&bad.stderr));
 }
 
 /// Someone with the disk makes the chain anew; the Python of the docs sees it by the signature alone.

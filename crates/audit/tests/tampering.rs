@@ -5,10 +5,10 @@ mod common;
 
 use std::sync::OnceLock;
 
-use common::{Home, event, files, key, rechain, write_files};
+use common::{Home, event, files, key, rechain, verify, write_files};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use strongroom_audit::{AuditLog, AuditSink, Defect, Head, LogConfig, Report, verify};
+use strongroom_audit::{AuditLog, AuditSink, Defect, Head, LogConfig, Report};
 use tempfile::TempDir;
 
 type Files = Vec<(String, Vec<u8>)>;
@@ -126,8 +126,7 @@ fn apply(files: &Files, tampering: &Tampering) -> Option<Files> {
             return Some(tampered);
         }
         Tampering::RemoveFile(file) => {
-            // Removing the oldest ones is the operator's right.
-            tampered.remove(1 + file.index(files.len() - 1));
+            tampered.remove(file.index(files.len()));
             return Some(tampered);
         }
         Tampering::RemoveLine(line) => drop(lines.remove(line.index(count))),
@@ -221,12 +220,14 @@ fn a_finding_names_file_line_and_record() {
     assert_eq!(found(&report), [(3, Some(seq), Defect::NotARecord)]);
 
     let first_line_gone = with_lines(files, &all[1..]);
-    assert_eq!(found(&check(&first_line_gone, true, Some(head))), [(1, Some(2), Defect::Misnamed)]);
+    let expected = [(1, Some(2), Defect::Misnamed), (0, Some(2), Defect::BeginningMissing { to: 1 })];
+    assert_eq!(found(&check(&first_line_gone, true, Some(head))), expected);
 
     let mut renamed = files.clone();
     renamed[0].0 = "audit-old.jsonl".to_owned();
     let report = check(&renamed, true, Some(head));
-    assert_eq!(found(&report), [(0, None, Defect::ForeignFile)]);
+    let missing = (0, Some(of_second + 1), Defect::BeginningMissing { to: of_second });
+    assert_eq!(found(&report), [(0, None, Defect::ForeignFile), missing]);
 }
 
 #[test]

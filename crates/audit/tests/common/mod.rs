@@ -3,10 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use strongroom_audit::{AuditLog, Event, Head, LogConfig, OpenReport, Outcome, Report, SigningKey, verify};
+use flate2::read::GzDecoder;
+use strongroom_audit::{
+    AuditError, AuditLog, Check, Event, Head, LogConfig, OpenReport, Outcome, PublicKey, Report, Segment, SigningKey, segments,
+};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
@@ -21,8 +25,9 @@ impl Home {
         self.0.path().join("audit")
     }
 
+    /// A log whose files stay as they are.
     pub(crate) fn config(&self) -> LogConfig {
-        LogConfig::new(self.dir())
+        LogConfig { compress: false, ..LogConfig::new(self.dir()) }
     }
 
     pub(crate) async fn open(&self, expected: Option<Head>) -> (AuditLog, OpenReport) {
@@ -39,6 +44,12 @@ impl Home {
     pub(crate) fn verify(&self, expected: Option<&Head>) -> Report {
         verify(&self.dir(), Some(&key().public_key()), expected).unwrap()
     }
+}
+
+/// Checks the log of a directory as a whole.
+pub(crate) fn verify(dir: &Path, public_key: Option<&PublicKey>, expected_head: Option<&Head>) -> Result<Report, AuditError> {
+    let check = Check { public_key: public_key.copied(), expected_head: expected_head.cloned(), ..Check::default() };
+    strongroom_audit::verify(&[dir], &check)
 }
 
 pub(crate) fn key() -> SigningKey {
@@ -63,10 +74,19 @@ pub(crate) fn event(number: u32) -> Event {
 
 /// The log's files by name, in the order of their first records.
 pub(crate) fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
-    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<String> = names.filter(|name| name.starts_with("audit-")).collect();
-    names.sort_by_key(|name| name.trim_end_matches(".jsonl").rsplit('-').next().unwrap().parse::<u64>().unwrap());
-    names.into_iter().map(|name| (name.clone(), fs::read(dir.join(name)).unwrap())).collect()
+    let path_of = |segment: Segment| segment.path;
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    segments(dir).unwrap().into_iter().map(path_of).map(|path| (name(&path), fs::read(&path).unwrap())).collect()
+}
+
+/// The lines of a file that may be compressed.
+pub(crate) fn plain(name: &str, bytes: Vec<u8>) -> Vec<u8> {
+    let mut plain = Vec::new();
+    match name.ends_with(".gz") {
+        true => GzDecoder::new(&bytes[..]).read_to_end(&mut plain).unwrap(),
+        false => return bytes,
+    };
+    plain
 }
 
 pub(crate) fn write_files(dir: &Path, files: &[(String, Vec<u8>)]) {
@@ -78,7 +98,7 @@ pub(crate) fn write_files(dir: &Path, files: &[(String, Vec<u8>)]) {
 
 /// Every record, as JSON.
 pub(crate) fn records(dir: &Path) -> Vec<serde_json::Value> {
-    let text: Vec<u8> = files(dir).into_iter().flat_map(|(_, bytes)| bytes).collect();
+    let text: Vec<u8> = files(dir).into_iter().flat_map(|(name, bytes)| plain(&name, bytes)).collect();
     text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect()
 }
 

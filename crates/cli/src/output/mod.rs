@@ -64,6 +64,11 @@ impl Output {
         self.rows(answer, "jobs", &["job_id", "state", "done", "remaining", "failed", "started"]);
     }
 
+    /// The files of an audit log.
+    pub(crate) fn segments(&self, answer: &Value) {
+        self.rows(answer, "segments", &["path", "first_seq", "last_seq", "bytes", "ended"]);
+    }
+
     /// Where progress is shown: nowhere if the output is for programs.
     pub(crate) fn progress(&self) -> Progress {
         Progress::new(self.json)
