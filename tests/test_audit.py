@@ -362,7 +362,23 @@ def test_a_whole_log_passes_and_questions_that_make_no_sense_are_told_apart(ende
     verify(tmp_path, "--public-key", "ab" * 32, status=1)
     verify(tmp_path, "--expect-head", "5:" + "0" * 64, status=1)
     verify(tmp_path, "--expect-head", "nonsense", status=2)
+    verify(tmp_path, "--expect-head", "0:" + "0" * 64, status=2)
     verify(tmp_path / "no-such-directory", status=2)
+    verify(tmp_path / name, status=2)
+
+
+def test_an_empty_an_emptied_or_another_directory_is_not_an_intact_log(ended, tmp_path):
+    name, lines, key, head = ended
+    (tmp_path / "notes.txt").write_text("hello\n")
+    for options in [(), ("--public-key", key), ("--expect-head", head), ("--public-key", key, "--expect-head", head)]:
+        report = verify(tmp_path, *options, status=1)
+        assert "empty" in [finding["defect"] for finding in report["findings"]]
+        assert report["records"] == 0
+    (tmp_path / name).write_bytes(b"")
+    assert [finding["defect"] for finding in verify(tmp_path, status=1)["findings"]] == ["empty"]
+    # Records without a single checkpoint: with the key, nobody vouches for them.
+    (tmp_path / name).write_bytes(lines[0])
+    assert [finding["defect"] for finding in verify(tmp_path, "--public-key", key, status=1)["findings"]] == ["never_signed"]
 
 
 def test_a_tail_cut_while_the_server_was_down_is_reported_loudly_at_the_next_start(new_server):
@@ -392,12 +408,104 @@ def errors(server):
     return [line["message"] for line in lines if line["level"] == "ERROR"]
 
 
+# ---- a log that grows
+
+# The least that can be set; the log's files are then ended at an eighth of it.
+MIB = 1 << 20
+GROWTH = "audit_compress = false\n"
+
+
+def use_a_key(server, bucket, seconds=90):
+    """Reads until it is refused; the refusal. Whoever may read can do this."""
+    refusals, deadline = [], time.monotonic() + seconds
+
+    def work():
+        raw = server.raw()
+        while not refusals and time.monotonic() < deadline:
+            reply = raw.get(bucket, "object")
+            if reply.status != 200:
+                refusals.append(reply)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return refusals[0] if refusals else None
+
+
+def test_at_its_quota_the_log_refuses_uses_of_keys_having_warned_and_the_rest_goes_on(new_server):
+    server = new_server("encrypt_by_default = false\naudit_quota_mib = 1\nlog_format = 'json'\n" + GROWTH)
+    log, bucket, raw = AuditLog(server), make_bucket(server), server.raw()
+    raw.put(bucket, "object", b"x", SSE_KMS.write).ok()
+    raw.put(bucket, "plain", b"plain").ok()
+    assert readiness(server) == {"status": "ok"}
+    refused = use_a_key(server, bucket).fails(503, "InternalError")
+    assert "quota of 1048576 bytes" in refused.message and int(refused.headers["retry-after"]) >= 1
+    raw.get(bucket, "object").fails(503, "InternalError")
+    assert raw.get(bucket, "plain").ok().body == b"plain"
+    raw.put(bucket, "plain", b"again").ok()
+    assert Admin(server).fails(503, "POST", "/keys", {"name": "not-made"})["code"] == "AuditUnavailable"
+    assert readiness(server) == {"status": "ok", "audit": "unwritable"}
+    assert MIB <= server.metric("strongroom_audit_bytes") < MIB + (1 << 18)
+    assert (server.metric("strongroom_audit_quota_bytes"), server.metric("strongroom_audit_writable")) == (MIB, 0)
+    lines = [json.loads(line) for line in server.log_text().splitlines() if line.startswith("{")]
+    told = [line["level"] for line in lines if "quota" in line["message"] or "audit log cannot be written" in line["message"]]
+    assert told[:2] == ["WARN", "ERROR"], told
+    # The operator moves ended files away, and knows where they are.
+    moved = server.home / "moved"
+    moved.mkdir()
+    for path in log.files()[:3]:
+        path.rename(moved / path.name)
+    wait_until(lambda: raw.get(bucket, "object").status == 200)
+    head, key = head_of(server)
+    archive = verify(moved, "--public-key", key)
+    verify(moved, "--public-key", key, "--part")
+    report = verify(log.folder, "--public-key", key, "--expect-head", head, status=1)
+    assert [finding["defect"] for finding in report["findings"]] == [{"beginning_missing": {"to": archive["head"]["seq"]}}]
+    verify(log.folder, "--public-key", key, "--expect-head", head, "--begins-after", f"{archive['head']['seq']}:{archive['head']['hash']}")
+    whole = verify(log.folder, moved, "--public-key", key, "--expect-head", head)
+    assert (whole["first_seq"], whole["findings"]) == (1, [])
+
+
+def test_retention_keeps_the_log_short_and_what_it_removed_is_told_apart_from_what_somebody_else_did(new_server):
+    server = new_server("encrypt_by_default = false\naudit_retention_mib = 1\naudit_quota_mib = 2\n" + GROWTH)
+    log, bucket, raw = AuditLog(server), make_bucket(server), server.raw()
+    raw.put(bucket, "object", b"x", SSE_KMS.write).ok()
+    deadline = time.monotonic() + 120
+    while server.metric("strongroom_audit_removed_records_total") == 0:
+        assert time.monotonic() < deadline
+        for _ in range(200):
+            raw.get(bucket, "object").ok()
+    head, key = head_of(server)
+    report = verify(log.folder, "--public-key", key, "--expect-head", head)
+    [removed] = report["removed"]
+    assert (report["findings"], removed["first_seq"], removed["last_seq"] + 1) == ([], 1, report["first_seq"])
+    assert server.stop() == 0
+    # Somebody removes one more file, and the server goes on from there.
+    gone = log.files()[0]
+    gone.unlink()
+    missing = verify(log.folder, "--public-key", key, status=1)["findings"]
+    assert [list(finding["defect"]) for finding in missing] == [["beginning_missing"]]
+    server.start()
+    raw = server.raw()
+    for _ in range(50):
+        raw.get(bucket, "object").ok()
+    assert server.stop() == 0
+    report = verify(log.folder, "--public-key", key, status=1)
+    assert [list(finding["defect"]) for finding in report["findings"]] == [["beginning_missing"]]
+
+
+def readiness(server):
+    return json.loads(server.raw().request("GET", "/health/ready", sign=False).body)
+
+
 # ---- a disk that takes no more records
 
 SMALL_KIB = 96
 # A disk of its own for the log, which grows when a file appears and is copied when another does. Each wait ends by itself.
 MOUNT = f"""
-mount -t tmpfs -o size={SMALL_KIB}k none "$0"
+mount -t tmpfs -o size={SMALL_KIB}k,mode=0700 none "$0"
 await() {{ for _ in $(seq 600); do [ -e "$1" ] && return; sleep 0.1; done; exit; }}
 (await "$1/grow"; mount -o remount,size=64m none "$0"; await "$1/copy"; cp -r "$0" "$1/copying"; mv "$1/copying" "$1/copied") &
 shift; exec "$@"

@@ -11,7 +11,7 @@ from harness.sse import SSE_KMS, random_body
 # Half a mebibyte is left when no further object of one fits: deleting grows the catalog's log first.
 DISK_MIB = 48
 DISK_KIB = DISK_MIB * 1024 + 512
-MOUNT = 'mount -t tmpfs -o size={}k none "$0" && exec "$@"'
+MOUNT = 'mount -t tmpfs -o size={}k,mode=0700 none "$0" && exec "$@"'
 
 
 @pytest.fixture

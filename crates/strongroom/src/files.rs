@@ -32,6 +32,10 @@ pub(crate) enum FilesError {
     Inside { what: &'static str, path: PathBuf, data_dir: PathBuf },
     #[error("{} can be read by others (mode {mode:o}): chmod {wanted} {}", path.display(), quoted(path))]
     Open { path: PathBuf, mode: u32, wanted: &'static str },
+    #[error("{} is not a directory", path.display())]
+    NotADirectory { path: PathBuf },
+    #[error("{} belongs to another user ({owner}), who can read and alter all of it: chown {user} {}", path.display(), quoted(path))]
+    OtherOwner { path: PathBuf, owner: u32, user: u32 },
 }
 
 /// The bits of a mode that grant something to group or others.
@@ -48,6 +52,19 @@ pub(crate) fn make_private_dir(path: &Path) -> Result<(), FilesError> {
 /// Refuses a file or directory that others than its owner may read or write.
 pub(crate) fn require_private(path: &Path) -> Result<(), FilesError> {
     refuse(path, GROUP_AND_OTHERS, if path.is_dir() { "700" } else { "600" })
+}
+
+/// Refuses a directory that others than the server's user may read or write, or that belongs to another one. Root may do both anyway.
+pub(crate) fn require_private_dir(path: &Path) -> Result<(), FilesError> {
+    let metadata = fs::metadata(path).map_err(|source| FilesError::Read { path: path.to_owned(), source })?;
+    if !metadata.is_dir() {
+        return Err(FilesError::NotADirectory { path: path.to_owned() });
+    }
+    let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if owner != user && owner != 0 {
+        return Err(FilesError::OtherOwner { path: path.to_owned(), owner, user });
+    }
+    refuse(path, GROUP_AND_OTHERS, "700")
 }
 
 /// Refuses a file that everybody may read or write; a group may.
@@ -130,6 +147,26 @@ mod tests {
         for outside in ["data.secrets", "data.secrets/kms", "elsewhere/data"] {
             require_outside("the key directory", &dir.path().join(outside), &data_dir).unwrap();
         }
+    }
+
+    #[test]
+    fn a_directory_of_others_or_open_to_them_is_refused_with_the_command_that_helps() {
+        let dir = tempfile::tempdir().unwrap();
+        require_private_dir(dir.path()).unwrap();
+        for mode in [0o750, 0o701, 0o722, 0o755] {
+            fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+            let error = require_private_dir(dir.path()).unwrap_err().to_string();
+            let path = dir.path().display();
+            assert_eq!(error, format!("{path} can be read by others (mode {mode:o}): chmod 700 {path}"));
+        }
+        let user = rustix::process::geteuid().as_raw();
+        let error = FilesError::OtherOwner { path: "/srv/data".into(), owner: user + 1, user };
+        let expected =
+            format!("/srv/data belongs to another user ({}), who can read and alter all of it: chown {user} /srv/data", user + 1);
+        assert_eq!(error.to_string(), expected);
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(matches!(require_private_dir(&file).unwrap_err(), FilesError::NotADirectory { .. }));
     }
 
     #[test]

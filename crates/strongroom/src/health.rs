@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
+use strongroom_audit::AuditLog;
 use strongroom_catalog::Catalog;
 use tokio::sync::watch;
 
@@ -18,12 +19,13 @@ const CATALOG_TIMEOUT: Duration = Duration::from_secs(2);
 /// Answers `/health/live` and `/health/ready`.
 pub(crate) struct Health {
     catalog: Arc<dyn Catalog>,
+    audit: Arc<AuditLog>,
     phase: watch::Receiver<Phase>,
 }
 
 impl Health {
-    pub(crate) fn new(catalog: Arc<dyn Catalog>, phase: watch::Receiver<Phase>) -> Self {
-        Self { catalog, phase }
+    pub(crate) fn new(catalog: Arc<dyn Catalog>, audit: Arc<AuditLog>, phase: watch::Receiver<Phase>) -> Self {
+        Self { catalog, audit, phase }
     }
 
     /// Whether the request is for one of the two. A signed request is one for an object of a bucket named `health`.
@@ -40,9 +42,19 @@ impl Health {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Some(method_not_allowed());
         }
-        let is_well = path == "/health/live" || self.is_ready().await;
+        let is_readiness = path == "/health/ready";
+        let is_well = !is_readiness || self.is_ready().await;
         let (status, word) = if is_well { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "unavailable") };
-        Some(json(status, &format!("{{\"status\":\"{word}\"}}\n")))
+        let detail = self.audit_detail().filter(|_| is_readiness).unwrap_or_default();
+        Some(json(status, &format!("{{\"status\":\"{word}\"{detail}}}\n")))
+    }
+
+    /// A member that tells of an audit log that refuses or is about to. What needs no key is served all the same.
+    fn audit_detail(&self) -> Option<&'static str> {
+        match self.audit.health() {
+            Err(_) => Some(",\"audit\":\"unwritable\""),
+            Ok(()) => self.audit.usage().is_near_quota().then_some(",\"audit\":\"near quota\""),
+        }
     }
 
     /// Whether requests are served: the server is not stopping, and its catalog answers.

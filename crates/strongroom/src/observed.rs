@@ -37,6 +37,7 @@ impl Observed {
             keys: self.keys().await,
             is_audit_writable: self.audit.health().is_ok(),
             audit_records: self.audit.head().seq,
+            audit: self.audit.usage(),
         }
     }
 

@@ -73,6 +73,7 @@ fn another_stores_new_catalog_is_refused_for_these_blobs() {
 fn a_log_without_its_catalog_is_left_alone_and_the_start_is_refused() {
     let home = Home::new();
     fs::create_dir(home.path("data")).unwrap();
+    fs::set_permissions(home.path("data"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     fs::write(home.path("data/catalog.db-wal"), "committed pages").unwrap();
     is_refused(&home, &[], &["catalog.db-wal is there: put the catalog back beside it"]);
     assert_eq!(fs::read(home.path("data/catalog.db-wal")).unwrap(), b"committed pages");

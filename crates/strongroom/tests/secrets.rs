@@ -58,6 +58,36 @@ fn a_file_with_a_users_secret_that_others_may_read_is_refused() {
     assert_eq!(home.start(&["--config", &home.text("s.toml")]).stop(), Some(0));
 }
 
+/// A directory of the last version, or one that the operator made: the server does not close it by itself, and does not serve from it.
+#[test]
+fn an_open_data_directory_is_refused_as_an_open_secrets_directory_is() {
+    for name in ["data", "data.secrets", "log"] {
+        let home = Home::new();
+        fs::create_dir(home.path(name)).unwrap();
+        let flags = ["--audit-dir".to_owned(), home.text("log")];
+        let flags = flags.each_ref().map(String::as_str);
+        for mode in [0o755, 0o750, 0o701, 0o710, 0o770, 0o702] {
+            chmod(&home, name, mode);
+            is_told(&home.fails(&flags), 1, &home, name, mode, "700");
+            assert!(fs::read_dir(home.path(name)).unwrap().next().is_none() || name == "log", "nothing was written into it");
+        }
+        chmod(&home, name, 0o700);
+        assert_eq!(home.start(&flags).stop(), Some(0));
+        assert_eq!(common::mode(&home.path(name)), 0o700);
+    }
+}
+
+#[test]
+fn a_store_that_was_opened_to_others_is_refused_and_serves_again_when_it_is_closed() {
+    let home = Home::new();
+    assert_eq!(home.start(&[]).stop(), Some(0));
+    assert_eq!(common::mode(&home.path("data")), 0o700, "a directory that the server makes is private");
+    chmod(&home, "data", 0o755);
+    is_told(&home.fails(&[]), 1, &home, "data", 0o755, "700");
+    chmod(&home, "data", 0o700);
+    assert_eq!(home.start(&[]).stop(), Some(0));
+}
+
 /// Writes a self-signed pair for localhost, the key in this mode.
 fn write_pair(home: &Home, mode: u32) -> [String; 4] {
     let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();

@@ -103,6 +103,13 @@ impl Layer {
         parse_number(key, value, &origin)
     }
 
+    /// As [`Self::number`], of no more than `most`.
+    pub(crate) fn number_up_to(&self, key: &str, most: u64) -> Result<u64, ConfigError> {
+        let (number, (_, origin)) = (self.number(key)?, self.value(key));
+        let expected = || invalid(key, &origin, &format!("takes a whole number from 1 to {most}"));
+        if number <= most { Ok(number) } else { Err(expected()) }
+    }
+
     pub(crate) fn size(&self, key: &str) -> Result<usize, ConfigError> {
         let (value, origin) = self.value(key);
         to_size(key, parse_number(key, value, &origin)?, &origin)

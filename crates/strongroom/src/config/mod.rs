@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub(crate) use error::ConfigError;
 pub(crate) use kms::{KmsSettings, MasterKey};
 pub(crate) use layer::{Layer, Origin};
-pub(crate) use settings::{LogFormat, RootKeys, Settings, TlsFiles};
+pub(crate) use settings::{AuditSettings, LogFormat, RootKeys, Settings, TlsFiles};
 pub(crate) use users::User;
 
 /// The variable that stands for the argument `DATA_DIR`.

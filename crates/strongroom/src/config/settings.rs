@@ -28,10 +28,23 @@ pub(crate) struct Settings {
     pub(crate) allow_insecure_sse_c_on_loopback: bool,
     pub(crate) allow_unsigned_payload_over_http: bool,
     pub(crate) kms: KmsSettings,
-    pub(crate) audit_dir: PathBuf,
+    pub(crate) audit: AuditSettings,
     pub(crate) limits: Limits,
     pub(crate) log_level: String,
     pub(crate) log_format: LogFormat,
+}
+
+/// Where the audit log lies, and how much of it is kept.
+pub(crate) struct AuditSettings {
+    pub(crate) dir: PathBuf,
+    pub(crate) segment_bytes: u64,
+    pub(crate) segment_seconds: u64,
+    pub(crate) compress: bool,
+    /// `None`: for ever.
+    pub(crate) retention_seconds: Option<u64>,
+    /// `None`: without bound.
+    pub(crate) retention_bytes: Option<u64>,
+    pub(crate) quota_bytes: Option<u64>,
 }
 
 /// Where the certificate and its key lie, PEM.
@@ -83,7 +96,7 @@ impl Settings {
         let secrets_dir = layer.path("secrets_dir")?.map_or_else(|| sibling(&data_dir), Ok)?;
         Ok(Self {
             kms: KmsSettings::from_layer(layer, &secrets_dir)?,
-            audit_dir: layer.path("audit_dir")?.unwrap_or_else(|| data_dir.join("audit")),
+            audit: audit(layer, &data_dir)?,
             data_dir,
             secrets_dir,
             address: layer.text("address"),
@@ -116,6 +129,23 @@ fn sibling(data_dir: &Path) -> Result<PathBuf, ConfigError> {
     let mut name = data_dir.file_name().ok_or(ConfigError::NoSibling)?.to_owned();
     name.push(".secrets");
     Ok(data_dir.with_file_name(name))
+}
+
+/// A longer file would not be compressed.
+const MAX_SEGMENT_MIB: u64 = 1024;
+
+fn audit(layer: &Layer, data_dir: &Path) -> Result<AuditSettings, ConfigError> {
+    let bytes = |key: &str| layer.number(key).map(|mib| mib << 20);
+    let unless_0 = |number: u64| Some(number).filter(|number| *number > 0);
+    Ok(AuditSettings {
+        dir: layer.path("audit_dir")?.unwrap_or_else(|| data_dir.join("audit")),
+        segment_bytes: layer.number_up_to("audit_segment_mib", MAX_SEGMENT_MIB)? << 20,
+        segment_seconds: layer.number("audit_segment_hours")? * 3600,
+        compress: layer.switch("audit_compress")?,
+        retention_seconds: unless_0(layer.number("audit_retention_days")? * 24 * 3600),
+        retention_bytes: unless_0(bytes("audit_retention_mib")?),
+        quota_bytes: unless_0(bytes("audit_quota_mib")?),
+    })
 }
 
 fn tls(layer: &Layer) -> Result<Option<TlsFiles>, ConfigError> {
@@ -181,6 +211,19 @@ mod tests {
             assert_eq!(settings.secrets_dir, Path::new("/srv/data.secrets"));
             assert_eq!(settings.kms.key_dir, Path::new("/srv/data.secrets/kms"));
         }
+    }
+
+    #[test]
+    fn the_audit_log_is_kept_for_ever_up_to_its_quota_unless_something_else_is_said() {
+        let audit = |values: &[(&str, &str)]| Settings::assemble(Path::new("/srv/data"), &layer(values), Vec::new()).map(|made| made.audit);
+        let found = audit(&[]).unwrap();
+        assert_eq!((found.dir.as_path(), found.segment_bytes, found.segment_seconds), (Path::new("/srv/data/audit"), 64 << 20, 86_400));
+        assert_eq!((found.retention_seconds, found.retention_bytes, found.quota_bytes), (None, None, Some(64 << 30)));
+        let days = [("audit_retention_days", "90"), ("audit_retention_mib", "5"), ("audit_quota_mib", "0"), ("audit_segment_mib", "1024")];
+        let found = audit(&days).unwrap();
+        assert_eq!((found.retention_seconds, found.retention_bytes, found.quota_bytes), (Some(7_776_000), Some(5 << 20), None));
+        let error = audit(&[("audit_segment_mib", "1025")]).err().unwrap();
+        assert_eq!(error.to_string(), "audit_segment_mib (from the default) takes a whole number from 1 to 1024");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use strongroom_audit::Usage;
 use strongroom_keyring::{BackendMetrics, BreakerState};
 
 use super::exposition::{Family, label};
@@ -17,13 +18,15 @@ pub(crate) struct KmsNumbers {
     pub(crate) is_audit_writable: bool,
     /// The number of the last durable record.
     pub(crate) audit_records: u64,
+    /// How much room it takes.
+    pub(crate) audit: Usage,
 }
 
 #[cfg(test)]
 impl KmsNumbers {
     pub(super) fn none() -> Self {
         let (backends, rekey, keys) = (Vec::new(), Vec::new(), Vec::new());
-        Self { backends, state: "NotConfigured", rekey, keys, is_audit_writable: true, audit_records: 0 }
+        Self { backends, state: "NotConfigured", rekey, keys, is_audit_writable: true, audit_records: 0, audit: Usage::default() }
     }
 }
 
@@ -60,6 +63,19 @@ pub(super) fn render(text: &mut String, numbers: &KmsNumbers) {
     Family::new(text, "strongroom_audit_writable", "gauge", "1 while the audit log takes records")
         .sample(&[], u64::from(numbers.is_audit_writable));
     Family::new(text, "strongroom_audit_records_total", "counter", "Number of the last durable record").sample(&[], numbers.audit_records);
+    render_audit(text, &numbers.audit);
+}
+
+fn render_audit(text: &mut String, audit: &Usage) {
+    let families = [
+        ("strongroom_audit_bytes", "gauge", "Room that the audit log takes", audit.bytes),
+        ("strongroom_audit_quota_bytes", "gauge", "At so many bytes uses of keys are refused; 0: none", audit.quota_bytes.unwrap_or(0)),
+        ("strongroom_audit_files", "gauge", "Files of the audit log", audit.files),
+        ("strongroom_audit_removed_records_total", "counter", "Records that retention removed", audit.removed_records),
+    ];
+    for (name, kind, help, value) in families {
+        Family::new(text, name, kind, help).sample(&[], value);
+    }
 }
 
 fn render_calls(text: &mut String, backends: &[BackendMetrics]) {
@@ -155,6 +171,7 @@ mod tests {
             keys: vec![KeyAge { backend: "vault".to_owned(), key_id: "k".to_owned(), age_seconds: 86_400 }],
             is_audit_writable: true,
             audit_records: 9,
+            audit: Usage { bytes: 10, files: 11, quota_bytes: Some(12), removed_records: 13 },
         };
         let mut text = String::new();
         render(&mut text, &numbers);
@@ -170,6 +187,10 @@ mod tests {
             "strongroom_kms_key_version_age_seconds{backend=\"vault\",key_id=\"k\"} 86400",
             "strongroom_audit_writable 1",
             "strongroom_audit_records_total 9",
+            "strongroom_audit_bytes 10",
+            "strongroom_audit_files 11",
+            "strongroom_audit_quota_bytes 12",
+            "strongroom_audit_removed_records_total 13",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing from\n{text}");
         }

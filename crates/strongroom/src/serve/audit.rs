@@ -3,30 +3,47 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom_audit::{AuditLog, Head, LogConfig, SigningKey};
+use strongroom_audit::{AuditLog, Head, LogConfig, Retention, SigningKey};
 use strongroom_engine::SealedSettings;
 use strongroom_kms::StateStore;
 use zeroize::Zeroizing;
 
 use super::StartError;
-use crate::config::Settings;
+use crate::config::{AuditSettings, Settings};
 
 /// The documents that are kept sealed in the catalog.
 const SEED: &str = "audit-signing-seed";
 const ANCHOR: &str = "audit-head";
 /// How much of the log's end can be cut off unseen: what was written since.
 const ANCHOR_INTERVAL: Duration = Duration::from_secs(10);
+/// For so long after the start nothing is removed for its age: the clock may not be right yet.
+const SETTLE_SECONDS: u64 = 3600;
 
 /// Opens the log, and says loudly what is wrong with it.
 pub(super) async fn open(settings: &Settings, sealed: &Arc<SealedSettings>) -> Result<Arc<AuditLog>, StartError> {
     let key = SigningKey::from_seed(seed(sealed).await?).map_err(StartError::AuditKey)?;
     let expected = anchor(sealed).await?;
-    let (log, report) = AuditLog::open(LogConfig::new(&settings.audit_dir), key, expected).await.map_err(StartError::Audit)?;
+    let (log, report) = AuditLog::open(config(&settings.audit), key, expected).await.map_err(StartError::Audit)?;
     if let Some(repair) = &report.repaired {
         tracing::warn!(file = repair.file, cut_bytes = repair.cut_bytes, "the audit log ended in an incomplete record, which was cut off");
     }
-    tracing::info!(dir = %settings.audit_dir.display(), public_key = log.public_key().to_hex(), head = report.head.seq, "the audit log is open");
+    tracing::info!(dir = %settings.audit.dir.display(), public_key = log.public_key().to_hex(), head = report.head.seq, "the audit log is open");
     Ok(Arc::new(log))
+}
+
+fn config(settings: &AuditSettings) -> LogConfig {
+    LogConfig {
+        rotate_bytes: settings.segment_bytes,
+        rotate_seconds: settings.segment_seconds,
+        compress: settings.compress,
+        retention: Retention {
+            keep_seconds: settings.retention_seconds,
+            keep_bytes: settings.retention_bytes,
+            quota_bytes: settings.quota_bytes,
+            settle_seconds: SETTLE_SECONDS,
+        },
+        ..LogConfig::new(&settings.dir)
+    }
 }
 
 /// Keeps the anchor at the log's end, until it is aborted.

@@ -62,6 +62,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
 fn prepare_directories(settings: &Settings) -> Result<DataDirLock, StartError> {
     let data_dir = &settings.data_dir;
     files::make_private_dir(data_dir)?;
+    files::require_private_dir(data_dir)?;
     let lock = DataDirLock::acquire(data_dir)?;
     files::require_outside("the secrets directory", &settings.secrets_dir, data_dir)?;
     files::require_outside("the key directory", &settings.kms.key_dir, data_dir)?;
@@ -69,7 +70,9 @@ fn prepare_directories(settings: &Settings) -> Result<DataDirLock, StartError> {
         files::require_outside("the master key file", path, data_dir)?;
     }
     files::make_private_dir(&settings.secrets_dir)?;
-    files::require_private(&settings.secrets_dir)?;
+    files::require_private_dir(&settings.secrets_dir)?;
+    files::make_private_dir(&settings.audit.dir)?;
+    files::require_private_dir(&settings.audit.dir)?;
     Ok(lock)
 }
 
