@@ -441,7 +441,8 @@ def test_at_its_quota_the_log_refuses_uses_of_keys_having_warned_and_the_rest_go
     raw.put(bucket, "plain", b"plain").ok()
     assert readiness(server) == {"status": "ok"}
     refused = use_a_key(server, bucket).fails(503, "InternalError")
-    assert "quota of 1048576 bytes" in refused.message and int(refused.headers["retry-after"]) >= 1
+    assert "audit log" in refused.message and int(refused.headers["retry-after"]) >= 1
+    assert "the log has reached its quota of 1048576 bytes" in server.log_text()
     raw.get(bucket, "object").fails(503, "InternalError")
     assert raw.get(bucket, "plain").ok().body == b"plain"
     raw.put(bucket, "plain", b"again").ok()

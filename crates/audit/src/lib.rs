@@ -13,6 +13,7 @@
 mod compress;
 mod event;
 mod files;
+mod finding;
 mod keeper;
 mod key;
 mod log;
@@ -33,6 +34,7 @@ mod walk;
 mod writer;
 
 pub use event::{Event, Outcome};
+pub use finding::{Defect, Finding, MAX_FINDINGS};
 pub use key::{KeyError, PublicKey, SigningKey};
 pub use log::{AuditLog, LogConfig, Retention};
 pub use open::{OpenReport, Repair};
@@ -43,4 +45,3 @@ pub use segments::{Segment, segments};
 pub use shared::Usage;
 pub use sink::{AuditError, AuditSink};
 pub use verify::{Beginning, Check, Report, SignedAt, verify};
-pub use walk::{Defect, Finding, MAX_FINDINGS};

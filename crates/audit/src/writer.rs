@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
+use crate::finding::MAX_UNSIGNED;
 use crate::log::LogConfig;
 use crate::open::{OpenReport, Tail};
 use crate::queue::{Item, Notice, Queue};
 use crate::shared::Shared;
-use crate::walk::MAX_UNSIGNED;
 use crate::{AuditError, Head, PublicKey, SigningKey, files, record};
 
 /// The most bytes that are written and synced at once.

@@ -152,7 +152,6 @@ mod tests {
     #[test]
     fn a_directory_of_others_or_open_to_them_is_refused_with_the_command_that_helps() {
         let dir = tempfile::tempdir().unwrap();
-        require_private_dir(dir.path()).unwrap();
         for mode in [0o750, 0o701, 0o722, 0o755] {
             fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
             let error = require_private_dir(dir.path()).unwrap_err().to_string();
@@ -164,6 +163,8 @@ mod tests {
         let expected =
             format!("/srv/data belongs to another user ({}), who can read and alter all of it: chown {user} /srv/data", user + 1);
         assert_eq!(error.to_string(), expected);
+        fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        require_private_dir(dir.path()).unwrap();
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
         assert!(matches!(require_private_dir(&file).unwrap_err(), FilesError::NotADirectory { .. }));
