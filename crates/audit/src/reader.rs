@@ -37,9 +37,11 @@ impl Reader {
 
     pub(crate) fn new(file: File, is_compressed: bool) -> Self {
         let file = BufReader::with_capacity(BLOCK_LEN, file);
-        match is_compressed {
-            false => Self::Plain(file),
-            true => Self::Compressed { decoder: Box::new(BufReader::with_capacity(BLOCK_LEN, GzDecoder::new(file))), room: MAX_PLAIN_LEN },
+        if is_compressed {
+            let decoder = BufReader::with_capacity(BLOCK_LEN, GzDecoder::new(file));
+            Self::Compressed { decoder: Box::new(decoder), room: MAX_PLAIN_LEN }
+        } else {
+            Self::Plain(file)
         }
     }
 

@@ -48,7 +48,8 @@ pub(crate) struct Writer {
     /// The file that is written on does not state yet what was removed.
     must_restate: bool,
     has_failed: bool,
-    has_warned: bool,
+    /// How long the log was when it was said that it is near its quota.
+    warned_at_bytes: Option<u64>,
     /// Held for its lock.
     _lock: File,
 }
@@ -85,7 +86,7 @@ impl Writer {
             rotate_due,
             must_restate: false,
             has_failed: false,
-            has_warned: false,
+            warned_at_bytes: None,
             _lock: lock,
         }
     }
@@ -187,8 +188,8 @@ impl Writer {
         let usage = self.shared.usage(self.config.retention.quota_bytes);
         let Some(quota) = usage.quota_bytes.filter(|_| !is_last) else { return Ok(()) };
         if !usage.is_near_quota() {
-            self.has_warned = false;
-        } else if !mem::replace(&mut self.has_warned, true) {
+            self.warned_at_bytes = None;
+        } else if self.warned_at_bytes.replace(usage.bytes).is_none() {
             self.shared.wake();
             tracing::warn!(bytes = usage.bytes, quota, "the audit log is near its quota; when it reaches it, uses of keys are refused");
         }

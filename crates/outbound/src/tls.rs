@@ -181,7 +181,7 @@ mod tests {
         std::fs::write(&text, "a secret of another kind").unwrap();
         std::fs::write(&key_file, pair.signing_key.serialize_pem()).unwrap();
         std::fs::write(&locked, pair.cert.pem()).unwrap();
-        std::fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+        std::fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
         let is_root = File::open(&locked).is_ok();
         let expected = format!("ca_file: {FILE_REFUSED}");
         for path in [dir.path().join("missing"), dir.path().join("text/below"), dir.path().to_owned(), text, key_file, "/dev/null".into()] {

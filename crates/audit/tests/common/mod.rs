@@ -81,11 +81,11 @@ pub(crate) fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
 
 /// The lines of a file that may be compressed.
 pub(crate) fn plain(name: &str, bytes: Vec<u8>) -> Vec<u8> {
+    if Path::new(name).extension().is_none_or(|extension| extension != "gz") {
+        return bytes;
+    }
     let mut plain = Vec::new();
-    match name.ends_with(".gz") {
-        true => GzDecoder::new(&bytes[..]).read_to_end(&mut plain).unwrap(),
-        false => return bytes,
-    };
+    GzDecoder::new(&bytes[..]).read_to_end(&mut plain).unwrap();
     plain
 }
 
