@@ -46,6 +46,9 @@ pub enum BlobError {
         /// Its present length.
         len_bytes: u64,
     },
+    /// Something else than a file lies in the blob's place: a link, a FIFO, a device, a directory.
+    #[error("blob {0} is no regular file")]
+    NotAFile(BlobId),
     /// The store has no room left (`ENOSPC`, `EDQUOT`). Nothing of the blob remains.
     #[error("the blob store is full: free space or add a disk")]
     Full(#[source] std::io::Error),

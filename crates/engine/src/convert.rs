@@ -54,7 +54,7 @@ impl From<CatalogError> for Error {
 impl From<BlobError> for Error {
     fn from(error: BlobError) -> Self {
         match error {
-            BlobError::Missing(_) | BlobError::Short { .. } => Self::Integrity(error.to_string()),
+            BlobError::Missing(_) | BlobError::Short { .. } | BlobError::NotAFile(_) => Self::Integrity(error.to_string()),
             BlobError::Full(_) => Self::StorageFull,
             BlobError::Io(_) => Self::Internal(error.into()),
         }

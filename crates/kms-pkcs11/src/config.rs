@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use strongroom_files::Links;
 use strongroom_kms::{KmsError, Secret};
-use zeroize::Zeroizing;
 
 /// Longest CKA_LABEL that tokens are known to take, less the longest key id.
 const MAX_PREFIX_LEN: usize = 64;
@@ -71,14 +71,7 @@ impl Config {
             tracing::warn!(file = %path.display(), %reason, "the PIN file cannot be used");
             KmsError::Unavailable(format!("pin_file {} cannot be used; the server's log says why", path.display()))
         };
-        let found = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
-        if !found.is_file() {
-            return Err(unreadable(&"it is no regular file"));
-        }
-        if found.len() > MAX_PIN_FILE_LEN {
-            return Err(unreadable(&"it is too long to hold a PIN"));
-        }
-        let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| unreadable(&error))?;
+        let text = strongroom_files::read_text(path, Links::Follow, MAX_PIN_FILE_LEN).map_err(|error| unreadable(&error))?;
         let line = text.strip_suffix('\n').unwrap_or(&text);
         let pin = line.strip_suffix('\r').unwrap_or(line);
         if pin.is_empty() { Err(unreadable(&"it is empty")) } else { Ok(Secret::new(pin)) }

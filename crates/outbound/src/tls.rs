@@ -1,8 +1,5 @@
 //! Whom to trust, and how to be trusted.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,10 +10,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use serde::{Deserialize, Serialize};
+use strongroom_files::Links;
 use zeroize::Zeroizing;
 
 /// The longest file that is read, in bytes.
-const MAX_PEM_LEN: usize = 1 << 20;
+const MAX_PEM_LEN: u64 = 1 << 20;
 
 /// What is said of every file that is refused, whether it is missing, unreadable, of another kind, or lies where none may be named:
 /// who may name files must not learn from the answer what is there. The server's log has the reason.
@@ -104,20 +102,9 @@ fn private_key(field: &'static str, path: &Path) -> Result<PrivateKeyDer<'static
     PrivateKeyDer::from_pem_slice(&read_pem(field, path)?).map_err(|_| refused(field, path, &"it holds no private key in PEM"))
 }
 
-/// Reads a file of which an administrator gave the name. One that would block or never ends is refused unread.
+/// Reads a file of which an administrator gave the name: one that blocks or never ends is refused unread.
 fn read_pem(field: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, OutboundError> {
-    let wrong = |error: io::Error| refused(field, path, &error);
-    // Opening a pipe waits for its other end, unless it is told not to.
-    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path).map_err(wrong)?;
-    if !file.metadata().map_err(wrong)?.is_file() {
-        return Err(refused(field, path, &"it is no regular file"));
-    }
-    let mut pem = Zeroizing::new(Vec::with_capacity(MAX_PEM_LEN + 1));
-    file.take(MAX_PEM_LEN as u64 + 1).read_to_end(&mut pem).map_err(wrong)?;
-    if pem.len() > MAX_PEM_LEN {
-        return Err(refused(field, path, &format!("it is longer than {MAX_PEM_LEN} bytes")));
-    }
-    Ok(pem)
+    strongroom_files::read(path, Links::Follow, MAX_PEM_LEN).map_err(|error| refused(field, path, &error))
 }
 
 /// Tells the log why, and the caller only that.
@@ -239,7 +226,7 @@ mod tests {
     fn a_file_of_more_than_a_mebibyte_is_refused() {
         let pem = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap().cert.pem();
         let file = tempfile::NamedTempFile::new().unwrap();
-        let padded = |len: usize| format!("{pem}{}", "\n".repeat(len - pem.len()));
+        let padded = |len: u64| format!("{pem}{}", "\n".repeat(usize::try_from(len).unwrap() - pem.len()));
         std::fs::write(file.path(), padded(MAX_PEM_LEN)).unwrap();
         assert_eq!(certificates("f", file.path()).unwrap().len(), 1);
         std::fs::write(file.path(), padded(MAX_PEM_LEN + 1)).unwrap();

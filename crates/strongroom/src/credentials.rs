@@ -24,8 +24,7 @@ pub(crate) fn load_or_create(path: &Path) -> Result<RootKeys, CredentialsError> 
         return create(path);
     }
     files::require_private(path)?;
-    let text = std::fs::read_to_string(path).map(Zeroizing::new);
-    let text = text.map_err(|source| FilesError::Read { path: path.to_owned(), source })?;
+    let text = files::read_text(path, files::MAX_SECRET_LEN)?;
     let value = |key| text.lines().find_map(|line| value_of(line, key));
     let (Some(access_key), Some(secret_key)) = (value("access_key"), value("secret_key")) else {
         return Err(CredentialsError::Malformed(path.to_owned()));

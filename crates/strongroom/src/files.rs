@@ -1,9 +1,12 @@
 //! Directories and files that only their owner may read.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use strongroom_files::{FileError, Links};
+use zeroize::Zeroizing;
 
 use crate::shell::quoted;
 
@@ -37,6 +40,9 @@ pub(crate) enum FilesError {
     #[error("{} belongs to another user ({owner}), who can read and alter all of it: chown {user} {}", path.display(), quoted(path))]
     OtherOwner { path: PathBuf, owner: u32, user: u32 },
 }
+
+/// The longest file with a secret, a key or a certificate chain in it, in bytes.
+pub(crate) const MAX_SECRET_LEN: u64 = 1 << 20;
 
 /// The bits of a mode that grant something to group or others.
 const GROUP_AND_OTHERS: u32 = 0o077;
@@ -118,7 +124,12 @@ fn replace(path: &Path, contents: &[u8], readers: Readers) -> io::Result<()> {
     let mut partial_name = name.to_owned();
     partial_name.push(".partial");
     let partial = dir.join(partial_name);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+    // What a crash left, or somebody put there, is not written into.
+    match fs::remove_file(&partial) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
     file.write_all(contents)?;
     if readers == Readers::Everyone {
         // After the umask, which would take the bits away again.
@@ -126,7 +137,21 @@ fn replace(path: &Path, contents: &[u8], readers: Readers) -> io::Result<()> {
     }
     file.sync_all()?;
     fs::rename(&partial, path)?;
-    File::open(dir)?.sync_all()
+    strongroom_files::sync_dir(dir)
+}
+
+/// A file that the operator may have linked in, as Kubernetes does. Nothing that blocks or never ends is read.
+pub(crate) fn read(path: &Path, max_len_bytes: u64) -> Result<Zeroizing<Vec<u8>>, FilesError> {
+    strongroom_files::read(path, Links::Follow, max_len_bytes).map_err(|error| unreadable(path, error))
+}
+
+/// As [`read`], for text.
+pub(crate) fn read_text(path: &Path, max_len_bytes: u64) -> Result<Zeroizing<String>, FilesError> {
+    strongroom_files::read_text(path, Links::Follow, max_len_bytes).map_err(|error| unreadable(path, error))
+}
+
+fn unreadable(path: &Path, error: FileError) -> FilesError {
+    FilesError::Read { path: path.to_owned(), source: error.into() }
 }
 
 #[cfg(test)]

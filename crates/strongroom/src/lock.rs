@@ -5,6 +5,8 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use strongroom_files::Links;
+
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockError {
@@ -29,7 +31,10 @@ impl DataDirLock {
     pub(crate) fn acquire(data_dir: &Path) -> Result<Self, LockError> {
         let path = data_dir.join("lock");
         let io_error = |source| LockError::Io { path: path.clone(), source };
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io_error)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let opened = strongroom_files::open_with(&mut options, &path, Links::Refuse);
+        let mut file = opened.map_err(|error| io_error(error.into()))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LockError::InUse { data_dir: data_dir.to_owned(), process: holder(&mut file) }),

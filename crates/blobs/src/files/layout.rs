@@ -1,9 +1,11 @@
 //! Where a blob lies: paths, names, and making the directories.
 
-use std::fs::{DirBuilder, File};
+use std::fs::DirBuilder;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+use strongroom_files::sync_dir;
 
 use crate::BlobId;
 
@@ -20,13 +22,13 @@ impl Layout {
         let layout = Self { root };
         let mut made = make_directory(&layout.root)?;
         if made && let Some(parent) = layout.root.parent() {
-            sync_directory(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
+            sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
         }
         for first in 0..=u8::MAX {
             made |= make_directory(&layout.directory(first))?;
         }
         if made {
-            sync_directory(&layout.root)?;
+            sync_dir(&layout.root)?;
         }
         Ok(layout)
     }
@@ -57,11 +59,6 @@ pub(super) fn parse_name(name: &str) -> Option<BlobId> {
         *byte = nibble(*high)? << 4 | nibble(*low)?;
     }
     Some(BlobId(id))
-}
-
-/// Makes the entries of a directory durable.
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }
 
 /// Whether the directory had to be made.

@@ -1,7 +1,7 @@
 //! Blobs in the ascending order of their ids, directory by directory.
 
 use std::collections::BTreeSet;
-use std::fs::{metadata, read_dir};
+use std::fs::{read_dir, symlink_metadata};
 use std::io::{self, ErrorKind};
 use std::time::SystemTime;
 
@@ -45,7 +45,7 @@ fn modified(layout: &Layout, id: BlobId) -> io::Result<SystemTime> {
     let mut newest = None;
     // The part first: what it is renamed to in between is found as the blob.
     for path in [layout.part(id), layout.blob(id)] {
-        match metadata(path).and_then(|metadata| metadata.modified()) {
+        match symlink_metadata(path).and_then(|metadata| metadata.modified()) {
             Ok(modified) => newest = newest.max(Some(modified)),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error),

@@ -5,11 +5,13 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
+use strongroom_files::sync_dir;
+
 use crate::blocking::failed;
 use crate::sys::start_write_back;
 use crate::{BlobError, BlobId};
 
-use super::layout::{Layout, sync_directory};
+use super::layout::Layout;
 
 /// So much is written between two starts of write-back: the final fsync of a large blob finds little left to do.
 const WRITE_BACK_STEP_BYTES: u64 = 8 << 20;
@@ -67,7 +69,7 @@ impl PartFile {
             rename(&part.path, &part.blob_path)?;
             part.path.clone_from(&part.blob_path);
             part.file.sync_data()?;
-            sync_directory(&part.directory)?;
+            sync_dir(&part.directory)?;
             Ok(part.len_bytes)
         })
     }

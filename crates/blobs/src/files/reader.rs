@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::BytesMut;
+use strongroom_files::{FileError, Links};
 
 use crate::blocking::{blocking, failed};
 use crate::sys::read_at;
@@ -20,12 +21,13 @@ pub(super) struct FileReader {
 }
 
 impl FileReader {
-    /// Opens a finished blob. Blocks.
+    /// Opens a finished blob. Works on the disk, but never waits for what somebody put in the file's place.
     pub(super) fn open(layout: &Layout, id: BlobId) -> Result<Self, BlobError> {
-        match File::open(layout.blob(id)) {
+        match strongroom_files::open(&layout.blob(id), Links::Refuse) {
             Ok(file) => Ok(Self { id, file: Arc::new(file) }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(BlobError::Missing(id)),
-            Err(error) => Err(failed(error)),
+            Err(FileError::Io(error)) if error.kind() == ErrorKind::NotFound => Err(BlobError::Missing(id)),
+            Err(FileError::NotRegular | FileError::Link) => Err(BlobError::NotAFile(id)),
+            Err(error) => Err(failed(error.into())),
         }
     }
 }

@@ -205,3 +205,44 @@ async fn the_writer_that_is_killed() {
     // Ends by itself too, if the test above is gone.
     std::io::stdin().read_line(&mut root).unwrap();
 }
+
+/// What `work` ends in, on a runtime of its own: code that hangs on its blocking thread fails the test.
+fn in_time<T: Send + 'static>(what: &str, work: impl Future<Output = T> + Send + 'static) -> T {
+    let (answer, answered) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let result = runtime.block_on(work);
+        runtime.shutdown_background();
+        answer.send(result)
+    });
+    answered.recv_timeout(Duration::from_secs(10)).unwrap_or_else(|_| panic!("{what}: it hangs"))
+}
+
+#[tokio::test]
+async fn whatever_lies_in_a_blobs_place_and_is_no_file_is_refused_at_once() {
+    let (root, store) = fresh();
+    write_blob(&store, id(1, 9), 1, 10).await;
+    let directory = root.path().join("blobs/01");
+    let place = |number| directory.join(id(1, number).to_string());
+    rustix::fs::mkfifoat(rustix::fs::CWD, place(1), rustix::fs::Mode::RWXU).unwrap();
+    std::os::unix::fs::symlink(place(9), place(2)).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", place(3)).unwrap();
+    std::os::unix::fs::symlink(place(8), place(4)).unwrap();
+    std::fs::create_dir(place(5)).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(place(6)).unwrap());
+    for (number, what) in (1..).zip(["a FIFO", "a link to a blob", "a link to a device", "a link to nothing", "a directory", "a socket"]) {
+        let store = store.clone();
+        let opened = in_time(what, async move { store.open(id(1, number)).await.map(drop) });
+        assert!(matches!(opened, Err(BlobError::NotAFile(blob)) if blob == id(1, number)), "{what}: {opened:?}");
+    }
+    // They are old from the day they were made, a link to nothing too, so that the sweep of orphans takes them.
+    let listed = store.list(None, 10).await.unwrap();
+    assert_eq!(listed.iter().map(|blob| blob.id).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 9].map(|number| id(1, number)));
+    let link = std::fs::symlink_metadata(place(4)).unwrap().modified().unwrap();
+    assert_eq!(listed[3].modified, link);
+    for number in [1, 2, 3, 4, 6] {
+        store.delete(id(1, number)).await.unwrap();
+    }
+    assert_eq!(list(&store, None, 10).await, [id(1, 5), id(1, 9)]);
+    assert_eq!(store.open(id(1, 9)).await.unwrap().read(0, 1).await.unwrap().len(), 1, "what a link pointed to is left alone");
+}

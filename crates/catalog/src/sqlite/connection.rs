@@ -1,6 +1,6 @@
 //! Connections and their settings.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::Duration;
 
@@ -60,6 +60,7 @@ impl Default for SqliteOptions {
 /// The connection that writes. Makes the file (readable by its owner only) and its tables where there are none.
 pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, CatalogError> {
     create_file(path)?;
+    check_files(path)?;
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, options)?;
     schema::check(&connection)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
@@ -120,9 +121,23 @@ fn create_file(path: &Path) -> Result<(), CatalogError> {
     }
 }
 
+/// SQLite opens whatever lies there, and waits for the other end of a FIFO. Only looked at and not opened: closing a file of a
+/// database lets go of the locks that this process has on it.
+fn check_files(path: &Path) -> Result<(), CatalogError> {
+    // The operator may have linked the database to another disk; what SQLite makes beside it is no link.
+    let database = std::fs::metadata(path).map_err(io)?;
+    let beside = ["-wal", "-shm", "-journal"].map(|suffix| {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        std::fs::symlink_metadata(Path::new(&beside))
+    });
+    let is_regular = database.is_file() && beside.iter().flatten().all(std::fs::Metadata::is_file);
+    if is_regular { Ok(()) } else { Err(CatalogError::Database("something else than a regular file lies in its place".into())) }
+}
+
 fn sync_directory(path: &Path) -> std::io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    strongroom_files::sync_dir(parent.unwrap_or(Path::new(".")))
 }
 
 fn io(error: std::io::Error) -> CatalogError {

@@ -1,12 +1,11 @@
 //! A token that an agent keeps in a file.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use strongroom_files::{Links, read_rest, text_of};
 use strongroom_kms::{KmsError, Secret};
-use zeroize::Zeroizing;
 
 /// Longest token or JWT in bytes.
 const MAX_LEN: u64 = 64 << 10;
@@ -38,14 +37,10 @@ fn read_now(path: &PathBuf) -> Result<(Secret, Stamp), KmsError> {
         tracing::warn!(file = %path.display(), %reason, "a token file cannot be used");
         KmsError::Unavailable(format!("the token file {} cannot be used; the server's log says why", path.display()))
     };
-    // Before it is opened: opening a pipe waits for its other end.
-    if !fs::metadata(path).map_err(|error| wrong(&error))?.is_file() {
-        return Err(wrong(&"it is no regular file"));
-    }
-    let file = File::open(path).map_err(|error| wrong(&error))?;
-    let stamp = file.metadata().ok().as_ref().and_then(Stamp::of).ok_or_else(|| wrong(&"is no file"))?;
-    let mut text = Zeroizing::new(String::with_capacity(usize::try_from(stamp.len.min(MAX_LEN)).unwrap_or(0) + 1));
-    file.take(MAX_LEN).read_to_string(&mut text).map_err(|error| wrong(&error))?;
+    // Kubernetes mounts tokens as links.
+    let file = strongroom_files::open(path, Links::Follow).map_err(|error| wrong(&error))?;
+    let stamp = file.metadata().ok().as_ref().and_then(Stamp::of).ok_or_else(|| wrong(&"it is no regular file"))?;
+    let text = read_rest(&file, MAX_LEN).and_then(text_of).map_err(|error| wrong(&error))?;
     let line = text.trim();
     if line.is_empty() || line.contains(char::is_control) {
         return Err(wrong(&"holds no single line of text"));

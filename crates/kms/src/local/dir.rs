@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use strongroom_files::Links;
 use zeroize::Zeroizing;
 
 use super::{MAX_KEYS, passphrase};
@@ -79,7 +80,7 @@ impl KeyDir {
     pub(super) fn replace(&self, key_id: &str, bytes: &[u8]) -> Result<Replaced, KmsError> {
         let path = self.key_file(key_id);
         // Absent for a new key; and a file made read-only is replaced all the same, only not overwritten.
-        let former = OpenOptions::new().write(true).open(&path).ok();
+        let former = open_former(&path);
         let temp = self.path.join(format!("{TEMP_PREFIX}{key_id}"));
         let written = write_new(&temp, bytes).and_then(|()| fs::rename(&temp, &path));
         written.map_err(|error| {
@@ -92,8 +93,7 @@ impl KeyDir {
 
     /// Makes renames and removals durable.
     pub(super) fn sync(&self) -> Result<(), KmsError> {
-        let synced = File::open(&self.path).and_then(|dir| dir.sync_all());
-        synced.map_err(|error| KmsError::Unavailable(format!("cannot sync {}: {error}", self.path.display())))
+        strongroom_files::sync_dir(&self.path).map_err(|error| KmsError::Unavailable(format!("cannot sync {}: {error}", self.path.display())))
     }
 
     /// Whether the whole service was sealed when it stopped.
@@ -136,6 +136,11 @@ impl Replaced {
     }
 }
 
+/// The file that is about to be replaced, to be overwritten afterwards; none where there is none that can be.
+pub(super) fn open_former(path: &Path) -> Option<File> {
+    strongroom_files::open_with(OpenOptions::new().write(true), path, Links::Refuse).ok()
+}
+
 /// Refuses a file that others may read, or that is no regular file.
 pub(super) fn check_private_file(path: &Path) -> Result<(), KmsError> {
     let found = fs::symlink_metadata(path).map_err(|error| io_error("read", path, &error))?;
@@ -166,20 +171,12 @@ pub(super) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Makes the entry of `path` in its directory durable.
 pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent)?.sync_all()
+    strongroom_files::sync_dir(parent)
 }
 
 /// A whole file in a buffer that is wiped, refused if it is longer than `max_len`.
 pub(super) fn read_bounded(path: &Path, max_len: u64) -> io::Result<Zeroizing<Vec<u8>>> {
-    let file = File::open(path)?;
-    // Room for the whole from the start, so that no copy stays behind when the buffer grows.
-    let capacity = usize::try_from(file.metadata()?.len().min(max_len)).unwrap_or_default() + 1;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
-    let len = file.take(max_len + 1).read_to_end(&mut bytes)?;
-    if len as u64 > max_len {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {max_len} bytes")));
-    }
-    Ok(bytes)
+    Ok(strongroom_files::read(path, Links::Refuse, max_len)?)
 }
 
 /// An I/O error that names the path.
@@ -198,8 +195,9 @@ fn check_private(path: &Path, mode: u32, wanted: &str) -> Result<(), KmsError> {
 
 fn lock(dir: &Path) -> Result<File, KmsError> {
     let path = dir.join(LOCK_FILE);
-    let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = opened.map_err(|error| io_error("open", &path, &error))?;
+    let mut options = OpenOptions::new();
+    let opened = strongroom_files::open_with(options.write(true).create(true).truncate(false).mode(0o600), &path, Links::Refuse);
+    let file = opened.map_err(|error| io_error("open", &path, &error.into()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {

@@ -1,6 +1,6 @@
 //! All key files replaced at once: written beside the present ones, then put in force by one durable name.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,8 @@ const MARKER: &str = ".master-change";
 /// The marker's text if the new master key comes of no passphrase: the file that the former one needed goes.
 const WITHOUT_PASSPHRASE: &[u8] = b"without passphrase\n";
 const WITH_PASSPHRASE: &[u8] = b"with passphrase\n";
+/// The longest marker that is read.
+const MAX_MARKER_LEN: u64 = 64;
 /// How many former files are kept open until they may be overwritten.
 const BATCH: usize = 256;
 
@@ -63,7 +65,7 @@ impl KeyDir {
                 }
             }
         }
-        if fs::read(&marker)? == WITHOUT_PASSPHRASE {
+        if *dir::read_bounded(&marker, MAX_MARKER_LEN)? == WITHOUT_PASSPHRASE {
             remove_if_there(&self.path().join(passphrase::FILE_NAME))?;
         }
         fs::remove_file(&marker)?;
@@ -72,7 +74,7 @@ impl KeyDir {
 
     fn take_place(&self, staged: &Path, name: &str) -> io::Result<Replaced> {
         let path = self.path().join(name);
-        let former = OpenOptions::new().write(true).open(&path).ok();
+        let former = dir::open_former(&path);
         fs::rename(staged, path)?;
         Ok(Replaced::new(former))
     }

@@ -21,12 +21,6 @@ pub(crate) enum ConfigError {
     MissingInUser { path: PathBuf, number: usize, key: String },
     #[error("{}, line {line}: {reason}", path.display())]
     Syntax { path: PathBuf, line: usize, reason: String },
-    #[error("cannot read {}", path.display())]
-    Unreadable {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
     #[error(transparent)]
     Files(#[from] FilesError),
     #[error("{0} is not UTF-8")]

@@ -9,6 +9,9 @@ use super::users::{self, User};
 use super::{ConfigError, Layer, Origin};
 use crate::files;
 
+/// The longest configuration file that is read, in bytes.
+const MAX_LEN: u64 = 4 << 20;
+
 /// What the file sets.
 #[derive(Default)]
 pub(crate) struct File {
@@ -19,8 +22,7 @@ pub(crate) struct File {
 
 /// Reads a TOML file; a key that is no option's is an error. A file with a secret in it must be its owner's alone.
 pub(crate) fn read(path: &Path) -> Result<File, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    parse(path, &text)
+    parse(path, &files::read_text(path, MAX_LEN)?)
 }
 
 fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {

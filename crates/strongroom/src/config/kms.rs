@@ -136,12 +136,8 @@ fn set_vault(layer: &Layer, fields: &mut Map<String, Value>) -> Result<(), Confi
 
 /// A file with secrets in it.
 fn read_private(path: &Path) -> Result<Zeroizing<String>, ConfigError> {
-    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
     files::require_private(path)?;
-    if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_SECRET_FILE_LEN {
-        return Err(unreadable(std::io::Error::other("it is too long to be what it should")));
-    }
-    std::fs::read_to_string(path).map(Zeroizing::new).map_err(unreadable)
+    Ok(files::read_text(path, MAX_SECRET_FILE_LEN)?)
 }
 
 #[cfg(test)]

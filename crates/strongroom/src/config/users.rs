@@ -55,8 +55,7 @@ fn secret(path: &Path, entry: &mut Table) -> Result<Option<Zeroizing<String>>, C
     let Some(file) = take_text(path, entry, "secret_key_file")? else { return Ok(None) };
     let file = PathBuf::from(file);
     files::require_private(&file)?;
-    let text = std::fs::read_to_string(&file).map(Zeroizing::new);
-    let text = text.map_err(|source| ConfigError::Unreadable { path: file, source })?;
+    let text = files::read_text(&file, files::MAX_SECRET_LEN)?;
     Ok(Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
 }
 

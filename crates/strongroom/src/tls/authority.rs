@@ -89,7 +89,7 @@ impl Authority {
 
     fn verifier(&self) -> Option<Arc<WebPkiServerVerifier>> {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(self.ca_certificate()).ok()?).ok()?;
+        roots.add(CertificateDer::from_pem_slice(&files::read(&self.ca_certificate(), files::MAX_SECRET_LEN).ok()?).ok()?).ok()?;
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build().ok()
     }
 }
@@ -131,8 +131,7 @@ fn set_validity(params: &mut CertificateParams, days: i64) {
 }
 
 fn read(path: &Path) -> Result<zeroize::Zeroizing<String>, TlsError> {
-    let text = std::fs::read_to_string(path).map(zeroize::Zeroizing::new);
-    text.map_err(|source| files::FilesError::Read { path: path.to_owned(), source }.into())
+    Ok(files::read_text(path, files::MAX_SECRET_LEN)?)
 }
 
 #[cfg(test)]

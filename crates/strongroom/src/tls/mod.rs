@@ -74,12 +74,14 @@ fn load_pair(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
         let path = path.clone();
         move |source| TlsError::Pem { path, source }
     };
-    let chain = CertificateDer::pem_file_iter(&files.cert).map_err(pem_error(&files.cert))?;
+    let certificates = files::read(&files.cert, files::MAX_SECRET_LEN)?;
+    let chain = CertificateDer::pem_slice_iter(&certificates);
     let chain = chain.collect::<Result<Vec<_>, _>>().map_err(pem_error(&files.cert))?;
     if chain.is_empty() {
         return Err(TlsError::NoCertificate(files.cert.clone()));
     }
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(pem_error(&files.key))?;
+    let key = files::read(&files.key, files::MAX_SECRET_LEN)?;
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(pem_error(&files.key))?;
     CertifiedKey::from_der(chain, key, &provider()).map_err(|source| TlsError::Mismatch {
         cert: files.cert.clone(),
         key: files.key.clone(),
