@@ -3,13 +3,16 @@
 use async_trait::async_trait;
 
 use crate::{
-    BlobKey, Bucket, BucketEncryption, BucketId, CatalogError, Committed, Deleted, Expect, Job, JobId, KeyRef, KeyUsage, ListPage,
-    ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version,
-    VersionData, VersionId, VersionSelector,
+    BlobKey, Bucket, BucketEncryption, BucketId, CatalogError, Committed, DeadBlob, Deleted, Expect, Job, JobId, KeyRef, KeyUsage,
+    ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId,
+    Version, VersionData, VersionId, VersionSelector,
 };
 
 /// So many jobs of a kind are kept after they ended; the older ones are forgotten.
 pub const MAX_FINISHED_JOBS: usize = 1000;
+
+/// So many rows that make no sense a listing leaves out; with more of them it fails.
+pub const MAX_UNREADABLE: usize = 1000;
 
 /// Names, versions, uploads, references and settings.
 ///
@@ -77,7 +80,8 @@ pub trait Catalog: Send + Sync + 'static {
         now: UnixMillis,
     ) -> Result<Deleted, CatalogError>;
 
-    /// Latest versions that are no delete markers.
+    /// Latest versions that are no delete markers. More than [`MAX_UNREADABLE`] rows that make no sense are
+    /// [`CatalogError::Damaged`].
     async fn list_objects(&self, query: ListQuery) -> Result<ListPage<Version>, CatalogError>;
 
     // ---- multipart uploads
@@ -123,9 +127,9 @@ pub trait Catalog: Send + Sync + 'static {
 
     // ---- blobs
 
-    /// Blobs that nothing has referred to since before `died_before` by the catalog's own clock, longest dead first, at the most
-    /// `limit`. They stay dead: a dead blob cannot be shared.
-    async fn dead_blobs(&self, died_before: UnixMillis, limit: usize) -> Result<Vec<BlobKey>, CatalogError>;
+    /// Blobs that nothing has referred to since before `died_before` by the catalog's own clock, longest dead first, behind `after`
+    /// in that order, at the most `limit`. They stay dead: a dead blob cannot be shared.
+    async fn dead_blobs(&self, died_before: UnixMillis, after: Option<DeadBlob>, limit: usize) -> Result<Vec<DeadBlob>, CatalogError>;
 
     /// Forgets dead blobs, after the blob store deleted them. Ids that are not dead or not there are left alone.
     async fn forget_blobs(&self, blobs: Vec<BlobKey>) -> Result<(), CatalogError>;

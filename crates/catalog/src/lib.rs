@@ -28,7 +28,7 @@ mod memory;
 mod model;
 mod sqlite;
 
-pub use catalog::{Catalog, MAX_FINISHED_JOBS};
+pub use catalog::{Catalog, MAX_FINISHED_JOBS, MAX_UNREADABLE};
 pub use clock::Clock;
 pub use error::CatalogError;
 #[cfg(feature = "testing")]
@@ -36,8 +36,8 @@ pub use faulty::{FaultMoment, FaultyCatalog};
 #[cfg(feature = "testing")]
 pub use memory::MemoryCatalog;
 pub use model::{
-    BlobKey, BlobUse, Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketId, BucketUsage, Committed, Deleted, Envelope, Expect,
-    Job, JobId, KeyRef, KeyUsage, ListEntry, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload,
-    ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector, Versioning,
+    BlobKey, BlobUse, Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketId, BucketUsage, Committed, DeadBlob, Deleted, Envelope,
+    Expect, Job, JobId, KeyRef, KeyUsage, ListEntry, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally,
+    ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector, Versioning,
 };
 pub use sqlite::{SqliteCatalog, SqliteOptions};

@@ -1,6 +1,6 @@
 //! Prefix, delimiter and paging, folded over scans of rows in order. Engine-neutral: an engine only answers [`Scan`]s.
 
-use crate::{ListEntry, ListPage, ListQuery, UnixMillis, Upload, UploadId, Version};
+use crate::{ListEntry, ListPage, ListQuery, MAX_UNREADABLE, UnixMillis, Upload, Version};
 
 /// The most rows that one scan asks for.
 const MAX_BATCH: usize = 1001;
@@ -14,8 +14,6 @@ pub(crate) trait Listed {
 
     /// The object key.
     fn key(&self) -> &str;
-    /// Where it stands among the rows of its key.
-    fn place(&self) -> Self::Place;
 }
 
 impl Listed for Version {
@@ -24,20 +22,25 @@ impl Listed for Version {
     fn key(&self) -> &str {
         &self.key
     }
-
-    fn place(&self) {}
 }
 
 impl Listed for Upload {
-    type Place = (UnixMillis, UploadId);
+    /// When it was begun, and its id as it is stored.
+    type Place = (UnixMillis, Vec<u8>);
 
     fn key(&self) -> &str {
         &self.key
     }
+}
 
-    fn place(&self) -> Self::Place {
-        (self.initiated, self.upload_id)
-    }
+/// A row that a scan came by. Where it stands is known even of one that makes no sense.
+pub(crate) struct Scanned<T: Listed> {
+    /// The object key as it is stored.
+    pub(crate) key: Vec<u8>,
+    /// Where it stands among the rows of its key.
+    pub(crate) place: T::Place,
+    /// None where it makes no sense.
+    pub(crate) row: Option<T>,
 }
 
 /// Where a scan begins. Keys compare as bytes.
@@ -71,11 +74,12 @@ pub(crate) enum Resume<P> {
     WholeKey,
 }
 
-/// Lists what `query` asks for, from as many scans as that takes.
+/// Lists what `query` asks for, from as many scans as that takes. Stops where more than [`MAX_UNREADABLE`] rows make no sense: the page
+/// is then not whole, and its caller has to say so.
 pub(crate) fn list<T: Listed, E>(
     query: &ListQuery,
     resume: Resume<T::Place>,
-    mut scan: impl FnMut(&Scan<T::Place>) -> Result<Vec<T>, E>,
+    mut scan: impl FnMut(&Scan<T::Place>) -> Result<Vec<Scanned<T>>, E>,
 ) -> Result<ListPage<T>, E> {
     let mut fold = Fold::new(query, resume);
     while let Some(wanted) = fold.wanted() {
@@ -120,7 +124,7 @@ impl<'q, T: Listed> Fold<'q, T> {
             end: end_of(query.prefix.as_bytes()),
             start: None,
             batch: if delimiter.is_some() { FIRST_BATCH } else { MAX_BATCH },
-            page: ListPage { entries: Vec::new(), truncated: false },
+            page: ListPage { entries: Vec::new(), truncated: false, unreadable: 0 },
         };
         if query.limit > 0 {
             fold.start = fold.first(query.after.as_deref(), resume);
@@ -148,29 +152,34 @@ impl<'q, T: Listed> Fold<'q, T> {
     }
 
     fn wanted(&self) -> Option<Scan<T::Place>> {
-        let start = self.start.clone()?;
+        let start = self.start.clone().filter(|_| self.page.unreadable <= MAX_UNREADABLE)?;
         let missing = (self.limit - self.page.entries.len()).saturating_add(1);
         Some(Scan { start, end: self.end.clone(), limit: self.batch.min(missing) })
     }
 
-    fn take(&mut self, rows: Vec<T>, asked: usize) {
+    fn take(&mut self, rows: Vec<Scanned<T>>, asked: usize) {
         let more = rows.len() >= asked;
         let mut rolled: Option<String> = None;
         self.start = None;
         let mut last = None;
-        for row in rows {
-            if rolled.as_deref().is_some_and(|common| row.key().starts_with(common)) {
+        for Scanned { key, place, row } in rows {
+            if rolled.as_deref().is_some_and(|common| key.starts_with(common.as_bytes())) {
                 continue;
             }
+            let Some(row) = row else {
+                self.page.unreadable += 1;
+                (rolled, last) = (None, Some(Start::After(key, place)));
+                continue;
+            };
             if self.page.entries.len() == self.limit {
                 self.page.truncated = true;
                 return;
             }
             rolled = self.common_prefix(row.key()).map(str::to_owned);
             if let Some(common) = &rolled {
-                self.page.entries.push(ListEntry::Prefix(common.clone()));
+                self.page.entries.push(ListEntry::Prefix { prefix: common.clone(), first: row });
             } else {
-                last = Some(Start::After(row.key().as_bytes().to_vec(), row.place()));
+                last = Some(Start::After(key, place));
                 self.page.entries.push(ListEntry::Item(row));
             }
         }

@@ -247,7 +247,12 @@ pub enum ListEntry<T> {
     /// A key.
     Item(T),
     /// A common prefix.
-    Prefix(String),
+    Prefix {
+        /// The prefix, with the delimiter at its end.
+        prefix: String,
+        /// The first row below it: whoever believes no row unseen can see whether there is anything.
+        first: T,
+    },
 }
 
 /// A page of a listing.
@@ -257,6 +262,8 @@ pub struct ListPage<T> {
     pub entries: Vec<ListEntry<T>>,
     /// Whether more entries follow.
     pub truncated: bool,
+    /// How many rows on the way make no sense. They are left out, so that one of them does not take the listing away.
+    pub unreadable: usize,
 }
 
 /// A multipart upload.
@@ -321,6 +328,15 @@ pub struct BucketUsage {
     pub versions: u64,
     /// Their plaintext bytes.
     pub bytes: u64,
+}
+
+/// A blob that nothing refers to any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeadBlob {
+    /// When the last reference went, by the catalog's own clock.
+    pub died_at: UnixMillis,
+    /// The blob.
+    pub id: BlobKey,
 }
 
 /// New sealed keys for a version or an upload: what re-keying changes of it, and all that it changes.

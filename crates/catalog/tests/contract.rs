@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use common::{answer, bucket, envelope, id, new_blob, part, upload, version, version_in};
 use strongroom_catalog::{
-    BlobUse, BucketId, BucketUsage, Catalog, CatalogError, Clock, Committed, Deleted, Expect, FaultMoment, FaultyCatalog, Job, ListEntry,
-    ListQuery, MAX_FINISHED_JOBS, MemoryCatalog, NewVersion, Reseal, Scope, ScopeTally, SqliteCatalog, SqliteOptions, Upload, Version,
-    VersionData, VersionId, VersionSelector, Versioning,
+    BlobUse, BucketId, BucketUsage, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, FaultMoment, FaultyCatalog, Job,
+    ListEntry, ListQuery, MAX_FINISHED_JOBS, MemoryCatalog, NewVersion, Reseal, Scope, ScopeTally, SqliteCatalog, SqliteOptions, Upload,
+    Version, VersionData, VersionId, VersionSelector, Versioning,
 };
 
 const B: BucketId = [b'K'; 16];
@@ -58,14 +58,14 @@ impl Scene {
     }
 
     async fn dead(&self) -> Vec<[u8; 16]> {
-        self.catalog.dead_blobs(i64::MAX, 100).await.unwrap()
+        self.catalog.dead_blobs(i64::MAX, None, 100).await.unwrap().into_iter().map(|dead| dead.id).collect()
     }
 
     async fn keys(&self) -> Vec<String> {
         let page = self.catalog.list_objects(ListQuery { bucket_id: B, limit: 100, ..ListQuery::default() }).await.unwrap();
         let keys = page.entries.into_iter().map(|entry| match entry {
             ListEntry::Item(version) => version.key,
-            ListEntry::Prefix(prefix) => prefix,
+            ListEntry::Prefix { prefix, .. } => prefix,
         });
         keys.collect()
     }
@@ -184,8 +184,10 @@ async fn a_shared_blob_dies_with_its_last_reference_and_is_never_shared_again() 
         scene.time.store(2000, Ordering::Relaxed);
         scene.delete("b", VersionSelector::Latest, 9).await;
         assert_eq!(scene.dead().await, [blob(1)]);
-        assert_eq!(scene.catalog.dead_blobs(2000, 10).await.unwrap(), [[0; 16]; 0]);
-        assert_eq!(scene.catalog.dead_blobs(2001, 10).await.unwrap(), [blob(1)]);
+        assert_eq!(scene.catalog.dead_blobs(2000, None, 10).await.unwrap(), []);
+        let dead = DeadBlob { died_at: 2000, id: blob(1) };
+        assert_eq!(scene.catalog.dead_blobs(2001, None, 10).await.unwrap(), [dead]);
+        assert_eq!(scene.catalog.dead_blobs(2001, Some(dead), 10).await.unwrap(), []);
         assert_eq!(answer(put(share("c", 4)).await), "Err(BlobGone)");
         assert_eq!(scene.latest("c").await, None);
         scene.catalog.forget_blobs(vec![blob(1), blob(2)]).await.unwrap();
@@ -374,5 +376,32 @@ async fn a_faulty_catalog_fails_the_write_it_was_told_to_before_or_after_it_took
         assert_eq!(answers, [done, "Err(Full)", "Err(Busy)", done]);
         assert_eq!(scene.keys().await, ["a", "c", "d"]);
         assert_eq!((faulty.writes(), faulty.pending_faults()), (4, 0));
+    }
+}
+
+#[tokio::test]
+async fn dead_blobs_can_be_walked_though_none_of_them_is_forgotten() {
+    for scene in Scene::each(Versioning::Unversioned).await {
+        // Seven that died at three times, so that a page ends between two of one time.
+        for number in 0..7 {
+            let key = number.to_string();
+            scene.catalog.put_version(version_in(B, &key, v(number), vec![new_blob(blob(10 - number))]), Expect::Any).await.unwrap();
+            scene.time.store(1000 + i64::try_from(number).unwrap() / 3, Ordering::Relaxed);
+            scene.delete(&key, VersionSelector::Latest, 9).await;
+        }
+        let all = scene.catalog.dead_blobs(i64::MAX, None, 100).await.unwrap();
+        assert_eq!(all.iter().map(|dead| dead.id).collect::<Vec<_>>(), [8, 9, 10, 5, 6, 7, 4].map(blob));
+        for limit in 1..9 {
+            let (mut walked, mut after) = (Vec::new(), None);
+            loop {
+                let page = scene.catalog.dead_blobs(i64::MAX, after, limit).await.unwrap();
+                after = page.last().copied();
+                walked.extend_from_slice(&page);
+                if page.len() < limit {
+                    break;
+                }
+            }
+            assert_eq!(walked, all, "{limit}");
+        }
     }
 }

@@ -331,7 +331,9 @@ impl Pair {
             }
             Op::DeadBlobs { age, limit } => {
                 let before = self.time.load(Ordering::Relaxed) - age;
-                both!(self, catalog => catalog.dead_blobs(before, *limit));
+                let dead = both!(self, catalog => catalog.dead_blobs(before, None, *limit)).unwrap();
+                let after = dead.last().copied();
+                both!(self, catalog => catalog.dead_blobs(before, after, *limit));
             }
             _ => unreachable!(),
         }
@@ -378,7 +380,7 @@ impl Pair {
         both!(self, catalog => catalog.job(id(b'J', 2)));
         self.compare_walks()?;
         both!(self, catalog => catalog.known_blobs(self.blobs.clone()));
-        both!(self, catalog => catalog.dead_blobs(i64::MAX, 1000));
+        both!(self, catalog => catalog.dead_blobs(i64::MAX, None, 1000));
         Ok(())
     }
 
@@ -423,7 +425,7 @@ impl Pair {
                 query.after = page.entries.last().map(|entry| entry_key(entry, |upload| &upload.key));
                 after = page.entries.last().and_then(|entry| match entry {
                     ListEntry::Item(upload) => Some(upload.upload_id),
-                    ListEntry::Prefix(_) => None,
+                    ListEntry::Prefix { .. } => None,
                 });
                 entries.extend(page.entries);
                 if !page.truncated {
@@ -461,7 +463,7 @@ async fn walk(catalog: &dyn Catalog, scope: &Scope) -> String {
 fn entry_key<T>(entry: &ListEntry<T>, key: impl Fn(&T) -> &String) -> String {
     match entry {
         ListEntry::Item(item) => key(item).clone(),
-        ListEntry::Prefix(prefix) => prefix.clone(),
+        ListEntry::Prefix { prefix, .. } => prefix.clone(),
     }
 }
 

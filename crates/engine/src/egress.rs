@@ -6,6 +6,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use strongroom_blobs::{BlobError, BlobId, BlobReader};
+use strongroom_catalog::{VersionId, VersionSelector};
 use strongroom_seal::{BLOB_HEADER_LEN, CHUNK_LEN, Layers, Manifest, ManifestPart, ObjectKeys, PartOpener, PartRange, SealError};
 use sync_wrapper::SyncStream;
 use tokio::{
@@ -36,6 +37,7 @@ pub(crate) fn minimum(manifest: &Manifest, inline: Option<&[u8]>) -> usize {
 pub(crate) struct Opened {
     pub(crate) bucket: String,
     pub(crate) key: String,
+    pub(crate) version_id: VersionId,
     pub(crate) keys: ObjectKeys,
     pub(crate) manifest: Manifest,
     /// The sealed bytes of a small object.
@@ -51,8 +53,11 @@ impl Engine {
     pub(crate) async fn open_stream(self: &Arc<Self>, opened: Opened, offset: u64, len: u64, held: Held) -> Result<ReplyStream, Error> {
         let hold = self.in_use().hold(blobs_of(&opened.manifest, offset, len));
         let pieces = pieces(&opened.manifest, offset, len);
+        if pieces.len() > 1 {
+            self.check_still_there(&opened).await?;
+        }
         let memory = Memory { budget: self.budget().clone(), minimum: Arc::new(held), seat: Arc::new(Semaphore::new(1)) };
-        let mut reader = ObjectReader { engine: Arc::clone(self), opened, pieces, part: None, memory, _hold: hold };
+        let mut reader = ObjectReader { engine: Arc::clone(self), opened, pieces, part: None, memory, hold };
         let first = reader.next().await?;
         let rest = stream::try_unfold(reader, |mut reader| async move {
             match reader.next().await {
@@ -62,6 +67,16 @@ impl Engine {
         });
         let first = stream::iter(first.filter(|bytes| !bytes.is_empty()).map(Ok));
         Ok(Box::pin(SyncStream::new(first.chain(rest))))
+    }
+}
+
+impl Engine {
+    /// Whether the version still is there, after its blobs are held: then none of them was dead before, and none is swept from now on.
+    /// Without this a blob may be gone that the reply comes to much later. Of a single blob the first chunk tells.
+    async fn check_still_there(&self, opened: &Opened) -> Result<(), Error> {
+        let found = self.catalog().find_version(&opened.bucket, &opened.key, VersionSelector::Id(opened.version_id)).await?;
+        let gone = || Error::Integrity("its version was removed while it was being opened".into());
+        found.and_then(|(_, version)| version).map(drop).ok_or_else(gone)
     }
 }
 
@@ -85,7 +100,8 @@ struct ObjectReader {
     pieces: VecDeque<PartRange>,
     part: Option<PartReader>,
     memory: Memory,
-    _hold: Hold,
+    /// Of the blobs of this piece and of those after it, in their order.
+    hold: Hold,
 }
 
 impl ObjectReader {
@@ -97,6 +113,7 @@ impl ObjectReader {
                     return Ok(Some(bytes));
                 }
                 self.part = None;
+                self.hold.release_first();
             }
             match self.pieces.pop_front() {
                 Some(piece) => self.part = Some(self.open_part(piece).await?),
@@ -352,6 +369,6 @@ impl Drop for PartReader {
 
 // By value, so that it fits map_err.
 #[allow(clippy::needless_pass_by_value)]
-fn damaged(error: SealError) -> Error {
+pub(crate) fn damaged(error: SealError) -> Error {
     Error::Integrity(error.to_string())
 }

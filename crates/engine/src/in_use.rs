@@ -1,7 +1,7 @@
 //! Blobs that must not be swept: being written, or being read.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,7 +19,7 @@ pub(crate) struct InUse(Arc<Mutex<HashMap<BlobKey, usize>>>);
 /// Keeps blobs from being swept until it is dropped.
 pub(crate) struct Hold {
     in_use: InUse,
-    blobs: Vec<BlobKey>,
+    blobs: VecDeque<BlobKey>,
     /// Where to delete the blobs when this is dropped: they were just written, and no commit has taken them over.
     unclaimed_in: Option<Arc<dyn BlobStore>>,
     claimed: AtomicBool,
@@ -31,7 +31,19 @@ impl InUse {
         for blob in &blobs {
             *counts.entry(*blob).or_default() += 1;
         }
-        Hold { in_use: self.clone(), blobs, unclaimed_in: None, claimed: AtomicBool::new(false) }
+        Hold { in_use: self.clone(), blobs: blobs.into(), unclaimed_in: None, claimed: AtomicBool::new(false) }
+    }
+
+    fn release(&self, blobs: impl IntoIterator<Item = BlobKey>) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for blob in blobs {
+            if let Some(count) = counts.get_mut(&blob) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(&blob);
+                }
+            }
+        }
     }
 
     pub(crate) fn contains(&self, blob: &BlobKey) -> bool {
@@ -44,6 +56,11 @@ impl Hold {
     pub(crate) fn until_claimed(mut self, store: Arc<dyn BlobStore>) -> Self {
         self.unclaimed_in = Some(store);
         self
+    }
+
+    /// Lets go of the blob that is held longest; nothing where none is held.
+    pub(crate) fn release_first(&mut self) {
+        self.in_use.release(self.blobs.pop_front());
     }
 
     /// Says how a commit that names the blobs ended. Only a refusal leaves them unclaimed; any other failure may have
@@ -84,14 +101,6 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         self.delete_unclaimed();
-        let mut counts = self.in_use.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for blob in &self.blobs {
-            if let Some(count) = counts.get_mut(blob) {
-                *count -= 1;
-                if *count == 0 {
-                    counts.remove(blob);
-                }
-            }
-        }
+        self.in_use.release(std::mem::take(&mut self.blobs));
     }
 }

@@ -26,6 +26,7 @@ mod etag;
 mod ids;
 mod in_use;
 mod ingest;
+mod intact;
 mod integrity;
 mod limits;
 mod ops;

@@ -43,6 +43,9 @@ pub(crate) struct PartRecord {
     pub(crate) checksum: Option<Checksum>,
     /// The part's salt, hex.
     pub(crate) salt: String,
+    /// When it was uploaded, in milliseconds since 1970; none in records of earlier versions, whose rows nothing vouches for in this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) modified: Option<i64>,
 }
 
 /// An entity tag, and the MD5 form it would have if the mode allowed to show it.
@@ -168,7 +171,11 @@ impl PartRecord {
 
     pub(crate) fn open(store_key: &StoreKey, upload_id: &UploadId, part: &Part) -> Result<Self, Error> {
         let (number, size) = (part.number.to_be_bytes(), part.size_bytes.to_be_bytes());
-        open(store_key, RecordKind::Part, &[upload_id, &number, &size, &part.blob], &part.record, "part record")
+        let record: Self = open(store_key, RecordKind::Part, &[upload_id, &number, &size, &part.blob], &part.record, "part record")?;
+        if record.modified.is_some_and(|modified| modified != part.modified) {
+            return Err(Error::Integrity("the date of its part was altered".into()));
+        }
+        Ok(record)
     }
 }
 

@@ -42,21 +42,24 @@ impl Engine {
         })
     }
 
-    /// Deletes the blobs that the catalog let go of, and that no reply is still reading. How many.
+    /// Deletes the blobs that the catalog let go of, and that no reply is still reading. How many. Those that are being read, or
+    /// cannot be deleted, are passed over: they keep none of the others.
     pub async fn sweep_dead(&self) -> Result<usize, Error> {
         let grace = i64::try_from(self.options().dead_blob_grace.as_millis()).unwrap_or(i64::MAX);
-        let mut swept = 0;
+        let died_before = ids::now_ms().saturating_sub(grace);
+        let (mut after, mut swept, mut failure) = (None, 0, None);
         loop {
-            let dead = self.catalog().dead_blobs(ids::now_ms().saturating_sub(grace), BATCH).await?;
-            let free = dead.iter().filter(|blob| !self.in_use().contains(blob)).copied();
-            let (gone, failure) = self.delete_all(free).await;
+            let dead = self.catalog().dead_blobs(died_before, after, BATCH).await?;
+            after = dead.last().copied();
+            let free = dead.iter().map(|blob| blob.id).filter(|blob| !self.in_use().contains(blob));
+            let (gone, failed) = self.delete_all(free).await;
             swept += gone.len();
-            let done = gone.is_empty() || dead.len() < BATCH;
-            self.catalog().forget_blobs(gone).await?;
-            match failure {
-                Some(error) => return Err(error.into()),
-                None if done => return Ok(swept),
-                None => {}
+            failure = failed.or(failure);
+            if !gone.is_empty() {
+                self.catalog().forget_blobs(gone).await?;
+            }
+            if dead.len() < BATCH {
+                return failure.map_or(Ok(swept), |error| Err(error.into()));
             }
         }
     }
@@ -76,21 +79,21 @@ impl Engine {
     /// Deletes the blobs that the catalog does not know, that nobody is writing, and that are older than
     /// [`crate::EngineOptions::orphan_age`]. How many.
     pub async fn sweep_orphans(&self) -> Result<usize, Error> {
-        let (mut after, mut swept) = (None, 0);
+        let (mut after, mut swept, mut failure) = (None, 0, None);
         loop {
             let listed = self.blobs().list(after, BATCH).await?;
             let Some(last) = listed.last() else {
-                return Ok(swept);
+                return failure.map_or(Ok(swept), |error: BlobError| Err(error.into()));
             };
             after = Some(last.id);
             // Being written is asked before being known: what is committed in between is known by then.
             let idle: Vec<_> =
                 listed.iter().filter(|blob| self.is_old(blob)).map(|blob| blob.id.0).filter(|blob| !self.in_use().contains(blob)).collect();
             let known = self.catalog().known_blobs(idle.clone()).await?;
-            for (blob, _) in idle.iter().zip(known).filter(|(_, known)| !known) {
-                self.blobs().delete(BlobId(*blob)).await?;
-                swept += 1;
-            }
+            let orphans = idle.into_iter().zip(known).filter(|(_, known)| !known).map(|(blob, _)| blob);
+            let (gone, failed) = self.delete_all(orphans).await;
+            swept += gone.len();
+            failure = failed.or(failure);
         }
     }
 

@@ -51,6 +51,8 @@ mod sweeps;
 mod tampered_blobs;
 #[path = "engine/tampered_buckets.rs"]
 mod tampered_buckets;
+#[path = "engine/tampered_listings.rs"]
+mod tampered_listings;
 #[path = "engine/tampered_rows.rs"]
 mod tampered_rows;
 #[path = "engine/update_encryption.rs"]

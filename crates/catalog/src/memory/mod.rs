@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::{
-    BlobKey, BlobUse, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, Deleted, Expect, Job, JobId, KeyRef,
-    KeyUsage, ListPage, ListQuery, MAX_FINISHED_JOBS, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload, ScopedVersion,
-    UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector, Versioning,
+    BlobKey, BlobUse, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, Job, JobId,
+    KeyRef, KeyUsage, ListPage, ListQuery, MAX_FINISHED_JOBS, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload,
+    ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector, Versioning,
 };
 use state::{State, Stored, StoredUpload, covers, next_page, page, place};
 
@@ -281,12 +281,12 @@ impl Catalog for MemoryCatalog {
         })
     }
 
-    async fn dead_blobs(&self, died_before: UnixMillis, limit: usize) -> Result<Vec<BlobKey>, CatalogError> {
+    async fn dead_blobs(&self, died_before: UnixMillis, after: Option<DeadBlob>, limit: usize) -> Result<Vec<DeadBlob>, CatalogError> {
         Ok(self.read(|state| {
             let dead = state.blobs.iter().filter(|(_, blob)| blob.refs == 0 && blob.died_at < died_before);
-            let mut dead: Vec<_> = dead.map(|(id, blob)| (blob.died_at, *id)).collect();
+            let mut dead: Vec<_> = dead.map(|(id, blob)| DeadBlob { died_at: blob.died_at, id: *id }).collect();
             dead.sort_unstable();
-            dead.into_iter().take(limit).map(|(_, id)| id).collect()
+            dead.into_iter().filter(|blob| after.is_none_or(|after| *blob > after)).take(limit).collect()
         }))
     }
 

@@ -287,9 +287,9 @@ pub(super) fn page<T>(query: &ListQuery, items: impl Iterator<Item = (String, bo
         match common_prefix(query, &key) {
             _ if !key.starts_with(&query.prefix) => {}
             Some(common) => {
-                let is_listed = matches!(entries.last(), Some(ListEntry::Prefix(last)) if *last == common);
+                let is_listed = matches!(entries.last(), Some(ListEntry::Prefix { prefix, .. }) if *prefix == common);
                 if !is_listed && after.is_none_or(|after| common.as_str() > after) {
-                    entries.push(ListEntry::Prefix(common));
+                    entries.push(ListEntry::Prefix { prefix: common, first: item });
                 }
             }
             None if is_after => entries.push(ListEntry::Item(item)),
@@ -298,7 +298,7 @@ pub(super) fn page<T>(query: &ListQuery, items: impl Iterator<Item = (String, bo
     }
     let truncated = query.limit > 0 && entries.len() > query.limit;
     entries.truncate(query.limit);
-    ListPage { entries, truncated }
+    ListPage { entries, truncated, unreadable: 0 }
 }
 
 pub(super) fn common_prefix(query: &ListQuery, key: &str) -> Option<String> {

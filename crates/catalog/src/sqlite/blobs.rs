@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{Columns, at_most, signed};
-use crate::{BlobKey, BlobUse, CatalogError, UnixMillis};
+use crate::{BlobKey, BlobUse, CatalogError, DeadBlob, UnixMillis};
 
 /// Adds a reference.
 pub(super) fn retain(transaction: &Connection, blob: BlobUse) -> Result<(), CatalogError> {
@@ -26,13 +26,21 @@ pub(super) fn release(transaction: &Connection, blob: &BlobKey, now: UnixMillis)
     }
 }
 
-pub(super) fn dead(connection: &Connection, died_before: UnixMillis, limit: usize) -> Result<Vec<BlobKey>, CatalogError> {
-    let sql = "SELECT id FROM blobs WHERE refs = 0 AND died_at < ?1 ORDER BY died_at, id LIMIT ?2";
+pub(super) fn dead(
+    connection: &Connection,
+    died_before: UnixMillis,
+    after: Option<DeadBlob>,
+    limit: usize,
+) -> Result<Vec<DeadBlob>, CatalogError> {
+    let sql = "SELECT died_at, id FROM blobs WHERE refs = 0 AND died_at < ?1 AND (died_at, id) > (?2, ?3) ORDER BY died_at, id LIMIT ?4";
     let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![died_before, at_most(limit)])?;
+    // No id is as small as no bytes, so this is before every blob.
+    let (died_at, id) = after.as_ref().map_or((UnixMillis::MIN, &[][..]), |after| (after.died_at, &after.id[..]));
+    let mut rows = statement.query(params![died_before, died_at, id, at_most(limit)])?;
     let mut dead = Vec::new();
     while let Some(row) = rows.next()? {
-        dead.push(Columns::new(row).id()?);
+        let mut columns = Columns::new(row);
+        dead.push(DeadBlob { died_at: columns.integer()?, id: columns.id()? });
     }
     Ok(dead)
 }

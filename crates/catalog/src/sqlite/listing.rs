@@ -7,26 +7,36 @@ use super::columns::{Columns, at_most};
 use super::keys::envelope_columns;
 use super::uploads::{self, upload_columns};
 use super::versions::{self, version_columns};
-use crate::listing::{Resume, Scan, Start, list, next_key};
-use crate::{CatalogError, ListPage, ListQuery, UnixMillis, Upload, UploadId, Version};
+use crate::listing::{Listed, Resume, Scan, Scanned, Start, list, next_key};
+use crate::{CatalogError, ListPage, ListQuery, MAX_UNREADABLE, UnixMillis, Upload, UploadId, Version};
 
 pub(super) fn objects(connection: &Connection, query: &ListQuery) -> Result<ListPage<Version>, CatalogError> {
     let snapshot = connection.unchecked_transaction()?;
     let bucket = buckets::place(&snapshot, query.bucket_id)?.row;
-    list(query, Resume::PastKey, |scan| scan_objects(&snapshot, bucket, scan))
+    checked(list(query, Resume::PastKey, |scan| scan_objects(&snapshot, bucket, scan))?)
 }
 
 pub(super) fn all_uploads(connection: &Connection, query: &ListQuery, after: Option<UploadId>) -> Result<ListPage<Upload>, CatalogError> {
     let snapshot = connection.unchecked_transaction()?;
     let bucket = buckets::place(&snapshot, query.bucket_id)?.row;
     let resume = match (&query.after, after) {
-        (Some(key), Some(after)) => initiated(&snapshot, bucket, key, after)?.map_or(Resume::WholeKey, |at| Resume::Within((at, after))),
+        (Some(key), Some(after)) => {
+            initiated(&snapshot, bucket, key, after)?.map_or(Resume::WholeKey, |at| Resume::Within((at, after.to_vec())))
+        }
         _ => Resume::PastKey,
     };
-    list(query, resume, |scan| scan_uploads(&snapshot, bucket, scan))
+    checked(list(query, resume, |scan| scan_uploads(&snapshot, bucket, scan))?)
 }
 
-fn scan_objects(connection: &Connection, bucket: i64, scan: &Scan<()>) -> Result<Vec<Version>, CatalogError> {
+/// The page, if it is whole.
+fn checked<T>(page: ListPage<T>) -> Result<ListPage<T>, CatalogError> {
+    if page.unreadable > MAX_UNREADABLE {
+        return Err(CatalogError::Damaged(format!("more than {MAX_UNREADABLE} rows of the bucket make no sense")));
+    }
+    Ok(page)
+}
+
+fn scan_objects(connection: &Connection, bucket: i64, scan: &Scan<()>) -> Result<Vec<Scanned<Version>>, CatalogError> {
     let sql = concat!(
         "SELECT ",
         version_columns!(),
@@ -37,10 +47,11 @@ fn scan_objects(connection: &Connection, bucket: i64, scan: &Scan<()>) -> Result
         Start::At(key) => key.clone(),
         Start::After(key, ()) => next_key(key.clone()),
     };
-    rows(connection, sql, params![bucket, start, scan.end, at_most(scan.limit)], |row| versions::read(&mut Columns::new(row)))
+    let bounds = params![bucket, start, scan.end, at_most(scan.limit)];
+    rows(connection, sql, bounds, versions::read, |row| Ok((stored_bytes(row, "key")?, ())))
 }
 
-fn scan_uploads(connection: &Connection, bucket: i64, scan: &Scan<(UnixMillis, UploadId)>) -> Result<Vec<Upload>, CatalogError> {
+fn scan_uploads(connection: &Connection, bucket: i64, scan: &Scan<(UnixMillis, Vec<u8>)>) -> Result<Vec<Scanned<Upload>>, CatalogError> {
     let sql = concat!(
         "SELECT ",
         upload_columns!(),
@@ -54,7 +65,9 @@ fn scan_uploads(connection: &Connection, bucket: i64, scan: &Scan<(UnixMillis, U
         Start::After(key, (initiated, id)) => (key, *initiated, &id[..]),
     };
     let bounds = params![bucket, key, initiated, id, scan.end, at_most(scan.limit)];
-    rows(connection, sql, bounds, |row| uploads::read(&mut Columns::new(row)))
+    rows(connection, sql, bounds, uploads::read, |row| {
+        Ok((stored_bytes(row, "key")?, (row.get("initiated")?, stored_bytes(row, "upload_id")?)))
+    })
 }
 
 fn initiated(connection: &Connection, bucket: i64, key: &str, id: UploadId) -> Result<Option<UnixMillis>, CatalogError> {
@@ -63,17 +76,28 @@ fn initiated(connection: &Connection, bucket: i64, key: &str, id: UploadId) -> R
     Ok(statement.query_row(params![id, bucket, key.as_bytes()], |row| row.get(0)).optional()?)
 }
 
-fn rows<T>(
+fn stored_bytes(row: &Row<'_>, column: &str) -> Result<Vec<u8>, CatalogError> {
+    Ok(row.get_ref(column)?.as_blob()?.to_vec())
+}
+
+fn rows<T: Listed>(
     connection: &Connection,
     sql: &str,
     by: impl Params,
-    read: impl Fn(&Row<'_>) -> Result<T, CatalogError>,
-) -> Result<Vec<T>, CatalogError> {
+    read: impl Fn(&mut Columns<'_, '_>) -> Result<T, CatalogError>,
+    place: impl Fn(&Row<'_>) -> Result<(Vec<u8>, T::Place), CatalogError>,
+) -> Result<Vec<Scanned<T>>, CatalogError> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(by)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(read(row)?);
+        let (key, place) = place(row)?;
+        let row = match read(&mut Columns::new(row)) {
+            Ok(row) => Some(row),
+            Err(CatalogError::Damaged(_)) => None,
+            Err(error) => return Err(error),
+        };
+        found.push(Scanned { key, place, row });
     }
     Ok(found)
 }

@@ -26,9 +26,9 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use crate::{
-    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, Deleted, Expect, Job, JobId, KeyRef, KeyUsage,
-    ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId,
-    Version, VersionData, VersionId, VersionSelector,
+    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, Job, JobId, KeyRef,
+    KeyUsage, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload,
+    UploadId, Version, VersionData, VersionId, VersionSelector,
 };
 
 pub use connection::SqliteOptions;
@@ -205,8 +205,8 @@ impl Catalog for SqliteCatalog {
         self.read(move |connection| listing::all_uploads(connection, &query, after_upload)).await
     }
 
-    async fn dead_blobs(&self, died_before: UnixMillis, limit: usize) -> Result<Vec<BlobKey>, CatalogError> {
-        self.read(move |connection| blobs::dead(connection, died_before, limit)).await
+    async fn dead_blobs(&self, died_before: UnixMillis, after: Option<DeadBlob>, limit: usize) -> Result<Vec<DeadBlob>, CatalogError> {
+        self.read(move |connection| blobs::dead(connection, died_before, after, limit)).await
     }
 
     async fn forget_blobs(&self, blobs: Vec<BlobKey>) -> Result<(), CatalogError> {

@@ -297,3 +297,81 @@ fn only_the_owner_may_read_the_file_and_its_log() {
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
     }
 }
+
+/// What `work` returns, if it returns in time.
+fn in_time<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (answer, answered) = mpsc::channel();
+    std::thread::spawn(move || answer.send(work()));
+    answered.recv_timeout(std::time::Duration::from_secs(20)).unwrap_or_else(|_| panic!("{what}: it hangs"))
+}
+
+#[test]
+fn a_fifo_or_a_link_in_the_place_of_a_file_of_the_database_is_refused_at_once() {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        for with_link in [false, true] {
+            let home = tempfile::tempdir().unwrap();
+            let path = home.path().join("catalog.db");
+            drop(SqliteCatalog::open(&path, SqliteOptions::default()).unwrap());
+            let place = home.path().join(format!("catalog.db{suffix}"));
+            let _ = std::fs::remove_file(&place);
+            let pipe = if with_link { home.path().join("pipe") } else { place.clone() };
+            assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+            if with_link {
+                std::os::unix::fs::symlink(&pipe, &place).unwrap();
+            }
+            let opened = in_time(suffix, move || SqliteCatalog::open(&path, SqliteOptions::default()).map(drop));
+            assert!(matches!(opened, Err(CatalogError::Database(_))), "{suffix}, a link: {with_link}: {opened:?}");
+        }
+    }
+}
+
+#[test]
+fn a_database_that_the_operator_linked_to_another_disk_opens() {
+    let home = tempfile::tempdir().unwrap();
+    let (path, elsewhere) = (home.path().join("catalog.db"), home.path().join("elsewhere.db"));
+    drop(SqliteCatalog::open(&elsewhere, SqliteOptions::default()).unwrap());
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
+}
+
+#[tokio::test]
+async fn a_row_that_makes_no_sense_is_left_out_of_a_listing_and_counted() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("catalog.db");
+    let catalog = SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
+    let rows = Connection::open(&path).unwrap();
+    rows.execute_batch(
+        "INSERT INTO buckets VALUES (1, zeroblob(16), CAST('b' AS BLOB), 'o', '', 0, 0, x'', NULL, NULL, 0);
+         WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1200)
+         INSERT INTO versions (bucket, key, version_id, is_latest, is_null, is_delete_marker, size_bytes, modified, record)
+         SELECT 1, CAST(printf('%04d', n) AS BLOB), zeroblob(16), 1, 1, 0, 7, 0, x'' FROM n;
+         WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 4)
+         INSERT INTO uploads SELECT n, CAST(printf('upload-%d-890123456', n) AS BLOB), 1, CAST('u' AS BLOB), zeroblob(16), 0, '', 0, \
+         NULL, x'', x'', x'' FROM n;",
+    )
+    .unwrap();
+    for damage in ["size_bytes = -1", "version_id = x'00'", "key = x'30303032ff'", "kms_key = 7, mode = 1"] {
+        rows.execute_batch(&format!("UPDATE versions SET {damage} WHERE id = 2")).unwrap();
+        let query = crate::ListQuery { limit: 3, ..crate::ListQuery::default() };
+        let page = catalog.list_objects(query).await.unwrap();
+        let keys: Vec<_> =
+            page.entries.iter().map(|entry| if let crate::ListEntry::Item(version) = entry { &*version.key } else { "" }).collect();
+        assert_eq!((keys, page.truncated, page.unreadable), (vec!["0001", "0003", "0004"], true, 1), "{damage}");
+        let undo = "UPDATE versions SET size_bytes = 7, version_id = zeroblob(16), key = CAST('0002' AS BLOB), kms_key = NULL, mode = NULL \
+                    WHERE id = 2";
+        rows.execute_batch(undo).unwrap();
+    }
+    rows.execute_batch("UPDATE uploads SET upload_id = CAST('upload-2' AS BLOB) WHERE id = 2; UPDATE uploads SET mode = -1 WHERE id = 4")
+        .unwrap();
+    let query = crate::ListQuery { limit: 1, ..crate::ListQuery::default() };
+    let first = catalog.list_uploads(query.clone(), None).await.unwrap();
+    assert_eq!((first.entries.len(), first.truncated, first.unreadable), (1, true, 0));
+    let crate::ListEntry::Item(upload) = &first.entries[0] else { panic!() };
+    let query = crate::ListQuery { after: Some("u".into()), ..query };
+    let second = catalog.list_uploads(query, Some(upload.upload_id)).await.unwrap();
+    assert_eq!((second.entries.len(), second.truncated, second.unreadable), (1, false, 2));
+
+    rows.execute_batch("UPDATE versions SET size_bytes = -1").unwrap();
+    let listed = catalog.list_objects(crate::ListQuery { limit: 3, ..crate::ListQuery::default() }).await;
+    assert!(matches!(listed, Err(CatalogError::Damaged(_))), "with so much damage there is no listing: {listed:?}");
+}

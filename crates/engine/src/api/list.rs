@@ -2,6 +2,24 @@
 
 use super::{ChecksumAlgorithm, ChecksumKind};
 
+/// An entry of a listing, in the order of UTF-8 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListEntry<T> {
+    /// A key.
+    Item(T),
+    /// A common prefix, with the delimiter at its end.
+    Prefix(String),
+}
+
+/// A page of a listing. Nothing is in it that is not authentic: altered rows are left out, logged and counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListPage<T> {
+    /// Up to as many entries as were asked for.
+    pub entries: Vec<ListEntry<T>>,
+    /// Whether more may follow; then the page has as many entries as were asked for.
+    pub truncated: bool,
+}
+
 /// ListObjects and ListObjectsV2.
 #[derive(Clone, Debug, Default)]
 pub struct ListObjects {

@@ -11,7 +11,7 @@ mod sse;
 pub use body::{Body, BodyError, BodyStream, ReplyStream};
 pub use bucket::{CreateBucket, DefaultEncryption};
 pub use checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, ExpectedChecksum, UploadChecksum};
-pub use list::{ListObjects, ListUploads, ListedObject, ListedUpload};
+pub use list::{ListEntry, ListObjects, ListPage, ListUploads, ListedObject, ListedUpload};
 pub use multipart::{
     CompleteMultipartUpload, CompletedPart, CopiedPart, CreateMultipartUpload, CreatedUpload, ListParts, ListedPart, PartsPage, UploadPart,
     UploadPartCopy, UploadRef, UploadedPart,
@@ -21,7 +21,7 @@ pub use object::{
     PutObject, ReadConditions, Stored, UpdateObjectEncryption, WriteCondition,
 };
 // What requests and replies are made of, so that an adapter needs the engine only.
-pub use strongroom_catalog::{Bucket, ListEntry, ListPage};
+pub use strongroom_catalog::Bucket;
 pub use strongroom_seal::Mode;
 
 pub use sse::{Caller, CustomerKeyHeaders, SseHeaders, SseReply};

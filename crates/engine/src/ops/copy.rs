@@ -92,7 +92,13 @@ impl Engine {
         len: u64,
         memory: Held,
     ) -> Result<ReplyStream, Error> {
-        let error = match self.open_stream(opened, offset, len, memory).await {
+        let stream = self.open_stream(opened, offset, len, memory).await;
+        self.unless_replaced(source, seen, stream).await
+    }
+
+    /// What came of opening a source. That its bytes are not there means damage only if no other version has taken its place.
+    async fn unless_replaced<T>(&self, source: &CopySource, seen: VersionId, result: Result<T, Error>) -> Result<T, Error> {
+        let error = match result {
             Err(error @ Error::Integrity(_)) => error,
             other => return other,
         };
@@ -141,7 +147,7 @@ impl Engine {
         Ok(Copied { stored: stored(&draft, reply, size_bytes, committed.is_null), modified_ms, source_version_id })
     }
 
-    /// The same bytes under the same object keys, sealed for the target.
+    /// The same bytes under the same object keys, sealed for the target. That they are there is looked at first.
     async fn share<'a>(
         &self,
         caller: &Caller,
@@ -151,6 +157,8 @@ impl Engine {
         source: OpenedSource,
     ) -> Result<(Draft<'a>, Bytes, SseReply), Error> {
         let OpenedSource { opened, facts, memory } = source;
+        let intact = self.check_intact(&opened).await;
+        self.unless_replaced(&request.source, facts.seen, intact).await?;
         let keys = self.keys_for_writing(User::Caller(caller), decision, at, Some(opened.keys)).await?;
         let blobs = opened.manifest.parts().iter().filter(|part| !part.is_inline()).map(|part| BlobUse::Shared { id: part.blob }).collect();
         let draft = Draft {

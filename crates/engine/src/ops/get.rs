@@ -87,6 +87,15 @@ impl Engine {
         Ok(reply(info, extent, checksum))
     }
 
+    /// Whether there is such an object. Its row is authenticated, its keys are not opened.
+    pub async fn has_object(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<bool, Error> {
+        match self.find(None, bucket, key, version_id).await {
+            Ok(_) => Ok(true),
+            Err(Error::NoSuchKey | Error::NoSuchVersion | Error::DeleteMarker) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// GetObjectAttributes: the object, and its parts where it was a multipart upload.
     pub async fn object_attributes(&self, caller: &Caller, request: GetObject) -> Result<(ObjectInfo, Vec<ObjectPart>), Error> {
         let customer = check_read_headers(&request.sse, caller.sse_c_allowed)?;
@@ -100,7 +109,9 @@ impl Engine {
     /// The version that a request names, with its record open, in a bucket of the expected owner. Delete markers are errors.
     pub(crate) async fn find(&self, owner: Option<&str>, bucket: &str, key: &str, version_id: Option<&str>) -> Result<Found, Error> {
         let which = selector(key, version_id)?;
-        let (bucket, version) = self.catalog().find_version(bucket, key, which).await?.ok_or(Error::NoSuchBucket)?;
+        let found = self.catalog().find_version(bucket, key, which).await;
+        let found = found.map_err(|error| self.integrity().note(error.into(), bucket, key))?;
+        let (bucket, version) = found.ok_or(Error::NoSuchBucket)?;
         let bucket = self.trusted_of(owner, bucket)?;
         self.opened_record(bucket, version, which)
     }
@@ -114,7 +125,9 @@ impl Engine {
         version_id: Option<&str>,
     ) -> Result<FoundData, Error> {
         let which = selector(key, version_id)?;
-        let (bucket, found) = self.catalog().find_version_data(bucket, key, which).await?.ok_or(Error::NoSuchBucket)?;
+        let found = self.catalog().find_version_data(bucket, key, which).await;
+        let found = found.map_err(|error| self.integrity().note(error.into(), bucket, key))?;
+        let (bucket, found) = found.ok_or(Error::NoSuchBucket)?;
         let bucket = self.trusted_of(owner, bucket)?;
         let (version, data) = found.unzip();
         let found = self.opened_record(bucket, version, which)?;
@@ -160,7 +173,8 @@ impl Engine {
         let FoundData { found, manifest, inline, .. } = data;
         let envelope = envelope_of(&found)?;
         let keys = self.keys_for_reading(User::Caller(caller), found.identified(), envelope, &found.record.sse, customer).await?;
-        Ok(Opened { bucket: found.bucket.name, key: found.version.key, keys, manifest, inline })
+        let version_id = found.version.version_id;
+        Ok(Opened { bucket: found.bucket.name, key: found.version.key, version_id, keys, manifest, inline })
     }
 
     /// Whether the caller may read, where the object is not opened.

@@ -1,10 +1,11 @@
 //! ListObjects and ListObjectsV2. Only the catalog and the store key are needed: never the KMS, never the data.
 
-use strongroom_catalog::{Bucket, ListEntry, ListPage, ListQuery, Version};
+use strongroom_catalog::{Bucket, CatalogError, ListPage as Rows, ListQuery, UploadId, Version};
 
 use crate::{
     Engine, Error,
-    api::{ListObjects, ListedObject},
+    api::{ListObjects, ListPage, ListedObject},
+    ops::genuine::{Marker, Row},
 };
 
 /// S3 answers at the most so many entries.
@@ -21,30 +22,30 @@ impl Engine {
             after: request.after.filter(|after| !after.is_empty()),
             limit: request.limit.min(MAX_ENTRIES),
         };
-        let page = self.catalog().list_objects(query).await?;
-        Ok(map_page(page, |version| self.listed(&bucket, version)))
-    }
-
-    /// A damaged record must not hide the rest of the bucket: its object is listed without an ETag, and counted.
-    fn listed(&self, bucket: &Bucket, version: Version) -> ListedObject {
-        let record = self.record_of(bucket, &version).ok();
-        let checksum = record.as_ref().and_then(|record| record.checksum.as_ref());
-        ListedObject {
-            etag: record.as_ref().map(|record| record.etag.shown.clone()).unwrap_or_default(),
-            size_bytes: version.size_bytes,
-            modified_ms: version.modified,
-            storage_class: record.as_ref().and_then(|record| record.headers.storage_class.clone()),
-            checksum: checksum.map(|checksum| (checksum.algorithm, checksum.kind)),
-            key: version.key,
-        }
+        self.genuine_page::<Version>(&bucket, query, None).await
     }
 }
 
-/// The same page with other items.
-pub(crate) fn map_page<T, U>(page: ListPage<T>, mut change: impl FnMut(T) -> U) -> ListPage<U> {
-    let entries = page.entries.into_iter().map(|entry| match entry {
-        ListEntry::Item(item) => ListEntry::Item(change(item)),
-        ListEntry::Prefix(prefix) => ListEntry::Prefix(prefix),
-    });
-    ListPage { entries: entries.collect(), truncated: page.truncated }
+impl Row for Version {
+    type Shown = ListedObject;
+
+    async fn page(engine: &Engine, query: ListQuery, _: Option<UploadId>) -> Result<Rows<Self>, CatalogError> {
+        engine.catalog().list_objects(query).await
+    }
+
+    fn marker(&self) -> Marker {
+        (self.key.clone(), None)
+    }
+
+    fn open(self, engine: &Engine, bucket: &Bucket) -> Result<ListedObject, Error> {
+        let record = engine.record_of(bucket, &self)?;
+        Ok(ListedObject {
+            etag: record.etag.shown,
+            size_bytes: self.size_bytes,
+            modified_ms: self.modified,
+            storage_class: record.headers.storage_class,
+            checksum: record.checksum.map(|checksum| (checksum.algorithm, checksum.kind)),
+            key: self.key,
+        })
+    }
 }

@@ -3,6 +3,7 @@
 mod buckets;
 mod copy;
 mod delete;
+mod genuine;
 mod get;
 mod list;
 mod multipart;

@@ -7,9 +7,9 @@ use std::sync::{
 
 use async_trait::async_trait;
 use strongroom_catalog::{
-    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, Deleted, Expect, Job, JobId, KeyRef, KeyUsage, ListPage,
-    ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version,
-    VersionData, VersionId, VersionSelector,
+    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, DeadBlob, Deleted, Expect, Job, JobId, KeyRef, KeyUsage,
+    ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId,
+    Version, VersionData, VersionId, VersionSelector,
 };
 use tokio::sync::watch;
 
@@ -182,8 +182,8 @@ impl Catalog for GatedCatalog {
         self.inner.list_uploads(query, after_upload).await
     }
 
-    async fn dead_blobs(&self, died_before: UnixMillis, limit: usize) -> Result<Vec<BlobKey>, CatalogError> {
-        self.inner.dead_blobs(died_before, limit).await
+    async fn dead_blobs(&self, died_before: UnixMillis, after: Option<DeadBlob>, limit: usize) -> Result<Vec<DeadBlob>, CatalogError> {
+        self.inner.dead_blobs(died_before, after, limit).await
     }
 
     async fn forget_blobs(&self, blobs: Vec<BlobKey>) -> Result<(), CatalogError> {

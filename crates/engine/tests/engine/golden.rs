@@ -1,8 +1,7 @@
 //! A store that an earlier version wrote stays readable: every mode and shape, in a data directory that no later build has touched.
 
 use rusqlite::Connection;
-use strongroom_catalog::ListEntry;
-use strongroom_engine::api::{ListObjects, ListParts, ListUploads, UploadRef};
+use strongroom_engine::api::{ListEntry, ListObjects, ListParts, ListUploads, UploadRef};
 use strongroom_engine::rekey::{JobState, RekeyRequest};
 use strongroom_kms::{EncryptionContext, KeyLifecycle as _, KeyService as _, StateStore as _, WrappedKey};
 use strongroom_seal::{ExternalKey, ExternalKeys, Mode, ObjectIdentity, OfflineObject};
@@ -91,6 +90,7 @@ async fn the_open_upload_goes_on(store: &Store, expected: &Expected) {
     let page = store.engine.list_parts(ListParts { upload: upload.clone(), after: 0, limit: 10 }).await.unwrap();
     let parts: Vec<_> = page.parts.iter().map(|part| (part.number, part.etag.as_str(), part.size_bytes)).collect();
     assert_eq!(parts, [(1, expected.part_etag.as_str(), PARTS[0] as u64)]);
+    assert_eq!(page.parts[0].modified_ms, uploads[0].initiated_ms, "nothing in the store vouches for the date of the part itself");
     let mut chosen = Vec::new();
     for (index, number) in [(0, 1), (1, 2)] {
         let request = part_request(&upload, number, As::Kms, &part_data(index));

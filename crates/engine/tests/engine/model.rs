@@ -11,10 +11,10 @@ use std::{
 
 use proptest::test_runner::{Config, TestRunner};
 use strongroom_blobs::{BlobStore, FileBlobs, testing::FaultyBlobs};
-use strongroom_catalog::{Catalog, CatalogError, FaultyCatalog, ListEntry};
+use strongroom_catalog::{Catalog, CatalogError, FaultyCatalog};
 use strongroom_engine::{
     Error,
-    api::{ByteRange, CompletedPart, GetObject, ListObjects, ListParts, ListUploads, ObjectReply, UploadRef, WriteCondition},
+    api::{ByteRange, CompletedPart, GetObject, ListEntry, ListObjects, ListParts, ListUploads, ObjectReply, UploadRef, WriteCondition},
 };
 use tempfile::TempDir;
 

@@ -80,6 +80,78 @@ async fn a_blob_that_a_reply_is_reading_outlives_its_object() {
     }
 }
 
+/// The story: clients begin to read 300 objects that are deleted next, and read on for hours. 300 others are deleted too.
+#[tokio::test]
+async fn readers_of_deleted_blobs_keep_no_other_blob_from_being_swept() {
+    for sqlite in [false, true] {
+        let options = EngineOptions { inline_limit_bytes: 0, ..Plan::default().options };
+        let rig = Rig::with(Plan { options, sqlite, ..Plan::default() }).await;
+        let mut replies = Vec::new();
+        for number in 0..600 {
+            let key = number.to_string();
+            rig.put(&key, As::Store, b"x").await;
+            if number % 2 == 0 {
+                replies.push(rig.engine.get_object(&rig.root, get_request(&key, As::Store.read())).await.unwrap());
+            }
+        }
+        for number in 0..600 {
+            rig.delete(&number.to_string()).await;
+        }
+        assert_eq!(rig.engine.sweep_dead().await.unwrap(), 300, "sqlite: {sqlite}");
+        assert_eq!(rig.blob_ids().await.len(), 300);
+        assert_eq!(rig.engine.sweep_dead().await.unwrap(), 0);
+        for reply in replies {
+            assert_eq!(collect(reply).await.unwrap(), b"x");
+        }
+        assert_eq!(rig.engine.sweep_dead().await.unwrap(), 300);
+        assert!(rig.blob_ids().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_reply_lets_go_of_each_part_that_it_has_passed() {
+    let rig = Rig::new().await;
+    let data = data(600_000, 1);
+    rig.multipart("object", As::S3, &[&data[..200_000], &data[200_000..400_000], &data[400_000..]]).await;
+    let mut body = rig.engine.get_object(&rig.root, get_request("object", As::S3.read())).await.unwrap().body.unwrap();
+    rig.delete("object").await;
+    assert_eq!(rig.engine.sweep_dead().await.unwrap(), 0, "all are held");
+    let mut read = Vec::new();
+    for (until, left) in [(200_001, 2), (400_001, 1), (600_000, 1)] {
+        while read.len() < until {
+            read.extend_from_slice(&body.next().await.unwrap().unwrap());
+        }
+        rig.engine.sweep_dead().await.unwrap();
+        assert_eq!(rig.blob_ids().await.len(), left, "after {until} bytes");
+    }
+    assert!(body.next().await.is_none());
+    assert!(read == data, "what was swept behind the reply changes nothing of it");
+    assert_eq!(rig.engine.sweep_dead().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_blob_that_cannot_be_deleted_keeps_no_other_from_being_swept() {
+    let (rig, faulty) = rig_with_faulty_blobs(EngineOptions { inline_limit_bytes: 0, ..Plan::default().options }).await;
+    for number in 0..600 {
+        rig.put(&number.to_string(), As::Store, b"x").await;
+    }
+    for number in 0..300 {
+        rig.delete(&number.to_string()).await;
+    }
+    faulty.fail(Operation::Delete, 1, Fault::Io);
+    assert!(matches!(rig.engine.sweep_dead().await, Err(Error::Internal(_))), "the failure is told");
+    assert_eq!(rig.blob_ids().await.len(), 301);
+    assert_eq!(rig.engine.sweep_dead().await.unwrap(), 1);
+    // Orphans: blobs that no row names.
+    for byte in 0..3 {
+        rig.memory.create(BlobId([byte; 16])).await.unwrap().finish().await.unwrap();
+    }
+    faulty.fail(Operation::Delete, 1, Fault::Io);
+    assert!(matches!(rig.engine.sweep_orphans().await, Err(Error::Internal(_))));
+    assert_eq!(rig.blob_ids().await.len(), 301);
+    assert_eq!(rig.engine.sweep_orphans().await.unwrap(), 1);
+}
+
 #[tokio::test]
 async fn a_range_holds_only_the_blobs_that_it_reads() {
     let rig = Rig::new().await;
@@ -194,8 +266,7 @@ async fn rig_with_gate(gate: &Arc<Gate>) -> Rig {
     Rig::with(Plan { wrap_catalog: Some(wrap), ..Plan::default() }).await
 }
 
-#[tokio::test]
-async fn what_a_broken_write_leaves_is_swept() {
+async fn rig_with_faulty_blobs(options: EngineOptions) -> (Rig, FaultyBlobs) {
     let faulty = Arc::new(std::sync::OnceLock::new());
     let slot = Arc::clone(&faulty);
     let wrap: Wrap<dyn strongroom_blobs::BlobStore> = Box::new(move |blobs| {
@@ -203,8 +274,14 @@ async fn what_a_broken_write_leaves_is_swept() {
         slot.set(faulty.clone()).ok().unwrap();
         Arc::new(faulty)
     });
-    let rig = Rig::with(Plan { wrap_blobs: Some(wrap), ..Plan::default() }).await;
-    let faulty = faulty.get().unwrap();
+    let rig = Rig::with(Plan { options, wrap_blobs: Some(wrap), ..Plan::default() }).await;
+    let faulty = faulty.get().unwrap().clone();
+    (rig, faulty)
+}
+
+#[tokio::test]
+async fn what_a_broken_write_leaves_is_swept() {
+    let (rig, faulty) = rig_with_faulty_blobs(Plan::default().options).await;
     for (operation, fault, full) in [
         (Operation::Create, Fault::Full, true),
         (Operation::Create, Fault::Io, false),
@@ -257,15 +334,7 @@ async fn an_orphan_is_swept_only_when_it_is_older_than_the_age() {
 
 #[tokio::test]
 async fn a_blob_that_cannot_be_deleted_is_tried_again_and_keeps_no_other_from_being_swept() {
-    let faulty = Arc::new(std::sync::OnceLock::new());
-    let slot = Arc::clone(&faulty);
-    let wrap: Wrap<dyn strongroom_blobs::BlobStore> = Box::new(move |blobs| {
-        let faulty = FaultyBlobs::new(blobs);
-        slot.set(faulty.clone()).ok().unwrap();
-        Arc::new(faulty)
-    });
-    let rig = Rig::with(Plan { wrap_blobs: Some(wrap), ..Plan::default() }).await;
-    let faulty = faulty.get().unwrap();
+    let (rig, faulty) = rig_with_faulty_blobs(Plan::default().options).await;
     Shape::Multipart.put(&rig, "object", As::S3).await;
     rig.delete("object").await;
     faulty.fail(Operation::Delete, 1, Fault::Io);

@@ -229,3 +229,127 @@ async fn a_part_uploaded_twice_never_repeats_a_nonce() {
         assert!(rig.get("object", by).await.unwrap() == data);
     }
 }
+
+/// The target of a copy that must not come about, and what must be as before.
+async fn copy_is_refused(rig: &Rig, from: As, to: (&str, As), what: &str) {
+    let (before, blobs) = (rig.engine.integrity_events(), rig.blob_ids().await);
+    let copied = rig.copy(("object", from), to).await;
+    assert!(matches!(copied, Err(Error::Integrity(_))), "{what}: {copied:?}");
+    assert_eq!(rig.engine.integrity_events(), before + 1, "counted once: {what}");
+    assert_eq!(rig.blob_ids().await, blobs, "{what}");
+    if to.0 != "object" {
+        assert!(matches!(rig.get(to.0, to.1).await, Err(Error::NoSuchKey)), "{what}");
+    }
+}
+
+/// The story: `mv` copies an object whose blob is not what was stored, sees 200, and deletes the source.
+#[tokio::test]
+async fn a_copy_that_shares_a_blob_which_is_gone_cut_or_exchanged_is_refused() {
+    let rig = Rig::new().await;
+    for (from, to) in [(As::S3, As::S3), (As::Store, As::Kms), (As::Customer(1), As::Customer(2)), (As::Dsse, As::Dsse)] {
+        let len = 10 * 65_536 + 77;
+        let (id, data, good) = blob_of(&rig, from, len).await;
+        let before = rig.blob_ids().await;
+        rig.put("other", from, &data).await;
+        let other = rig.memory.bytes(rig.new_blob(&before).await).unwrap().to_vec();
+        let flipped = |at: usize| {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            bad
+        };
+        let damages = [
+            ("cut at the end", good[..good.len() - 1].to_vec()),
+            ("cut in the middle", good[..good.len() / 2].to_vec()),
+            ("cut in the first chunk", good[..HEADER + 100].to_vec()),
+            ("cut in the header", good[..HEADER - 1].to_vec()),
+            ("emptied", Vec::new()),
+            ("exchanged", other.clone()),
+            ("exchanged but for its header", [&good[..HEADER], &other[HEADER..]].concat()),
+            ("a byte of the header", flipped(20)),
+            ("a byte of the first chunk", flipped(HEADER)),
+            ("a byte of the last chunk", flipped(good.len() - 40)),
+            ("the last tag", flipped(good.len() - 1)),
+        ];
+        for (what, bad) in damages {
+            rig.memory.tamper(id, bad);
+            copy_is_refused(&rig, from, ("copy", to), &format!("{from:?} to {to:?}, {what}")).await;
+            // A rotation in place would replace the only keys that there are.
+            if from != to {
+                copy_is_refused(&rig, from, ("object", to), &format!("in place, {from:?} to {to:?}, {what}")).await;
+            }
+        }
+        rig.memory.tamper(id, good);
+        rig.copy(("object", from), ("copy", to)).await.unwrap();
+        assert!(rig.get("copy", to).await.unwrap() == data);
+        rig.delete("copy").await;
+        rig.delete("other").await;
+        rig.memory.delete(id).await.unwrap();
+        copy_is_refused(&rig, from, ("copy", to), "gone").await;
+    }
+}
+
+#[tokio::test]
+async fn a_copy_looks_at_every_part() {
+    let rig = Rig::new().await;
+    let parts: Vec<Vec<u8>> = (1..=9).map(|seed| data(140_000, seed)).collect();
+    let before = rig.blob_ids().await;
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    rig.multipart("object", As::S3, &parts).await;
+    let blobs: Vec<_> = rig.blob_ids().await.difference(&before).copied().collect();
+    assert_eq!(blobs.len(), 9);
+    for (index, id) in blobs.iter().enumerate() {
+        let good = rig.memory.bytes(*id).unwrap().to_vec();
+        let mut bad = good.clone();
+        *bad.last_mut().unwrap() ^= 1;
+        for (what, bad) in [
+            ("damaged", bad),
+            ("cut", good[..good.len() - 1].to_vec()),
+            ("another part", rig.memory.bytes(blobs[(index + 1) % 9]).unwrap().to_vec()),
+        ] {
+            rig.memory.tamper(*id, bad);
+            copy_is_refused(&rig, As::S3, ("copy", As::Kms), &format!("part at {index}, {what}")).await;
+        }
+        rig.memory.tamper(*id, good);
+    }
+    rig.copy(("object", As::S3), ("copy", As::Kms)).await.unwrap();
+    assert!(rig.get("copy", As::Kms).await.unwrap() == parts.concat());
+}
+
+#[tokio::test]
+async fn a_copy_of_damaged_inline_bytes_is_refused() {
+    let rig = Rig::sqlite().await;
+    let data = data(1000, 1);
+    rig.put("object", As::S3, &data).await;
+    let rows = rig.rows();
+    let good: Vec<u8> = rows.query_row("SELECT inline FROM version_data", [], |row| row.get(0)).unwrap();
+    let mut flipped = good.clone();
+    flipped[HEADER + 10] ^= 1;
+    for (what, bad) in [
+        ("damaged", Some(flipped)),
+        ("cut", Some(good[..good.len() - 1].to_vec())),
+        ("longer", Some([&good[..], &[0]].concat())),
+        ("emptied", Some(Vec::new())),
+        ("gone", None),
+    ] {
+        rows.execute("UPDATE version_data SET inline = ?1", [bad]).unwrap();
+        copy_is_refused(&rig, As::S3, ("copy", As::S3), what).await;
+    }
+    rows.execute("UPDATE version_data SET inline = ?1", [good]).unwrap();
+    rig.copy(("object", As::S3), ("copy", As::S3)).await.unwrap();
+    assert_eq!(rig.get("copy", As::S3).await.unwrap(), data);
+}
+
+#[tokio::test]
+async fn a_copy_reads_the_ends_of_each_part_and_no_more() {
+    let rig = Rig::new().await;
+    let whole = data(20 * 65_536, 1);
+    rig.multipart("object", As::S3, &[&whole[..10 * 65_536], &whole[10 * 65_536..]]).await;
+    rig.put("empty", As::S3, b"").await;
+    rig.reset_counts();
+    rig.copy(("object", As::S3), ("copy", As::Kms)).await.unwrap();
+    let counts = rig.blobs.counts();
+    assert_eq!(counts.bytes_read, 2 * (HEADER as u64 + 2 * 65_552));
+    assert_eq!(counts.bytes_written, 0);
+    rig.copy(("empty", As::S3), ("copy", As::Kms)).await.unwrap();
+    assert_eq!(rig.get("copy", As::Kms).await.unwrap(), b"");
+}

@@ -127,9 +127,8 @@ impl State {
         }
         let fails = |error: &Error| KmsError::Unavailable(format!("the PKCS#11 library {}: {}", path.display(), describe(error)));
         // The loader would wait for a FIFO's other end.
-        strongroom_files::open(path, Links::Follow).map_err(|error| {
-            KmsError::Unavailable(format!("the PKCS#11 library {}: {error}", path.display()))
-        })?;
+        strongroom_files::open(path, Links::Follow)
+            .map_err(|error| KmsError::Unavailable(format!("the PKCS#11 library {}: {error}", path.display())))?;
         let library = Pkcs11::new(path).map_err(|error| fails(&error))?;
         match library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
             Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}

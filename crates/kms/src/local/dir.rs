@@ -93,7 +93,8 @@ impl KeyDir {
 
     /// Makes renames and removals durable.
     pub(super) fn sync(&self) -> Result<(), KmsError> {
-        strongroom_files::sync_dir(&self.path).map_err(|error| KmsError::Unavailable(format!("cannot sync {}: {error}", self.path.display())))
+        strongroom_files::sync_dir(&self.path)
+            .map_err(|error| KmsError::Unavailable(format!("cannot sync {}: {error}", self.path.display())))
     }
 
     /// Whether the whole service was sealed when it stopped.

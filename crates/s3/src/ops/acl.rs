@@ -1,9 +1,6 @@
 //! ACLs, to read only: whatever is stored is its bucket's owner's, and nobody else's.
 
-use strongroom_engine::{
-    Error,
-    api::{ListEntry, ListObjects},
-};
+use strongroom_engine::Error;
 
 use crate::{authorize::hide_missing, refusal::Refusal, reply::Reply, request::Request, service::Api, xml::Xml};
 
@@ -23,9 +20,7 @@ pub(crate) async fn of_object(api: &Api, request: &Request) -> Result<Reply, Ref
 
 /// Looks the key up without opening the object: an ACL is shown without the customer key. The only version is "null".
 async fn exists(api: &Api, request: &Request) -> Result<bool, Refusal> {
-    let first = ListObjects { bucket: request.bucket.clone(), prefix: request.key.clone(), limit: 1, ..ListObjects::default() };
-    let page = api.engine.list_objects(first).await?;
-    let found = matches!(page.entries.first(), Some(ListEntry::Item(object)) if object.key == request.key);
+    let found = api.engine.has_object(&request.bucket, &request.key, None).await?;
     Ok(found && request.version_id()?.is_none_or(|version| version == "null"))
 }
 

@@ -1,13 +1,16 @@
 //! ListParts and ListMultipartUploads.
 
-use strongroom_catalog::{Bucket, ListPage, ListQuery, Part, Upload};
+use strongroom_catalog::{Bucket, CatalogError, ListPage as Rows, ListQuery, Part, Upload, UploadId};
 
 use super::create::FoundUpload;
 use crate::{
     Engine, Error,
-    api::{ListParts, ListUploads, ListedPart, ListedUpload, PartsPage},
+    api::{ListPage, ListParts, ListUploads, ListedPart, ListedUpload, PartsPage},
     ids,
-    ops::list::{MAX_ENTRIES, map_page},
+    ops::{
+        genuine::{Marker, Row},
+        list::MAX_ENTRIES,
+    },
     record::{PartRecord, UploadRecord},
 };
 
@@ -16,12 +19,22 @@ impl Engine {
     pub async fn list_parts(&self, request: ListParts) -> Result<PartsPage, Error> {
         let found = self.find_upload(None, &request.upload).await?;
         let limit = request.limit.min(MAX_ENTRIES);
-        let mut parts = self.catalog().list_parts(found.upload.upload_id, request.after, limit + 1).await?;
-        // A page of none has no marker to go on from, so a client would ask for it for ever.
-        let truncated = limit > 0 && parts.len() > limit;
-        parts.truncate(limit);
+        // A page of none has no marker to go on from, so a client would ask for it for ever: it is never truncated.
+        let (mut parts, mut after, mut truncated) = (Vec::new(), request.after, false);
+        while parts.len() < limit {
+            let wanted = limit - parts.len();
+            let rows = self.catalog().list_parts(found.upload.upload_id, after, wanted + 1).await;
+            let mut rows = rows.map_err(|error| self.integrity().note(error.into(), &found.bucket.name, &found.upload.key))?;
+            truncated = rows.len() > wanted;
+            rows.truncate(wanted);
+            after = rows.last().map_or(after, |part| part.number);
+            parts.extend(rows.iter().filter_map(|part| self.listed_part(&found, part)));
+            if !truncated {
+                break;
+            }
+        }
         Ok(PartsPage {
-            parts: parts.into_iter().map(|part| self.listed_part(&found, &part)).collect(),
+            parts,
             truncated,
             storage_class: found.record.headers.storage_class,
             checksum: found.record.checksum,
@@ -46,34 +59,45 @@ impl Engine {
             after: key_marker,
             limit: request.limit.min(MAX_ENTRIES),
         };
-        let page = self.catalog().list_uploads(query, upload_marker).await?;
-        Ok(map_page(page, |upload| self.listed_upload(&bucket, upload)))
+        self.genuine_page::<Upload>(&bucket, query, upload_marker).await
     }
 
-    /// As with objects, a damaged record must not hide the rest.
-    fn listed_part(&self, found: &FoundUpload, part: &Part) -> ListedPart {
+    /// As with objects, an altered part is left out and counted: a client that resumes the upload sends it again.
+    fn listed_part(&self, found: &FoundUpload, part: &Part) -> Option<ListedPart> {
         let record = PartRecord::open(self.store_key(), &found.upload.upload_id, part);
-        let record = record.map_err(|error| self.integrity().note(error, &found.bucket.name, &found.upload.key)).ok();
-        ListedPart {
+        let record = record.map_err(|error| self.integrity().note(error, &found.bucket.name, &found.upload.key)).ok()?;
+        Some(ListedPart {
             number: part.number,
-            etag: record.as_ref().map(|record| record.etag.shown.clone()).unwrap_or_default(),
+            etag: record.etag.shown,
             size_bytes: part.size_bytes,
-            modified_ms: part.modified,
-            checksum: record.and_then(|record| record.checksum),
-        }
+            // Nothing vouches for the date of a part of an earlier version; that of its upload is authentic.
+            modified_ms: record.modified.unwrap_or(found.upload.initiated),
+            checksum: record.checksum,
+        })
+    }
+}
+
+impl Row for Upload {
+    type Shown = ListedUpload;
+
+    async fn page(engine: &Engine, query: ListQuery, after_upload: Option<UploadId>) -> Result<Rows<Self>, CatalogError> {
+        engine.catalog().list_uploads(query, after_upload).await
     }
 
-    /// As there.
-    fn listed_upload(&self, bucket: &Bucket, upload: Upload) -> ListedUpload {
-        let record = UploadRecord::open(self.store_key(), &upload);
-        let record = record.map_err(|error| self.integrity().note(error, &bucket.name, &upload.key)).ok();
-        ListedUpload {
-            upload_id: ids::render(&upload.upload_id),
-            initiated_ms: upload.initiated,
-            initiator: upload.initiator,
-            storage_class: record.as_ref().and_then(|record| record.headers.storage_class.clone()),
-            checksum: record.and_then(|record| record.checksum),
-            key: upload.key,
-        }
+    fn marker(&self) -> Marker {
+        (self.key.clone(), Some(self.upload_id))
+    }
+
+    fn open(self, engine: &Engine, bucket: &Bucket) -> Result<ListedUpload, Error> {
+        let record = UploadRecord::open(engine.store_key(), &self);
+        let record = record.map_err(|error| engine.integrity().note(error, &bucket.name, &self.key))?;
+        Ok(ListedUpload {
+            upload_id: ids::render(&self.upload_id),
+            initiated_ms: self.initiated,
+            initiator: self.initiator,
+            storage_class: record.headers.storage_class,
+            checksum: record.checksum,
+            key: self.key,
+        })
     }
 }

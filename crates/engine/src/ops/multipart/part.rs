@@ -134,17 +134,19 @@ impl Engine {
         let Placement::Blob(blob) = &ingested.placement else {
             return Err(Error::Internal("a part lies inline".into()));
         };
+        let modified = ids::now_ms();
         let record = PartRecord {
             etag: self.part_etag(found, number, mode, ingested)?,
             checksum: ingested.checksum.clone(),
             salt: hex::encode(ingested.salt.0),
+            modified: Some(modified),
         };
         let part = Part {
             number,
             blob: blob.id,
             blob_len_bytes: blob.len_bytes,
             size_bytes: ingested.size_bytes,
-            modified: ids::now_ms(),
+            modified,
             record: record.seal(self.store_key(), &found.upload.upload_id, number, ingested.size_bytes, &blob.id)?,
         };
         Ok((part, record))

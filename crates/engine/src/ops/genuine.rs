@@ -1,0 +1,141 @@
+//! Listings without what was altered. Each row is opened before it is shown, since name, size and date are authenticated by its record;
+//! one that does not open is left out, counted and logged, as `ListBuckets` does. That something below a common prefix is genuine is
+//! seen before the prefix is shown.
+
+use strongroom_catalog::{Bucket, CatalogError, ListEntry as Found, ListPage as Rows, ListQuery, UploadId};
+
+use super::list::MAX_ENTRIES;
+use crate::{
+    Engine, Error,
+    api::{ListEntry, ListPage},
+};
+
+/// So many altered rows a listing passes over. With more of them nothing is right, and it answers an error.
+const MAX_DAMAGED: usize = 1000;
+
+/// Where a listing goes on: behind this key, and this upload of it.
+pub(crate) type Marker = (String, Option<UploadId>);
+
+/// A row of the catalog that can be listed.
+pub(crate) trait Row: Sized + Send {
+    /// What clients see of it.
+    type Shown: Send;
+
+    /// A page of such rows.
+    fn page(
+        engine: &Engine,
+        query: ListQuery,
+        after_upload: Option<UploadId>,
+    ) -> impl Future<Output = Result<Rows<Self>, CatalogError>> + Send;
+
+    /// Where a listing goes on behind it.
+    fn marker(&self) -> Marker;
+
+    /// What clients see of it, if it is what was stored; else [`Error::Integrity`], already counted.
+    fn open(self, engine: &Engine, bucket: &Bucket) -> Result<Self::Shown, Error>;
+}
+
+impl Engine {
+    /// The genuine entries that `query` asks for. In place of one that is left out comes the next one.
+    pub(crate) async fn genuine_page<T: Row>(
+        &self,
+        bucket: &Bucket,
+        mut query: ListQuery,
+        mut after_upload: Option<UploadId>,
+    ) -> Result<ListPage<T::Shown>, Error> {
+        let limit = query.limit;
+        let mut sieve = Sieve { engine: self, bucket, damaged: 0 };
+        let mut entries = Vec::new();
+        loop {
+            query.limit = limit - entries.len();
+            let rows = sieve.page::<T>(query.clone(), after_upload).await?;
+            if let Some(last) = rows.entries.last() {
+                (query.after, after_upload) = marker(last);
+            }
+            for entry in rows.entries {
+                entries.extend(sieve.entry(entry).await?);
+            }
+            if !rows.truncated || entries.len() == limit {
+                return Ok(ListPage { entries, truncated: rows.truncated });
+            }
+        }
+    }
+}
+
+fn marker<T: Row>(entry: &Found<T>) -> (Option<String>, Option<UploadId>) {
+    match entry {
+        Found::Item(row) => {
+            let (key, upload) = row.marker();
+            (Some(key), upload)
+        }
+        Found::Prefix { prefix, .. } => (Some(prefix.clone()), None),
+    }
+}
+
+/// Lets genuine rows through, and counts the others.
+struct Sieve<'a> {
+    engine: &'a Engine,
+    bucket: &'a Bucket,
+    damaged: usize,
+}
+
+impl Sieve<'_> {
+    async fn page<T: Row>(&mut self, query: ListQuery, after_upload: Option<UploadId>) -> Result<Rows<T>, Error> {
+        let found = T::page(self.engine, query, after_upload).await;
+        let rows = found.map_err(|error| self.engine.integrity().note(error.into(), &self.bucket.name, ""))?;
+        for _ in 0..rows.unreadable {
+            let unreadable = Error::Integrity("a row of the bucket makes no sense".into());
+            self.pass_over(self.engine.integrity().note(unreadable, &self.bucket.name, ""))?;
+        }
+        Ok(rows)
+    }
+
+    async fn entry<T: Row>(&mut self, found: Found<T>) -> Result<Option<ListEntry<T::Shown>>, Error> {
+        match found {
+            Found::Item(row) => Ok(self.open(row)?.map(ListEntry::Item)),
+            Found::Prefix { prefix, first } => Ok(self.is_below(&prefix, first).await?.then_some(ListEntry::Prefix(prefix))),
+        }
+    }
+
+    /// Whether a genuine row lies below the prefix: nearly always the first.
+    async fn is_below<T: Row>(&mut self, prefix: &str, first: T) -> Result<bool, Error> {
+        let (key, mut after_upload) = first.marker();
+        if self.open(first)?.is_some() {
+            return Ok(true);
+        }
+        let (bucket_id, prefix) = (self.bucket.id, prefix.to_owned());
+        let mut query = ListQuery { bucket_id, prefix, delimiter: None, after: Some(key), limit: 1 };
+        loop {
+            let rows = self.page::<T>(query.clone(), after_upload).await?;
+            if let Some(last) = rows.entries.last() {
+                (query.after, after_upload) = marker(last);
+            }
+            for entry in rows.entries {
+                if let Found::Item(row) = entry
+                    && self.open(row)?.is_some()
+                {
+                    return Ok(true);
+                }
+            }
+            if !rows.truncated {
+                return Ok(false);
+            }
+            query.limit = (query.limit * 4).min(MAX_ENTRIES);
+        }
+    }
+
+    fn open<T: Row>(&mut self, row: T) -> Result<Option<T::Shown>, Error> {
+        match row.open(self.engine, self.bucket) {
+            Ok(shown) => Ok(Some(shown)),
+            Err(error) => self.pass_over(error).map(|()| None),
+        }
+    }
+
+    fn pass_over(&mut self, error: Error) -> Result<(), Error> {
+        self.damaged += 1;
+        match error {
+            Error::Integrity(_) if self.damaged <= MAX_DAMAGED => Ok(()),
+            error => Err(error),
+        }
+    }
+}
