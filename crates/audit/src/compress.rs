@@ -39,10 +39,10 @@ pub(crate) fn compress(file: &LogFile, after: AfterStep<'_>) -> io::Result<()> {
     after(Step::Written)?;
     let dir = file.path.parent().unwrap_or(Path::new("."));
     fs::rename(&partial, target)?;
-    files::sync_dir(dir)?;
+    strongroom_files::sync_dir(dir)?;
     after(Step::Renamed)?;
     fs::remove_file(&file.path)?;
-    files::sync_dir(dir)?;
+    strongroom_files::sync_dir(dir)?;
     after(Step::Removed)
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use strongroom_files::Links;
 use time::{Date, OffsetDateTime, PrimitiveDateTime, Time};
 
 use crate::AuditError;
@@ -114,18 +114,7 @@ pub(crate) fn list_all(dirs: &[&Path]) -> Result<Listing, AuditError> {
 
 /// Opens a file for reading. A link is not followed, and nothing but a regular file is opened: a pipe would be waited for.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
-    regular(OpenOptions::new().read(true), path)
-}
-
-/// As [`open_regular`], to read and to append.
-pub(crate) fn open_regular_to_append(path: &Path) -> io::Result<File> {
-    regular(OpenOptions::new().read(true).append(true), path)
-}
-
-fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits();
-    let file = options.custom_flags(flags.cast_signed()).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")) }
+    Ok(strongroom_files::open(path, Links::Refuse)?)
 }
 
 /// The moment of `20260102T030405Z`.
@@ -146,13 +135,8 @@ fn name(first_seq: u64, now: OffsetDateTime) -> String {
 pub(crate) fn create(dir: &Path, first_seq: u64) -> io::Result<(File, PathBuf)> {
     let path = dir.join(name(first_seq, OffsetDateTime::now_utc()));
     let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
-    sync_dir(dir)?;
+    strongroom_files::sync_dir(dir)?;
     Ok((file, path))
-}
-
-/// Makes what was created, renamed and removed in the directory durable.
-pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 /// Creates the directory if absent, and locks it for one writer until the file is dropped.
@@ -160,8 +144,9 @@ pub(crate) fn lock(dir: &Path) -> Result<File, AuditError> {
     let created = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     created.map_err(|error| failed("create", dir, &error))?;
     let path = dir.join(LOCK_FILE);
-    let opened = regular(OpenOptions::new().write(true).create(true).truncate(false).mode(0o600), &path);
-    let file = opened.map_err(|error| failed("open", &path, &error))?;
+    let mut options = OpenOptions::new();
+    let opened = strongroom_files::open_with(options.write(true).create(true).truncate(false).mode(0o600), &path, Links::Refuse);
+    let file = opened.map_err(|error| failed("open", &path, &error.into()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
@@ -226,7 +211,7 @@ mod tests {
         let listing = list(dir.path()).unwrap();
         assert!(listing.files.is_empty());
         assert_eq!(listing.foreign, ["audit-20260102T030405Z-1.jsonl", "audit-20260102T030405Z-2.jsonl"]);
-        assert_eq!(open_regular(&pipe).unwrap_err().to_string(), "it is not a regular file");
+        assert_eq!(open_regular(&pipe).unwrap_err().to_string(), "it is no regular file");
         assert!(open_regular(&link).is_err());
     }
 }

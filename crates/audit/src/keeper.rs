@@ -178,7 +178,7 @@ impl Keeper {
                 "retention removed audit records"
             );
         }
-        files::sync_dir(&self.config.dir).map_err(|error| files::failed("sync", &self.config.dir, &error))
+        strongroom_files::sync_dir(&self.config.dir).map_err(|error| files::failed("sync", &self.config.dir, &error))
     }
 
     /// Returns when the removal is durably on record.

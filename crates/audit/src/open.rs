@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use strongroom_files::Links;
 use time::OffsetDateTime;
 
 use crate::files::{self, Listing, LogFile};
@@ -108,7 +109,7 @@ fn start(files: &[LogFile], expected: Option<&Head>) -> usize {
 }
 
 fn open_tail(last: &LogFile) -> io::Result<(Tail, Option<Repair>)> {
-    let mut file = files::open_regular_to_append(&last.path)?;
+    let mut file = strongroom_files::open_with(OpenOptions::new().read(true).append(true), &last.path, Links::Refuse)?;
     let found = file.metadata()?.len();
     let len = complete_len(&mut file, found)?;
     let repaired = (len < found).then(|| Repair { file: last.name.clone(), cut_bytes: found - len });

@@ -302,3 +302,16 @@ fn findings_are_counted_beyond_those_that_are_kept() {
     let report = check(&junk, false, None);
     assert_eq!((report.findings.len(), report.findings_total), (1000, 1500));
 }
+
+#[test]
+fn a_fifo_in_the_place_of_a_log_file_is_refused_at_once() {
+    let dir = TempDir::new().unwrap();
+    let (first, rest) = sample().0.split_first().unwrap();
+    write_files(dir.path(), &rest.to_vec());
+    assert!(std::process::Command::new("mkfifo").arg(dir.path().join(&first.0)).status().unwrap().success());
+    let (answer, answered) = std::sync::mpsc::channel();
+    let path = dir.path().to_owned();
+    std::thread::spawn(move || answer.send(verify(&path, None, None).map(drop)));
+    let verified = answered.recv_timeout(std::time::Duration::from_secs(10)).expect("it hangs");
+    assert!(verified.is_err());
+}

@@ -363,3 +363,35 @@ async fn tags_and_descriptions_have_bounds() {
     drop(kms);
     assert_eq!(home.open().await.describe_key("default").await.unwrap(), full);
 }
+
+/// The directory opens, or does not, in time: code that hangs fails the test.
+fn open_in_time(home: &Home) -> Result<(), KmsError> {
+    let config = home.config();
+    let (answer, answered) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let opened = runtime.block_on(LocalKms::open(config)).map(drop);
+        runtime.shutdown_background();
+        answer.send(opened)
+    });
+    answered.recv_timeout(std::time::Duration::from_secs(20)).expect("it hangs")
+}
+
+#[tokio::test]
+async fn a_fifo_or_a_link_in_the_place_of_any_file_of_the_key_directory_is_refused_at_once() {
+    for name in [".lock", ".master-change", "default.key.json", "master.key"] {
+        for with_link in [false, true] {
+            let home = Home::new();
+            home.open().await.ensure_key("default", "").await.unwrap();
+            let place = if name == "master.key" { home.master() } else { home.key_dir().join(name) };
+            let _ = fs::remove_file(&place);
+            let pipe = if with_link { home.key_dir().join(".pipe") } else { place.clone() };
+            assert!(std::process::Command::new("mkfifo").arg("-m600").arg(&pipe).status().unwrap().success());
+            if with_link {
+                std::os::unix::fs::symlink(&pipe, &place).unwrap();
+            }
+            let opened = open_in_time(&home);
+            assert!(matches!(opened, Err(KmsError::Broken(_))), "{name}, a link: {with_link}: {opened:?}");
+        }
+    }
+}

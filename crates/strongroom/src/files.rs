@@ -196,6 +196,33 @@ mod tests {
     }
 
     #[test]
+    fn what_the_operator_linked_in_is_read_and_what_blocks_or_never_ends_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (pipe, file, link) = (dir.path().join("pipe"), dir.path().join("file"), dir.path().join("link"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        fs::write(&file, "text").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert_eq!(*read_text(&link, 4).unwrap(), "text");
+        for (path, reason) in
+            [(pipe, "it is no regular file"), ("/dev/zero".into(), "it is no regular file"), (link, "it is longer than 3 bytes")]
+        {
+            let (answer, answered) = std::sync::mpsc::channel();
+            std::thread::spawn(move || answer.send(read(&path, 3)));
+            let read = answered.recv_timeout(std::time::Duration::from_secs(10)).expect("it hangs");
+            assert!(matches!(&read, Err(FilesError::Read { source, .. }) if source.to_string() == reason), "{read:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_not_written_through_a_link_that_somebody_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, elsewhere) = (dir.path().join("key"), dir.path().join("elsewhere"));
+        std::os::unix::fs::symlink(&elsewhere, dir.path().join("key.partial")).unwrap();
+        write_atomically(&path, b"secret", Readers::Owner).unwrap();
+        assert!(!elsewhere.exists() && fs::symlink_metadata(&path).unwrap().is_file());
+    }
+
+    #[test]
     fn a_private_file_is_never_readable_by_others() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");

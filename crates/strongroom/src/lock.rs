@@ -72,4 +72,17 @@ mod tests {
         drop(lock);
         DataDirLock::acquire(dir.path()).unwrap();
     }
+
+    #[test]
+    fn a_link_or_a_fifo_in_the_locks_place_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (lock, elsewhere) = (dir.path().join("lock"), dir.path().join("elsewhere"));
+        std::fs::write(&elsewhere, "kept").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &lock).unwrap();
+        assert!(matches!(DataDirLock::acquire(dir.path()), Err(LockError::Io { .. })));
+        assert_eq!(std::fs::read(&elsewhere).unwrap(), b"kept");
+        std::fs::remove_file(&lock).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&lock).status().unwrap().success());
+        assert!(matches!(DataDirLock::acquire(dir.path()), Err(LockError::Io { .. })));
+    }
 }

@@ -346,7 +346,7 @@ async fn a_row_that_makes_no_sense_is_left_out_of_a_listing_and_counted() {
          INSERT INTO versions (bucket, key, version_id, is_latest, is_null, is_delete_marker, size_bytes, modified, record)
          SELECT 1, CAST(printf('%04d', n) AS BLOB), zeroblob(16), 1, 1, 0, 7, 0, x'' FROM n;
          WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 4)
-         INSERT INTO uploads SELECT n, CAST(printf('upload-%d-890123456', n) AS BLOB), 1, CAST('u' AS BLOB), zeroblob(16), 0, '', 0, \
+         INSERT INTO uploads SELECT n, CAST(printf('upload-%d-9012345', n) AS BLOB), 1, CAST('u' AS BLOB), zeroblob(16), 0, '', 0, \
          NULL, x'', x'', x'' FROM n;",
     )
     .unwrap();

@@ -54,3 +54,47 @@ impl Stamp {
         metadata.is_file().then(|| Self { inode: metadata.ino(), len: metadata.len(), changed })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn read_in_time(path: PathBuf) -> Result<Secret, KmsError> {
+        let (answer, answered) = std::sync::mpsc::channel();
+        std::thread::spawn(move || answer.send(read_now(&path).map(|(token, _)| token)));
+        answered.recv_timeout(std::time::Duration::from_secs(10)).expect("it hangs")
+    }
+
+    #[test]
+    fn a_token_that_is_mounted_as_a_link_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("..data")).unwrap();
+        fs::write(dir.path().join("..data/token"), "hvs.token\n").unwrap();
+        symlink("..data/token", dir.path().join("token")).unwrap();
+        assert_eq!(read_in_time(dir.path().join("token")).unwrap().expose(), "hvs.token");
+    }
+
+    #[test]
+    fn what_is_no_file_or_too_long_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (pipe, long) = (dir.path().join("pipe"), dir.path().join("long"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        fs::write(&long, "x".repeat(usize::try_from(MAX_LEN).unwrap() + 1)).unwrap();
+        let cases = [
+            (pipe, "it is no regular file"),
+            ("/dev/zero".into(), "it is no regular file"),
+            (dir.path().to_owned(), "it is no regular file"),
+            (long, "it is longer than 65536 bytes"),
+        ];
+        for (path, reason) in cases {
+            let name = path.display().to_string();
+            match read_in_time(path) {
+                Err(KmsError::Unavailable(text)) => assert_eq!(text, format!("{name}: {reason}")),
+                other => panic!("{name}: {:?}", other.map(|_| ())),
+            }
+        }
+    }
+}
