@@ -307,7 +307,7 @@ fn findings_are_counted_beyond_those_that_are_kept() {
 fn a_fifo_in_the_place_of_a_log_file_is_refused_at_once() {
     let dir = TempDir::new().unwrap();
     let (first, rest) = sample().0.split_first().unwrap();
-    write_files(dir.path(), &rest.to_vec());
+    write_files(dir.path(), rest);
     assert!(std::process::Command::new("mkfifo").arg(dir.path().join(&first.0)).status().unwrap().success());
     let (answer, answered) = std::sync::mpsc::channel();
     let path = dir.path().to_owned();

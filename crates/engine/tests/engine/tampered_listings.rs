@@ -197,8 +197,8 @@ async fn what_a_listed_row_costs() {
         let mut shortest = [std::time::Duration::MAX; 2];
         for _ in 0..ROUNDS {
             let begun = std::time::Instant::now();
-            let query = strongroom_catalog::ListQuery { delimiter: delimiter.map(str::to_owned), ..raw.clone() };
-            assert_eq!(rig.catalog.list_objects(query).await.unwrap().entries.len(), 1000);
+            let rows = strongroom_catalog::ListQuery { delimiter: delimiter.map(str::to_owned), ..raw.clone() };
+            assert_eq!(rig.catalog.list_objects(rows).await.unwrap().entries.len(), 1000);
             shortest[0] = shortest[0].min(begun.elapsed());
             let begun = std::time::Instant::now();
             assert_eq!(rig.engine.list_objects(query(delimiter, None, 1000)).await.unwrap().entries.len(), 1000);

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use strongroom_files::{Links, read_rest, text_of};
 use strongroom_kms::{KmsError, Secret};
@@ -31,7 +31,7 @@ pub(super) async fn read(path: &Path) -> Result<(Secret, Stamp), KmsError> {
     read.await.map_err(|_| KmsError::Broken("reading a token file was interrupted".to_owned()))?
 }
 
-fn read_now(path: &PathBuf) -> Result<(Secret, Stamp), KmsError> {
+fn read_now(path: &Path) -> Result<(Secret, Stamp), KmsError> {
     // Who configures over HTTP must not learn from the answer what lies there.
     let wrong = |reason: &dyn std::fmt::Display| {
         tracing::warn!(file = %path.display(), %reason, "a token file cannot be used");
@@ -59,6 +59,7 @@ impl Stamp {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
 
     use super::*;
 
