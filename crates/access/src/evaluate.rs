@@ -58,6 +58,15 @@ impl Identity {
         }
     }
 
+    /// Whether any statement allows the action on anything at all. It permits nothing: what is done to a resource is decided by
+    /// [`Identity::authorize`] on that resource.
+    pub fn may_somewhere(&self, action: Action, conditions: &Conditions) -> bool {
+        match &self.rights {
+            Rights::Root => true,
+            Rights::Policies(policies) => policies.statements().any(|statement| statement.allows_somewhere(action, conditions)),
+        }
+    }
+
     /// As [`Identity::may`], with the proof.
     pub fn authorize(&self, action: Action, resource: &str, conditions: &Conditions) -> Result<Authorized, Denied> {
         let denied = |explicit| Denied { identity: self.name.clone(), action, resource: resource.to_owned(), explicit };

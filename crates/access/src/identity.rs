@@ -1,6 +1,6 @@
 //! Identities, and finding one by its access key.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::{AccessError, PolicySet, SecretKey};
@@ -65,31 +65,46 @@ impl Identity {
     }
 }
 
+/// Finds identities as they are now: what goes on in the background for somebody has the rights that he has at that moment.
+pub trait IdentitySource: Send + Sync + 'static {
+    /// The identity of this name; none if there is none any more.
+    fn by_name(&self, name: &str) -> Option<Arc<Identity>>;
+}
+
 /// Every identity there is.
 pub struct Identities {
     by_access_key: HashMap<String, Arc<Identity>>,
+    by_name: HashMap<String, Arc<Identity>>,
 }
 
 impl Identities {
     /// Refuses two identities with one access key, and two users with one name.
     pub fn new(root: Identity, users: Vec<Identity>) -> Result<Self, AccessError> {
-        let mut names = HashSet::new();
+        let mut by_name: HashMap<String, Arc<Identity>> = HashMap::new();
         let mut by_access_key: HashMap<String, Arc<Identity>> = HashMap::new();
         for identity in std::iter::once(root).chain(users) {
-            if !names.insert(identity.name.clone()) {
+            if by_name.contains_key(&identity.name) {
                 return Err(AccessError::DuplicateName(identity.name));
             }
             if let Some(first) = by_access_key.get(&identity.access_key) {
                 return Err(AccessError::DuplicateAccessKey { first: first.name.clone(), second: identity.name });
             }
-            by_access_key.insert(identity.access_key.clone(), Arc::new(identity));
+            let identity = Arc::new(identity);
+            by_access_key.insert(identity.access_key.clone(), Arc::clone(&identity));
+            by_name.insert(identity.name.clone(), identity);
         }
-        Ok(Self { by_access_key })
+        Ok(Self { by_access_key, by_name })
     }
 
     /// The identity that an access key belongs to. Whether it is really the caller shows in the signature.
     pub fn by_access_key(&self, access_key: &str) -> Option<Arc<Identity>> {
         self.by_access_key.get(access_key).map(Arc::clone)
+    }
+}
+
+impl IdentitySource for Identities {
+    fn by_name(&self, name: &str) -> Option<Arc<Identity>> {
+        self.by_name.get(name).map(Arc::clone)
     }
 }
 
@@ -115,6 +130,14 @@ mod tests {
         assert!(identities.by_access_key("admin").unwrap().is_root());
         assert!(identities.by_access_key("akalice").is_none());
         assert!(identities.by_access_key("").is_none());
+    }
+
+    #[test]
+    fn an_identity_is_found_by_its_name_as_well() {
+        let identities = Identities::new(Identity::root("admin", secret()).unwrap(), vec![user("alice", "AKALICE").unwrap()]).unwrap();
+        assert_eq!(identities.by_name("alice").unwrap().access_key, "AKALICE");
+        assert!(identities.by_name(ROOT_NAME).unwrap().is_root());
+        assert!(identities.by_name("AKALICE").is_none() && identities.by_name("").is_none());
     }
 
     #[test]

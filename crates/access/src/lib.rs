@@ -37,6 +37,6 @@ pub use action::Action;
 pub use conditions::{ConditionKey, Conditions};
 pub use error::{AccessError, StatementProblem};
 pub use evaluate::{Authorized, Decision, Denied};
-pub use identity::{Identities, Identity, ROOT_NAME};
+pub use identity::{Identities, Identity, IdentitySource, ROOT_NAME};
 pub use policy::{CANNED_POLICIES, Policy, PolicySet};
 pub use secret::SecretKey;

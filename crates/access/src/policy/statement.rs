@@ -40,9 +40,16 @@ impl Statement {
 
     /// Whether the request is one that the statement speaks of.
     pub(crate) fn applies(&self, action: Action, arn: Arn<'_>, conditions: &Conditions) -> bool {
-        self.actions.contains(action) != self.actions_negated
-            && self.resources.iter().any(|pattern| pattern.matches(arn)) != self.resources_negated
-            && self.conditions.iter().all(|condition| condition.holds(action, conditions))
+        self.resources.iter().any(|pattern| pattern.matches(arn)) != self.resources_negated && self.speaks_of(action, conditions)
+    }
+
+    /// Whether it allows the action on some resource.
+    pub(crate) fn allows_somewhere(&self, action: Action, conditions: &Conditions) -> bool {
+        self.allows() && self.speaks_of(action, conditions)
+    }
+
+    fn speaks_of(&self, action: Action, conditions: &Conditions) -> bool {
+        self.actions.contains(action) != self.actions_negated && self.conditions.iter().all(|condition| condition.holds(action, conditions))
     }
 
     /// Whether it allows what it applies to; else it denies it.
