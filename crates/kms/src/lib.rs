@@ -16,6 +16,7 @@ mod cache;
 pub mod conformance;
 mod crypto;
 mod error;
+mod fence;
 mod iv_budget;
 mod key_id;
 mod lifecycle;
@@ -31,6 +32,7 @@ mod wrap;
 
 pub use cache::{CacheConfig, CacheSummary, CachedKms};
 pub use error::KmsError;
+pub use fence::{Closed, CommitPermit, Fence};
 pub use iv_budget::IvBudget;
 pub use key_id::{RESERVED_PREFIX, check_new_key_id, is_reserved, random_key_id, resolve_key_id};
 pub use lifecycle::{

@@ -222,7 +222,7 @@ impl Versions {
 }
 
 /// The error of a use of a key in this state, if there is one.
-pub(super) fn refuse(key_id: &str, state: KeyState) -> Result<(), KmsError> {
+pub(crate) fn refuse(key_id: &str, state: KeyState) -> Result<(), KmsError> {
     let key_id = key_id.to_owned();
     match state {
         KeyState::Enabled => Ok(()),

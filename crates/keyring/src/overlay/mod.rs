@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use strongroom_kms::{Capabilities, KeyLifecycle, KeyMetadata, KmsError, resolve_key_id};
 
+pub(crate) use self::document::refuse;
 use self::document::{Document, Entry};
 pub use self::ledger::Ledger;
 pub(crate) use self::ledger::run_to_end;

@@ -48,6 +48,11 @@ impl<K: KeyLifecycle + ?Sized> Overlay<K> {
         admitted.document.as_ref().map_or(Ok(()), |document| document.check_usable(key_id))?;
         Ok(admitted)
     }
+
+    /// Refuses a key that may not be used as far as that is remembered here; the backend is not asked.
+    pub(crate) async fn check_remembered(&self, key_id: &str) -> Result<(), KmsError> {
+        self.admit(key_id).await.map(drop)
+    }
 }
 
 /// A key that may be used, and what said so.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
-use strongroom_kms::{KmsError, LocalKms, StateStore};
+use strongroom_kms::{Closed, Fence, KmsError, LocalKms, StateStore};
 use zeroize::Zeroizing;
 
 use super::closing::Closing;
@@ -16,6 +17,9 @@ use super::{Change, KeyUsage, KeyringParts};
 use crate::overlay::Ledger;
 use crate::registry::{LocalType, Registry};
 
+/// How long a deletion waits for commits under way. Each is one transaction of the catalog: a longer one is stuck.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
 pub(super) struct Core {
     pub(super) local: Arc<LocalKms>,
     pub(super) usage: Arc<dyn KeyUsage>,
@@ -26,6 +30,8 @@ pub(super) struct Core {
     present: RwLock<Arc<Snapshot>>,
     /// By the names of backends, those that were removed included: there are as many as names were ever configured in this process.
     lasting: Mutex<BTreeMap<String, Lasting>>,
+    /// Keeps commits under a key and its destruction apart.
+    pub(super) fence: Fence,
     /// The seals and stops that wait for `changes`.
     pub(super) closing: Closing,
     /// Held by a change of the service; the document as the store has it.
@@ -51,6 +57,7 @@ impl Core {
             state,
             present: RwLock::new(Arc::new(Snapshot { document, stacks: BTreeMap::new() })),
             lasting: Mutex::default(),
+            fence: Fence::default(),
             closing: Closing::default(),
             changes: tokio::sync::Mutex::new(stored),
         })
@@ -69,6 +76,14 @@ impl Core {
         snapshot.configuration()?;
         closing?;
         snapshot.check_running()
+    }
+
+    pub(super) async fn close_key(&self, backend: &str, key_id: &str) -> Result<Closed, KmsError> {
+        drained(self.fence.close_key(backend, key_id)).await
+    }
+
+    pub(super) async fn close_backend(&self, backend: &str) -> Result<Closed, KmsError> {
+        drained(self.fence.close_backend(backend)).await
     }
 
     /// Refuses while the service is sealed or about to be.
@@ -218,7 +233,13 @@ impl Core {
 
     fn lasting(&self, name: &str) -> Lasting {
         let mut lasting = self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Lasting { ledger: Arc::new(Ledger::new(name, Arc::clone(&self.state))), recorder: Arc::default() };
+        let new =
+            || Lasting { ledger: Arc::new(Ledger::new(name, Arc::clone(&self.state))), recorder: Arc::default(), known: Arc::default() };
         lasting.entry(name.to_owned()).or_insert_with(new).clone()
     }
+}
+
+async fn drained(closed: Closed) -> Result<Closed, KmsError> {
+    closed.drained(DRAIN_LIMIT).await?;
+    Ok(closed)
 }

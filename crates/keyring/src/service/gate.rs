@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use strongroom_kms::{
-    Capabilities, DataKey, DataKeySpec, EncryptionContext, KeyLifecycle, KeyMetadata, KeyPage, KeyService, KmsError, NewKey, WrappedKey,
+    Capabilities, Closed, DataKey, DataKeySpec, EncryptionContext, KeyLifecycle, KeyMetadata, KeyPage, KeyService, KmsError, NewKey,
+    WrappedKey, resolve_key_id,
 };
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -27,11 +28,16 @@ impl Gate {
         Self { core: Arc::clone(core), stack: Arc::clone(stack) }
     }
 
-    /// Uses a key while the service runs, from the beginning of the use to its end.
-    async fn use_key<T>(&self, answer: impl Future<Output = Result<T, KmsError>>) -> Result<T, KmsError> {
+    /// Uses a key while the service runs, from the beginning of the use to its end, unless the key is closed.
+    async fn use_key<T>(&self, key_id: &str, answer: impl Future<Output = Result<T, KmsError>>) -> Result<T, KmsError> {
         self.core.check_running()?;
+        // What is no key id, the backend refuses.
+        let key_id = resolve_key_id(key_id).unwrap_or(key_id);
+        self.core.fence.check(&self.stack.name, key_id)?;
+        let changes = self.stack.known.changes();
         let value = answer.await?;
         self.core.check_running()?;
+        self.stack.known.used(key_id, changes);
         Ok(value)
     }
 
@@ -56,13 +62,43 @@ impl Gate {
     }
 
     /// Changes one key.
-    async fn change_key<T, F>(&self, key_id: &str, change: impl FnOnce(Arc<Stack>, String) -> F) -> Result<T, KmsError>
+    async fn change_key<F>(&self, key_id: &str, change: impl FnOnce(Arc<Stack>, String) -> F) -> Result<KeyMetadata, KmsError>
     where
-        T: Send + 'static,
-        F: Future<Output = Result<T, KmsError>> + Send + 'static,
+        F: Future<Output = Result<KeyMetadata, KmsError>> + Send + 'static,
+    {
+        self.change_one(key_id, None, change).await
+    }
+
+    /// Changes one key while nobody uses it, and no commit under it is under way.
+    async fn change_closed<F>(&self, key_id: &str, change: impl FnOnce(Arc<Stack>, String) -> F) -> Result<KeyMetadata, KmsError>
+    where
+        F: Future<Output = Result<KeyMetadata, KmsError>> + Send + 'static,
+    {
+        self.core.check_running()?;
+        let closed = self.core.close_key(&self.stack.name, resolve_key_id(key_id)?).await?;
+        self.change_one(key_id, Some(closed), change).await
+    }
+
+    /// The key opens when its new state is known.
+    async fn change_one<F>(
+        &self,
+        key_id: &str,
+        closed: Option<Closed>,
+        change: impl FnOnce(Arc<Stack>, String) -> F,
+    ) -> Result<KeyMetadata, KmsError>
+    where
+        F: Future<Output = Result<KeyMetadata, KmsError>> + Send + 'static,
     {
         let key_id = key_id.to_owned();
-        self.change(|stack| change(stack, key_id)).await
+        self.change(|stack| {
+            let change = change(Arc::clone(&stack), key_id);
+            async move {
+                let changed = change.await.inspect(|key| stack.known.changed(key));
+                drop(closed);
+                changed
+            }
+        })
+        .await
     }
 }
 
@@ -73,19 +109,19 @@ impl KeyService for Gate {
     }
 
     async fn check_usable(&self, key_id: &str) -> Result<String, KmsError> {
-        self.use_key(self.stack.kms.check_usable(key_id)).await
+        self.use_key(key_id, self.stack.kms.check_usable(key_id)).await
     }
 
     async fn generate_data_key(&self, key_id: &str, spec: DataKeySpec, context: &EncryptionContext) -> Result<DataKey, KmsError> {
-        self.use_key(self.stack.kms.generate_data_key(key_id, spec, context)).await
+        self.use_key(key_id, self.stack.kms.generate_data_key(key_id, spec, context)).await
     }
 
     async fn unwrap_data_key(&self, wrapped: &WrappedKey, context: &EncryptionContext) -> Result<Zeroizing<Vec<u8>>, KmsError> {
-        self.use_key(self.stack.kms.unwrap_data_key(wrapped, context)).await
+        self.use_key(&wrapped.key_id, self.stack.kms.unwrap_data_key(wrapped, context)).await
     }
 
     async fn rewrap_data_key(&self, wrapped: &WrappedKey, context: &EncryptionContext) -> Result<WrappedKey, KmsError> {
-        self.use_key(self.stack.kms.rewrap_data_key(wrapped, context)).await
+        self.use_key(&wrapped.key_id, self.stack.kms.rewrap_data_key(wrapped, context)).await
     }
 }
 
@@ -97,11 +133,11 @@ impl KeyLifecycle for Gate {
     }
 
     async fn create_key(&self, key: NewKey) -> Result<KeyMetadata, KmsError> {
-        self.change(|stack| async move { stack.kms.create_key(key).await }).await
+        self.change(|stack| async move { stack.kms.create_key(key).await.inspect(|key| stack.known.changed(key)) }).await
     }
 
     async fn import_key(&self, key: NewKey, material: Zeroizing<Vec<u8>>) -> Result<KeyMetadata, KmsError> {
-        self.change(|stack| async move { stack.kms.import_key(key, material).await }).await
+        self.change(|stack| async move { stack.kms.import_key(key, material).await.inspect(|key| stack.known.changed(key)) }).await
     }
 
     async fn list_keys(&self, after: Option<&str>, limit: usize) -> Result<KeyPage, KmsError> {
@@ -147,7 +183,7 @@ impl KeyLifecycle for Gate {
     }
 
     async fn schedule_deletion(&self, key_id: &str, window_days: u32) -> Result<KeyMetadata, KmsError> {
-        self.change_key(key_id, move |stack, id| async move { stack.kms.schedule_deletion(&id, window_days).await }).await
+        self.change_closed(key_id, move |stack, id| async move { stack.kms.schedule_deletion(&id, window_days).await }).await
     }
 
     async fn cancel_deletion(&self, key_id: &str) -> Result<KeyMetadata, KmsError> {
@@ -156,7 +192,7 @@ impl KeyLifecycle for Gate {
 
     async fn delete_now(&self, key_id: &str, echo: &str) -> Result<KeyMetadata, KmsError> {
         let echo = echo.to_owned();
-        self.change_key(key_id, |stack, id| async move { stack.kms.delete_now(&id, &echo).await }).await
+        self.change_closed(key_id, |stack, id| async move { stack.kms.delete_now(&id, &echo).await }).await
     }
 
     async fn reap_deleted(&self, now: OffsetDateTime) -> Result<Vec<String>, KmsError> {

@@ -8,6 +8,7 @@ mod core;
 mod document;
 mod fields;
 mod gate;
+mod known;
 mod report;
 mod snapshot;
 mod source;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use strongroom_kms::{Backup, BundleKey, KeyLifecycle, Kms, KmsError, LocalKms, RestoreMode, RestoreReport, StateStore};
+use strongroom_kms::{Backup, BundleKey, Closed, KeyLifecycle, Kms, KmsError, LocalKms, RestoreMode, RestoreReport, StateStore};
 use time::OffsetDateTime;
 
 pub use self::change::Change;
@@ -148,6 +149,19 @@ impl Keyring {
             Some(name) => return Err(changes::unknown(name)),
         };
         Ok(Arc::new(Gate::new(&self.core, stack)))
+    }
+
+    /// Closes a key, by its canonical id: nobody uses it, nothing is committed under it, and no commit under it is under way when this
+    /// returns, until the answer is dropped. So what depends on the key can be counted before it is destroyed.
+    ///
+    /// [`KmsError::Conflict`] if a commit under way does not end in time.
+    pub async fn close_key(&self, backend: &str, key_id: &str) -> Result<Closed, KmsError> {
+        self.core.close_key(backend, key_id).await
+    }
+
+    /// As [`Self::close_key`], for every key of a backend.
+    pub async fn close_backend(&self, backend: &str) -> Result<Closed, KmsError> {
+        self.core.close_backend(backend).await
     }
 
     /// The keys of the server's own key directory in one bundle. [`KmsError::ServiceSealed`] while the service is sealed.

@@ -1,12 +1,15 @@
 //! The keyring as the store uses it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use strongroom_kms::{DataKey, DataKeySpec, EncryptionContext, KeyService, KeySource, KmsError, WrappedKey};
+use strongroom_kms::{CommitPermit, DataKey, DataKeySpec, EncryptionContext, KeyService, KeySource, KmsError, WrappedKey};
 use zeroize::Zeroizing;
 
 use super::Keyring;
 use super::gate::Gate;
 
+#[async_trait]
 impl KeySource for Keyring {
     fn is_configured(&self) -> bool {
         self.core.snapshot().document.configuration.is_some()
@@ -22,6 +25,15 @@ impl KeySource for Keyring {
         let snapshot = self.core.snapshot();
         let configuration = snapshot.document.configuration.as_ref();
         configuration.and_then(|configuration| configuration.settings.default_key_id.clone()).unwrap_or_default()
+    }
+
+    async fn begin_commit(&self, backend: &str, key_id: &str) -> Result<CommitPermit, KmsError> {
+        // The permit first: a key that is looked at after that cannot be destroyed any more.
+        let permit = self.core.fence.enter(backend, key_id)?;
+        self.core.check_running()?;
+        let stack = Arc::clone(self.core.snapshot().stack(backend)?);
+        stack.check_known(key_id).await?;
+        Ok(permit)
     }
 }
 

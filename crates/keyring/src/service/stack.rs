@@ -7,8 +7,10 @@ use strongroom_kms::{CacheConfig, CachedKms, KeyLifecycle, KeyService, Kms, KmsE
 use tokio::time::timeout;
 
 use super::configuration::{BackendSettings, Settings};
+use super::known::Known;
 use crate::guard::{Guard, GuardConfig, Recorder};
 use crate::overlay::{Ledger, Overlay};
+use crate::registry::LOCAL;
 
 /// A key that no backend has, asked for to see whether the backend answers at all.
 const PROBE_KEY: &str = "probe-of-the-backend";
@@ -18,6 +20,7 @@ const PROBE_KEY: &str = "probe-of-the-backend";
 pub(super) struct Lasting {
     pub(super) ledger: Arc<Ledger>,
     pub(super) recorder: Arc<Recorder>,
+    pub(super) known: Arc<Known>,
 }
 
 /// Cache, overlay and guard around a backend.
@@ -31,22 +34,32 @@ pub(super) struct Stack {
     /// The same without the cache.
     pub(super) overlay: Arc<Overlay<Guard<dyn Kms>>>,
     pub(super) recorder: Arc<Recorder>,
+    pub(super) known: Arc<Known>,
     limits: (GuardConfig, CacheConfig),
 }
 
 impl Stack {
     pub(super) fn new(name: &str, settings: &BackendSettings, backend: Arc<dyn Kms>, of_all: &Settings, lasting: Lasting) -> Self {
-        let Lasting { ledger, recorder } = lasting;
+        let Lasting { ledger, recorder, known } = lasting;
         let limits = (of_all.guard(), of_all.cache());
         let guard = Arc::new(Guard::new(Arc::clone(&backend), limits.0, Arc::clone(&recorder)));
         let overlay = Arc::new(Overlay::new(Arc::clone(&guard), ledger));
         let kms = Arc::new(CachedKms::new(Arc::clone(&overlay), limits.1));
-        Self { name: name.to_owned(), settings: settings.clone(), backend, guard, kms, overlay, recorder, limits }
+        Self { name: name.to_owned(), settings: settings.clone(), backend, guard, kms, overlay, recorder, known, limits }
     }
 
     /// Whether a stack built of these would be like this one.
     pub(super) fn is_of(&self, settings: &BackendSettings, of_all: &Settings) -> bool {
         self.settings == *settings && self.limits == (of_all.guard(), of_all.cache())
+    }
+
+    /// Refuses a key that this process knows to be unusable. No outside service is called; the local backend has its keys in memory.
+    pub(super) async fn check_known(&self, key_id: &str) -> Result<(), KmsError> {
+        self.overlay.check_remembered(key_id).await?;
+        if self.settings.backend_type == LOCAL {
+            return self.backend.check_usable(key_id).await.map(drop);
+        }
+        self.known.check(key_id)
     }
 
     /// Whether the backend answers, within `limit`. A key that cannot be used is an answer.

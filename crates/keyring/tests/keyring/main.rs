@@ -1,6 +1,7 @@
 //! The keyring and its wrappers, over backends and stores that fail on demand.
 #![allow(clippy::unwrap_used)]
 
+mod commits;
 mod conformance;
 mod failures;
 mod local;

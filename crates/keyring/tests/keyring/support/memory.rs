@@ -65,6 +65,11 @@ impl MemoryServer {
         self.keys.lock().unwrap().remove(key_id).unwrap();
     }
 
+    /// Takes a scheduled deletion back past the store.
+    pub(crate) fn cancel_deletion(&self, key_id: &str) {
+        self.keys.lock().unwrap().get_mut(key_id).unwrap().deletion_at = None;
+    }
+
     pub(crate) fn has(&self, key_id: &str) -> bool {
         self.keys.lock().unwrap().contains_key(key_id)
     }

@@ -58,6 +58,11 @@ impl World {
         Arc::clone(servers.entry(address.to_owned()).or_insert_with(|| MemoryServer::with_two_keys(false)))
     }
 
+    /// Puts a server at an address.
+    pub(crate) fn serve(&self, address: &str, server: Arc<MemoryServer>) {
+        self.servers.0.lock().unwrap().insert(address.to_owned(), server);
+    }
+
     pub(crate) async fn try_open(&self, initial: Option<Value>) -> Result<Arc<Keyring>, KmsError> {
         Keyring::open(KeyringParts {
             local: Arc::clone(&self.local),
