@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use strongroom_catalog::{BlobUse, Bucket, Catalog, CatalogError, Committed, Envelope, NewVersion, VersionData};
+use strongroom_kms::CommitPermit;
 use strongroom_seal::{Manifest, ManifestPart};
 use tokio::time::Instant;
 
@@ -15,7 +16,7 @@ use crate::{
     in_use::Hold,
     ingest::{Ingested, Placement},
     record::{Etag, ObjectRecord, RecordedSse, VersionBinding, seal_part_checksums},
-    sse::{Identified, User},
+    sse::{Identified, KeyUse, User, mode_of},
 };
 
 /// All of a version but its bytes.
@@ -69,6 +70,12 @@ impl Bytes {
     }
 }
 
+/// What [`Engine::admit`] gives and [`Engine::to_the_end`] takes: no row that depends on a KMS key is committed without.
+#[must_use]
+pub(crate) struct Permits {
+    _permits: Vec<CommitPermit>,
+}
+
 /// A manifest of parts that this server made: that the format refuses it would be a defect.
 pub(crate) fn manifest(parts: Vec<ManifestPart>) -> Result<Manifest, Error> {
     Manifest::new(parts).map_err(|error| Error::Internal(error.into()))
@@ -78,20 +85,23 @@ impl Engine {
     /// Commits a version under a condition, looking again where another write came between looking and committing.
     pub(crate) async fn commit(
         &self,
+        caller: &Caller,
+        at: Identified<'_>,
         version: NewVersion,
         kept: Kept,
         condition: &WriteCondition,
-        bucket: &str,
     ) -> Result<Committed, Error> {
-        let kept = Arc::new(kept);
+        let (kept, user, bucket) = (Arc::new(kept), User::Caller(caller), at.bucket.name.as_str());
         if !matches!(condition, WriteCondition::Matches(_)) {
             let expect = self.expectation(condition, bucket, &version.key).await?;
-            return Ok(self.to_the_end(kept, |catalog| async move { catalog.put_version(version, expect).await }).await??);
+            let permits = self.admit(user, at, [&version.envelope]).await?;
+            return Ok(self.to_the_end(permits, kept, |catalog| async move { catalog.put_version(version, expect).await }).await??);
         }
         for _ in 0..MAX_ATTEMPTS {
             let expect = self.expectation(condition, bucket, &version.key).await?;
-            let attempt = version.clone();
-            match self.to_the_end(Arc::clone(&kept), |catalog| async move { catalog.put_version(attempt, expect).await }).await? {
+            let permits = self.admit(user, at, [&version.envelope]).await?;
+            let (kept, attempt) = (Arc::clone(&kept), version.clone());
+            match self.to_the_end(permits, kept, |catalog| async move { catalog.put_version(attempt, expect).await }).await? {
                 Err(CatalogError::PreconditionFailed) => {}
                 other => return Ok(other?),
             }
@@ -99,10 +109,33 @@ impl Engine {
         Err(Error::ConditionalConflict)
     }
 
+    /// Begins a commit that makes, or ends, a dependence on the KMS keys of these envelopes: each key can be used at this moment as far
+    /// as this process knows, and is not destroyed before the commit has ended. Asks no backend. A refusal is recorded.
+    pub(crate) async fn admit<'e>(
+        &self,
+        user: User<'_>,
+        at: Identified<'_>,
+        envelopes: impl IntoIterator<Item = &'e Envelope>,
+    ) -> Result<Permits, Error> {
+        let mut permits = Vec::new();
+        for envelope in envelopes {
+            let Some(key) = &envelope.key else { continue };
+            match self.kms().begin_commit(&key.backend, &key.key_id).await {
+                Ok(permit) => permits.push(permit),
+                Err(error) => {
+                    let used = KeyUse::of(user, at, mode_of(envelope)?);
+                    return self.recorded(used, Some(key).into(), Err(error.into())).await;
+                }
+            }
+        }
+        Ok(Permits { _permits: permits })
+    }
+
     /// Runs a commit to its end even if the client goes away meanwhile: a commit may still happen after its caller was dropped, and
-    /// the sweep must not take the blob before.
+    /// until it has ended the sweep must not take the blob, nor a deletion the key.
     pub(crate) async fn to_the_end<T, F>(
         &self,
+        permits: Permits,
         kept: Arc<Kept>,
         commit: impl FnOnce(Arc<dyn Catalog>) -> F,
     ) -> Result<Result<T, CatalogError>, Error>
@@ -113,6 +146,7 @@ impl Engine {
         let commit = commit(self.shared_catalog());
         let task = tokio::spawn(async move {
             let result = commit.await;
+            drop(permits);
             if let Some(hold) = &kept.blob {
                 hold.after_commit(&result);
             }

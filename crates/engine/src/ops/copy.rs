@@ -143,7 +143,7 @@ impl Engine {
         let kept = std::mem::take(&mut bytes.kept);
         let version = self.new_version(caller, &draft, bytes).await?;
         let (size_bytes, modified_ms) = (version.size_bytes, version.modified);
-        let committed = self.commit(version, kept, &request.condition, &at.bucket.name).await?;
+        let committed = self.commit(caller, at, version, kept, &request.condition).await?;
         Ok(Copied { stored: stored(&draft, reply, size_bytes, committed.is_null), modified_ms, source_version_id })
     }
 

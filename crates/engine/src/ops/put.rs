@@ -49,7 +49,7 @@ impl Engine {
         let kept = std::mem::take(&mut bytes.kept);
         let version = self.new_version(caller, &draft, bytes).await?;
         let size_bytes = version.size_bytes;
-        let committed = self.commit(version, kept, &request.condition, &bucket.name).await?;
+        let committed = self.commit(caller, at, version, kept, &request.condition).await?;
         Ok(stored(&draft, keys.reply, size_bytes, committed.is_null))
     }
 }

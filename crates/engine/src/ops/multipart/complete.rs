@@ -1,6 +1,8 @@
 //! CompleteMultipartUpload: one commit, no data moved, and one look whether the key can still be used.
 
-use strongroom_catalog::{Bucket, CatalogError, Envelope, Expect, NewVersion, Part, Version};
+use std::sync::Arc;
+
+use strongroom_catalog::{Bucket, Catalog, CatalogError, Envelope, Expect, NewVersion, Part, Version};
 use strongroom_seal::{ManifestPart, PartSalt};
 
 use super::create::FoundUpload;
@@ -72,7 +74,10 @@ impl Engine {
         let size_bytes = version.size_bytes;
         let used = chosen.iter().map(|chosen| (chosen.part.number, chosen.part.blob)).collect();
         let expect = self.expectation(&request.condition, &found.bucket.name, &found.upload.key).await?;
-        let committed = match self.catalog().complete_upload(found.upload.upload_id, used, version, expect).await {
+        let (upload_id, permits) =
+            (found.upload.upload_id, self.admit(User::Caller(caller), found.identified(), [&version.envelope]).await?);
+        let commit = |catalog: Arc<dyn Catalog>| async move { catalog.complete_upload(upload_id, used, version, expect).await };
+        let committed = match self.to_the_end(permits, Arc::default(), commit).await? {
             Err(CatalogError::PreconditionFailed) if matches!(expect, Expect::Latest(_)) => return Err(Error::ConditionalConflict),
             other => other?,
         };

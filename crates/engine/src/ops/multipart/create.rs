@@ -1,5 +1,7 @@
 //! CreateMultipartUpload and AbortMultipartUpload, and how the other operations find an upload.
 
+use std::sync::Arc;
+
 use strongroom_catalog::{Bucket, Upload};
 
 use crate::{
@@ -19,8 +21,12 @@ pub(crate) struct FoundUpload {
 
 impl FoundUpload {
     pub(crate) fn identified(&self) -> Identified<'_> {
-        Identified { bucket: &self.bucket, key: &self.upload.key, version_id: &self.upload.version_id }
+        identified(&self.bucket, &self.upload)
     }
+}
+
+fn identified<'a>(bucket: &'a Bucket, upload: &'a Upload) -> Identified<'a> {
+    Identified { bucket, key: &upload.key, version_id: &upload.version_id }
 }
 
 impl Engine {
@@ -47,7 +53,8 @@ impl Engine {
             record: Vec::new(),
         };
         upload.record = record.seal(self.store_key(), &upload)?;
-        self.catalog().create_upload(upload).await?;
+        let permits = self.admit(User::Caller(caller), identified(&bucket, &upload), [&upload.envelope]).await?;
+        self.to_the_end(permits, Arc::default(), |catalog| async move { catalog.create_upload(upload).await }).await??;
         Ok(CreatedUpload { upload_id: ids::render(&upload_id), sse: keys.reply, checksum })
     }
 
@@ -66,10 +73,14 @@ impl Engine {
         };
         let (bucket, found) = self.catalog().find_upload(&upload.bucket, &upload.key, upload_id).await?.ok_or(Error::NoSuchBucket)?;
         let bucket = self.trusted_of(expected_owner, bucket)?;
-        let found = found.ok_or(Error::NoSuchUpload)?;
-        let record = UploadRecord::open(self.store_key(), &found);
+        self.opened_upload(bucket, found.ok_or(Error::NoSuchUpload)?)
+    }
+
+    /// An upload with its record, which vouches for what is known of it.
+    pub(crate) fn opened_upload(&self, bucket: Bucket, upload: Upload) -> Result<FoundUpload, Error> {
+        let record = UploadRecord::open(self.store_key(), &upload);
         let record = record.map_err(|error| self.integrity().note(error, &bucket.name, &upload.key))?;
-        Ok(FoundUpload { bucket, upload: found, record })
+        Ok(FoundUpload { bucket, upload, record })
     }
 }
 

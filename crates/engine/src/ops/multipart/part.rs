@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use strongroom_catalog::Part;
+use strongroom_catalog::{Part, Upload};
 use strongroom_seal::Mode;
 
 use super::create::FoundUpload;
@@ -14,7 +14,7 @@ use crate::{
         ByteRange, Caller, ChecksumAlgorithm, CopiedPart, ReplyStream, SseHeaders, UploadChecksum, UploadPart, UploadPartCopy, UploadedPart,
     },
     budget::Held,
-    commit::Kept,
+    commit::{Kept, Permits},
     condition::MAX_ATTEMPTS,
     egress, etag, ids,
     ingest::{self, Ingested, Intake, Placement},
@@ -112,9 +112,18 @@ impl Engine {
         let (part, record) = self.part_row(found, incoming.number, mode, &ingested)?;
         let modified = part.modified;
         let (upload_id, kept) = (found.upload.upload_id, kept(ingested));
-        self.to_the_end(kept, |catalog| async move { catalog.put_part(upload_id, part).await }).await??;
+        let permits = self.admit_part(caller, found).await?;
+        self.to_the_end(permits, kept, |catalog| async move { catalog.put_part(upload_id, part).await }).await??;
         let sse = sse_reply(envelope, recorded, customer.as_ref())?;
         Ok((UploadedPart { etag: record.etag.shown, sse, checksum: record.checksum }, modified))
+    }
+
+    /// A part depends on the key that its upload is under at the end of the part: it may have been re-keyed meanwhile.
+    async fn admit_part(&self, caller: &Caller, found: &FoundUpload) -> Result<Permits, Error> {
+        let Upload { upload_id, key, .. } = &found.upload;
+        let (_, present) = self.catalog().find_upload(&found.bucket.name, key, *upload_id).await?.ok_or(Error::NoSuchBucket)?;
+        let present = self.opened_upload(found.bucket.clone(), present.ok_or(Error::NoSuchUpload)?)?;
+        self.admit(User::Caller(caller), present.identified(), [&present.upload.envelope]).await
     }
 
     /// A part sent twice, as clients do that saw no answer to the first, has the same ETag both times, also where that is no MD5.
