@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use strongroom_access::IdentitySource;
 use strongroom_audit::AuditSink;
 use strongroom_blobs::BlobStore;
 use strongroom_catalog::Catalog;
@@ -22,6 +23,8 @@ pub struct EngineParts {
     pub settings: Arc<SealedSettings>,
     /// Where each use of a key is recorded.
     pub audit: Arc<dyn AuditSink>,
+    /// Whose rights decide of what goes on in the background.
+    pub identities: Arc<dyn IdentitySource>,
 }
 
 /// How the engine behaves.
@@ -128,6 +131,10 @@ impl Engine {
 
     pub(crate) fn audit(&self) -> &dyn AuditSink {
         &*self.parts.audit
+    }
+
+    pub(crate) fn identities(&self) -> &dyn IdentitySource {
+        &*self.parts.identities
     }
 
     /// Whether what comes without encryption headers gets SSE-S3.

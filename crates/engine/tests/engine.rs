@@ -19,6 +19,8 @@ mod golden;
 mod golden_format;
 #[path = "engine/golden_store.rs"]
 mod golden_store;
+#[path = "engine/key_fences.rs"]
+mod key_fences;
 #[path = "engine/kms_calls.rs"]
 mod kms_calls;
 #[path = "engine/kms_states.rs"]
@@ -41,6 +43,8 @@ mod rekey_limits;
 mod rekey_model;
 #[path = "engine/rekey_races.rs"]
 mod rekey_races;
+#[path = "engine/rekey_rights.rs"]
+mod rekey_rights;
 #[path = "engine/rights.rs"]
 mod rights;
 #[path = "engine/settings.rs"]

@@ -6,7 +6,7 @@ use strongroom_catalog::{Job, JobId};
 use time::OffsetDateTime;
 
 use super::{
-    JobState, RekeyJob, RekeyRequest,
+    JobState, RekeyJob, RekeyRequest, Starter,
     live::{KIND, Live, Progress, Signal, Stage},
     runner::Runner,
 };
@@ -20,17 +20,21 @@ const MAX_LISTED: usize = 100;
 const STOP_TIME: Duration = Duration::from_secs(30);
 
 impl Engine {
-    /// Starts a re-key job for the identity `who`, whose right to it the caller has checked. It goes on in the background, also after a
-    /// restart. [`Error::TooManyJobs`] where [`MAX_RUNNING`] jobs run.
-    pub async fn start_rekey(self: &Arc<Self>, request: RekeyRequest, who: &str, request_id: &str) -> Result<RekeyJob, Error> {
+    /// Starts a re-key job. It goes on in the background, also after a restart, and does to each object what its starter's rights to keys
+    /// allow at that moment. [`Error::KmsAccessDenied`] where they allow nothing of what is asked for, [`Error::TooManyJobs`] where
+    /// [`MAX_RUNNING`] jobs run. That the starter may start jobs at all, the caller has checked.
+    pub async fn start_rekey(self: &Arc<Self>, request: RekeyRequest, starter: Starter<'_>) -> Result<RekeyJob, Error> {
+        self.permit_start(&request, starter).await?;
         let request = self.checked(request).await?;
+        let Starter { identity, secure, request_id } = starter;
+        let who = identity.name.as_str();
         let bucket_id = match &request.bucket {
             Some(bucket) => Some(self.bucket(bucket).await?.id),
             None => None,
         };
         let id: JobId = strongroom_seal::random_array();
         let job = RekeyJob::new(ids::render(&id), request, who);
-        let progress = Progress { job, bucket_id, stage: Stage::Counting, position: 0, end: 0 };
+        let progress = Progress { job, secure, bucket_id, stage: Stage::Counting, position: 0, end: 0 };
         let live = Live::new(id, progress);
         self.rekeys().add(&live, MAX_RUNNING)?;
         if let Err(error) = self.save_job(id, &live.snapshot()).await {

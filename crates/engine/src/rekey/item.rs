@@ -1,9 +1,14 @@
 //! One version or upload: opened, sealed anew, replaced.
 
-use strongroom_catalog::{Bucket, CatalogError, Envelope, KeyRef, Reseal, ScopedUpload, ScopedVersion, Upload, Version, VersionSelector};
+use std::sync::Arc;
+
+use strongroom_catalog::{
+    Bucket, Catalog, CatalogError, Envelope, KeyRef, Reseal, ScopedUpload, ScopedVersion, Upload, Version, VersionSelector,
+};
 
 use crate::{
     Engine, Error,
+    commit::Permits,
     record::{ObjectRecord, RecordedSse, UploadRecord, VersionBinding, open_part_checksums, seal_part_checksums},
     sse::{Decision, Identified, User, WriteKeys},
 };
@@ -110,11 +115,13 @@ impl Engine {
         if target.is_some() && keys.envelope.key.as_ref() != target {
             return Ok(Resealed::Stale);
         }
+        // The old key too: what is about to be destroyed with it is counted, and none of that gets away meanwhile.
+        let permits = self.admit(user, at, [item.envelope()?, &keys.envelope]).await?;
         let replaced = match (item, record) {
             (Item::Version { bucket, version, part_record }, ItemRecord::Version(record)) => {
-                self.replace_in_version(bucket, version, part_record, record, keys).await?
+                self.replace_in_version(permits, bucket, version, part_record, record, keys).await?
             }
-            (Item::Upload { upload, .. }, ItemRecord::Upload(record)) => self.replace_in_upload(upload, record, keys).await?,
+            (Item::Upload { upload, .. }, ItemRecord::Upload(record)) => self.replace_in_upload(permits, upload, record, keys).await?,
             _ => return Err(Error::Internal("the record is of something else".into())),
         };
         match replaced {
@@ -127,6 +134,7 @@ impl Engine {
 
     async fn replace_in_version(
         &self,
+        permits: Permits,
         bucket: &Bucket,
         version: &Version,
         part_record: &[u8],
@@ -146,11 +154,14 @@ impl Engine {
             record: record.seal(self.store_key(), &new)?,
             envelope: keys.envelope,
         };
-        Ok(self.catalog().reseal_version(version.version_id, reseal, part_record).await)
+        let version_id = version.version_id;
+        let commit = |catalog: Arc<dyn Catalog>| async move { catalog.reseal_version(version_id, reseal, part_record).await };
+        self.to_the_end(permits, Arc::default(), commit).await
     }
 
     async fn replace_in_upload(
         &self,
+        permits: Permits,
         upload: &Upload,
         mut record: UploadRecord,
         keys: WriteKeys,
@@ -164,7 +175,9 @@ impl Engine {
             record: record.seal(self.store_key(), &new)?,
             envelope: new.envelope,
         };
-        Ok(self.catalog().reseal_upload(upload.upload_id, reseal).await)
+        let upload_id = upload.upload_id;
+        let commit = |catalog: Arc<dyn Catalog>| async move { catalog.reseal_upload(upload_id, reseal).await };
+        self.to_the_end(permits, Arc::default(), commit).await
     }
 
     /// The item as it is now; none where it is gone.

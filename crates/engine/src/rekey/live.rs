@@ -21,6 +21,10 @@ pub(super) const KIND: &str = "rekey";
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Progress {
     pub(super) job: RekeyJob,
+    /// Whether it was started over TLS, for the conditions of its starter's policies. What was started by a release that did not keep it
+    /// counts as started without.
+    #[serde(default)]
+    pub(super) secure: bool,
     /// The bucket that the request's name meant when the job was started.
     pub(super) bucket_id: Option<BucketId>,
     pub(super) stage: Stage,
@@ -223,4 +227,32 @@ fn fields(id: &JobId) -> [&[u8]; 2] {
 fn rate(done: u64, elapsed: Duration) -> f64 {
     let seconds = elapsed.as_secs_f64();
     if seconds > 0.0 { done as f64 / seconds } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// As version 2 of the store has it, with a job under way.
+    const FORMER: &str = r#"{"job":{"job_id":"000102030405060708090a0b0c0d0e0f","state":"Running","request":{"bucket":"photos","prefix":null,
+        "from_backend":null,"from_key":null,"from_version":null,"mode":null,"to_key":"beta","dry_run":false,"max_objects_per_second":null,
+        "encrypt_plain":false},"who":"alice","started":"2026-11-20T10:00:00Z","finished":null,"total":5,"done":2,"skipped":0,"failed":0,
+        "bytes":8,"remaining":3,"rate_per_second":1.5,"failures":[]},"bucket_id":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],"stage":"Versions",
+        "position":7,"end":9}"#;
+
+    #[test]
+    fn a_job_of_a_former_release_goes_on_as_its_starter_and_as_if_started_without_tls() {
+        let progress: Progress = serde_json::from_str(FORMER).unwrap();
+        assert_eq!((progress.job.who.as_str(), progress.secure), ("alice", false));
+        assert_eq!((progress.job.state, progress.job.done, progress.position), (JobState::Running, 2, 7));
+        let again: Progress = serde_json::from_slice(&serde_json::to_vec(&progress).unwrap()).unwrap();
+        assert_eq!(again.job, progress.job);
+    }
+
+    #[test]
+    fn a_job_that_names_no_starter_does_not_open() {
+        let without = FORMER.replace(r#""who":"alice","#, "");
+        assert!(serde_json::from_str::<Progress>(&without).is_err());
+    }
 }

@@ -7,6 +7,8 @@
 //!
 //! - **Concurrent requests.** Who loses the race for an object looks at it again; an overwritten or deleted one is passed over. Two
 //!   jobs over the same objects do each other no harm, so scopes may overlap; [`MAX_RUNNING`] jobs run at a time.
+//! - **Rights.** A job does what its starter could do by requests: each object needs the starter's `kms:Decrypt` on the key that it is
+//!   under and `kms:GenerateDataKey` on the one that it gets, by the policies of that moment. A refusal is a failure of the object.
 //! - **Crashes.** Progress is saved after a page of objects, at the most once a second. After a kill [`crate::Engine::resume_rekeys`] goes on
 //!   from there: what was re-keyed after the last save is found to be there already, or out of the scope, and counts as skipped. Nothing
 //!   counts twice.
@@ -20,6 +22,7 @@ mod item;
 mod job;
 mod live;
 mod outage;
+mod permit;
 mod plan;
 mod runner;
 mod scope;
@@ -28,6 +31,7 @@ mod usage;
 
 pub use control::MAX_RUNNING;
 pub use job::{JobState, MAX_FAILURES, RekeyFailure, RekeyJob, RekeyMode, RekeyRequest};
+pub use permit::Starter;
 pub use usage::{KeyBucketUsage, KeyUsageReport, KeyVersionUsage};
 
 pub(crate) use item::{Item, Resealed};

@@ -13,7 +13,7 @@ use super::RekeyRequest;
 use crate::{
     Engine, Error,
     record::RecordedSse,
-    sse::{Decision, KmsChoice, User, mode_of},
+    sse::{Decision, Identified, KmsChoice, User, mode_of},
 };
 
 /// How long a key's present version is believed.
@@ -34,6 +34,7 @@ impl Targets {
         engine: &Engine,
         user: User<'_>,
         request: &RekeyRequest,
+        at: Identified<'_>,
         envelope: &Envelope,
         recorded: &RecordedSse,
     ) -> Result<Option<(Decision, KeyRef)>, Error> {
@@ -41,6 +42,7 @@ impl Targets {
         if mode == Mode::SseC || (mode == Mode::Store && !request.encrypt_plain) {
             return Ok(None);
         }
+        engine.permit_source(user, at, envelope).await?;
         let (target, present) = self.target(engine, user, request, envelope, recorded).await?;
         if envelope.key.as_ref() == Some(&present) {
             return Ok(None);
@@ -67,12 +69,14 @@ impl Targets {
         if let Some(target) = &request.to_key {
             return Ok((target.clone(), self.present(engine, user, target).await?));
         }
-        if let (Mode::SseKms | Mode::DsseKms, Some(key)) = (mode_of(envelope)?, &envelope.key) {
+        if let (Mode::SseKms | Mode::DsseKms, Some(key)) = (mode_of(envelope)?, &envelope.key)
+            && key.backend == engine.kms().backend_in_force()
+        {
             match self.present(engine, user, &key.key_id).await {
                 Ok(present) if present.backend == key.backend => {
                     return Ok((recorded.kms_key_id.clone().unwrap_or_else(|| key.key_id.clone()), present));
                 }
-                // Its own key is in another backend than the one in force.
+                // Another backend was put in force meanwhile, or the key is gone.
                 Ok(_) | Err(Error::KmsKeyNotFound(_) | Error::KmsKeyErased(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -83,6 +87,7 @@ impl Targets {
     }
 
     async fn present(&self, engine: &Engine, user: User<'_>, key_id: &str) -> Result<KeyRef, Error> {
+        engine.permit_target(user, key_id).await?;
         let held = self.held().get(key_id).cloned();
         if let Some((since, present)) = &held
             && since.elapsed() < LIFETIME

@@ -58,6 +58,7 @@ pub(super) struct Runner {
     request: RekeyRequest,
     scope: Scope,
     who: String,
+    secure: bool,
     /// `job:<id>`
     request_id: String,
     targets: Targets,
@@ -74,6 +75,7 @@ impl Runner {
         Self {
             scope: scope(&request, progress.bucket_id),
             who: progress.job.who.clone(),
+            secure: progress.secure,
             request_id: format!("job:{}", ids::render(&live.id)),
             targets: Targets::default(),
             throttle: Throttle::new(request.max_objects_per_second),
@@ -216,14 +218,15 @@ impl Runner {
     }
 
     async fn attempt(&self, item: &Item) -> Result<Result<Outcome, Error>, Stop> {
-        let user = User::Job { who: &self.who, request_id: &self.request_id, operation: OPERATION };
+        let (who, secure, identities) = (self.who.as_str(), self.secure, self.engine.identities());
+        let user = User::Job { who, secure, identities, request_id: &self.request_id, operation: OPERATION };
         let planned = async {
             let envelope = item.envelope()?;
             if !self.scope.covers(&item.at().bucket.id, item.at().key, envelope.mode, envelope.key.as_ref()) {
                 return Ok(None);
             }
             let record = self.engine.open_item(item)?;
-            let decision = self.targets.decide(&self.engine, user, &self.request, envelope, record.sse()).await?;
+            let decision = self.targets.decide(&self.engine, user, &self.request, item.at(), envelope, record.sse()).await?;
             Ok(decision.map(|(decision, target)| (record, decision, target)))
         };
         let (record, decision, target) = match planned.await {

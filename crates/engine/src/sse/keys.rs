@@ -101,6 +101,26 @@ impl Engine {
         self.recorded_check(KeyUse::of(user, at, mode), envelope, None, opens).await
     }
 
+    /// Refuses a job whose starter may not open what lies under the key of this envelope, in whatever mode: with the key the job takes the
+    /// object from whom its policy names to whom the job's does. A refusal is recorded.
+    pub(crate) async fn permit_source(&self, user: User<'_>, at: Identified<'_>, envelope: &Envelope) -> Result<(), Error> {
+        let permitted = if envelope.key.is_some() { rights::may_decrypt(user, envelope) } else { Ok(()) };
+        self.recorded_check(KeyUse::of(user, at, mode_of(envelope)?), envelope, None, permitted).await
+    }
+
+    /// Refuses a job whose starter may not put anything under this key. A refusal is recorded.
+    pub(crate) async fn permit_target(&self, user: User<'_>, key_id: &str) -> Result<(), Error> {
+        match rights::may_generate(user, key_id) {
+            // There is no default key: whoever uses it says what to do.
+            _ if key_id.is_empty() => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let key = UsedKey::asked_for(self.kms().backend_in_force(), key_id);
+                self.recorded(KeyUse { user, at: None, mode: None }, key, Err(error)).await
+            }
+        }
+    }
+
     /// The present version of a KMS key, by making a data key under it and throwing that away.
     pub(crate) async fn present_version(&self, user: User<'_>, key_id: &str) -> Result<KeyRef, Error> {
         let context = EncryptionContext([("strongroom:purpose".to_owned(), "re-keying".to_owned())].into());

@@ -5,7 +5,7 @@ mod context;
 mod customer;
 mod decide;
 mod keys;
-mod rights;
+pub(crate) mod rights;
 #[cfg(test)]
 mod tests;
 mod uses;

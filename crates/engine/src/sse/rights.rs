@@ -1,11 +1,11 @@
 //! Whether a caller may use a KMS key: decided before the KMS is called.
 
-use strongroom_access::{Action, Conditions, arn};
+use strongroom_access::{Action, Conditions, Identity, arn};
 use strongroom_catalog::Envelope;
 use strongroom_kms::{is_reserved, resolve_key_id};
 
 use super::uses::User;
-use crate::{Error, api::Caller};
+use crate::Error;
 
 /// `kms:GenerateDataKey`, for writing under a key that a client or a bucket's default names.
 pub(crate) fn may_generate(user: User<'_>, given: &str) -> Result<(), Error> {
@@ -22,15 +22,22 @@ pub(crate) fn may_decrypt(user: User<'_>, envelope: &Envelope) -> Result<(), Err
     check(user, Action::Decrypt, &key.key_id)
 }
 
-fn check(user: User<'_>, action: Action, key_id: &str) -> Result<(), Error> {
-    match user {
-        User::Caller(caller) => check_caller(caller, action, key_id),
-        User::Job { .. } => Ok(()),
-    }
+/// Whether an identity may do something with a key.
+pub(crate) fn check_identity(identity: &Identity, secure: bool, action: Action, key_id: &str) -> Result<(), Error> {
+    let authorized = identity.authorize(action, &arn::key(key_id), &Conditions::new(secure));
+    authorized.map(|_| ()).map_err(|_| denied(&identity.name, action, key_id))
 }
 
-fn check_caller(caller: &Caller, action: Action, key_id: &str) -> Result<(), Error> {
-    let conditions = Conditions::new(caller.secure);
-    let denied = |_| Error::KmsAccessDenied { identity: caller.identity.name.clone(), action: action.as_str(), key_id: key_id.to_owned() };
-    caller.identity.authorize(action, &arn::key(key_id), &conditions).map(|_| ()).map_err(denied)
+pub(crate) fn denied(identity: &str, action: Action, key_id: &str) -> Error {
+    Error::KmsAccessDenied { identity: identity.to_owned(), action: action.as_str(), key_id: key_id.to_owned() }
+}
+
+fn check(user: User<'_>, action: Action, key_id: &str) -> Result<(), Error> {
+    match user {
+        User::Caller(caller) => check_identity(&caller.identity, caller.secure, action, key_id),
+        User::Job { who, secure, identities, .. } => match identities.by_name(who) {
+            Some(identity) => check_identity(&identity, secure, action, key_id),
+            None => Err(denied(&format!("{who}, which does not exist any more,"), action, key_id)),
+        },
+    }
 }

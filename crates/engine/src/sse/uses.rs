@@ -1,5 +1,6 @@
 //! Each use of a key, recorded: the one place that writes to the audit log.
 
+use strongroom_access::IdentitySource;
 use strongroom_audit::{Event, Outcome};
 use strongroom_catalog::{Envelope, KeyRef};
 use strongroom_kms::resolve_key_id;
@@ -13,10 +14,13 @@ use crate::{Engine, Error, api::Caller};
 pub(crate) enum User<'a> {
     /// A client, whose rights decide.
     Caller(&'a Caller),
-    /// A job. Who started it was found to have the right to.
+    /// A job. The rights of who started it decide, as they are at the moment of the use.
     Job {
-        /// The identity that started it.
+        /// The name of the identity that started it.
         who: &'a str,
+        /// Whether it was started over TLS.
+        secure: bool,
+        identities: &'a dyn IdentitySource,
         /// `job:<id>`
         request_id: &'a str,
         operation: &'static str,
@@ -84,7 +88,7 @@ impl Engine {
 fn event(used: &KeyUse<'_>, key: UsedKey, error: Option<&Error>) -> Event {
     let (request_id, who, operation) = match used.user {
         User::Caller(caller) => (caller.request_id.as_str(), caller.identity.name.as_str(), caller.operation),
-        User::Job { who, request_id, operation } => (request_id, who, operation),
+        User::Job { who, request_id, operation, .. } => (request_id, who, operation),
     };
     let at = used.at;
     Event {

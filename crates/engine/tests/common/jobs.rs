@@ -7,7 +7,7 @@ use strongroom_engine::{
     rekey::{JobState, RekeyJob, RekeyRequest},
 };
 
-use super::{As, BUCKET, Rig, collect, get_request};
+use super::{As, BUCKET, Rig, collect, get_request, starter};
 
 /// All that a client sees of an object, but for its key.
 #[derive(Debug, PartialEq)]
@@ -43,7 +43,7 @@ impl Rig {
     }
 
     pub async fn start(&self, request: RekeyRequest) -> RekeyJob {
-        self.engine.start_rekey(request, "root", "request-1").await.unwrap()
+        self.engine.start_rekey(request, starter(&self.root)).await.unwrap()
     }
 
     /// Starts a job, and waits for its end.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use strongroom_access::{Identity, PolicySet, SecretKey};
+use strongroom_access::{Identity, IdentitySource, PolicySet, SecretKey};
 use strongroom_audit::testing::MemoryAudit;
 use strongroom_blobs::{
     BlobId, BlobStore,
@@ -23,10 +23,11 @@ use strongroom_catalog::{Catalog, Clock, MemoryCatalog, SqliteCatalog, SqliteOpt
 use strongroom_engine::{
     Engine, EngineOptions, EngineParts, STORE_KEY_ID, SealedSettings,
     api::{Caller, CreateBucket},
+    rekey::Starter,
 };
 use strongroom_kms::{
-    CacheConfig, CachedKms, DataKey, DataKeySpec, EncryptionContext, KeyService, KeySource, KmsError, LocalConfig, LocalKms,
-    MasterKeySource, WrappedKey, testing::CountingKms,
+    CacheConfig, CachedKms, CommitPermit, DataKey, DataKeySpec, EncryptionContext, Fence, KeyService, KeySource, KmsError, LocalConfig,
+    LocalKms, MasterKeySource, WrappedKey, testing::CountingKms,
 };
 use tempfile::TempDir;
 use zeroize::Zeroizing;
@@ -47,13 +48,17 @@ pub const OTHER_KEY: &str = "beta";
 /// One backend as the whole of key management.
 pub struct FixedSource {
     pub inner: Arc<dyn KeyService>,
+    /// The backend, for what is known of its keys without a call.
+    pub local: Arc<LocalKms>,
+    pub fence: Fence,
     pub default_key_id: Mutex<String>,
     pub is_configured: AtomicBool,
 }
 
 impl FixedSource {
-    pub fn new(inner: Arc<dyn KeyService>, is_configured: bool) -> Arc<Self> {
-        Arc::new(Self { inner, default_key_id: Mutex::new("default".into()), is_configured: AtomicBool::new(is_configured) })
+    pub fn new(inner: Arc<dyn KeyService>, local: Arc<LocalKms>, is_configured: bool) -> Arc<Self> {
+        let (fence, default_key_id) = (Fence::default(), Mutex::new("default".into()));
+        Arc::new(Self { inner, local, fence, default_key_id, is_configured: AtomicBool::new(is_configured) })
     }
 
     fn inner(&self) -> Result<&dyn KeyService, KmsError> {
@@ -61,6 +66,7 @@ impl FixedSource {
     }
 }
 
+#[async_trait]
 impl KeySource for FixedSource {
     fn is_configured(&self) -> bool {
         self.is_configured.load(Ordering::SeqCst)
@@ -69,6 +75,44 @@ impl KeySource for FixedSource {
     fn default_key_id(&self) -> String {
         self.default_key_id.lock().unwrap().clone()
     }
+
+    async fn begin_commit(&self, backend: &str, key_id: &str) -> Result<CommitPermit, KmsError> {
+        let permit = self.fence.enter(backend, key_id)?;
+        self.local.check_usable(key_id).await?;
+        Ok(permit)
+    }
+}
+
+/// Root, and who else there is at present.
+pub struct People(Mutex<Vec<Arc<Identity>>>);
+
+impl Default for People {
+    fn default() -> Self {
+        Self(Mutex::new(vec![root(true).identity]))
+    }
+}
+
+impl People {
+    /// Adds an identity, in the place of one of its name.
+    pub fn admit(&self, identity: &Arc<Identity>) {
+        self.remove(&identity.name);
+        self.0.lock().unwrap().push(Arc::clone(identity));
+    }
+
+    pub fn remove(&self, name: &str) {
+        self.0.lock().unwrap().retain(|known| known.name != name);
+    }
+}
+
+impl IdentitySource for People {
+    fn by_name(&self, name: &str) -> Option<Arc<Identity>> {
+        self.0.lock().unwrap().iter().find(|known| known.name == name).cloned()
+    }
+}
+
+/// Who starts the jobs of a test.
+pub fn starter(caller: &Caller) -> Starter<'_> {
+    Starter { identity: &caller.identity, secure: caller.secure, request_id: "request-1" }
 }
 
 #[async_trait]
@@ -144,6 +188,7 @@ pub struct Rig {
     pub audit: Arc<MemoryAudit>,
     pub catalog: Arc<dyn Catalog>,
     pub settings: Arc<SealedSettings>,
+    pub people: Arc<People>,
     pub engine: Arc<Engine>,
     pub root: Caller,
     pub dir: TempDir,
@@ -174,18 +219,20 @@ impl Rig {
         let blobs = CountingBlobs::new(Arc::new(memory.clone()));
         let blob_store: Arc<dyn BlobStore> = Arc::new(blobs.clone());
         let blob_store = plan.wrap_blobs.map_or_else(|| Arc::clone(&blob_store), |wrap| wrap(Arc::clone(&blob_store)));
-        let source = FixedSource::new(kms.clone(), plan.with_kms);
+        let source = FixedSource::new(kms.clone(), Arc::clone(&local), plan.with_kms);
         let audit = Arc::new(MemoryAudit::default());
         let settings = SealedSettings::open(Arc::clone(&catalog), local).await.unwrap();
+        let people = Arc::new(People::default());
         let parts = EngineParts {
             catalog: Arc::clone(&catalog),
             blobs: blob_store,
             kms: source.clone(),
             settings: Arc::clone(&settings),
             audit: audit.clone(),
+            identities: people.clone(),
         };
         let engine = Engine::open(parts, plan.options);
-        let rig = Self { kms, keys, backend, memory, blobs, source, audit, catalog, settings, engine, root: root(true), dir };
+        let rig = Self { kms, keys, backend, memory, blobs, source, audit, catalog, settings, people, engine, root: root(true), dir };
         if is_new {
             rig.engine.create_bucket(&rig.root, CreateBucket { name: BUCKET.into(), region: String::new() }).await.unwrap();
         }

@@ -121,7 +121,7 @@ async fn what_an_earlier_version_wrote_can_be_re_keyed() {
     for version in VERSIONS {
         let store = Store::golden(version).await;
         let request = RekeyRequest { from_key: Some(KEY.into()), to_key: Some(OTHER_KEY.into()), ..RekeyRequest::default() };
-        let job = store.engine.start_rekey(request, "root", "request-1").await.unwrap();
+        let job = store.engine.start_rekey(request, starter(&store.root)).await.unwrap();
         while store.engine.rekey_job(&job.job_id).await.unwrap().state == JobState::Running {
             tokio::task::yield_now().await;
         }

@@ -164,8 +164,15 @@ impl Store {
         let catalog = Arc::new(SqliteCatalog::open(&dir.path().join("catalog.db"), SqliteOptions::default()).unwrap());
         let blobs = Arc::new(FileBlobs::open(dir.path().join("blobs")).unwrap());
         let settings = SealedSettings::open(catalog.clone(), kms.clone()).await.unwrap();
-        let source = FixedSource::new(kms.clone(), true);
-        let parts = EngineParts { catalog: catalog.clone(), blobs, kms: source, settings: settings.clone(), audit: Arc::new(NullAudit) };
+        let source = FixedSource::new(kms.clone(), kms.clone(), true);
+        let parts = EngineParts {
+            catalog: catalog.clone(),
+            blobs,
+            kms: source,
+            settings: settings.clone(),
+            audit: Arc::new(NullAudit),
+            identities: Arc::new(People::default()),
+        };
         let options = EngineOptions {
             encrypt_by_default: false,
             inline_limit_bytes: INLINE_LIMIT_BYTES,
@@ -302,7 +309,7 @@ async fn re_key(store: &Store) -> String {
     store.kms.rotate_key(KEY).await.unwrap();
     store.engine.forget_bucket_keys();
     let request = RekeyRequest { bucket: Some(BUCKET.into()), prefix: Some(RE_KEYED.into()), ..RekeyRequest::default() };
-    let job = store.engine.start_rekey(request, "root", "request-1").await.unwrap();
+    let job = store.engine.start_rekey(request, starter(&store.root)).await.unwrap();
     while store.engine.rekey_job(&job.job_id).await.unwrap().state == JobState::Running {
         tokio::task::yield_now().await;
     }

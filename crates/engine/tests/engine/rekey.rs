@@ -203,7 +203,7 @@ async fn only_what_is_in_the_scope_is_re_keyed() {
 #[tokio::test]
 async fn requests_that_make_no_sense_are_refused() {
     let rig = Rig::new().await;
-    let start = |request| rig.engine.start_rekey(request, "root", "request-1");
+    let start = |request| rig.engine.start_rekey(request, starter(&rig.root));
     for request in [
         RekeyRequest { from_version: Some(1), ..RekeyRequest::default() },
         RekeyRequest { max_objects_per_second: Some(0), ..RekeyRequest::default() },
@@ -224,7 +224,7 @@ async fn requests_that_make_no_sense_are_refused() {
     assert!(matches!(refused, Err(Error::KmsKeyDisabled(_))));
     assert_eq!(rig.engine.rekey_jobs().await.unwrap(), []);
     let without = Rig::with(Plan { with_kms: false, ..Plan::default() }).await;
-    let refused = without.engine.start_rekey(RekeyRequest::default(), "root", "request-1").await;
+    let refused = without.engine.start_rekey(RekeyRequest::default(), starter(&rig.root)).await;
     assert!(matches!(refused, Err(Error::KmsNotConfigured)));
 }
 

@@ -132,7 +132,7 @@ async fn so_many_jobs_run_and_no_more() {
     for _ in 0..MAX_RUNNING {
         running.push(rig.start(slow()).await.job_id);
     }
-    assert!(matches!(rig.engine.start_rekey(slow(), "root", "request-1").await, Err(Error::TooManyJobs(MAX_RUNNING))));
+    assert!(matches!(rig.engine.start_rekey(slow(), starter(&rig.root)).await, Err(Error::TooManyJobs(MAX_RUNNING))));
     let listed: Vec<_> = rig.engine.rekey_jobs().await.unwrap().into_iter().map(|job| job.job_id).collect();
     assert_eq!(listed.len(), MAX_RUNNING);
     assert!(running.iter().all(|id| listed.contains(id)));

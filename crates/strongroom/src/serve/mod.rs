@@ -33,8 +33,8 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     let catalog = parts::open_catalog(&settings).await?;
     let keys = keys::open(&settings, Arc::clone(&catalog) as _).await?;
     let audit = audit::open(&settings, &keys.settings).await?;
-    let engine = parts::open_engine(&settings, &keys, Arc::clone(&catalog) as _, Arc::clone(&audit)).await?;
     let identities = Arc::new(parts::identities(root.keys(), &settings.users)?);
+    let engine = parts::open_engine(&settings, &keys, Arc::clone(&catalog) as _, Arc::clone(&audit), Arc::clone(&identities)).await?;
     let admin = parts::admin(&keys, &engine, &audit);
     let s3 = S3Service::new(Arc::clone(&engine), identities, parts::s3_options(&settings)?);
     let s3 = s3.with_admin(Arc::new(AdminApi(Arc::clone(&admin))));

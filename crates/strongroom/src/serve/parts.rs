@@ -31,11 +31,12 @@ pub(super) async fn open_engine(
     keys: &Keys,
     catalog: Arc<dyn Catalog>,
     audit: Arc<AuditLog>,
+    identities: Arc<Identities>,
 ) -> Result<Arc<Engine>, StartError> {
     let root = settings.data_dir.join(BLOBS_DIR);
     let blobs = Arc::new(spawn_blocking(move || FileBlobs::open(root)).await??);
     let (kms, sealed) = (Arc::clone(&keys.keyring) as _, Arc::clone(&keys.settings));
-    let parts = EngineParts { catalog, blobs, kms, settings: sealed, audit };
+    let parts = EngineParts { catalog, blobs, kms, settings: sealed, audit, identities };
     let defaults = EngineOptions::default();
     let options = EngineOptions {
         encrypt_by_default: settings.encrypt_by_default,
