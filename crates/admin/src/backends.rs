@@ -97,15 +97,21 @@ pub(crate) async fn remove(call: Call, Path(name): Path) -> Result<RemovedBacken
     if !live.contains(&name) {
         return Err(crate::http::no_such_backend(&name, &live));
     }
-    if let Some(usage) = usage_by_backend(&call.inner).await?.get(&name) {
-        let message = format!(
-            "{} objects of {} bytes and {} uploads depend on keys of {name}: move them with POST /kms/rekey {{\"from_backend\": \"{name}\"}} first.",
-            usage.objects, usage.bytes, usage.uploads
-        );
-        return Err(ApiError::conflict("BackendInUse", message));
-    }
+    require_unused(&call, &name).await?;
+    // What was committed meanwhile is seen at the second look, and nothing is committed after that.
+    let _closed = call.inner.parts.keyring.close_backend(&name).await?;
+    require_unused(&call, &name).await?;
     call.inner.parts.keyring.remove_backend(&name).await?;
     Ok(RemovedBackend { success: true, message: "backend removed".to_owned(), name })
+}
+
+async fn require_unused(call: &Call, name: &str) -> Result<(), ApiError> {
+    let Some(usage) = usage_by_backend(&call.inner).await?.remove(name) else { return Ok(()) };
+    let message = format!(
+        "{} objects of {} bytes and {} uploads depend on keys of {name}: move them with POST /kms/rekey {{\"from_backend\": \"{name}\"}} first.",
+        usage.objects, usage.bytes, usage.uploads
+    );
+    Err(ApiError::conflict("BackendInUse", message))
 }
 
 pub(crate) async fn keys_in_use(call: Call, Query(page): Query<Page>) -> Result<KeysInUse, ApiError> {

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use strongroom_access::Action;
-use strongroom_engine::rekey::{JobState, RekeyFailure, RekeyJob, RekeyMode, RekeyRequest};
+use strongroom_engine::rekey::{JobState, RekeyFailure, RekeyJob, RekeyMode, RekeyRequest, Starter};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::http::{Accepted, ApiError, Call, Json, JsonOrQuery, Path, Query, Subject};
+use crate::http::{Accepted, ApiError, Call, Json, JsonOrQuery, Path, Query, Subject, is_of_a_key};
 
 /// Which objects, and what for. Everything is optional: without any field every object's key is wrapped under the present version
 /// of the key that it has.
@@ -48,6 +48,11 @@ pub(crate) struct Scope {
 impl Subject for Scope {
     fn key_id(&self) -> Option<&str> {
         self.from_key.as_deref()
+    }
+
+    /// Which keys are meant, is in the scope and in the objects: the engine decides.
+    fn actions(&self, declared: &'static [Action]) -> Vec<Action> {
+        declared.iter().copied().filter(|action| !is_of_a_key(*action)).collect()
     }
 }
 
@@ -153,9 +158,9 @@ pub(crate) async fn start(call: Call, Json(scope): Json<Scope>) -> Result<Accept
 
 pub(crate) async fn start_job(call: &Call, scope: Scope) -> Result<Job, ApiError> {
     note(call, &scope);
-    permit(call, &scope)?;
     let Call { signer, inner, .. } = call;
-    let job = inner.parts.engine.start_rekey(scope.into(), &signer.identity.name, &signer.request_id).await?;
+    let starter = Starter { identity: &signer.identity, secure: signer.secure, request_id: &signer.request_id };
+    let job = inner.parts.engine.start_rekey(scope.into(), starter).await?;
     call.note("job_id", &job.job_id);
     Ok(job.into())
 }
@@ -186,15 +191,6 @@ pub(crate) async fn cancel_path(call: Call, Path(job_id): Path) -> Result<Job, A
 pub(crate) async fn cancel_job(call: &Call, job_id: &str) -> Result<Job, ApiError> {
     call.note("job_id", job_id);
     Ok(call.inner.parts.engine.cancel_rekey(job_id).await?.into())
-}
-
-/// A job opens what is wrapped under one key and wraps it under another, so whoever starts it must have the right to both.
-fn permit(call: &Call, scope: &Scope) -> Result<(), ApiError> {
-    call.permit(&[Action::Decrypt], scope.from_key.as_deref())?;
-    match &scope.to_key {
-        Some(to_key) => call.permit(&[Action::GenerateDataKey], Some(to_key)),
-        None => Ok(()),
-    }
 }
 
 fn note(call: &Call, scope: &Scope) {

@@ -106,9 +106,10 @@ fn data_key_calls() -> Vec<Endpoint> {
 }
 
 fn rekey_calls() -> Vec<Endpoint> {
-    use Action::{Decrypt, GetRekeyJobs, RekeyObjects};
+    use Action::{Decrypt, GenerateDataKey, GetRekeyJobs, RekeyObjects};
+    let start = &[RekeyObjects, Decrypt, GenerateDataKey];
     vec![
-        endpoint((POST, "/rekey"), "StartRekey", &[RekeyObjects, Decrypt], "Starts a re-key job", rekey::start),
+        endpoint((POST, "/rekey"), "StartRekey", start, "Starts a re-key job", rekey::start),
         endpoint((GET, "/rekey"), "ListRekeyJobs", &[GetRekeyJobs], "Jobs, the last started first, or one of them", rekey::list),
         endpoint((DELETE, "/rekey"), "CancelRekey", &[RekeyObjects], "Cancels a job", rekey::cancel),
         endpoint((GET, "/rekey/{id}"), "DescribeRekeyJob", &[GetRekeyJobs], "A job and how far it is", rekey::describe),

@@ -36,18 +36,45 @@ pub(crate) struct Intent {
     /// When the key is to be gone.
     #[serde(with = "time::serde::rfc3339")]
     due: OffsetDateTime,
+    /// What depended on the key when it was closed to be destroyed at once; none where it is counted when it is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lost: Option<Numbers>,
+}
+
+/// How much depends on a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Numbers {
+    objects: u64,
+    bytes: u64,
+    uploads: u64,
+}
+
+/// What a receipt states as lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// What was counted before the key was destroyed, so that what clients have deleted since is in it.
+    AsIntended,
+    /// What depends on the key now: it was destroyed just now, or nobody counted before.
+    Now,
 }
 
 impl Intent {
-    /// For the key that `usage` is of, due in so many days.
-    pub(crate) fn of(call: &Call, usage: &Usage, days: u32) -> Self {
+    /// Due in so many days.
+    pub(crate) fn of(call: &Call, backend: &str, key_id: &str, days: u32) -> Self {
         Self {
-            backend: usage.backend.clone(),
-            key_id: usage.key_id.clone(),
+            backend: backend.to_owned(),
+            key_id: key_id.to_owned(),
             who: call.signer.identity.name.clone(),
             request_id: call.signer.request_id.clone(),
             due: OffsetDateTime::now_utc() + Duration::days(i64::from(days)),
+            lost: None,
         }
+    }
+
+    /// With what is about to be lost.
+    pub(crate) fn losing(self, usage: &Usage) -> Self {
+        let Usage { objects, bytes, uploads, .. } = *usage;
+        Self { lost: Some(Numbers { objects, bytes, uploads }), ..self }
     }
 
     fn is_of(&self, backend: &str, key_id: &str) -> bool {
@@ -61,6 +88,8 @@ pub(crate) async fn intend(inner: &Inner, intent: Intent) -> Result<bool, ApiErr
         if let Some(present) = intents.iter_mut().find(|other| other.is_of(&intent.backend, &intent.key_id)) {
             if intent.due < present.due {
                 *present = intent.clone();
+            } else if intent.lost.is_some() {
+                present.lost = intent.lost;
             }
             return Ok(false);
         }
@@ -88,6 +117,27 @@ pub(crate) async fn take_back(inner: &Inner, intent: &Intent) -> Result<(), ApiE
     .await
 }
 
+/// A key could not be destroyed at once. If it is as it was, nobody waits for its end any more; else its destruction has begun and is
+/// finished in the background, and what is lost is counted then.
+pub(crate) async fn failed(inner: &Inner, intent: &Intent) {
+    let is_alive = match state(inner, &intent.backend, &intent.key_id).await {
+        Some(KeyState::Enabled | KeyState::Disabled | KeyState::Sealed) => true,
+        Some(KeyState::PendingDeletion { .. } | KeyState::Erased) | None => false,
+    };
+    let settled = if is_alive {
+        take_back(inner, intent).await
+    } else {
+        change(inner, |intents| {
+            intents.iter_mut().filter(|other| other.is_of(&intent.backend, &intent.key_id)).for_each(|other| other.lost = None);
+            Ok(())
+        })
+        .await
+    };
+    if let Err(error) = settled {
+        tracing::error!(key_id = intent.key_id, error = error.message, "what was intended with a key cannot be written");
+    }
+}
+
 /// Forgets what was intended with a key.
 async fn forget(inner: &Inner, backend: &str, key_id: &str) -> Result<(), ApiError> {
     change(inner, |intents| {
@@ -98,15 +148,19 @@ async fn forget(inner: &Inner, backend: &str, key_id: &str) -> Result<(), ApiErr
 }
 
 /// Records that a key is gone and what with it, and keeps the signed receipt. A second time it is the same receipt.
-pub(crate) async fn conclude(inner: &Inner, backend: &str, key_id: &str) -> Result<SignedReceipt, ApiError> {
+pub(crate) async fn conclude(inner: &Inner, backend: &str, key_id: &str, lost: Lost) -> Result<SignedReceipt, ApiError> {
     if let Some(receipt) = receipts::find(inner, backend, key_id).await? {
         forget(inner, backend, key_id).await?;
         return Ok(receipt);
     }
     let intents: Vec<Intent> = document::load(&*inner.parts.state, DOCUMENT).await?;
     let intent = intents.into_iter().find(|intent| intent.is_of(backend, key_id));
+    let counted = intent.as_ref().and_then(|intent| intent.lost).filter(|_| lost == Lost::AsIntended);
     let (who, request_id) = intent.map_or_else(|| (String::new(), "job:erasure".to_owned()), |intent| (intent.who, intent.request_id));
-    let usage = usage_of(inner, backend, key_id).await?;
+    let mut usage = usage_of(inner, backend, key_id).await?;
+    if let Some(Numbers { objects, bytes, uploads }) = counted {
+        usage = Usage { objects, bytes, uploads, ..usage };
+    }
     let event = erased(&usage, &who, &request_id);
     let head = inner.parts.audit.append(&event).await?;
     let signed = inner.parts.audit.sign_receipt(Receipt {
@@ -123,7 +177,8 @@ pub(crate) async fn conclude(inner: &Inner, backend: &str, key_id: &str) -> Resu
     receipts::keep(inner, signed.clone()).await?;
     rotation::forget(inner, backend, key_id).await?;
     forget(inner, backend, key_id).await?;
-    Ok(signed)
+    // Another may have been faster, and then its receipt is the one that is kept.
+    Ok(receipts::find(inner, backend, key_id).await?.unwrap_or(signed))
 }
 
 fn erased(usage: &Usage, who: &str, request_id: &str) -> Event {
@@ -141,7 +196,8 @@ fn erased(usage: &Usage, who: &str, request_id: &str) -> Event {
 
 /// Destroys keys whose window has passed, and writes the receipts of all that are gone.
 pub(crate) async fn reap(inner: &Inner, now: OffsetDateTime) {
-    let mut gone = inner.parts.keyring.reap_deleted(now).await;
+    let destroyed = inner.parts.keyring.reap_deleted(now).await;
+    let mut gone: Vec<_> = destroyed.into_iter().map(|(backend, key_id)| (backend, key_id, Lost::Now)).collect();
     let intents: Vec<Intent> = match document::load(&*inner.parts.state, DOCUMENT).await {
         Ok(intents) => intents,
         Err(error) => {
@@ -150,19 +206,19 @@ pub(crate) async fn reap(inner: &Inner, now: OffsetDateTime) {
         }
     };
     for Intent { backend, key_id, due, .. } in intents.into_iter().filter(|intent| intent.due <= now) {
-        if gone.contains(&(backend.clone(), key_id.clone())) {
+        if gone.iter().any(|(of, id, _)| (of, id) == (&backend, &key_id)) {
             continue;
         }
         match state(inner, &backend, &key_id).await {
-            Some(KeyState::Erased) => gone.push((backend, key_id)),
+            Some(KeyState::Erased) => gone.push((backend, key_id, Lost::AsIntended)),
             Some(KeyState::Enabled | KeyState::Disabled | KeyState::Sealed) if due + FORGOTTEN_AFTER < now => {
                 let _ = forget(inner, &backend, &key_id).await;
             }
             _ => {}
         }
     }
-    for (backend, key_id) in gone {
-        match conclude(inner, &backend, &key_id).await {
+    for (backend, key_id, lost) in gone {
+        match conclude(inner, &backend, &key_id, lost).await {
             Ok(_) => tracing::info!(backend, key_id, "a key was destroyed; its receipt is kept"),
             Err(error) => {
                 tracing::error!(backend, key_id, error = error.message, "a key was destroyed; its receipt is still to be written");

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use strongroom_access::{Action, Conditions, arn};
+use strongroom_access::{Action, Conditions, Decision, arn};
 use strongroom_audit::{Event, Outcome};
 use strongroom_kms::{Kms, resolve_key_id};
 
@@ -58,6 +58,12 @@ impl Call {
             let _ = authorized.map_err(|denied| ApiError::denied(denied.to_string()))?;
         }
         Ok(())
+    }
+
+    /// Whether the signer may do this with this very key: for lists, of which a right to list is none to see every entry.
+    pub(crate) fn may(&self, action: Action, key_id: &str) -> bool {
+        let conditions = Conditions::new(self.signer.secure);
+        self.signer.identity.may(action, &arn::key(key_id), &conditions) == Decision::Allow
     }
 
     /// Key material travels over TLS, or not at all.
@@ -133,7 +139,7 @@ impl Call {
 }
 
 /// Whether an action is one on keys, not on the service.
-pub(super) fn is_of_a_key(action: Action) -> bool {
+pub(crate) fn is_of_a_key(action: Action) -> bool {
     action.as_str().starts_with("kms:")
 }
 

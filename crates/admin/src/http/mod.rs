@@ -7,7 +7,7 @@ mod error;
 mod input;
 
 pub(crate) use answer::{Answer, json_bytes};
-pub(crate) use call::{Call, Received, no_such_backend};
+pub(crate) use call::{Call, Received, is_of_a_key, no_such_backend};
 pub(crate) use endpoint::{Accepted, Documents, Done, Effect, Endpoint, MAX_BODY_BYTES, NoContent, Reply, Shape, Yaml, endpoint};
 pub(crate) use error::{ApiError, ErrorBody};
 pub(crate) use input::{Empty, Input, Json, JsonOrQuery, KeyPath, Path, Query, Raw, Subject};

@@ -7,7 +7,7 @@ use strongroom_kms::Kms;
 use utoipa::ToSchema;
 
 use super::{Metadata, Usage, usage_of};
-use crate::erasure::{self, Intent};
+use crate::erasure::{self, Intent, Lost};
 use crate::http::{ApiError, Call, JsonOrQuery, Subject};
 
 /// The window where none is asked for. Source: AWS KMS `ScheduleKeyDeletion`.
@@ -59,63 +59,93 @@ pub(crate) struct DeletedKey {
 
 pub(crate) async fn delete(call: Call, JsonOrQuery(request): JsonOrQuery<DeleteKey>) -> Result<DeletedKey, ApiError> {
     let (backend, kms) = call.kms()?;
-    let key_id = call.key_id(&request.key_id)?.to_owned();
-    kms.describe_key(&key_id).await?;
-    let usage = usage_of(&call.inner, &backend, &key_id).await?;
-    for (name, number) in [("objects", usage.objects), ("bytes", usage.bytes), ("uploads", usage.uploads)] {
-        call.note(name, number.to_string());
-    }
-    let deleted = if request.force_immediate {
-        delete_now(&call, &*kms, &request, usage).await
-    } else {
-        schedule(&call, &*kms, &request, usage).await
-    };
+    // What depends on the key is stored under the id that the backend knows it by.
+    let key_id = kms.describe_key(call.key_id(&request.key_id)?).await?.key_id;
+    let deletion = Deletion { call: &call, kms: &*kms, backend, key_id };
+    let deleted = if request.force_immediate { deletion.now(&request).await } else { deletion.scheduled(&request).await };
     call.inner.parts.engine.forget_bucket_keys();
     deleted
 }
 
-async fn schedule(call: &Call, kms: &dyn Kms, request: &DeleteKey, usage: Usage) -> Result<DeletedKey, ApiError> {
-    if request.confirm_key_id.is_some() {
-        return Err(ApiError::invalid("confirm_key_id belongs to force_immediate"));
-    }
-    let days = request.pending_window_in_days.unwrap_or(DEFAULT_WINDOW_DAYS);
-    call.note("pending_window_in_days", days.to_string());
-    // Before the key goes, so that its receipt tells who asked for it.
-    let intent = Intent::of(call, &usage, days);
-    let is_new = erasure::intend(&call.inner, intent.clone()).await?;
-    let key = match kms.schedule_deletion(&usage.key_id, days).await {
-        Ok(key) => key,
-        Err(error) => {
-            if is_new {
-                erasure::take_back(&call.inner, &intent).await?;
-            }
-            return Err(error.into());
-        }
-    };
-    let key_metadata = Metadata::complete(&call.inner, &usage.backend, key).await?;
-    let message = "key scheduled for deletion".to_owned();
-    Ok(DeletedKey { success: true, message, key_id: usage.key_id.clone(), key_metadata, usage, receipt: None })
+/// The deletion of one key.
+struct Deletion<'a> {
+    call: &'a Call,
+    kms: &'a dyn Kms,
+    backend: String,
+    key_id: String,
 }
 
-async fn delete_now(call: &Call, kms: &dyn Kms, request: &DeleteKey, usage: Usage) -> Result<DeletedKey, ApiError> {
-    if request.pending_window_in_days.is_some() {
-        return Err(ApiError::invalid("pending_window_in_days and force_immediate exclude each other"));
+impl Deletion<'_> {
+    async fn scheduled(self, request: &DeleteKey) -> Result<DeletedKey, ApiError> {
+        let Self { call, kms, .. } = self;
+        if request.confirm_key_id.is_some() {
+            return Err(ApiError::invalid("confirm_key_id belongs to force_immediate"));
+        }
+        let days = request.pending_window_in_days.unwrap_or(DEFAULT_WINDOW_DAYS);
+        call.note("pending_window_in_days", days.to_string());
+        // Before the key goes, so that its receipt tells who asked for it.
+        let intent = Intent::of(call, &self.backend, &self.key_id, days);
+        let is_new = erasure::intend(&call.inner, intent.clone()).await?;
+        let key = match kms.schedule_deletion(&self.key_id, days).await {
+            Ok(key) => key,
+            Err(error) => {
+                if is_new {
+                    erasure::take_back(&call.inner, &intent).await?;
+                }
+                return Err(error.into());
+            }
+        };
+        // After the change: from here on nothing is committed under the key.
+        let usage = self.counted().await?;
+        let key_metadata = Metadata::complete(&call.inner, &self.backend, key).await?;
+        let message = "key scheduled for deletion".to_owned();
+        Ok(DeletedKey { success: true, message, key_id: self.key_id, key_metadata, usage, receipt: None })
     }
-    if request.confirm_key_id.as_deref() != Some(usage.key_id.as_str()) {
-        let message = format!(
-            "confirm_key_id: expected {}, the id of the key once more. With it {} objects of {} bytes and {} uploads are lost for good.",
-            usage.key_id, usage.objects, usage.bytes, usage.uploads
-        );
-        return Err(ApiError::invalid(message));
+
+    /// Closed, counted, noted, destroyed, told, in this order: whatever is acknowledged under the key is in the count, and whenever the
+    /// server stops, the key is either as before, or on its way out with a receipt to come.
+    async fn now(self, request: &DeleteKey) -> Result<DeletedKey, ApiError> {
+        let Self { call, kms, .. } = self;
+        if request.pending_window_in_days.is_some() {
+            return Err(ApiError::invalid("pending_window_in_days and force_immediate exclude each other"));
+        }
+        if request.confirm_key_id.as_deref() != Some(self.key_id.as_str()) {
+            return Err(self.unconfirmed().await?);
+        }
+        call.note_event(|event| "DeleteKeyNow".clone_into(&mut event.operation));
+        let closed = call.inner.parts.keyring.close_key(&self.backend, &self.key_id).await?;
+        let usage = self.counted().await?;
+        let intent = Intent::of(call, &self.backend, &self.key_id, 0).losing(&usage);
+        erasure::intend(&call.inner, intent.clone()).await?;
+        let key = match kms.delete_now(&self.key_id, &self.key_id).await {
+            Ok(key) => key,
+            Err(error) => {
+                erasure::failed(&call.inner, &intent).await;
+                return Err(error.into());
+            }
+        };
+        let receipt = erasure::conclude(&call.inner, &self.backend, &self.key_id, Lost::AsIntended).await;
+        drop(closed);
+        // The key is gone either way; what is left to do is done in the background.
+        let receipt = receipt.inspect_err(|error| tracing::error!(error = error.message, "an erasure receipt is still to be written")).ok();
+        let key_metadata = Metadata::new(&self.backend, key, None);
+        let message = "key deleted for good".to_owned();
+        Ok(DeletedKey { success: true, message, key_id: self.key_id, key_metadata, usage, receipt })
     }
-    call.note_event(|event| "DeleteKeyNow".clone_into(&mut event.operation));
-    // Before the key goes, so that there is a receipt though the server stops in between.
-    erasure::intend(&call.inner, Intent::of(call, &usage, 0)).await?;
-    let key = kms.delete_now(&usage.key_id, &usage.key_id).await?;
-    let receipt = erasure::conclude(&call.inner, &usage.backend, &usage.key_id).await;
-    // The key is gone either way; what is left to do is done in the background.
-    let receipt = receipt.inspect_err(|error| tracing::error!(error = error.message, "an erasure receipt is still to be written")).ok();
-    let key_metadata = Metadata::new(&usage.backend, key, None);
-    let message = "key deleted for good".to_owned();
-    Ok(DeletedKey { success: true, message, key_id: usage.key_id.clone(), key_metadata, usage, receipt })
+
+    /// What depends on the key, for the answer and the audit record.
+    async fn counted(&self) -> Result<Usage, ApiError> {
+        let usage = usage_of(&self.call.inner, &self.backend, &self.key_id).await?;
+        for (name, number) in [("objects", usage.objects), ("bytes", usage.bytes), ("uploads", usage.uploads)] {
+            self.call.note(name, number.to_string());
+        }
+        Ok(usage)
+    }
+
+    async fn unconfirmed(&self) -> Result<ApiError, ApiError> {
+        let Usage { key_id, objects, bytes, uploads, .. } = self.counted().await?;
+        Ok(ApiError::invalid(format!(
+            "confirm_key_id: expected {key_id}, the id of the key once more. With it {objects} objects of {bytes} bytes and {uploads} uploads are lost for good."
+        )))
+    }
 }

@@ -1,6 +1,7 @@
 //! Looking at keys.
 
 use serde::{Deserialize, Serialize};
+use strongroom_access::Action;
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
@@ -23,7 +24,7 @@ pub(crate) struct Page {
 
 impl Subject for Page {}
 
-/// A page of keys in the order of their ids.
+/// A page of keys in the order of their ids. Those that a policy denies to the caller are left out, so that a page may be short.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct KeyList {
     keys: Vec<ListedKey>,
@@ -70,7 +71,8 @@ pub(crate) async fn list(call: Call, Query(page): Query<Page>) -> Result<KeyList
     let (backend, kms) = call.kms()?;
     let marker = page.marker.as_deref().filter(|marker| !marker.is_empty());
     let found = kms.list_keys(marker, page.limit.unwrap_or(DEFAULT_LIMIT)).await?;
-    let keys = found.keys.into_iter().map(|key| ListedKey::from(Metadata::new(&backend, key, None))).collect();
+    let listed = found.keys.into_iter().filter(|key| call.may(Action::ListKeys, &key.key_id));
+    let keys = listed.map(|key| ListedKey::from(Metadata::new(&backend, key, None))).collect();
     Ok(KeyList { keys, truncated: found.next.is_some(), next_marker: found.next })
 }
 

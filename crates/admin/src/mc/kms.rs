@@ -108,7 +108,7 @@ pub(crate) async fn list_keys(call: Call, Query(Pattern { pattern }): Query<Patt
     loop {
         let page = kms.list_keys(after.as_deref(), MAX_PAGE_KEYS).await?;
         seen += page.keys.len();
-        let wanted = page.keys.into_iter().filter(|key| !is_reserved(&key.key_id));
+        let wanted = page.keys.into_iter().filter(|key| !is_reserved(&key.key_id) && call.may(Action::ListKeys, &key.key_id));
         let wanted = wanted.filter(|key| pattern.is_empty() || matches(&pattern, &key.key_id));
         keys.extend(wanted.map(|key| Key { name: key.key_id, created_at: key.created, created_by: "strongroom" }));
         match page.next {

@@ -6,6 +6,7 @@ mod backends;
 mod backup;
 mod data_keys;
 mod deletion;
+mod deletion_races;
 mod keys;
 mod mc;
 mod openapi;

@@ -113,6 +113,25 @@ async fn rights_to_a_key_are_rights_to_that_key_alone() {
 }
 
 #[tokio::test]
+async fn a_key_that_a_policy_denies_is_left_out_of_the_lists() {
+    let rig = Rig::new().await;
+    let policy = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "kms:*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "kms:ListKeys", "Resource": "arn:aws:kms:::key/al*"}
+    ]});
+    for (path, list, name) in [("/kms/keys", "/keys", "key_id"), ("/minio/kms/v1/key/list?pattern=*", "", "name")] {
+        let ids = |answer: &Value| -> Vec<String> {
+            answer.pointer(list).unwrap().as_array().unwrap().iter().map(|key| key[name].as_str().unwrap().to_owned()).collect()
+        };
+        let all = ids(&rig.ok("GET", path, Value::Null).await);
+        assert!(all.contains(&"alpha".to_owned()), "{all:?}");
+        let seen = ids(&rig.send("GET", path, String::new(), user(&policy)).await.json);
+        let expected: Vec<_> = all.into_iter().filter(|id| id != "alpha").collect();
+        assert_eq!(seen, expected, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn some_requests_need_other_rights_than_their_call() {
     let rig = Rig::new().await;
     let status = async |path: &str, method: &str, body: Value, actions: &[&str]| {
@@ -140,12 +159,15 @@ async fn re_keying_needs_the_right_to_open_with_one_key_and_to_wrap_with_the_oth
             {"Effect": "Allow", "Action": actions, "Resource": format!("arn:aws:kms:::key/{key}")}
         ]}))
     };
+    rig.put("object", None, b"under the default key").await;
     let start = async |body: Value, signer| rig.send("POST", "/kms/rekey", body.to_string(), signer).await.status;
     let to_beta = json!({"bucket": "photos", "from_key": "alpha", "to_key": "beta"});
     assert_eq!(start(to_beta.clone(), with(json!("kms:Decrypt"), "beta")).await, 403, "beta may not be used to wrap");
-    assert_eq!(start(json!({"to_key": "beta"}), with(json!("kms:*"), "beta")).await, 403, "objects of all keys are meant");
+    assert_eq!(start(json!({"to_key": "beta"}), with(json!("kms:*"), "beta")).await, 403, "no object is under these keys");
     assert_eq!(start(json!({"from_key": "default", "to_key": "beta"}), with(json!("kms:*"), "beta")).await, 403);
-    assert_eq!(start(json!({"from_key": "alpha"}), with(json!("kms:Decrypt"), "beta")).await, 202);
+    assert_eq!(start(json!({"from_key": "alpha"}), with(json!("kms:Decrypt"), "beta")).await, 403, "no key may be used to wrap");
+    assert_eq!(start(json!({"from_key": "alpha"}), with(json!("kms:GenerateDataKey"), "beta")).await, 202);
+    assert_eq!(start(json!({"to_key": "beta"}), with(json!("kms:*"), "*")).await, 202);
     assert_eq!(start(to_beta, with(json!("kms:GenerateDataKey"), "beta")).await, 202);
 
     let yaml = |from: &str| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::rig::Rig;
+use crate::rig::{Rig, user};
 
 /// The job once it has ended.
 pub(crate) async fn ended(rig: &Rig, job_id: &str) -> Value {
@@ -76,4 +76,34 @@ async fn what_makes_no_job_is_refused() {
     rig.refused("POST", "/kms/rekey", json!({"mode": "SSE-C"}), 400, "InvalidRequest").await;
     let message = rig.refused("POST", "/kms/rekey", json!({"tokey": "beta"}), 400, "InvalidRequest").await;
     assert!(message.contains("tokey"), "{message}");
+}
+
+#[tokio::test]
+async fn a_denied_key_is_denied_to_the_jobs_of_every_call() {
+    let rig = Rig::new().await;
+    rig.put("secret", Some("alpha"), b"secret").await;
+    rig.put("open", Some("beta"), b"open").await;
+    rig.ok("POST", "/kms/keys", json!({"name": "gamma"})).await;
+    let alice = user(&json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "kms:Decrypt", "Resource": "arn:aws:kms:::key/alpha"}
+    ]}));
+    rig.people.admit(&alice);
+    let yaml = "keyrotate:\n  apiVersion: v1\n  bucket: photos\n  encryption:\n    type: sse-kms\n    key: beta\n".to_owned();
+    let calls = [
+        ("/kms/rekey", json!({"to_key": "gamma"}).to_string(), "job_id", 1),
+        ("/rustfs/admin/v3/kms/rekey", json!({"bucket": "photos", "to_key": "beta"}).to_string(), "job_id", 1),
+        ("/minio/admin/v3/start-job", yaml, "id", 0),
+    ];
+    for (path, body, id, done) in calls {
+        let started = rig.send("POST", path, body, alice.clone()).await;
+        assert!(matches!(started.status, 200 | 202), "{path}: {started:?}");
+        let job = ended(&rig, started.json[id].as_str().unwrap()).await;
+        assert_eq!((&job["state"], &job["who"]), (&json!("CompletedWithErrors"), &json!("alice")), "{path}: {job}");
+        assert_eq!((&job["done"], &job["failed"]), (&json!(done), &json!(1)), "{path}: {job}");
+        let reason = "The identity alice is not permitted to perform kms:Decrypt on the KMS key alpha.";
+        assert_eq!((&job["failures"][0]["key"], &job["failures"][0]["reason"]), (&json!("secret"), &json!(reason)), "{path}");
+        assert_eq!(rig.ok("GET", "/kms/keys/alpha/usage", Value::Null).await["objects"], 1, "{path}");
+    }
+    assert_eq!(rig.get("open").await.unwrap(), b"open");
 }

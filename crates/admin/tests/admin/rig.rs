@@ -2,18 +2,20 @@
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream;
 use serde_json::{Value, json};
-use strongroom_access::{Identity, PolicySet, SecretKey};
+use strongroom_access::{Identity, IdentitySource, PolicySet, SecretKey};
 use strongroom_admin::{Admin, AdminParts, Signer};
 use strongroom_audit::{AuditLog, LogConfig, SigningKey};
 use strongroom_blobs::testing::MemoryBlobs;
 use strongroom_catalog::{Clock, MemoryCatalog};
-use strongroom_engine::api::{Body, Caller, CreateBucket, GetObject, ObjectHeaders, PutObject, SseHeaders, UploadChecksum, WriteCondition};
+use strongroom_engine::api::{
+    Body, Caller, CreateBucket, GetObject, ObjectHeaders, PutObject, SseHeaders, Stored, UploadChecksum, WriteCondition,
+};
 use strongroom_engine::{Engine, EngineOptions, EngineParts, Error, STORE_KEY_ID, SealedSettings};
 use strongroom_keyring::{KeyUsage, Keyring, KeyringParts, Registry};
 use strongroom_kms::{KmsError, LocalConfig, LocalKms, MasterKeySource, StateStore};
@@ -27,6 +29,8 @@ pub(crate) struct Rig {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) audit: Arc<AuditLog>,
     pub(crate) state: Arc<dyn StateStore>,
+    /// Who there is at present, for jobs.
+    pub(crate) people: Arc<People>,
     pub(crate) dir: TempDir,
     catalog: Arc<MemoryCatalog>,
     blobs: MemoryBlobs,
@@ -39,6 +43,30 @@ pub(crate) struct Answered {
     pub(crate) json: Value,
     pub(crate) text: String,
     pub(crate) retry_after: bool,
+}
+
+/// Root, and who else there is at present.
+pub(crate) struct People(Mutex<Vec<Arc<Identity>>>);
+
+impl Default for People {
+    fn default() -> Self {
+        Self(Mutex::new(vec![root().identity]))
+    }
+}
+
+impl People {
+    /// Adds who signs so, in the place of somebody of the same name.
+    pub(crate) fn admit(&self, signer: &Signer) {
+        let mut people = self.0.lock().unwrap();
+        people.retain(|known| known.name != signer.identity.name);
+        people.push(Arc::clone(&signer.identity));
+    }
+}
+
+impl IdentitySource for People {
+    fn by_name(&self, name: &str) -> Option<Arc<Identity>> {
+        self.0.lock().unwrap().iter().find(|known| known.name == name).cloned()
+    }
 }
 
 struct Nothing;
@@ -70,10 +98,16 @@ impl Rig {
 
     /// The same store after a restart, in which the file of a key was not there any more.
     pub(crate) async fn after_losing(self, key_id: &str) -> Self {
-        let Self { admin, engine, keyring, audit, state, dir, catalog, blobs } = self;
+        let file = self.dir.path().join("keys").join(format!("{key_id}.key.json"));
+        std::fs::remove_file(file).unwrap();
+        self.after_a_kill().await
+    }
+
+    /// The same store in another process.
+    pub(crate) async fn after_a_kill(self) -> Self {
+        let Self { admin, engine, keyring, audit, state, people, dir, catalog, blobs } = self;
         audit.close().await.unwrap();
-        drop((admin, engine, keyring, audit, state));
-        std::fs::remove_file(dir.path().join("keys").join(format!("{key_id}.key.json"))).unwrap();
+        drop((admin, engine, keyring, audit, state, people));
         Self::open(dir, catalog, blobs).await
     }
 
@@ -93,14 +127,21 @@ impl Rig {
             registry,
         };
         let keyring = Keyring::open(keyring).await.unwrap();
+        let people = Arc::new(People::default());
         let key = SigningKey::from_seed(Zeroizing::new([9; 32])).unwrap();
         let (audit, _) = AuditLog::open(LogConfig::new(dir.path().join("audit")), key, None).await.unwrap();
         let audit = Arc::new(audit);
-        let parts =
-            EngineParts { catalog: catalog.clone(), blobs: Arc::new(blobs.clone()), kms: keyring.clone(), settings, audit: audit.clone() };
+        let parts = EngineParts {
+            catalog: catalog.clone(),
+            blobs: Arc::new(blobs.clone()),
+            kms: keyring.clone(),
+            settings,
+            audit: audit.clone(),
+            identities: people.clone(),
+        };
         let engine = Engine::open(parts, EngineOptions::default());
         let admin = Admin::new(AdminParts { keyring: keyring.clone(), engine: engine.clone(), audit: audit.clone(), state: state.clone() });
-        Self { admin, engine, keyring, audit, state, dir, catalog, blobs }
+        Self { admin, engine, keyring, audit, state, people, dir, catalog, blobs }
     }
 
     /// A call of root, over TLS.
@@ -143,11 +184,18 @@ impl Rig {
 
     /// Stores an object; its key is that of SSE-KMS, or SSE-S3 where there is none.
     pub(crate) async fn put(&self, name: &str, kms_key: Option<&str>, data: &'static [u8]) {
-        let sse = match kms_key {
-            Some(key) => SseHeaders { algorithm: Some("aws:kms".into()), kms_key_id: Some(key.into()), ..SseHeaders::default() },
-            None => SseHeaders { algorithm: Some("AES256".into()), ..SseHeaders::default() },
-        };
+        let sse_s3 = || SseHeaders { algorithm: Some("AES256".into()), ..SseHeaders::default() };
         let stream = Box::pin(stream::iter([Ok(Bytes::from_static(data))]));
+        let body = Body { stream, length: Some(data.len() as u64) };
+        self.put_body(name, kms_key.map_or_else(sse_s3, sse_kms), body).await.unwrap();
+    }
+
+    /// Stores a body under a key of SSE-KMS, if it may be.
+    pub(crate) async fn try_put(&self, name: &str, kms_key: &str, body: Body) -> Result<Stored, Error> {
+        self.put_body(name, sse_kms(kms_key), body).await
+    }
+
+    async fn put_body(&self, name: &str, sse: SseHeaders, body: Body) -> Result<Stored, Error> {
         let request = PutObject {
             bucket: "photos".into(),
             key: name.into(),
@@ -156,9 +204,9 @@ impl Rig {
             content_md5: None,
             checksum: UploadChecksum::default(),
             condition: WriteCondition::None,
-            body: Body { stream, length: Some(data.len() as u64) },
+            body,
         };
-        self.engine.put_object(&caller(), request).await.unwrap();
+        self.engine.put_object(&caller(), request).await
     }
 
     /// Reads an object to its end.
@@ -215,7 +263,11 @@ pub(crate) fn allowing(actions: &[&str]) -> Value {
     json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]})
 }
 
-fn caller() -> Caller {
+pub(crate) fn sse_kms(key: &str) -> SseHeaders {
+    SseHeaders { algorithm: Some("aws:kms".into()), kms_key_id: Some(key.into()), ..SseHeaders::default() }
+}
+
+pub(crate) fn caller() -> Caller {
     let Signer { identity, request_id, .. } = root();
     Caller { identity, secure: true, sse_c_allowed: true, expected_owner: None, request_id, operation: "Test" }
 }
