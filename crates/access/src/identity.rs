@@ -65,7 +65,7 @@ impl Identity {
     }
 }
 
-/// Finds identities as they are now: what goes on in the background for somebody has the rights that he has at that moment.
+/// Finds identities as they are now: what goes on in the background has the rights that its starter has at that moment.
 pub trait IdentitySource: Send + Sync + 'static {
     /// The identity of this name; none if there is none any more.
     fn by_name(&self, name: &str) -> Option<Arc<Identity>>;
