@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use strongroom_keyring::Keyring;
-use strongroom_kms::{KeyLifecycle, KeySource, KeyState, Kms};
+use strongroom_kms::{KeySource, KeyState, Kms};
 use time::OffsetDateTime;
 use tokio::time::timeout;
 
@@ -106,7 +106,7 @@ async fn a_deletion_that_the_backend_refuses_opens_the_key_again() {
     assert_eq!(failure(kms(&keyring).delete_now("first", "first").await).0, "Denied");
     world.server("a").fail(None);
     assert_opens(&*keyring, &data_key).await;
-    keyring.begin_commit("a", "first").await.unwrap();
+    drop(keyring.begin_commit("a", "first").await.unwrap());
     drop(keyring.close_key("a", "first").await.unwrap());
 }
 
@@ -135,7 +135,7 @@ async fn a_closed_key_does_not_outlive_its_process() {
     assert_eq!(failure(keyring.begin_commit("a", "first").await.map(drop)).0, "KeyPendingDeletion");
     let restarted = world.open().await;
     assert_opens(&*restarted, &data_key).await;
-    restarted.begin_commit("a", "first").await.unwrap();
+    drop(restarted.begin_commit("a", "first").await.unwrap());
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn a_closed_backend_takes_no_commit_under_any_key() {
     for key_id in ["first", "second"] {
         assert_eq!(failure(keyring.begin_commit("a", key_id).await.map(drop)).0, "Unavailable");
     }
-    keyring.begin_commit("b", "first").await.unwrap();
+    drop(keyring.begin_commit("b", "first").await.unwrap());
     keyring.remove_backend("a").await.unwrap();
     drop(closed);
     assert_eq!(failure(keyring.begin_commit("a", "first").await.map(drop)).0, "Unavailable", "it is not configured any more");
@@ -163,5 +163,5 @@ async fn a_key_enabled_past_this_server_takes_commits_after_its_next_use() {
     assert_eq!(failure(keyring.begin_commit("a", "first").await.map(drop)).0, "KeyPendingDeletion");
     world.server("a").cancel_deletion("first");
     generate(&*keyring, "first").await.unwrap();
-    keyring.begin_commit("a", "first").await.unwrap();
+    drop(keyring.begin_commit("a", "first").await.unwrap());
 }
