@@ -1,6 +1,6 @@
 //! Takes a log up where it ended: repairs a torn end, finds the head, compares it with the one that was expected.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
