@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import json
 import re
 import ssl
 import xml.etree.ElementTree as ET
@@ -23,7 +24,7 @@ class Reply:
 
     @property
     def code(self):
-        """`<Code>` of S3's error XML; none where the body is no such thing."""
+        """`<Code>` of S3's error XML, or `code` of the admin API's JSON; none where the body is neither."""
         return self._of_error("Code")
 
     @property
@@ -31,6 +32,8 @@ class Reply:
         return self._of_error("Message")
 
     def _of_error(self, name):
+        if self.headers.get("content-type") == "application/json" and self.status >= 400:
+            return json.loads(self.body).get(name.lower())
         if b"<Error>" not in self.body:
             return None
         return self.xml().findtext(name)

@@ -1,8 +1,10 @@
-"""AWS Signature Version 4 for S3: headers, presigned URLs and aws-chunked bodies."""
+"""AWS Signature Version 4 for S3: headers, presigned URLs, browser forms and aws-chunked bodies."""
 
+import base64
 import datetime
 import hashlib
 import hmac
+import json
 import urllib.parse
 from dataclasses import dataclass
 
@@ -15,11 +17,31 @@ class Credentials:
     access_key: str
     secret_key: str
 
-    def signing_key(self, date):
+    def signing_key(self, date, region=REGION, service="s3"):
         key = b"AWS4" + self.secret_key.encode()
-        for piece in (date, REGION, "s3", "aws4_request"):
+        for piece in (date, region, service, "aws4_request"):
             key = hmac.digest(key, piece.encode(), "sha256")
         return key
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a signature says that it is for. An empty date is that of the request."""
+
+    region: str = REGION
+    service: str = "s3"
+    date: str = ""
+    ending: str = "aws4_request"
+
+    def text(self, at):
+        return f"{self.date or at[:8]}/{self.region}/{self.service}/{self.ending}"
+
+
+S3 = Scope()
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
 
 
 def quote(text):
@@ -42,44 +64,54 @@ def timestamp(now=None):
     return (now or datetime.datetime.now(datetime.UTC)).strftime("%Y%m%dT%H%M%SZ")
 
 
-def _scope(date):
-    return f"{date}/{REGION}/s3/aws4_request"
-
-
-def _signature(credentials, at, method, path, query, headers, payload):
+def _signature(credentials, at, method, path, query, headers, payload, scope=S3):
     signed = ";".join(sorted(headers))
     lines = "".join(f"{name}:{' '.join(str(headers[name]).split())}\n" for name in sorted(headers))
     canonical_query = "&".join(f"{name}={value}" for name, value in _pairs(query))
     canonical = "\n".join([method, quote_path(path), canonical_query, lines, signed, payload])
-    to_sign = "\n".join(["AWS4-HMAC-SHA256", at, _scope(at[:8]), hashlib.sha256(canonical.encode()).hexdigest()])
-    return signed, hmac.new(credentials.signing_key(at[:8]), to_sign.encode(), "sha256").hexdigest()
+    to_sign = "\n".join(["AWS4-HMAC-SHA256", at, scope.text(at), hashlib.sha256(canonical.encode()).hexdigest()])
+    key = credentials.signing_key(scope.date or at[:8], scope.region, scope.service)
+    return signed, hmac.new(key, to_sign.encode(), "sha256").hexdigest()
 
 
-def sign(credentials, method, path, query, headers, payload, now=None):
-    """The headers with `authorization` among them; all of them but content-length are signed."""
+def sign(credentials, method, path, query, headers, payload, now=None, scope=S3, leave_out=()):
+    """The headers with `authorization` among them; all of them are signed but content-length, what frames the body, and those left out."""
     headers = dict(headers)
     headers.setdefault("x-amz-date", timestamp(now))
     headers.setdefault("x-amz-content-sha256", payload)
-    covered = {name: value for name, value in headers.items() if name not in ("content-length", "transfer-encoding", "expect", "connection")}
+    unsigned = {"content-length", "transfer-encoding", "expect", "connection", *leave_out}
+    covered = {name: value for name, value in headers.items() if name not in unsigned}
     at = headers["x-amz-date"]
-    signed, signature = _signature(credentials, at, method, path, query, covered, payload)
-    headers["authorization"] = f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{_scope(at[:8])}, SignedHeaders={signed}, Signature={signature}"
+    signed, signature = _signature(credentials, at, method, path, query, covered, payload, scope)
+    headers["authorization"] = f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope.text(at)}, SignedHeaders={signed}, Signature={signature}"
     return headers
 
 
-def presign(credentials, method, path, query=(), headers=None, host="", expires_seconds=300, now=None):
+def presign(credentials, method, path, query=(), headers=None, host="", expires_seconds=300, now=None, scope=S3):
     """The target (path and query) of a presigned request; `headers` are signed too and must be sent."""
     at = timestamp(now)
-    headers = {name.lower(): value for name, value in (headers or {}).items()} | {"host": host}
+    headers = {name.lower(): value for name, value in (headers or {}).items()} | ({"host": host} if host else {})
     query = dict(query) | {
         "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
-        "X-Amz-Credential": f"{credentials.access_key}/{_scope(at[:8])}",
+        "X-Amz-Credential": f"{credentials.access_key}/{scope.text(at)}",
         "X-Amz-Date": at,
         "X-Amz-Expires": str(expires_seconds),
         "X-Amz-SignedHeaders": ";".join(sorted(headers)),
     }
-    _, signature = _signature(credentials, at, method, path, query, headers, "UNSIGNED-PAYLOAD")
+    _, signature = _signature(credentials, at, method, path, query, headers, "UNSIGNED-PAYLOAD", scope)
     return quote_path(path) + query_string(query) + f"&X-Amz-Signature={signature}"
+
+
+def post_policy(credentials, conditions, expires, now=None):
+    """The fields of a browser form that a policy of these conditions signs; it is good until `expires`."""
+    at = timestamp(now)
+    credential = f"{credentials.access_key}/{S3.text(at)}"
+    fields = {"x-amz-algorithm": "AWS4-HMAC-SHA256", "x-amz-credential": credential, "x-amz-date": at}
+    rules = [*conditions, *({name: value} for name, value in fields.items())]
+    document = {"expiration": expires.strftime("%Y-%m-%dT%H:%M:%S.000Z"), "conditions": rules}
+    policy = base64.b64encode(json.dumps(document).encode()).decode()
+    signature = hmac.new(credentials.signing_key(at[:8]), policy.encode(), "sha256").hexdigest()
+    return {"policy": policy, **fields, "x-amz-signature": signature}
 
 
 def chunked_put(credentials, path, body, headers=None, query=(), trailers=None, signed=True, chunk_bytes=65536, host="", spoil=None):
@@ -91,7 +123,7 @@ def chunked_put(credentials, path, body, headers=None, query=(), trailers=None, 
     if trailers:
         headers["x-amz-trailer"] = ",".join(trailers)
     headers = sign(credentials, "PUT", path, query, headers, payload)
-    frames = _Frames(credentials, headers["x-amz-date"], headers["authorization"].rsplit("=", 1)[1], signed)
+    frames = Frames(credentials, headers["x-amz-date"], headers["authorization"].rsplit("=", 1)[1], signed)
     pieces = [frames.chunk(body[at : at + chunk_bytes]) for at in range(0, len(body), chunk_bytes)]
     pieces.append(frames.last(trailers))
     if spoil:
@@ -101,14 +133,14 @@ def chunked_put(credentials, path, body, headers=None, query=(), trailers=None, 
     return headers, wire
 
 
-class _Frames:
+class Frames:
     """Frames chunks; each signature covers the one before."""
 
-    def __init__(self, credentials, at, seed, signed):
+    def __init__(self, credentials, at, seed, signed=True):
         self.key, self.at, self.previous, self.signed = credentials.signing_key(at[:8]), at, seed, signed
 
     def _next(self, label, *hashes):
-        to_sign = "\n".join([label, self.at, _scope(self.at[:8]), self.previous, *hashes])
+        to_sign = "\n".join([label, self.at, S3.text(self.at), self.previous, *hashes])
         self.previous = hmac.new(self.key, to_sign.encode(), "sha256").hexdigest()
         return self.previous
 

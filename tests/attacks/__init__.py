@@ -1,0 +1,1 @@
+"""Attacks on a running server. README.md beside this file tells how a row is written."""

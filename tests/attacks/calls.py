@@ -1,0 +1,83 @@
+"""Every operation of S3 once, as a request on a bucket of somebody's."""
+
+from dataclasses import dataclass, field
+
+from harness import sigv4
+from harness.raw import complete_xml
+from harness.sse import key_md5
+
+KEY = "secret"
+ATTACKERS_BODY = b"what an attacker wrote"
+
+
+@dataclass(frozen=True)
+class Call:
+    name: str
+    method: str
+    path: str
+    query: dict = field(default_factory=dict)
+    headers: dict = field(default_factory=dict)
+    body: bytes = b""
+
+    def also(self, query=None, headers=None):
+        return Call(self.name, self.method, self.path, self.query | (query or {}), self.headers | (headers or {}), self.body)
+
+
+def encryption_xml(algorithm="AES256", more=""):
+    rule = f"<Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>{algorithm}</SSEAlgorithm>{more}</ApplyServerSideEncryptionByDefault></Rule>"
+    return f'<ServerSideEncryptionConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{rule}</ServerSideEncryptionConfiguration>'.encode()
+
+
+def delete_xml(*keys):
+    objects = "".join(f"<Object><Key>{key}</Key></Object>" for key in keys)
+    return f'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{objects}</Delete>'.encode()
+
+
+def object_encryption_xml(arn="arn:aws:kms:us-east-1:000000000000:key/default"):
+    return f"<ObjectEncryption><SSE-KMS><KMSKeyArn>{arn}</KMSKeyArn></SSE-KMS></ObjectEncryption>".encode()
+
+
+def md5(body):
+    return {"content-md5": key_md5(body)}
+
+
+def all_calls(bucket, upload, etag, new_bucket, source=None):
+    """On `bucket/secret`; `upload` is an upload of `bucket/upload`, whose part 1 has that ETag."""
+    source = source or f"{bucket}/{KEY}"
+    path, part = f"/{bucket}/{KEY}", f"/{bucket}/upload"
+    copied = {"x-amz-copy-source": sigv4.quote_path("/" + source)}
+    deletes, encrypts = delete_xml(KEY), encryption_xml()
+    return [
+        Call("ListBuckets", "GET", "/"),
+        Call("CreateBucket", "PUT", f"/{new_bucket}"),
+        Call("HeadBucket", "HEAD", f"/{bucket}"),
+        Call("DeleteBucket", "DELETE", f"/{bucket}"),
+        Call("GetBucketLocation", "GET", f"/{bucket}", {"location": ""}),
+        Call("GetBucketVersioning", "GET", f"/{bucket}", {"versioning": ""}),
+        Call("GetBucketEncryption", "GET", f"/{bucket}", {"encryption": ""}),
+        Call("PutBucketEncryption", "PUT", f"/{bucket}", {"encryption": ""}, md5(encrypts), encrypts),
+        Call("DeleteBucketEncryption", "DELETE", f"/{bucket}", {"encryption": ""}),
+        Call("GetBucketAcl", "GET", f"/{bucket}", {"acl": ""}),
+        Call("ListObjects", "GET", f"/{bucket}"),
+        Call("ListObjectsV2", "GET", f"/{bucket}", {"list-type": "2"}),
+        Call("ListObjectVersions", "GET", f"/{bucket}", {"versions": ""}),
+        Call("ListMultipartUploads", "GET", f"/{bucket}", {"uploads": ""}),
+        Call("DeleteObjects", "POST", f"/{bucket}", {"delete": ""}, md5(deletes), deletes),
+        Call("PutObject", "PUT", path, body=ATTACKERS_BODY),
+        Call("CopyObject", "PUT", f"/{bucket}/copy", headers=copied),
+        Call("GetObject", "GET", path),
+        Call("HeadObject", "HEAD", path),
+        Call("GetObjectAttributes", "GET", path, {"attributes": ""}, {"x-amz-object-attributes": "ETag,ObjectSize"}),
+        Call("GetObjectAcl", "GET", path, {"acl": ""}),
+        Call("UpdateObjectEncryption", "PUT", path, {"encryption": ""}, body=object_encryption_xml()),
+        Call("DeleteObject", "DELETE", path),
+        Call("CreateMultipartUpload", "POST", path, {"uploads": ""}),
+        Call("UploadPart", "PUT", part, {"partNumber": "2", "uploadId": upload}, body=ATTACKERS_BODY),
+        Call("UploadPartCopy", "PUT", part, {"partNumber": "2", "uploadId": upload}, copied),
+        Call("CompleteMultipartUpload", "POST", part, {"uploadId": upload}, body=complete_xml({1: etag})),
+        Call("AbortMultipartUpload", "DELETE", part, {"uploadId": upload}),
+        Call("ListParts", "GET", part, {"uploadId": upload}),
+    ]
+
+
+NAMES = [call.name for call in all_calls("b", "u", "e", "n")]

@@ -1,0 +1,59 @@
+"""Runs every row of the tables, each against a server that goes on afterwards as if nothing had been."""
+
+import pytest
+
+from attacks import chunks, forms, policies, presigned, signatures
+from attacks.field import Field
+from attacks.row import ATTACKERS, SECRETS, STORE
+
+TABLES = [signatures, presigned, chunks, forms, policies]
+ROWS = [pytest.param(row, id=f"{table.__name__.rsplit('.', 1)[1]}: {row.name}") for table in TABLES for row in table.ROWS]
+
+
+class Fields:
+    """The field, made anew where an attack has left it in ruins."""
+
+    def __init__(self, factory):
+        self.factory, self.field = factory, None
+
+    def get(self):
+        if self.field is None:
+            self.field = Field(self.factory.mktemp("attacked") / "home")
+        return self.field
+
+    def give_up_unless_as(self, before):
+        """A wrong answer alone spoils nothing for the rows that follow."""
+        if self.field.alive() and self.field.state(before.seen).seen == before.seen:
+            return
+        self.field.server.remove()
+        self.field = None
+
+
+@pytest.fixture(scope="session")
+def fields(tmp_path_factory):
+    made = Fields(tmp_path_factory)
+    yield made
+    if made.field:
+        made.field.close()
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_attack(row, fields):
+    field = fields.get()
+    before = field.state(row.unchanged)
+    try:
+        reply = row.attack(field)
+        row.answer.check(reply)
+        field.assert_unchanged(before, row.unchanged, [reply])
+    except BaseException:
+        fields.give_up_unless_as(before)
+        raise
+
+
+def test_the_tables_have_200_rows_and_more_and_each_is_whole():
+    rows = [parameter.values[0] for parameter in ROWS]
+    assert len(rows) >= 200
+    assert len({row.name for row in rows}) == len(rows), "two rows of one name"
+    for row in rows:
+        assert row.attacker in ATTACKERS and 0 <= row.number <= 16, row
+        assert row.answer.status < 400 or {STORE, SECRETS} <= set(row.unchanged), row
