@@ -99,14 +99,15 @@ class State:
 class Field:
     """A server, what it holds, and the ways to send something to it."""
 
-    def __init__(self, home, config=CONFIG, users=USERS):
+    def __init__(self, home, config=CONFIG, users=USERS, planted=True):
         self.server = Server(home, config + users_toml(users)).start()
         self.root = self.credentials("root")
         self.admin = Admin(self.server)
         self.context = self.server.raw()._context
         self.count = 0
         self._connections = {}
-        self.plant()
+        if planted:
+            self.plant()
         self.calm_rss_bytes = self.rss_bytes()
 
     def credentials(self, user):
@@ -128,6 +129,15 @@ class Field:
         self.upload = raw.begin_upload(VICTIM, "upload")
         self.etag = raw.upload_part(VICTIM, "upload", self.upload, 1, BODY).ok().etag
         self.own_upload = raw.begin_upload(TENANT, "upload")
+
+    def raw(self, user="root"):
+        """A client of that user."""
+        credentials = self.credentials(user)
+        return self.server.raw(credentials.access_key, credentials.secret_key)
+
+    def admin_of(self, user, prefix="/kms"):
+        credentials = self.credentials(user)
+        return Admin(self.server, prefix, credentials.access_key, credentials.secret_key)
 
     def close(self):
         for connection in self._connections.values():
