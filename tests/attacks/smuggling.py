@@ -88,7 +88,6 @@ HEADS = [
     ("two spaces in the request line", "GET  /victim/secret HTTP/1.1\r\nHost: x\r\n\r\n"),
     ("a space in the target", "GET /victim/sec ret HTTP/1.1\r\nHost: x\r\n\r\n"),
     ("no version", "GET /victim/secret\r\nHost: x\r\n\r\n"),
-    ("HTTP/9.9", "GET /victim/secret HTTP/9.9\r\nHost: x\r\n\r\n"),
     ("a target without a slash", "GET victim/secret HTTP/1.1\r\nHost: x\r\n\r\n"),
 ]
 
@@ -184,6 +183,8 @@ ROWS = [
     Row("The second of two requests in one piece is judged by itself", 0, NETWORK, pipelined, denied(), ()),
     Row("A refused body that is a request is not taken for one", 0, TENANT, body_not_taken_for_a_request, denied()),
     Row("The absolute form with another host than the header's is refused", 16, NETWORK, absolute("victim.s3.attacked.test", None), BAD),
+    Row("Another version of HTTP is refused", 0, ANONYMOUS, once(b"GET /victim/secret HTTP/9.9\r\nHost: x\r\n\r\n" + SMUGGLED), http_error(505)),
+    Row("HTTP/2 in clear text is refused", 0, ANONYMOUS, once(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), http_error(505)),
     Row("CONNECT is refused", 0, ANONYMOUS, lambda f: f.send(Request("CONNECT", "victim.test:443", (("host", "victim.test:443"),)), tls=False), BAD),
     Row("An upgrade to HTTP/2 in clear text is no way around the signature", 0, ANONYMOUS, upgraded("h2c"), denied()),
     Row("An upgrade to a web socket is no way around the signature", 0, ANONYMOUS, upgraded("websocket"), denied()),

@@ -81,10 +81,11 @@ class Exchange:
 class Wire:
     """One connection to a server's port, plain or under TLS."""
 
-    def __init__(self, port, context=None, timeout=TIMEOUT_SECONDS, source=None, receive_buffer_bytes=None):
+    def __init__(self, port, context=None, timeout=TIMEOUT_SECONDS, source=None, narrow=False):
         self.socket = socket.socket()
-        if receive_buffer_bytes:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        if narrow:  # some ten KB fill it: the kernel sizes a sender's buffer by the segments that the receiver takes
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.socket.settimeout(timeout)
         if source:
             self.socket.bind((source, 0))
