@@ -9,7 +9,7 @@ SERVER := target/release/strongroom
 DENY_VERSION := 0.20.2
 DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help serve build test test-rust test-clients crash rekey big lint fmt deny bench clean-tools
+.PHONY: help serve build test test-rust test-clients fuzz crash rekey big lint fmt deny bench clean-tools
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,14 @@ test-rust: ## Run the Rust tests
 test-clients: build ## Run unmodified S3 clients against the release binary
 	tests/install.sh
 	.tools/venv/bin/python -m pytest $(PYTEST_FLAGS) tests
+
+# The same seed makes the same requests again; a failure names it.
+FUZZ_REQUESTS ?= 1000000
+FUZZ_SEED ?= $(shell date +%s)
+
+fuzz: build ## Send a million signed and altered requests to running servers (FUZZ_REQUESTS, FUZZ_SEED)
+	tests/install.sh
+	STRONGROOM_TEST_FUZZ_REQUESTS=$(FUZZ_REQUESTS) STRONGROOM_TEST_FUZZ_SEED=$(FUZZ_SEED) .tools/venv/bin/python -m pytest $(PYTEST_FLAGS) -rP tests/attacks/test_fuzz.py
 
 crash: build ## Kill the server 200 times under concurrent writes
 	tests/install.sh

@@ -1,1 +1,1 @@
-"""Attacks on a running server. README.md beside this file tells how a row is written."""
+"""Attacks on a running server, as tables of rows and as stories. README.md tells how to write one."""

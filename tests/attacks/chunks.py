@@ -141,7 +141,11 @@ TRAILER = [
     ("the trailer's value is altered", value_replaced, WRONG),
     ("the trailer's signature is wrong", trailer_signature(lambda head, signature: head + b":" + last_digit(signature.decode()).encode() + b"\r\n\r\n"), WRONG),
     ("the trailer has no signature", trailer_signature(lambda head, _: head.rpartition(b"\r\n")[0] + b"\r\n\r\n"), refused(400, "MalformedTrailerError")),
-    ("the trailer has a line more, unsigned", at(-1, lambda frame: frame.replace(b"\r\n\r\n", b"\r\nx-amz-meta-a:b\r\n\r\n")), refused(400, "MalformedTrailerError")),
+    (
+        "the trailer has a line more, unsigned",
+        at(-1, lambda frame: frame.replace(b"\r\n\r\n", b"\r\nx-amz-meta-a:b\r\n\r\n")),
+        refused(400, "MalformedTrailerError"),
+    ),
     ("the end and its trailer are missing", lambda frames: frames[:-1], BROKEN),
 ]
 UNSIGNED = [
@@ -167,10 +171,22 @@ ROWS = [
     *(Row(f"An unsigned trailer over TLS: {name}", 0, CLIENT, unsigned(spoil), answer) for name, spoil, answer in UNSIGNED),
     *(
         Row(f"A decoded length of {value!r} is refused", 0, CLIENT, decoded_length(value), answer)
-        for value, answer in [(str(len(BODY) - 1), BROKEN), (str(len(BODY) + 1), BROKEN), ("0", BROKEN), ("x", refused(400, "InvalidArgument")), ("-1", refused(400, "InvalidArgument"))]
+        for value, answer in [
+            (str(len(BODY) - 1), BROKEN),
+            (str(len(BODY) + 1), BROKEN),
+            ("0", BROKEN),
+            ("x", refused(400, "InvalidArgument")),
+            ("-1", refused(400, "InvalidArgument")),
+        ]
     ),
     Row("Chunks of another request of the same signer are refused", 0, NETWORK, replayed_to_another, WRONG),
-    Row("Signed chunks whose seed is another user's are refused", 0, NETWORK, chunked(alter=lambda r: r.having("authorization", last_digit(r.value("authorization")))), WRONG),
+    Row(
+        "Signed chunks whose seed is another user's are refused",
+        0,
+        NETWORK,
+        chunked(alter=lambda r: r.having("authorization", last_digit(r.value("authorization")))),
+        WRONG,
+    ),
     Row("A tenant's chunks over another's object are refused", 0, CLIENT, chunked(user="mallory"), refused(403, "AccessDenied")),
     Row("Signed chunks, unaltered, are taken", 0, CLIENT, chunked(key="chunked"), ALLOWED, ()),
     Row("Unsigned chunks with a trailer are taken over TLS", 0, CLIENT, unsigned(key="chunked"), ALLOWED, ()),

@@ -33,8 +33,22 @@ DOCUMENTS = [
     Document("CreateBucket", "PUT", "/{new}", {}, "CreateBucketConfiguration", "<LocationConstraint>eu-west-1</LocationConstraint>"),
     Document("PutBucketEncryption", "PUT", "/mallory", {"encryption": ""}, "ServerSideEncryptionConfiguration", RULE),
     Document("DeleteObjects", "POST", "/mallory", {"delete": ""}, "Delete", "<Object><Key>own</Key></Object>"),
-    Document("CompleteMultipartUpload", "POST", "/mallory/upload", {"uploadId": "{upload}"}, "CompleteMultipartUpload", '<Part><PartNumber>1</PartNumber><ETag>"0"</ETag></Part>'),
-    Document("UpdateObjectEncryption", "PUT", "/mallory/own", {"encryption": ""}, "ObjectEncryption", "<SSE-KMS><KMSKeyArn>arn:aws:kms:us-east-1:0:key/default</KMSKeyArn></SSE-KMS>"),
+    Document(
+        "CompleteMultipartUpload",
+        "POST",
+        "/mallory/upload",
+        {"uploadId": "{upload}"},
+        "CompleteMultipartUpload",
+        '<Part><PartNumber>1</PartNumber><ETag>"0"</ETag></Part>',
+    ),
+    Document(
+        "UpdateObjectEncryption",
+        "PUT",
+        "/mallory/own",
+        {"encryption": ""},
+        "ObjectEncryption",
+        "<SSE-KMS><KMSKeyArn>arn:aws:kms:us-east-1:0:key/default</KMSKeyArn></SSE-KMS>",
+    ),
 ]
 LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha">' + "".join(f'<!ENTITY {chr(98 + n)} "{("&" + chr(97 + n) + ";") * 10}">' for n in range(9)) + "]>"
 
@@ -86,7 +100,9 @@ def encryption(content):
 
 
 BY_NAME = {document.name: document for document in DOCUMENTS}
-DELETE, ENCRYPTION, COMPLETE, UPDATE, CREATE = (BY_NAME[name] for name in ("DeleteObjects", "PutBucketEncryption", "CompleteMultipartUpload", "UpdateObjectEncryption", "CreateBucket"))
+DELETE, ENCRYPTION, COMPLETE, UPDATE, CREATE = (
+    BY_NAME[name] for name in ("DeleteObjects", "PutBucketEncryption", "CompleteMultipartUpload", "UpdateObjectEncryption", "CreateBucket")
+)
 
 
 def json_row(name, body, answer, path="/keys", method="POST", number=0):
@@ -113,18 +129,71 @@ ROWS += [
     Row("DeleteObjects of 1,001 keys is refused", 5, CLIENT, DELETE.send(delete_of(1001)), MALFORMED),
     Row("DeleteObjects of no key is refused", 0, CLIENT, DELETE.send(f"<Delete{S3}></Delete>"), MALFORMED),
     Row("DeleteObjects of an object without a key is refused", 0, CLIENT, DELETE.send(f"<Delete{S3}><Object></Object></Delete>"), MALFORMED),
-    Row("DeleteObjects of an object with two keys is refused", 0, CLIENT, DELETE.send(f"<Delete{S3}><Object><Key>own</Key><Key>own2</Key></Object></Delete>"), MALFORMED),
-    Row("Completing with 10,001 parts is refused", 5, CLIENT, COMPLETE.send(f"<CompleteMultipartUpload{S3}>{many(lambda n: f'<Part><PartNumber>{n + 1}</PartNumber><ETag>e</ETag></Part>', 10_001)}</CompleteMultipartUpload>"), MALFORMED),
+    Row(
+        "DeleteObjects of an object with two keys is refused",
+        0,
+        CLIENT,
+        DELETE.send(f"<Delete{S3}><Object><Key>own</Key><Key>own2</Key></Object></Delete>"),
+        MALFORMED,
+    ),
+    Row(
+        "Completing with 10,001 parts is refused",
+        5,
+        CLIENT,
+        COMPLETE.send(
+            f"<CompleteMultipartUpload{S3}>{many(lambda n: f'<Part><PartNumber>{n + 1}</PartNumber><ETag>e</ETag></Part>', 10_001)}</CompleteMultipartUpload>"
+        ),
+        MALFORMED,
+    ),
     Row("Completing without a part is refused", 0, CLIENT, COMPLETE.send(f"<CompleteMultipartUpload{S3}></CompleteMultipartUpload>"), MALFORMED),
-    Row("Completing with a part number that is none is refused", 0, CLIENT, COMPLETE.send(f"<CompleteMultipartUpload{S3}><Part><PartNumber>x</PartNumber><ETag>e</ETag></Part></CompleteMultipartUpload>"), MALFORMED),
+    Row(
+        "Completing with a part number that is none is refused",
+        0,
+        CLIENT,
+        COMPLETE.send(f"<CompleteMultipartUpload{S3}><Part><PartNumber>x</PartNumber><ETag>e</ETag></Part></CompleteMultipartUpload>"),
+        MALFORMED,
+    ),
     Row("Bucket encryption without a rule is refused", 0, CLIENT, ENCRYPTION.send(encryption("")), MALFORMED),
     Row("Bucket encryption of two rules is refused", 0, CLIENT, ENCRYPTION.send(encryption(RULE + RULE)), MALFORMED),
-    Row("Bucket encryption of AES256 with a key is refused", 0, CLIENT, ENCRYPTION.send(calls.encryption_xml("AES256", "<KMSMasterKeyID>victim-key</KMSMasterKeyID>")), MALFORMED),
+    Row(
+        "Bucket encryption of AES256 with a key is refused",
+        0,
+        CLIENT,
+        ENCRYPTION.send(calls.encryption_xml("AES256", "<KMSMasterKeyID>victim-key</KMSMasterKeyID>")),
+        MALFORMED,
+    ),
     Row("Bucket encryption of an unknown algorithm is refused", 0, CLIENT, ENCRYPTION.send(calls.encryption_xml("ROT13")), MALFORMED),
-    Row("A document in another namespace does no harm", 0, CLIENT, DELETE.send(f'<Delete xmlns="http://attacker.test/">{DELETE.content.replace("own", "nothing")}</Delete>'), ALLOWED),
-    Row("A hundred thousand unknown elements beside each other do no harm", 5, CLIENT, DELETE.send(within(DELETE, "<a/>" * 100_000).replace("own", "nothing")), ALLOWED, (*EVERYTHING, MEMORY)),
-    Row("An attribute of a megabyte does no harm", 5, CLIENT, DELETE.send(within(DELETE, f'<a b="{"x" * (1 << 20)}"/>').replace("own", "nothing")), ALLOWED, (*EVERYTHING, MEMORY)),
-    Row("A comment of a megabyte does no harm", 5, CLIENT, DELETE.send(within(DELETE, f"<!--{'x' * (1 << 20)}-->").replace("own", "nothing")), ALLOWED, (*EVERYTHING, MEMORY)),
+    Row(
+        "A document in another namespace does no harm",
+        0,
+        CLIENT,
+        DELETE.send(f'<Delete xmlns="http://attacker.test/">{DELETE.content.replace("own", "nothing")}</Delete>'),
+        ALLOWED,
+    ),
+    Row(
+        "A hundred thousand unknown elements beside each other do no harm",
+        5,
+        CLIENT,
+        DELETE.send(within(DELETE, "<a/>" * 100_000).replace("own", "nothing")),
+        ALLOWED,
+        (*EVERYTHING, MEMORY),
+    ),
+    Row(
+        "An attribute of a megabyte does no harm",
+        5,
+        CLIENT,
+        DELETE.send(within(DELETE, f'<a b="{"x" * (1 << 20)}"/>').replace("own", "nothing")),
+        ALLOWED,
+        (*EVERYTHING, MEMORY),
+    ),
+    Row(
+        "A comment of a megabyte does no harm",
+        5,
+        CLIENT,
+        DELETE.send(within(DELETE, f"<!--{'x' * (1 << 20)}-->").replace("own", "nothing")),
+        ALLOWED,
+        (*EVERYTHING, MEMORY),
+    ),
     Row("A document behind a byte order mark is read", 0, CLIENT, DELETE.send(b"\xef\xbb\xbf" + DELETE.good().replace("own", "nothing").encode()), ALLOWED),
     Row("A document without a namespace is read", 0, CLIENT, DELETE.send(f"<Delete>{DELETE.content.replace('own', 'nothing')}</Delete>"), ALLOWED),
 ]

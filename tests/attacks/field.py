@@ -261,5 +261,3 @@ class Field:
         if fresh or admin not in self._connections:
             self._connections[admin] = http.client.HTTPSConnection("127.0.0.1", self.port(admin), context=self.context, timeout=30)
         return self._connections[admin]
-
-

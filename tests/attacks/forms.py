@@ -72,7 +72,13 @@ UNREAD = [
     ]
 ]
 UNREAD += [
-    Row(f"{'HTTPS' if tls else 'HTTP'}: a form to {path}{name} is answered before its body", 1, ANONYMOUS, post(path, length=LARGE_BYTES, extra=extra, tls=tls, head_only=True), answer)
+    Row(
+        f"{'HTTPS' if tls else 'HTTP'}: a form to {path}{name} is answered before its body",
+        1,
+        ANONYMOUS,
+        post(path, length=LARGE_BYTES, extra=extra, tls=tls, head_only=True),
+        answer,
+    )
     for path, answer in [("/victim", NO_FORMS), ("/victim/", NO_FORMS), ("/no-such-bucket", NO_FORMS)]
     for tls in (True, False)
     for name, extra in [("", ()), (" behind Authorization: x", AUTHORIZED_X)]
@@ -103,7 +109,11 @@ UNREAD += [
     unread("of a wrong signature", lambda r: r.having("authorization", r.value("authorization")[:-1] + "g"), refused(403, "SignatureDoesNotMatch")),
     unread("by an unknown access key", lambda r: r, refused(403, "InvalidAccessKeyId"), user="stranger"),
     unread("by who may not", lambda r: r, DENIED, user="mallory"),
-    unread("of streamed chunks without a signature", lambda r: r.without("authorization").having("x-amz-content-sha256", STREAMING[0][1]).adding(*STREAMING[1]), DENIED),
+    unread(
+        "of streamed chunks without a signature",
+        lambda r: r.without("authorization").having("x-amz-content-sha256", STREAMING[0][1]).adding(*STREAMING[1]),
+        DENIED,
+    ),
     Row("A PUT without a signature that expects 100 Continue is not told to go on", 1, ANONYMOUS, expecting, DENIED),
 ]
 
@@ -150,7 +160,11 @@ FLOODS = [
 # ---- 2: a policy is no credential of the admin API
 
 TARGETS = [
-    *(f"{prefix}{path}" for prefix in PREFIXES for path in ("/keys/disable?key_id=victim-key", "/keys/rotate?key_id=victim-key", "/seal", "/keys?name=formed", "/clear-cache", "/backup")),
+    *(
+        f"{prefix}{path}"
+        for prefix in PREFIXES
+        for path in ("/keys/disable?key_id=victim-key", "/keys/rotate?key_id=victim-key", "/seal", "/keys?name=formed", "/clear-cache", "/backup")
+    ),
     "/minio/kms/v1/key/create?key-id=formed",
     "/minio/admin/v3/start-job",
 ]
@@ -168,7 +182,13 @@ POLICIES = [
     if extra or "seal" in target or "create" in target
 ]
 POLICIES += [
-    Row(f"A form's policy is no credential for POST {target} over plain HTTP", 2, NETWORK, by_policy(target, "mallory", hours(1), AUTHORIZED_X, tls=False), UNAUTHORIZED)
+    Row(
+        f"A form's policy is no credential for POST {target} over plain HTTP",
+        2,
+        NETWORK,
+        by_policy(target, "mallory", hours(1), AUTHORIZED_X, tls=False),
+        UNAUTHORIZED,
+    )
     for target in TARGETS
     if not target.startswith("/kms")
 ]

@@ -61,7 +61,19 @@ DOTS = [
     ("/victim/%c0%ae%c0%ae/secret", refused(400, "InvalidURI")),
     ("/victim/%ed%a0%80", refused(400, "InvalidURI")),
 ]
-HIDDEN = ["/metrics", "/health", "/health/", "/health/live/", "/health/ready/../../victim/secret", "/kms/status", "/kms/keys", "/debug", "/.env", "/admin", "/%6detrics"]
+HIDDEN = [
+    "/metrics",
+    "/health",
+    "/health/",
+    "/health/live/",
+    "/health/ready/../../victim/secret",
+    "/kms/status",
+    "/kms/keys",
+    "/debug",
+    "/.env",
+    "/admin",
+    "/%6detrics",
+]
 RESERVED = [
     ("/minio/admin/v3/info", "GET"),
     ("/minio/kms/v1/status", "GET"),
@@ -70,7 +82,6 @@ RESERVED = [
     ("/strongroom/anything", "PUT"),
     ("/minio/bucket/key", "DELETE"),
     ("/strongroom/../victim/secret", "GET"),
-
 ]
 
 
@@ -84,7 +95,14 @@ def decoded(field, path):
 # ---- values that would be lines
 
 LINES = ["a\r\nX-Injected: 1", "a\nX-Injected: 1", "a\rX-Injected: 1", "a\r\n\r\n<html>", "\0"]
-RESPONSES = ["response-content-type", "response-content-disposition", "response-cache-control", "response-content-language", "response-content-encoding", "response-expires"]
+RESPONSES = [
+    "response-content-type",
+    "response-content-disposition",
+    "response-cache-control",
+    "response-content-language",
+    "response-content-encoding",
+    "response-expires",
+]
 
 
 class NoLine(Answer):
@@ -146,13 +164,32 @@ ROWS = [
     *(Row(f"A bucket is not named {name[:20]!r}", 0, CLIENT, request("PUT", f"/{name}"), INVALID_NAME) for name in BUCKETS),
     *(Row(f"GET {path} leads nowhere", 0, CLIENT, lambda f, p=path: decoded(f, p), answer) for path, answer in DOTS),
     *(Row(f"GET {path} on the S3 port tells nothing to who has not signed", 0, ANONYMOUS, as_it_stands(path), denied()) for path in HIDDEN),
-    *(Row(f"{method} {path} tells nothing to who has not signed", 0, ANONYMOUS, as_it_stands(path, method), refused(401, "AccessDenied")) for path, method in RESERVED),
-    Row("A reserved name that is spelled in percent is no bucket either", 0, ANONYMOUS, as_it_stands("/%73trongroom/admin/v1/kms/status"), refused(501, "NotImplemented")),
+    *(
+        Row(f"{method} {path} tells nothing to who has not signed", 0, ANONYMOUS, as_it_stands(path, method), refused(401, "AccessDenied"))
+        for path, method in RESERVED
+    ),
+    Row(
+        "A reserved name that is spelled in percent is no bucket either",
+        0,
+        ANONYMOUS,
+        as_it_stands("/%73trongroom/admin/v1/kms/status"),
+        refused(501, "NotImplemented"),
+    ),
     Row("A key of 1,025 bytes is refused", 0, CLIENT, request("PUT", "/mallory/" + "k" * 1025, body=b"x"), refused(400, "KeyTooLongError")),
     Row("A key of 513 characters of two bytes is refused", 0, CLIENT, request("PUT", "/mallory/" + "ü" * 513, body=b"x"), refused(400, "KeyTooLongError")),
-    *(Row(f"{name} with {value!r} makes no header", 0, CLIENT, injected(name, value), NoLine(400, "InvalidArgument")) for name in RESPONSES for value in LINES[:1]),
-    *(Row(f"response-content-type with {value!r} makes no header", 0, CLIENT, injected("response-content-type", value), NoLine(400, "InvalidArgument")) for value in LINES[1:]),
-    *(Row(f"A presigned x-amz-meta-a of {value!r} makes no header", 0, CLIENT, hoisted("x-amz-meta-a", value), NoLine(400, "InvalidArgument")) for value in LINES),
+    *(
+        Row(f"{name} with {value!r} makes no header", 0, CLIENT, injected(name, value), NoLine(400, "InvalidArgument"))
+        for name in RESPONSES
+        for value in LINES[:1]
+    ),
+    *(
+        Row(f"response-content-type with {value!r} makes no header", 0, CLIENT, injected("response-content-type", value), NoLine(400, "InvalidArgument"))
+        for value in LINES[1:]
+    ),
+    *(
+        Row(f"A presigned x-amz-meta-a of {value!r} makes no header", 0, CLIENT, hoisted("x-amz-meta-a", value), NoLine(400, "InvalidArgument"))
+        for value in LINES
+    ),
     Row("A response header is none of an unsigned request", 0, ANONYMOUS, as_it_stands("/victim/secret?response-content-type=text/html"), denied()),
     *(
         Row(f"{name} of a key with {key!r} is a document that parses", 16, CLIENT, listed(key, query), Parses(200))
@@ -160,15 +197,40 @@ ROWS = [
         for key in CONTROLS
     ),
     *(
-        Row(f"{name} with encoding-type=url of a key with {key!r} names it encoded", 16, CLIENT, listed(key, query | {"encoding-type": "url"}, f"a{sigv4.quote(key)}b"), Parses(200))
+        Row(
+            f"{name} with encoding-type=url of a key with {key!r} names it encoded",
+            16,
+            CLIENT,
+            listed(key, query | {"encoding-type": "url"}, f"a{sigv4.quote(key)}b"),
+            Parses(200),
+        )
         for name, query in LISTINGS
         for key in CONTROLS[:2]
     ),
     Row("A key that is markup is text in a listing", 0, CLIENT, listed("<Key>&x;]]>", {}, "a&lt;Key&gt;&amp;x;"), Parses(200)),
-    Row("A prefix that is markup is text in a listing", 0, CLIENT, request("GET", "/mallory", {"prefix": "</Prefix><Contents><Key>forged</Key></Contents><Prefix>"}), Parses(200), ()),
+    Row(
+        "A prefix that is markup is text in a listing",
+        0,
+        CLIENT,
+        request("GET", "/mallory", {"prefix": "</Prefix><Contents><Key>forged</Key></Contents><Prefix>"}),
+        Parses(200),
+        (),
+    ),
     Row("A prefix with a control character is a document that parses", 16, CLIENT, request("GET", "/mallory", {"prefix": "a\x01b"}), Parses(200), ()),
     Row("A marker with a control character is a document that parses", 16, CLIENT, request("GET", "/mallory", {"marker": "a\x01b"}), Parses(200), ()),
     Row("A missing key with a control character is an error that parses", 16, CLIENT, request("GET", "/mallory/a\x01b"), Parses(404, "NoSuchKey")),
-    *(Row(f"max-keys={value} is refused", 0, CLIENT, request("GET", "/mallory", {"max-keys": value}), refused(400, "InvalidArgument")) for value in ("-1", "x", "99999999999", "1e3")),
-    *(Row(f"Range: {value} is passed over or refused, never a wrong byte", 0, CLIENT, request("GET", "/mallory/own", headers={"range": value}), answer, ()) for value, answer in [("bytes=99-", refused(416, "InvalidRange")), ("bytes=-0", refused(416, "InvalidRange")), ("bytes=5-2", ALLOWED), ("bytes=99999999999999999999-", ALLOWED), ("chars=0-1", ALLOWED)]),
+    *(
+        Row(f"max-keys={value} is refused", 0, CLIENT, request("GET", "/mallory", {"max-keys": value}), refused(400, "InvalidArgument"))
+        for value in ("-1", "x", "99999999999", "1e3")
+    ),
+    *(
+        Row(f"Range: {value} is passed over or refused, never a wrong byte", 0, CLIENT, request("GET", "/mallory/own", headers={"range": value}), answer, ())
+        for value, answer in [
+            ("bytes=99-", refused(416, "InvalidRange")),
+            ("bytes=-0", refused(416, "InvalidRange")),
+            ("bytes=5-2", ALLOWED),
+            ("bytes=99999999999999999999-", ALLOWED),
+            ("chars=0-1", ALLOWED),
+        ]
+    ),
 ]

@@ -71,7 +71,13 @@ CONDITION_ROWS += [
     for user, key, given, _ in CONDITIONS[2:]
 ]
 CONDITION_ROWS += [
-    Row(f"A copy's source is not opened by {key}", 3, NARROW, written("/mallory/stolen", given["headers"] | {"x-amz-copy-source": "/victim/secret"}, user=user, body=b""), denied())
+    Row(
+        f"A copy's source is not opened by {key}",
+        3,
+        NARROW,
+        written("/mallory/stolen", given["headers"] | {"x-amz-copy-source": "/victim/secret"}, user=user, body=b""),
+        denied(),
+    )
     for user, key, given, _ in CONDITIONS[2:]
 ]
 CONDITION_ROWS += [
@@ -87,21 +93,41 @@ CONDITION_ROWS += [
 CONDITION_ROWS += [
     Row("A listing is not opened by a prefix beside the allowed one", 3, NARROW, call("ListObjectsV2", "by-prefix", query={"prefix": "home/you/"}), denied()),
     Row("A listing is not opened without a prefix", 3, NARROW, call("ListObjectsV2", "by-prefix"), denied()),
-    Row("PutObject is not opened by another encryption than the allowed one", 3, NARROW, call("PutObject", "by-encryption", headers={SSE: "aws:kms"}), denied()),
-    Row("PutObject is not opened by another key than the allowed one", 3, NARROW, call("PutObject", "by-key", headers={SSE: "aws:kms", KMS_KEY_ID: "victim-key"}), denied()),
+    Row(
+        "PutObject is not opened by another encryption than the allowed one", 3, NARROW, call("PutObject", "by-encryption", headers={SSE: "aws:kms"}), denied()
+    ),
+    Row(
+        "PutObject is not opened by another key than the allowed one",
+        3,
+        NARROW,
+        call("PutObject", "by-key", headers={SSE: "aws:kms", KMS_KEY_ID: "victim-key"}),
+        denied(),
+    ),
 ]
 
 
 # ---- other tenants, and nobody
 
 STRANGERS = [
-    Row(f"{name} without a signature is refused over {'TLS' if tls else 'plain HTTP'}", 0, ANONYMOUS, unsigned(name, tls), unauthenticated(name, "AccessDenied"))
+    Row(
+        f"{name} without a signature is refused over {'TLS' if tls else 'plain HTTP'}", 0, ANONYMOUS, unsigned(name, tls), unauthenticated(name, "AccessDenied")
+    )
     for name in calls.NAMES
     for tls in (True, False)
 ]
-FORGERS = [Row(f"{name} of a forged signature is refused", 0, ANONYMOUS, wrongly_signed(name, True), unauthenticated(name, "SignatureDoesNotMatch")) for name in calls.NAMES]
-FORGERS += [Row(f"{name} of a forged signature is refused over plain HTTP", 0, ANONYMOUS, wrongly_signed(name, False), unauthenticated(name, "SignatureDoesNotMatch")) for name in ("PutObject", "GetObject", "HeadObject", "DeleteObjects", "DeleteBucket")]
-TENANTS = [Row(f"{name} on another tenant's bucket is refused", 0, TENANT, call(name, "mallory"), denied(shape(name))) for name in calls.NAMES if name != "CreateBucket"]
+FORGERS = [
+    Row(f"{name} of a forged signature is refused", 0, ANONYMOUS, wrongly_signed(name, True), unauthenticated(name, "SignatureDoesNotMatch"))
+    for name in calls.NAMES
+]
+FORGERS += [
+    Row(f"{name} of a forged signature is refused over plain HTTP", 0, ANONYMOUS, wrongly_signed(name, False), unauthenticated(name, "SignatureDoesNotMatch"))
+    for name in ("PutObject", "GetObject", "HeadObject", "DeleteObjects", "DeleteBucket")
+]
+TENANTS = [
+    Row(f"{name} on another tenant's bucket is refused", 0, TENANT, call(name, "mallory"), denied(shape(name)))
+    for name in calls.NAMES
+    if name != "CreateBucket"
+]
 TENANTS += [
     Row(f"{name} by who may list nothing is refused", 0, NARROW, call(name, "nobody"), denied(shape(name)))
     for name in ("ListBuckets", "HeadBucket", "ListObjectsV2", "GetObject", "GetBucketLocation", "CreateBucket")
@@ -135,9 +161,24 @@ COPIES += [
     )
     for source in SOURCES[:4]
 ]
-BROKEN_SOURCES = [("", 400), ("/", 400), ("victim", 400), ("/victim/", 400), ("//secret", 400), ("/victim/%ff", 400), ("/victim/secret?versionId=", 400), ("/victim/secret?x=y", 400)]
+BROKEN_SOURCES = [
+    ("", 400),
+    ("/", 400),
+    ("victim", 400),
+    ("/victim/", 400),
+    ("//secret", 400),
+    ("/victim/%ff", 400),
+    ("/victim/secret?versionId=", 400),
+    ("/victim/secret?x=y", 400),
+]
 COPIES += [
-    Row(f"A copy from {source!r} is refused", 0, CLIENT, written("/mallory/stolen", {"x-amz-copy-source": source}, user="root", body=b""), refused(status, "InvalidArgument"))
+    Row(
+        f"A copy from {source!r} is refused",
+        0,
+        CLIENT,
+        written("/mallory/stolen", {"x-amz-copy-source": source}, user="root", body=b""),
+        refused(status, "InvalidArgument"),
+    )
     for source, status in BROKEN_SOURCES
     if source in ("/", "victim", "/victim/", "//secret")
 ]
@@ -163,23 +204,63 @@ SPELLINGS = [
     "arn:aws-cn:kms:::key/victim-key",
 ]
 KEYS = [
-    Row(f"A tenant does not write under another's key as {key!r}", 0, TENANT, written("/mallory/under-key", {SSE: "aws:kms", KMS_KEY_ID: key}), denied()) for key in SPELLINGS
+    Row(f"A tenant does not write under another's key as {key!r}", 0, TENANT, written("/mallory/under-key", {SSE: "aws:kms", KMS_KEY_ID: key}), denied())
+    for key in SPELLINGS
 ]
 KEYS += [
-    Row(f"A tenant does not begin an upload under another's key as {key!r}", 0, TENANT, written("/mallory/under-key", {SSE: "aws:kms:dsse", KMS_KEY_ID: key}, "POST", {"uploads": ""}, b""), denied())
+    Row(
+        f"A tenant does not begin an upload under another's key as {key!r}",
+        0,
+        TENANT,
+        written("/mallory/under-key", {SSE: "aws:kms:dsse", KMS_KEY_ID: key}, "POST", {"uploads": ""}, b""),
+        denied(),
+    )
     for key in SPELLINGS[:4]
 ]
 KEYS += [
-    Row(f"A tenant does not move an object under another's key as {key!r}", 0, TENANT, written("/mallory/own", None, "PUT", {"encryption": ""}, calls.object_encryption_xml(key)), denied())
+    Row(
+        f"A tenant does not move an object under another's key as {key!r}",
+        0,
+        TENANT,
+        written("/mallory/own", None, "PUT", {"encryption": ""}, calls.object_encryption_xml(key)),
+        denied(),
+    )
     for key in SPELLINGS[3:6]
 ]
 
 SECURE = {SSE: "aws:kms", KMS_KEY_ID: "strongroom-store"}
 KEYS += [
     Row("Nobody writes under the store's own key", 0, CLIENT, written("/mallory/x", SECURE, user="root"), refused(404, "NotFound")),
-    Row("A delete of many keys with another tenant's among them is refused for each", 0, TENANT, lambda f: f.send(f.signed("mallory", "POST", "/victim", {"delete": ""}, calls.md5(calls.delete_xml("secret", "large", "../mallory/own")), calls.delete_xml("secret", "large", "../mallory/own"))), EachKey(code="AccessDenied")),
-    Row("A tenant does not reach another's bucket by dots in the path", 0, TENANT, lambda f: f.send(f.signed("mallory", "GET", "/mallory/../victim/secret")), refused(404, "NoSuchKey")),
-    Row("A tenant does not reach another's bucket by its host", 0, TENANT, lambda f: f.send(f.signed("mallory", "GET", "/secret", host="victim.s3.attacked.test")), denied()),
+    Row(
+        "A delete of many keys with another tenant's among them is refused for each",
+        0,
+        TENANT,
+        lambda f: f.send(
+            f.signed(
+                "mallory",
+                "POST",
+                "/victim",
+                {"delete": ""},
+                calls.md5(calls.delete_xml("secret", "large", "../mallory/own")),
+                calls.delete_xml("secret", "large", "../mallory/own"),
+            )
+        ),
+        EachKey(code="AccessDenied"),
+    ),
+    Row(
+        "A tenant does not reach another's bucket by dots in the path",
+        0,
+        TENANT,
+        lambda f: f.send(f.signed("mallory", "GET", "/mallory/../victim/secret")),
+        refused(404, "NoSuchKey"),
+    ),
+    Row(
+        "A tenant does not reach another's bucket by its host",
+        0,
+        TENANT,
+        lambda f: f.send(f.signed("mallory", "GET", "/secret", host="victim.s3.attacked.test")),
+        denied(),
+    ),
     Row("A reader of a prefix does not read beside it", 0, NARROW, lambda f: f.send(f.signed("reader", "GET", "/victim/public/../secret")), denied()),
     Row("A reader of a prefix does not read a key that begins likewise", 0, NARROW, lambda f: f.send(f.signed("reader", "GET", "/victim/publicity")), denied()),
     Row("Who may not list does not learn what is missing", 0, NARROW, lambda f: f.send(f.signed("reader", "GET", "/victim/public/nothing")), denied()),

@@ -78,7 +78,13 @@ MALFORMED = [
     ("X-Amz-Expires", "1.5"),
     ("X-Amz-Expires", ""),
 ]
-TWICE = [("X-Amz-Expires", "604800"), ("X-Amz-Signature", "0" * 64), ("X-Amz-Date", "20200101T000000Z"), ("X-Amz-SignedHeaders", "host"), ("X-Amz-Credential", "x")]
+TWICE = [
+    ("X-Amz-Expires", "604800"),
+    ("X-Amz-Signature", "0" * 64),
+    ("X-Amz-Date", "20200101T000000Z"),
+    ("X-Amz-SignedHeaders", "host"),
+    ("X-Amz-Credential", "x"),
+]
 ADDED = [{"x-amz-copy-source": "/victim/under-a-key"}, {SSE: "aws:kms", KMS_KEY_ID: "mallory-key"}, customer(), {"x-amz-meta-note": "mallory's"}]
 
 
@@ -95,8 +101,17 @@ def on_admin(prefix, path, method="POST", query=(), expires_seconds=300, extra=(
     return attack
 
 
-ADMIN_CALLS = [("POST", "/seal", ()), ("POST", "/keys/disable", {"key_id": "victim-key"}), ("POST", "/keys/rotate", {"key_id": "victim-key"}), ("GET", "/status", ())]
-MC_CALLS = [("POST", "/minio/kms/v1", "/key/create", {"key-id": "presigned"}), ("POST", "/minio/admin/v3", "/start-job", ()), ("GET", "/minio/kms/v1", "/key/list", {"pattern": "*"})]
+ADMIN_CALLS = [
+    ("POST", "/seal", ()),
+    ("POST", "/keys/disable", {"key_id": "victim-key"}),
+    ("POST", "/keys/rotate", {"key_id": "victim-key"}),
+    ("GET", "/status", ()),
+]
+MC_CALLS = [
+    ("POST", "/minio/kms/v1", "/key/create", {"key-id": "presigned"}),
+    ("POST", "/minio/admin/v3", "/start-job", ()),
+    ("GET", "/minio/kms/v1", "/key/list", {"pattern": "*"}),
+]
 X = (("authorization", "x"),)
 BOTH = refused(400, "InvalidArgument")  # two ways of signing, one of which is none
 UNAUTHORIZED = refused(401, "AccessDenied")
@@ -130,17 +145,32 @@ ROWS = [
         for prefix in PREFIXES
         for method, path, query in ADMIN_CALLS
     ),
-    *(Row(f"A presigned {method} {prefix}{path} is no admin credential", 2, NETWORK, on_admin(prefix, path, method, query), UNAUTHORIZED) for method, prefix, path, query in MC_CALLS),
+    *(
+        Row(f"A presigned {method} {prefix}{path} is no admin credential", 2, NETWORK, on_admin(prefix, path, method, query), UNAUTHORIZED)
+        for method, prefix, path, query in MC_CALLS
+    ),
     *(
         Row(f"A presigned {prefix}/seal behind Authorization: x is no admin credential", 2, NETWORK, on_admin(prefix, "/seal", extra=X), BOTH)
         for prefix in PREFIXES
     ),
     *(
-        Row(f"A presigned {method} {prefix}{path} behind Authorization: x is no admin credential", 2, NETWORK, on_admin(prefix, path, method, query, extra=X), BOTH)
+        Row(
+            f"A presigned {method} {prefix}{path} behind Authorization: x is no admin credential",
+            2,
+            NETWORK,
+            on_admin(prefix, path, method, query, extra=X),
+            BOTH,
+        )
         for method, prefix, path, query in MC_CALLS
     ),
     *(
-        Row(f"A presigned {prefix}/seal behind an empty Authorization is no admin credential", 2, NETWORK, on_admin(prefix, "/seal", extra=(("authorization", ""),)), UNAUTHORIZED)
+        Row(
+            f"A presigned {prefix}/seal behind an empty Authorization is no admin credential",
+            2,
+            NETWORK,
+            on_admin(prefix, "/seal", extra=(("authorization", ""),)),
+            UNAUTHORIZED,
+        )
         for prefix in PREFIXES
     ),
 ]

@@ -152,7 +152,10 @@ def twice(name, value=None):
 TWICE_ROWS = [
     ("the payload hash, the second time as UNSIGNED-PAYLOAD,", twice(SHA256, "UNSIGNED-PAYLOAD")),
     ("the payload hash, twice the same,", twice(SHA256)),
-    ("the payload hash, the first time as UNSIGNED-PAYLOAD,", lambda request: request.but(headers=((SHA256, "UNSIGNED-PAYLOAD"), *request.headers), body=b"x" * 22)),
+    (
+        "the payload hash, the first time as UNSIGNED-PAYLOAD,",
+        lambda request: request.but(headers=((SHA256, "UNSIGNED-PAYLOAD"), *request.headers), body=b"x" * 22),
+    ),
     ("the date, another one,", twice("x-amz-date", "20200101T000000Z")),
     ("the date, twice the same,", twice("x-amz-date")),
     ("Authorization, twice the same,", twice("authorization")),
@@ -192,16 +195,25 @@ ROWS = [
     *(Row(f"A signature {name} does not write", 0, NETWORK, put(alter), answer) for name, alter, answer in ALTERED[:3]),
     *(Row(f"A signature {name} is refused", 16 if name in NEW else 0, CLIENT, get(**options), answer) for name, options, answer in BY_SIGNER),
     *(Row(f"Authorization: {text!r} is refused", 0, ANONYMOUS, get(authorization(lambda _, text=text: text)), answer) for text, answer in TYPES),
-    *(
-        Row(f"{' and '.join(headers)} added on the way, unsigned, is refused", 0, NETWORK, put(with_headers(headers)), denied())
-        for headers in UNSIGNED_HEADERS
-    ),
+    *(Row(f"{' and '.join(headers)} added on the way, unsigned, is refused", 0, NETWORK, put(with_headers(headers)), denied()) for headers in UNSIGNED_HEADERS),
     *(Row(f"{name} given twice is refused", 16, NETWORK, put(alter), TWICE) for name, alter in TWICE_ROWS),
     Row("Host given twice is refused", 16, NETWORK, get(twice("host", "victim.s3.attacked.test")), http_error(400)),
-    Row("Host given twice, the signed one last, is refused", 16, NETWORK, get(lambda request: request.but(headers=(("host", "x.test"), *request.headers))), http_error(400)),
+    Row(
+        "Host given twice, the signed one last, is refused",
+        16,
+        NETWORK,
+        get(lambda request: request.but(headers=(("host", "x.test"), *request.headers))),
+        http_error(400),
+    ),
     Row("An empty Authorization is none", 0, ANONYMOUS, get(authorization(lambda _: "")), denied()),
     Row("A request without a payload hash is refused", 0, NETWORK, get(lambda request: request.without(SHA256)), refused(400, "InvalidRequest")),
-    Row("A body that was altered is refused", 0, NETWORK, put(lambda request: request.but(body=b"X" + request.body[1:])), refused(400, "XAmzContentSHA256Mismatch")),
+    Row(
+        "A body that was altered is refused",
+        0,
+        NETWORK,
+        put(lambda request: request.but(body=b"X" + request.body[1:])),
+        refused(400, "XAmzContentSHA256Mismatch"),
+    ),
     Row(
         "A body that was cut, with its length, is refused",
         0,
@@ -212,7 +224,13 @@ ROWS = [
     Row("A signed header with another value is refused", 0, NETWORK, put(lambda r: r.having("x-amz-meta-a", "c"), headers={"x-amz-meta-a": "b"}), WRONG),
     Row("A signed header that was taken out is refused", 0, NETWORK, put(lambda r: r.without(SSE), headers={SSE: "AES256"}), WRONG),
     Row("An unknown access key is refused", 0, ANONYMOUS, lambda f: f.send(f.call("GetObject", "stranger")), refused(403, "InvalidAccessKeyId")),
-    Row("Root's access key with a tenant's secret is refused", 0, TENANT, get(authorization(lambda v: v.replace("AKMALLORY", "AKVICTIM")), user="mallory"), WRONG),
+    Row(
+        "Root's access key with a tenant's secret is refused",
+        0,
+        TENANT,
+        get(authorization(lambda v: v.replace("AKMALLORY", "AKVICTIM")), user="mallory"),
+        WRONG,
+    ),
     Row("A presigned URL with a header signature beside it is refused", 16, TENANT, by_both, refused(400, "InvalidArgument")),
     Row("A security token of an identity that has none is refused", 16, CLIENT, with_token, refused(400, "InvalidToken")),
     Row("A security token in a presigned URL of an identity that has none is refused", 16, CLIENT, presigned_with_token, refused(400, "InvalidToken")),
@@ -252,16 +270,32 @@ ADMIN_ALTERATIONS = [
     ("the payload hash twice", twice(SHA256, "UNSIGNED-PAYLOAD"), TWICE),
 ]
 
-ADMIN_ROWS = [
-    Row(f"{prefix}/clear-cache with {name} is refused", 16 if "twice" in name else 0, NETWORK, admin("POST", f"{prefix}/clear-cache", alter=alter), answer)
-    for prefix in PREFIXES
-    for name, alter, answer in ADMIN_ALTERATIONS
-] + [
-    Row(f"{prefix}/seal signed twenty minutes ago is refused", 0, NETWORK, admin("POST", f"{prefix}/seal", now=minutes(-20)), unauthorized("RequestTimeTooSkewed"))
-    for prefix in PREFIXES
-] + [
-    Row(f"{prefix}/seal by an unknown access key is refused", 0, ANONYMOUS, admin("POST", f"{prefix}/seal", user="stranger"), unauthorized("InvalidAccessKeyId"))
-    for prefix in PREFIXES
-]
+ADMIN_ROWS = (
+    [
+        Row(f"{prefix}/clear-cache with {name} is refused", 16 if "twice" in name else 0, NETWORK, admin("POST", f"{prefix}/clear-cache", alter=alter), answer)
+        for prefix in PREFIXES
+        for name, alter, answer in ADMIN_ALTERATIONS
+    ]
+    + [
+        Row(
+            f"{prefix}/seal signed twenty minutes ago is refused",
+            0,
+            NETWORK,
+            admin("POST", f"{prefix}/seal", now=minutes(-20)),
+            unauthorized("RequestTimeTooSkewed"),
+        )
+        for prefix in PREFIXES
+    ]
+    + [
+        Row(
+            f"{prefix}/seal by an unknown access key is refused",
+            0,
+            ANONYMOUS,
+            admin("POST", f"{prefix}/seal", user="stranger"),
+            unauthorized("InvalidAccessKeyId"),
+        )
+        for prefix in PREFIXES
+    ]
+)
 
 ROWS += ADMIN_ROWS

@@ -91,6 +91,7 @@ HEADS = [
     ("a target without a slash", "GET victim/secret HTTP/1.1\r\nHost: x\r\n\r\n"),
 ]
 
+
 def size(data):
     return f"{len(data):x}".encode()
 
@@ -163,7 +164,10 @@ def proxied(name, value):
 
 
 ROWS = [
-    *(Row(f"Plain: {name}, with a request behind it, is refused", 16 if "gzip" in name else 0, NETWORK, once(framed(*lines, body=body)), BAD) for name, lines, body in FRAMINGS),
+    *(
+        Row(f"Plain: {name}, with a request behind it, is refused", 16 if "gzip" in name else 0, NETWORK, once(framed(*lines, body=body)), BAD)
+        for name, lines, body in FRAMINGS
+    ),
     *(
         Row(f"TLS: {name}, with a request behind it, is refused", 16 if "gzip" in name else 0, NETWORK, once(framed(*lines, body=body), tls=True), BAD)
         for name, lines, body in FRAMINGS
@@ -190,10 +194,21 @@ ROWS = [
     Row("An upgrade to a web socket is no way around the signature", 0, ANONYMOUS, upgraded("websocket"), denied()),
     *(
         Row(f"{name}: {value} of a client is not believed", 0, ANONYMOUS, proxied(name, value), denied())
-        for name, value in [("x-forwarded-proto", "https"), ("x-forwarded-for", "127.0.0.1"), ("forwarded", "for=127.0.0.1;proto=https"), ("x-original-url", "/health/live")]
+        for name, value in [
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-for", "127.0.0.1"),
+            ("forwarded", "for=127.0.0.1;proto=https"),
+            ("x-original-url", "/health/live"),
+        ]
     ),
     *(
-        Row(f"{name} does not turn a signed GET into another method", 0, NETWORK, lambda f, n=name: f.send(f.call("GetObject", "mallory", "mallory", query={}).but(target="/victim/secret").adding(n, "DELETE")), refused(403, "SignatureDoesNotMatch"))
+        Row(
+            f"{name} does not turn a signed GET into another method",
+            0,
+            NETWORK,
+            lambda f, n=name: f.send(f.call("GetObject", "mallory", "mallory", query={}).but(target="/victim/secret").adding(n, "DELETE")),
+            refused(403, "SignatureDoesNotMatch"),
+        )
         for name in ("x-http-method-override", "x-method-override")
     ),
     Row("A request that is as it should be is answered", 0, CLIENT, lambda f: f.send(f.call("GetObject"), tls=False), ALLOWED, ()),

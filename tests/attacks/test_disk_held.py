@@ -9,7 +9,7 @@ import time
 import pytest
 
 from conftest import make_bucket
-from harness import audit, disk
+from harness import audit
 from harness.server import BINARY, Server, free_ports
 from harness.sse import DSSE, NONE, SSE_C, SSE_S3, random_body
 from test_tamper import INTEGRITY, LENGTH, Shape, Stored, swap
@@ -58,7 +58,11 @@ COPIES = {
     "to another key": lambda stored: stored.server.raw().copy(f"{stored.bucket}/victim", stored.bucket, "copy", stored.mode.write | stored.mode.source),
     "under another encryption": lambda stored: stored.server.raw().copy(f"{stored.bucket}/victim", stored.bucket, "copy", SSE_S3.write | stored.mode.source),
     "onto itself": lambda stored: stored.server.raw().copy(
-        f"{stored.bucket}/victim", stored.bucket, "victim", SSE_S3.write | stored.mode.source | {"x-amz-metadata-directive": "REPLACE"}, timeout=PATIENCE_SECONDS
+        f"{stored.bucket}/victim",
+        stored.bucket,
+        "victim",
+        SSE_S3.write | stored.mode.source | {"x-amz-metadata-directive": "REPLACE"},
+        timeout=PATIENCE_SECONDS,
     ),
 }
 
@@ -163,6 +167,14 @@ FILES = {
 }
 
 
+def start(server):
+    """A start that is to fail, and what it says; TimeoutExpired where it neither fails nor ends."""
+    one, two = free_ports(2)
+    ports = ["--address", f"127.0.0.1:{one}", "--admin-address", f"127.0.0.1:{two}"]
+    command = [str(BINARY), "serve", str(server.data), *ports, "--config", str(server.home / "strongroom.toml")]
+    return subprocess.run(command, env=server.extra_env, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+
+
 @pytest.mark.parametrize("what", FILES)
 def test_a_fifo_in_a_file_s_place_never_hangs_the_start(new_server, what):
     server = new_server("encrypt_by_default = false\n")
@@ -170,15 +182,26 @@ def test_a_fifo_in_a_file_s_place_never_hangs_the_start(new_server, what):
     path = FILES[what](server)
     path.unlink()
     os.mkfifo(path, 0o600)
-    one, two = free_ports(2)
-    command = [str(BINARY), "serve", str(server.data), "--address", f"127.0.0.1:{one}", "--admin-address", f"127.0.0.1:{two}", "--config", str(server.home / "strongroom.toml")]
     try:
-        told = subprocess.run(command, env=server.extra_env, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+        told = start(server)
     except subprocess.TimeoutExpired:
         raise AssertionError(f"a FIFO in the place of {what} hangs the start") from None
     finally:
         path.unlink()
     assert (told.returncode, told.stderr.splitlines()[-1][:12]) == (1, "strongroom: "), told.stderr
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o755, 0o770, 0o711], ids=oct)
+@pytest.mark.parametrize("which", ["data", "secrets"])
+def test_a_directory_that_is_open_to_others_is_refused(new_server, which, mode):
+    server = new_server("encrypt_by_default = false\n")
+    assert server.stop() == 0
+    getattr(server, which).chmod(mode)
+    try:
+        told = start(server)
+    finally:
+        getattr(server, which).chmod(0o700)
+    assert told.returncode == 1 and "chmod" in told.stderr, told.stderr
 
 
 # ---- 13: a listing of rows that were edited

@@ -1,5 +1,6 @@
 """Who administers keys and may not use them, and who configures the key service: jobs, data keys, files of the server."""
 
+import base64
 import json
 import os
 import shutil
@@ -8,7 +9,8 @@ import time
 import pytest
 
 from attacks.field import BODY, CONFIG, MARK, VICTIM, Field
-from attacks.row import EVERYTHING, KEYS, LOG, SECRETS, STORE
+from attacks.row import EVERYTHING, KEYS, LOG, MEMORY, SECRETS, STORE
+from harness import audit
 from harness.sse import KMS_KEY_ID, SSE
 
 DENIED_KEY = "victim-key"
@@ -184,7 +186,13 @@ NAMES = [
     "a text", "a file of the system", "a link", "a directory", "a FIFO", "a device", "a path with dots", "nothing", "nothing below nothing",
 ]  # fmt: skip
 CONFIGURATIONS = {
-    "vault": {"backend_type": "vault", "address": "https://127.0.0.1:1", "auth_method": {"token": "a-token-of-nobody"}, "mount_path": "transit", "default_key_id": "x"},
+    "vault": {
+        "backend_type": "vault",
+        "address": "https://127.0.0.1:1",
+        "auth_method": {"token": "a-token-of-nobody"},
+        "mount_path": "transit",
+        "default_key_id": "x",
+    },
     "kmip": {"backend_type": "kmip", "address": "127.0.0.1:1", "default_key_id": "x"},
 }
 FIELDS = [("vault", "ca_file"), ("kmip", "ca_file"), ("kmip", "client_cert_file"), ("kmip", "client_key_file")]
@@ -221,3 +229,51 @@ def test_a_key_that_is_denied_is_denied_to_a_copy_s_source_and_target(field):
         raw.attributes(VICTIM, "under-a-key").fails(403, "AccessDenied"),
     ]
     field.assert_unchanged(before, EVERYTHING, replies)
+
+
+# ---- 16: a bundle that asks for more than any bundle of this server does
+
+COSTS = [
+    ("memory_kib", 1 << 20),
+    ("memory_kib", 65_537),
+    ("memory_kib", 4_294_967_295),
+    ("iterations", 4),
+    ("iterations", 100),
+    ("parallelism", 64),
+    ("memory_kib", 8),
+    ("iterations", 1),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), COSTS)
+def test_a_bundle_that_asks_for_another_cost_than_ours_is_refused_at_once(field, name, value):
+    made = field.admin("POST", "/backup", {"passphrase": "a long passphrase"})
+    header, _, rest = base64.b64decode(made["bundle"]).partition(b"\n")
+    document = json.loads(header)
+    assert document["argon2id"][name] != value
+    document["argon2id"][name] = value
+    bundle = base64.b64encode(json.dumps(document).encode() + b"\n" + rest).decode()
+    before, began = field.state((*EVERYTHING, MEMORY)), time.monotonic()
+    reply = field.admin.reply("POST", "/restore", {"bundle": bundle, "passphrase": "a long passphrase", "dry_run": False}).fails(400, "InvalidRequest")
+    assert time.monotonic() - began < 2
+    field.assert_unchanged(before, (*EVERYTHING, MEMORY), [reply])
+
+
+def test_an_unsigned_body_is_no_administration_over_plain_http(field):
+    before = field.state(EVERYTHING)
+    admin = field.admin_of("root", "/strongroom/admin/v1/kms")
+    reply = admin.reply("POST", "/seal", {}, tls=False, payload="UNSIGNED-PAYLOAD").fails(400, "InvalidRequest")
+    field.assert_unchanged(before, EVERYTHING, [reply])
+
+
+# ---- 10: the audit log of who only reads
+
+
+def test_a_reader_does_not_fill_the_disk_with_the_records_of_his_reads(own_field):
+    field = own_field("audit_segment_mib = 1\naudit_retention_mib = 1\naudit_compress = false\n")
+    with field.wire(tls=False) as wire:
+        for _ in range(4000):
+            assert wire.send(field.call("GetObject").encode()).receive().reply.status == 200
+    written = sum(path.stat().st_size for path in (field.server.data / "audit").iterdir())
+    assert written < 3 << 19, f"{written} bytes for 4,000 reads"
+    assert audit.verify(field.server.data / "audit")

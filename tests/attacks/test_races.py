@@ -43,7 +43,10 @@ def lost(deleted):
 
 CHANGES = {
     "destroyed": (lambda admin, key: delete_now(admin, key), (410, "KMS.NotFoundException")),
-    "scheduled for deletion": (lambda admin, key: admin("DELETE", "/keys/delete", {"key_id": key, "pending_window_in_days": 7}), (400, "KMS.KMSInvalidStateException")),
+    "scheduled for deletion": (
+        lambda admin, key: admin("DELETE", "/keys/delete", {"key_id": key, "pending_window_in_days": 7}),
+        (400, "KMS.KMSInvalidStateException"),
+    ),
     "disabled": (lambda admin, key: admin.change("disable", key), (400, "KMS.DisabledException")),
     "sealed": (lambda admin, key: admin.change("seal", key), (403, "KMS.KMSInvalidStateException")),
 }
@@ -205,5 +208,3 @@ def test_what_a_refused_write_left_on_the_disk_is_swept(own, own_bucket):
             return
         deadline.wait(0.1)
     raise AssertionError(f"still there: {disk.new_blobs(own, before)}")
-
-

@@ -1,5 +1,6 @@
 """Requests as bytes: built, altered before or after they are signed, sent as they stand, and every answer that comes back."""
 
+import contextlib
 import socket
 import ssl
 from dataclasses import dataclass, field, replace
@@ -115,7 +116,8 @@ class Wire:
 
     def end_of_sending(self):
         """Nothing more will come; of plain connections only."""
-        self.socket.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # the server was faster
+            self.socket.shutdown(socket.SHUT_WR)
         return self
 
     def receive(self, method="GET"):
