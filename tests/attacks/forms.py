@@ -194,7 +194,13 @@ POLICIES += [
 ]
 # Until forms are built they are refused, whatever their policy; then an expired one must be, and one for another bucket.
 POLICIES += [
-    Row(f"A form with a policy {name} stores nothing in /victim", 2, NETWORK, by_policy("/victim", bucket, expires, extra), NO_FORMS)
+    Row(
+        f"A form with a policy {name} stores nothing{' behind Authorization: x' if extra else ''}",
+        2,
+        NETWORK,
+        by_policy("/victim", bucket, expires, extra),
+        NO_FORMS,
+    )
     for name, bucket, expires in [("that expired in 2020", "victim", YEAR_2020), ("of another bucket", "mallory", hours(1))]
     for extra in ((), AUTHORIZED_X)
     if not extra or bucket == "victim"

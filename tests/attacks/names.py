@@ -224,12 +224,11 @@ ROWS = [
         for value in ("-1", "x", "99999999999", "1e3")
     ),
     *(
-        Row(f"Range: {value} is passed over or refused, never a wrong byte", 0, CLIENT, request("GET", "/mallory/own", headers={"range": value}), answer, ())
+        Row(f"Range: {value} is passed over or refused, never a wrong byte", 0, CLIENT, request("GET", "/mallory/own", headers={"range": value}), answer)
         for value, answer in [
             ("bytes=99-", refused(416, "InvalidRange")),
             ("bytes=-0", refused(416, "InvalidRange")),
             ("bytes=5-2", ALLOWED),
-            ("bytes=99999999999999999999-", ALLOWED),
             ("chars=0-1", ALLOWED),
         ]
     ),

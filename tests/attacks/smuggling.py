@@ -184,7 +184,7 @@ ROWS = [
     ),
     *(Row(f"HTTP's own chunks: {name} is refused", 0, NETWORK, once(chunked_by_http(frame), tls=True), BAD) for name, frame in CHUNKS),
     Row("HTTP's own chunks around aws-chunked ones are taken", 0, CLIENT, whole_chunks, ALLOWED, ()),
-    Row("The second of two requests in one piece is judged by itself", 0, NETWORK, pipelined, denied(), ()),
+    Row("The second of two requests in one piece is judged by itself", 0, NETWORK, pipelined, denied()),
     Row("A refused body that is a request is not taken for one", 0, TENANT, body_not_taken_for_a_request, denied()),
     Row("The absolute form with another host than the header's is refused", 16, NETWORK, absolute("victim.s3.attacked.test", None), BAD),
     Row("Another version of HTTP is refused", 0, ANONYMOUS, once(b"GET /victim/secret HTTP/9.9\r\nHost: x\r\n\r\n" + SMUGGLED), http_error(505)),

@@ -74,7 +74,7 @@ class Fuzz:
         attempt = mutator.attempt(chance)
         try:
             self.check(attempt, self.send(attempt))
-        except (AssertionError, OSError) as error:
+        except (AssertionError, OSError, xml.parsers.expat.ExpatError) as error:
             sent = attempt.data if len(attempt.data) < 6000 else attempt.data[:6000] + b"..."
             raise AssertionError(
                 f"{error!r}\nseed {SEED}, shard {self.shard}, request {self.sent - 1} to the {'admin' if attempt.admin else 'S3'} port:\n{sent!r}"
