@@ -120,7 +120,7 @@ SIGNED = [
     ("the end comes first", swapped(0, 3), WRONG),
     ("a chunk has no signature", at(1, without_signature), BROKEN),
     ("the end is missing", lambda frames: frames[:-1], BROKEN),
-    ("the end has no empty line", cut_end(2), BROKEN),
+    ("the end is cut within its signature", cut_end(12), BROKEN),
     ("the body ends in the middle of a chunk", lambda frames: [frames[0], frames[1][:500]], BROKEN),
     ("the body ends in the middle of a chunk's head", lambda frames: [frames[0], frames[1][:20]], BROKEN),
     ("more comes behind the end", lambda frames: [*frames, b"more"], BROKEN),
@@ -140,12 +140,13 @@ SIGNED = [
 TRAILER = [
     ("the trailer's value is altered", value_replaced, WRONG),
     ("the trailer's signature is wrong", trailer_signature(lambda head, signature: head + b":" + last_digit(signature.decode()).encode() + b"\r\n\r\n"), WRONG),
-    ("the trailer has no signature", trailer_signature(lambda head, _: head.rpartition(b"\r\n")[0] + b"\r\n\r\n"), refused(400, "MalformedTrailerError")),
+    ("the trailer has no signature", trailer_signature(lambda head, _: head.rpartition(b"\r\n")[0] + b"\r\n\r\n"), BROKEN),
     (
-        "the trailer has a line more, unsigned",
-        at(-1, lambda frame: frame.replace(b"\r\n\r\n", b"\r\nx-amz-meta-a:b\r\n\r\n")),
+        "the trailer has a line more that was not announced",
+        at(-1, lambda frame: frame.replace(b"x-amz-trailer-signature", b"x-amz-meta-a:b\r\nx-amz-trailer-signature")),
         refused(400, "MalformedTrailerError"),
     ),
+    ("a line more comes behind the trailer's signature", at(-1, lambda frame: frame[:-2] + b"x-amz-meta-a:b\r\n\r\n"), BROKEN),
     ("the end and its trailer are missing", lambda frames: frames[:-1], BROKEN),
 ]
 UNSIGNED = [
@@ -158,10 +159,6 @@ UNSIGNED = [
     ("the trailer's value comes twice", at(-1, lambda frame: frame[:3] + (frame[3:-2] * 2) + b"\r\n"), refused(400, "MalformedTrailerError")),
     ("more comes behind the end", lambda frames: [*frames, b"more"], BROKEN),
 ]
-
-
-def without_decoded_length(request):
-    return request.without("x-amz-decoded-content-length")
 
 
 ROWS = [

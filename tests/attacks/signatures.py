@@ -104,7 +104,6 @@ BY_SIGNER = [
     ("over a payload hash of 63 digits", {"payload": "0" * 63}, refused(400, "InvalidArgument")),
     ("over an unknown way of streaming", {"payload": "STREAMING-AWS4-HMAC-SHA512-PAYLOAD"}, refused(400, "InvalidArgument")),
     ("that does not cover Host", {"leave_out": ("host",)}, refused(403, "AccessDenied")),
-    ("that does not cover the payload hash", {"leave_out": (SHA256,)}, refused(403, "AccessDenied")),
     ("that does not cover the date", {"leave_out": ("x-amz-date",)}, refused(403, "AccessDenied")),
 ]
 # Strictness that the issue asks for; the rest held before.
@@ -206,6 +205,14 @@ ROWS = [
         http_error(400),
     ),
     Row("An empty Authorization is none", 0, ANONYMOUS, get(authorization(lambda _: "")), denied()),
+    # Listed or not, it is signed as the payload.
+    Row(
+        "A payload hash that is no signed header is signed all the same",
+        0,
+        NETWORK,
+        put(lambda request: request.having(SHA256, "UNSIGNED-PAYLOAD"), leave_out=(SHA256,)),
+        WRONG,
+    ),
     Row("A request without a payload hash is refused", 0, NETWORK, get(lambda request: request.without(SHA256)), refused(400, "InvalidRequest")),
     Row(
         "A body that was altered is refused",
