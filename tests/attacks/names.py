@@ -4,7 +4,7 @@ import urllib.parse
 import xml.parsers.expat
 
 from attacks.field import VICTIM
-from attacks.row import ALLOWED, ANONYMOUS, CLIENT, Answer, Row, denied, refused
+from attacks.row import ALLOWED, ANONYMOUS, CLIENT, TENANT, Answer, Row, denied, refused
 from harness import sigv4
 from harness.wire import Request
 
@@ -218,6 +218,14 @@ ROWS = [
     ),
     Row("A prefix with a control character is a document that parses", 16, CLIENT, request("GET", "/mallory", {"prefix": "a\x01b"}), Parses(200), ()),
     Row("A marker with a control character is a document that parses", 16, CLIENT, request("GET", "/mallory", {"marker": "a\x01b"}), Parses(200), ()),
+    Row(
+        "A refusal that names a key with a control character parses",
+        16,
+        TENANT,
+        request("GET", f"/{VICTIM}/a\x01b", user="mallory"),
+        Parses(403, "AccessDenied"),
+    ),
+    Row("A refusal that names a bucket with a NUL parses", 16, TENANT, request("PUT", "/\0", {"encryption": ""}, user="mallory"), Parses(403, "AccessDenied")),
     Row("A missing key with a control character is an error that parses", 16, CLIENT, request("GET", "/mallory/a\x01b"), Parses(404, "NoSuchKey")),
     *(
         Row(f"max-keys={value} is refused", 0, CLIENT, request("GET", "/mallory", {"max-keys": value}), refused(400, "InvalidArgument"))
