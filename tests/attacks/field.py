@@ -108,6 +108,7 @@ class Field:
         self._connections = {}
         if planted:
             self.plant()
+        self.planted = set(disk.blobs(self.server))
         self.calm_rss_bytes = self.rss_bytes()
 
     def credentials(self, user):
@@ -191,7 +192,7 @@ class Field:
 
     def state(self, checks, known=None):
         """What can be seen now of what those checks are about; what is known already is not looked at again."""
-        looks = {row.STORE: self._store, row.KEYS: self._keys, row.FILES: lambda: sorted(disk.blobs(self.server))}
+        looks = {row.STORE: self._store, row.KEYS: self._keys, row.FILES: lambda: set(disk.blobs(self.server))}
         known = known or {}
         seen = {check: known[check] if check in known else looks[check]() for check in checks if check in looks}
         return State(seen, self.server.log.stat().st_size, self.rss_bytes())
@@ -200,10 +201,10 @@ class Field:
         assert self.alive(), f"the server is dead:\n{self.server.log_text()[-1500:]}"
         # What a refused write left on the disk goes as soon as the server notices.
         deadline = time.monotonic() + SETTLE_SECONDS
-        while (after := self.state(checks)).seen != before.seen and time.monotonic() < deadline:
+        while (changed := self._changed(before, after := self.state(checks))) and time.monotonic() < deadline:
             time.sleep(0.05)
-        for check in before.seen:
-            assert after.seen[check] == before.seen[check], f"changed: {check}\n{before.seen[check]}\n{after.seen[check]}"
+        for check in changed:
+            raise AssertionError(f"changed: {check}\n{before.seen[check]}\n{after.seen[check]}")
         if row.LOG in checks:
             self._assert_log(before.log_bytes)
         if row.SECRETS in checks:
@@ -212,6 +213,13 @@ class Field:
         if row.MEMORY in checks:
             grown = after.rss_bytes - before.rss_bytes
             assert grown < row.MAX_GROWTH_BYTES, f"memory grew by {grown >> 20} MiB"
+
+    def _changed(self, before, after):
+        """The checks that do not hold. What others deleted may be swept meanwhile, so of files only new ones count, and the victims'."""
+        changed = [check for check in before.seen if check != row.FILES and after.seen[check] != before.seen[check]]
+        if row.FILES in before.seen and not self.planted <= after.seen[row.FILES] <= before.seen[row.FILES] | self.planted:
+            changed.append(row.FILES)
+        return changed
 
     def _assert_log(self, offset):
         with open(self.server.log, "rb") as log:

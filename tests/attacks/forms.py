@@ -46,6 +46,7 @@ def by_policy(target, bucket, expires, extra=(), admin=False, tls=True, more=Non
 
 
 AUTHORIZED_X = (("authorization", "x"),)
+NO_SIGNATURE = refused(400, "InvalidArgument")  # as of every header Authorization that holds none
 CHUNKED = (("transfer-encoding", "chunked"),)
 STREAMING = (("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"), ("x-amz-decoded-content-length", str(LARGE_BYTES)))
 ADMIN_PATHS = [
@@ -62,11 +63,12 @@ UNREAD = [
         1,
         ANONYMOUS,
         post(path, length=LARGE_BYTES, extra=extra, admin=path.startswith("/kms"), tls=tls, head_only=True, framing=framing),
-        UNAUTHORIZED,
+        NO_SIGNATURE if extra else UNAUTHORIZED,
     )
     for path in ADMIN_PATHS
     for tls in ((True,) if path.startswith("/kms") else (True, False))
     for name, extra, framing in [
+        ("without Authorization", (), None),
         ("behind Authorization: x", AUTHORIZED_X, None),
         ("in chunks behind Authorization: x", AUTHORIZED_X + STREAMING, CHUNKED),
     ]
@@ -152,7 +154,7 @@ def send_or_stop(wire, data):
 
 
 FLOODS = [
-    Row(f"Eight forms of 4 MiB to {path} are not kept in memory", 1, ANONYMOUS, flood(path, path.startswith("/kms")), UNAUTHORIZED, (*EVERYTHING, MEMORY))
+    Row(f"Eight forms of 4 MiB to {path} are not kept in memory", 1, ANONYMOUS, flood(path, path.startswith("/kms")), NO_SIGNATURE, (*EVERYTHING, MEMORY))
     for path in ("/kms/restore", "/strongroom/admin/v1/kms/restore")
 ]
 
@@ -174,7 +176,7 @@ POLICIES = [
         2,
         NETWORK,
         by_policy(target, "mallory", expires, extra, target.startswith("/kms")),
-        UNAUTHORIZED,
+        NO_SIGNATURE if extra else UNAUTHORIZED,
     )
     for target in TARGETS
     for when, expires in [("of today", hours(1)), ("that expired in 2020", YEAR_2020)]
@@ -187,7 +189,7 @@ POLICIES += [
         2,
         NETWORK,
         by_policy(target, "mallory", hours(1), AUTHORIZED_X, tls=False),
-        UNAUTHORIZED,
+        NO_SIGNATURE,
     )
     for target in TARGETS
     if not target.startswith("/kms")

@@ -17,24 +17,28 @@ class Credentials:
     access_key: str
     secret_key: str
 
-    def signing_key(self, date, region=REGION, service="s3"):
+    def signing_key(self, date, region=None, service="s3"):
         key = b"AWS4" + self.secret_key.encode()
-        for piece in (date, region, service, "aws4_request"):
+        for piece in (date, REGION if region is None else region, service, "aws4_request"):
             key = hmac.digest(key, piece.encode(), "sha256")
         return key
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What a signature says that it is for. An empty date is that of the request."""
+    """What a signature says that it is for. An empty date is that of the request; without a region it is REGION."""
 
-    region: str = REGION
+    region: str | None = None
     service: str = "s3"
     date: str = ""
     ending: str = "aws4_request"
 
     def text(self, at):
-        return f"{self.date or at[:8]}/{self.region}/{self.service}/{self.ending}"
+        return f"{self.date or at[:8]}/{self.region_name}/{self.service}/{self.ending}"
+
+    @property
+    def region_name(self):
+        return REGION if self.region is None else self.region
 
 
 S3 = Scope()
