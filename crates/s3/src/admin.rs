@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, Uri, header, request::Parts};
+use http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use hyper::body::{Body, Incoming};
 use strongroom_access::Identity;
 use strongroom_engine::{Error, budget::Budget};
@@ -21,7 +21,7 @@ use crate::{
     options::ConnectionInfo,
     refusal::Refusal,
     reply::{Payload, Reply, ResponseBody, ResponseCut},
-    service::{Inner, S3Service, UNCOVERED_BODY, hide_secrets, new_request_id},
+    service::{Inner, S3Service, UNCOVERED_BODY, hide_secrets, new_request_id, report},
 };
 
 /// Answers what is under the reserved first path segments, and all of the admin port.
@@ -70,12 +70,12 @@ impl S3Service {
     pub async fn call_admin(&self, request: http::Request<Incoming>, connection: ConnectionInfo) -> http::Response<ResponseBody> {
         let begun = Instant::now();
         let request_id = new_request_id();
-        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let method = request.method().clone();
         let received_bytes = Arc::new(AtomicU64::new(0));
         let request = self.inner.receive(request, &received_bytes);
         let mut identity = String::new();
         let outcome = self.answer_admin(request, connection, &request_id, &mut identity).await;
-        let (reply, code) = outcome.unwrap_or_else(|refusal| self.inner.refuse_admin(&refusal, &method, &uri, &request_id));
+        let (reply, code) = outcome.unwrap_or_else(|refusal| self.inner.refuse_admin(&refusal, &request_id));
         let record = AccessRecord {
             request_id,
             method,
@@ -109,11 +109,11 @@ impl S3Service {
 }
 
 impl Inner {
-    fn refuse_admin(&self, refusal: &Refusal, method: &Method, uri: &Uri, request_id: &str) -> (Reply, String) {
+    fn refuse_admin(&self, refusal: &Refusal, request_id: &str) -> (Reply, String) {
         let verdict = refusal.verdict(self.api.options.error_dialect);
         let status = if is_of_signature(refusal) { StatusCode::UNAUTHORIZED } else { verdict.status };
         if status.is_server_error() {
-            tracing::error!(request_id, code = verdict.code, method = method.as_str(), path = uri.path(), "admin request failed");
+            report(refusal, request_id, verdict.code);
         }
         let mut reply = Reply { payload: Payload::Whole(error_json(verdict.code, &refusal.message())), ..Reply::empty(status) };
         reply.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -59,16 +59,22 @@ impl Gate {
         }
         let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
         let claim = Claim::read(&head)?.ok_or_else(|| Refusal::AccessDenied(unsigned(door).to_owned()))?;
+        let (now, rules) = (OffsetDateTime::now_utc(), door.rules());
+        claim.check(&head, now, &rules).map_err(|error| self.refuse(error))?;
         let identity = self.identities.by_access_key(claim.access_key()).ok_or(Refusal::InvalidAccessKeyId)?;
         // No identity has temporary credentials, so a token belongs to none.
         if claim.security_token().is_some() {
             return Err(Refusal::InvalidToken);
         }
-        match claim.verify(&head, identity.secret.expose(), OffsetDateTime::now_utc(), &door.rules()) {
-            Ok(verified) => Ok(Admitted { identity, covers_body: verified.covers_body(), payload: verified.into_payload() }),
+        let verified = claim.verify(&head, identity.secret.expose(), now, &rules).map_err(|error| self.refuse(error))?;
+        Ok(Admitted { identity, covers_body: verified.covers_body(), payload: verified.into_payload() })
+    }
+
+    fn refuse(&self, error: SignatureError) -> Refusal {
+        match error {
             // Clients that are set up for another region read the right one here, and sign again.
-            Err(SignatureError::WrongRegion { .. }) => Err(Refusal::WrongRegion { expected: self.region.clone() }),
-            Err(error) => Err(error.into()),
+            SignatureError::WrongRegion { .. } => Refusal::WrongRegion { expected: self.region.clone() },
+            error => error.into(),
         }
     }
 }

@@ -232,7 +232,7 @@ fn take_apart(parts: Parts, mut caller: Caller, findings: &mut Findings) -> Resu
 }
 
 /// The cause of a failure of the server, which the client does not get to see.
-fn report(refusal: &Refusal, request_id: &str, code: &str) {
+pub(crate) fn report(refusal: &Refusal, request_id: &str, code: &str) {
     if let Refusal::Engine(error) = refusal {
         let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
         let cause = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");

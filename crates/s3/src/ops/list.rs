@@ -76,6 +76,13 @@ pub(crate) async fn object_versions(api: &Api, request: &Request) -> Result<Repl
     })))
 }
 
+fn name_of(entry: &ListEntry<ListedObject>) -> &str {
+    match entry {
+        ListEntry::Item(object) => &object.key,
+        ListEntry::Prefix(prefix) => prefix,
+    }
+}
+
 /// A page of a bucket, and how it was asked for.
 struct Listing {
     bucket: Bucket,
@@ -102,15 +109,15 @@ impl Listing {
             limit: limit as usize,
         };
         let page = if limit == 0 { ListPage { entries: Vec::new(), truncated: false } } else { api.engine.list_objects(list).await? };
+        let names =
+            page.entries.iter().map(name_of).chain([prefix.as_str(), delimiter.as_deref().unwrap_or_default(), after.unwrap_or_default()]);
+        let encoding = encoding.for_names(names);
         Ok(Self { bucket, page, prefix, delimiter, limit, encoding })
     }
 
     /// The entry that the next page begins behind.
     fn last(&self) -> Option<&str> {
-        self.page.entries.last().map(|entry| match entry {
-            ListEntry::Item(object) => object.key.as_str(),
-            ListEntry::Prefix(prefix) => prefix,
-        })
+        self.page.entries.last().map(name_of)
     }
 
     fn write_head(&self, xml: &mut Xml, request: &Request) {

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
-use crate::{query::Query, query::encode, refusal::Refusal};
+use crate::{query::Query, query::encode, refusal::Refusal, xml::is_readable};
 
 /// The largest page that S3 answers.
 pub(super) const MAX_ENTRIES_PER_PAGE: u32 = 1000;
@@ -46,6 +46,12 @@ impl Encoding {
         }
     }
 
+    /// The same, or percent-encoded where one of the names has a character that XML cannot hold. `EncodingType` then tells the client,
+    /// which would otherwise get a page that no parser reads.
+    pub(super) fn for_names<'a>(self, mut names: impl Iterator<Item = &'a str>) -> Self {
+        if names.all(is_readable) { self } else { Self::Url }
+    }
+
     pub(super) fn write(self, name: &str) -> String {
         match self {
             Self::Plain => name.to_owned(),
@@ -64,6 +70,13 @@ mod tests {
         for last in ["", "a", "a//b/", "ü/\u{1}/😀", &"k".repeat(1024)] {
             assert_eq!(decode_token(&encode_token(last)).unwrap(), last);
         }
+    }
+
+    #[test]
+    fn names_that_no_xml_can_hold_are_encoded_unasked() {
+        assert_eq!(Encoding::Plain.for_names(["a b", "ü\r\n"].into_iter()), Encoding::Plain);
+        assert_eq!(Encoding::Plain.for_names(["a", "b\u{1}"].into_iter()), Encoding::Url);
+        assert_eq!(Encoding::Url.for_names(["a"].into_iter()), Encoding::Url);
     }
 
     #[test]

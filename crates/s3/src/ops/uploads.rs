@@ -28,6 +28,12 @@ pub(crate) async fn list(api: &Api, request: &Request) -> Result<Reply, Refusal>
     let bucket = api.engine.bucket(&request.bucket).await?;
     let page =
         if limit == 0 { ListPage { entries: Vec::new(), truncated: false } } else { api.engine.list_multipart_uploads(list).await? };
+    let names = page.entries.iter().map(|entry| match entry {
+        ListEntry::Item(upload) => upload.key.as_str(),
+        ListEntry::Prefix(prefix) => prefix,
+    });
+    let asked = [prefix.as_str(), delimiter.as_deref().unwrap_or_default(), key_marker.unwrap_or_default()];
+    let encoding = encoding.for_names(names.chain(asked));
     Ok(Reply::xml(Xml::document("ListMultipartUploadsResult", |xml| {
         xml.text("Bucket", &request.bucket);
         xml.text("KeyMarker", &encoding.write(key_marker.unwrap_or_default()));

@@ -4,7 +4,7 @@
 use quick_xml::{
     Reader,
     escape::resolve_xml_entity,
-    events::{BytesRef, Event},
+    events::{BytesRef, BytesStart, Event},
 };
 
 use crate::refusal::Refusal;
@@ -117,7 +117,7 @@ impl Document<'_> {
             let token = match self.reader.read_event().map_err(|_| Refusal::MalformedXml)? {
                 Event::Start(start) => {
                     self.depth += 1;
-                    if self.depth > MAX_DEPTH {
+                    if self.depth > MAX_DEPTH || !is_well_formed(&start) {
                         return Err(Refusal::MalformedXml);
                     }
                     Token::Start(start.local_name().as_ref().to_owned())
@@ -137,6 +137,12 @@ impl Document<'_> {
             return Ok(token);
         }
     }
+}
+
+/// What the reader lets pass: names that are none, and attributes without quotes or given twice.
+fn is_well_formed(start: &BytesStart<'_>) -> bool {
+    let begins_name = |character: char| character.is_alphabetic() || matches!(character, '_' | ':');
+    start.name().as_ref().starts_with(begins_name) && start.attributes().all(|attribute| attribute.is_ok())
 }
 
 /// What `&name;` or `&#…;` stands for.
@@ -198,6 +204,10 @@ mod tests {
             "<Root><Item>a & b</Item></Root>",
             "<!DOCTYPE Root><Root/>",
             "<!DOCTYPE Root [<!ENTITY a \"aaaa\">]><Root><Item>&a;</Item></Root>",
+            "<Root a=b/>",
+            "<Root a='1' a='2'/>",
+            "<Root a/>",
+            "<Root><1/></Root>",
             "<Root><![CDATA[",
             "<Root",
         ] {

@@ -85,9 +85,11 @@ impl Xml {
                 '<' => self.0.push_str("&lt;"),
                 '>' => self.0.push_str("&gt;"),
                 '"' => self.0.push_str("&quot;"),
-                // Parsers normalise bare line ends and refuse bare control characters. XML 1.0 has no way to write most of these, not even
-                // as references, but lenient parsers read those; strict clients ask for `encoding-type=url` where there is that.
-                other if other.is_control() || !is_xml_1_0(other) => {
+                // XML 1.0 has no way to write it, not even as a reference, and one such character makes a whole document unreadable.
+                // Listings percent-encode the names that have one.
+                other if !is_xml_1_0(other) => self.0.push(char::REPLACEMENT_CHARACTER),
+                // Parsers normalise bare line ends.
+                other if other.is_control() => {
                     let _ = write!(self.0, "&#x{:X};", u32::from(other));
                 }
                 other => self.0.push(other),
@@ -119,7 +121,10 @@ mod tests {
     fn text_is_escaped_so_that_it_reads_back() {
         let mut xml = Xml::new();
         xml.text("Key", "<a href=\"x\">&\r\n\u{1}\u{85}\u{ffff}ü</a>");
-        assert_eq!(xml.0.lines().nth(1).unwrap(), "<Key>&lt;a href=&quot;x&quot;&gt;&amp;&#xD;&#xA;&#x1;&#x85;&#xFFFF;ü&lt;/a&gt;</Key>");
+        assert_eq!(
+            xml.0.lines().nth(1).unwrap(),
+            "<Key>&lt;a href=&quot;x&quot;&gt;&amp;&#xD;&#xA;\u{fffd}&#x85;\u{fffd}ü&lt;/a&gt;</Key>"
+        );
     }
 
     #[test]
