@@ -123,8 +123,8 @@ impl Engine {
             match self.kms().begin_commit(&key.backend, &key.key_id).await {
                 Ok(permit) => permits.push(permit),
                 Err(error) => {
-                    let used = KeyUse::of(user, at, mode_of(envelope)?);
-                    return self.recorded(used, Some(key).into(), Err(error.into())).await;
+                    let refused = KeyUse::of(user, at, mode_of(envelope)?);
+                    return self.recorded(refused, Some(key).into(), Err(error.into())).await;
                 }
             }
         }
