@@ -159,8 +159,8 @@ def test_a_server_with_what_is_no_file_in_a_blob_s_place_stops_in_time(own, own_
 
 FILES = {
     "the configuration": lambda server: server.home / "strongroom.toml",
-    "the certificate": lambda server: server.secrets / "tls" / "server.pem",
-    "the certificate's key": lambda server: server.secrets / "tls" / "server.key",
+    "the authority's certificate": lambda server: server.secrets / "tls" / "ca.pem",
+    "the authority's key": lambda server: server.secrets / "tls" / "ca.key",
     "the master key": lambda server: server.secrets / "kms-master.key",
     "the lock": lambda server: server.data / "lock",
     "the catalog": lambda server: server.data / "catalog.db",
@@ -188,7 +188,19 @@ def test_a_fifo_in_a_file_s_place_never_hangs_the_start(new_server, what):
         raise AssertionError(f"a FIFO in the place of {what} hangs the start") from None
     finally:
         path.unlink()
-    assert (told.returncode, told.stderr.splitlines()[-1][:12]) == (1, "strongroom: "), told.stderr
+    status = 2 if what == "the configuration" else 1
+    assert (told.returncode, told.stderr.splitlines()[-1][:12]) == (status, "strongroom: "), told.stderr
+
+
+@pytest.mark.parametrize("name", ["server.pem", "server.key"])
+def test_a_fifo_in_the_place_of_a_certificate_that_is_issued_at_each_start_is_replaced(new_server, name):
+    server = new_server("encrypt_by_default = false\n")
+    assert server.stop() == 0
+    path = server.secrets / "tls" / name
+    path.unlink()
+    os.mkfifo(path, 0o600)
+    server.start()
+    assert server.health("ready") == 200 and path.is_file()
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o755, 0o770, 0o711], ids=oct)

@@ -235,9 +235,9 @@ def test_a_key_that_is_denied_is_denied_to_a_copy_s_source_and_target(field):
 
 COSTS = [
     ("memory_kib", 1 << 20),
-    ("memory_kib", 65_537),
+    ("memory_kib", 262_145),
     ("memory_kib", 4_294_967_295),
-    ("iterations", 4),
+    ("iterations", 7),
     ("iterations", 100),
     ("parallelism", 64),
     ("memory_kib", 8),
@@ -246,7 +246,7 @@ COSTS = [
 
 
 @pytest.mark.parametrize(("name", "value"), COSTS)
-def test_a_bundle_that_asks_for_another_cost_than_ours_is_refused_at_once(field, name, value):
+def test_a_bundle_that_asks_for_a_cost_that_no_release_writes_is_refused_at_once(field, name, value):
     made = field.admin("POST", "/backup", {"passphrase": "a long passphrase"})
     header, _, rest = base64.b64decode(made["bundle"]).partition(b"\n")
     document = json.loads(header)
@@ -255,7 +255,7 @@ def test_a_bundle_that_asks_for_another_cost_than_ours_is_refused_at_once(field,
     bundle = base64.b64encode(json.dumps(document).encode() + b"\n" + rest).decode()
     before, began = field.state((*EVERYTHING, MEMORY)), time.monotonic()
     reply = field.admin.reply("POST", "/restore", {"bundle": bundle, "passphrase": "a long passphrase", "dry_run": False}).fails(400, "InvalidRequest")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     field.assert_unchanged(before, (*EVERYTHING, MEMORY), [reply])
 
 

@@ -14,7 +14,7 @@ use crate::{
     presigned::{self, Parameters, Presigned},
     rules::{Head, Placement, Placements, Regions, Rules, is_region_name},
     scope::Scope,
-    timestamp::Timestamp,
+    timestamp::{self, Timestamp},
     verified::Verified,
 };
 
@@ -55,7 +55,10 @@ impl Claim {
             (None, false, false) => Ok(None),
             (None, false, true) => Err(SignatureError::VersionTwo),
             (None, true, false) => Self::of_query(head.headers, parameters.parse()?).map(Some),
-            (Some(value), false, false) => Self::of_header(head.headers, authorization::parse(value)?).map(Some),
+            (Some(value), false, false) => {
+                let fields = authorization::parse(value).map_err(|error| undated(error, head.headers))?;
+                Self::of_header(head.headers, fields).map(Some)
+            }
             (Some(_), _, _) | (None, true, true) => Err(SignatureError::SeveralMechanisms),
         }
     }
@@ -265,6 +268,15 @@ fn check_host(head: &Head<'_>) -> Result<(), SignatureError> {
             Err(SignatureError::HostMismatch)
         }
         _ => Ok(()),
+    }
+}
+
+/// A request of version 2 that states no usable date is refused for that first, as at Amazon.
+fn undated(error: SignatureError, headers: &HeaderMap) -> SignatureError {
+    let date = headers.get(DATE).or_else(|| headers.get("date")).and_then(|value| value.to_str().ok());
+    match error {
+        SignatureError::VersionTwo if !date.is_some_and(timestamp::is_http_date) => SignatureError::MissingDate,
+        error => error,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `x-amz-date`: ISO 8601's basic format, `YYYYMMDDThhmmssZ`.
 
-use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
+use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, format_description::well_known::Rfc2822};
 
 /// A moment, and how the client wrote it, which is what is signed.
 #[derive(Clone, Debug)]
@@ -40,6 +40,11 @@ fn digits(bytes: &[u8]) -> Option<u16> {
     bytes.iter().try_fold(0, |number: u16, byte| byte.is_ascii_digit().then(|| number * 10 + u16::from(byte - b'0')))
 }
 
+/// Whether the text is a date of our time as HTTP writes it (RFC 9110, section 5.6.7).
+pub(crate) fn is_http_date(text: &str) -> bool {
+    OffsetDateTime::parse(text, &Rfc2822).is_ok_and(|date| date.unix_timestamp() >= 0)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -59,6 +64,14 @@ mod tests {
         let wrong = ["", "20130524", "20130524T010203", "20130524t010203Z", "20130524T010203z", "20130230T000000Z", "20130524T240000Z"];
         for text in wrong.into_iter().chain(["20131324T000000Z", "2013052\u{663}T00000Z", "+0130524T000000Z", "20130524T0000:0Z"]) {
             assert!(Timestamp::parse(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_date_of_http_is_told_from_what_is_none() {
+        assert!(is_http_date("Tue, 07 Jul 2026 21:53:04 GMT"));
+        for text in ["", "Bad Date", "Tue, 07 Jul 1950 21:53:04 GMT", "20260707T215304Z"] {
+            assert!(!is_http_date(text), "{text}");
         }
     }
 }
