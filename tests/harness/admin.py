@@ -1,5 +1,6 @@
 """The admin API, called with signed JSON."""
 
+import hashlib
 import json
 import os
 import secrets
@@ -26,6 +27,7 @@ class Admin:
         """The answer as it came."""
         payload = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"content-type": "application/json"} if body is not None else {}
+        options.setdefault("payload", hashlib.sha256(payload).hexdigest())
         return self.raw.request(method, self.prefix + path, query=query, headers=headers, body=payload, **options)
 
     def __call__(self, method, path, body=None, query=(), status=200):

@@ -119,7 +119,7 @@ pub(crate) struct Job {
     pub(crate) bytes: u64,
     pub(crate) remaining: u64,
     pub(crate) rate_per_second: f64,
-    /// The first hundred.
+    /// Of the first hundred those in buckets that the signer may list.
     pub(crate) failures: Vec<Failure>,
     /// Why it has failed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,22 +162,22 @@ pub(crate) async fn start_job(call: &Call, scope: Scope) -> Result<Job, ApiError
     let starter = Starter { identity: &signer.identity, secure: signer.secure, request_id: &signer.request_id };
     let job = inner.parts.engine.start_rekey(scope.into(), starter).await?;
     call.note("job_id", &job.job_id);
-    Ok(job.into())
+    Ok(shown(call, job))
 }
 
 pub(crate) async fn list(call: Call, Query(Which { job_id }): Query<Which>) -> Result<OneOrAll, ApiError> {
     match job_id {
-        Some(job_id) => Ok(OneOrAll::One(Box::new(call.inner.parts.engine.rekey_job(&job_id).await?.into()))),
+        Some(job_id) => Ok(OneOrAll::One(Box::new(shown(&call, call.inner.parts.engine.rekey_job(&job_id).await?)))),
         None => Ok(OneOrAll::All(JobList { jobs: jobs(&call).await? })),
     }
 }
 
 pub(crate) async fn jobs(call: &Call) -> Result<Vec<Job>, ApiError> {
-    Ok(call.inner.parts.engine.rekey_jobs().await?.into_iter().map(Job::from).collect())
+    Ok(call.inner.parts.engine.rekey_jobs().await?.into_iter().map(|job| shown(call, job)).collect())
 }
 
 pub(crate) async fn describe(call: Call, Path(job_id): Path) -> Result<Job, ApiError> {
-    Ok(call.inner.parts.engine.rekey_job(&job_id).await?.into())
+    Ok(shown(&call, call.inner.parts.engine.rekey_job(&job_id).await?))
 }
 
 pub(crate) async fn cancel(call: Call, JsonOrQuery(JobName { job_id }): JsonOrQuery<JobName>) -> Result<Job, ApiError> {
@@ -190,7 +190,7 @@ pub(crate) async fn cancel_path(call: Call, Path(job_id): Path) -> Result<Job, A
 
 pub(crate) async fn cancel_job(call: &Call, job_id: &str) -> Result<Job, ApiError> {
     call.note("job_id", job_id);
-    Ok(call.inner.parts.engine.cancel_rekey(job_id).await?.into())
+    Ok(shown(call, call.inner.parts.engine.cancel_rekey(job_id).await?))
 }
 
 fn note(call: &Call, scope: &Scope) {
@@ -257,6 +257,13 @@ impl From<RekeyMode> for Mode {
             RekeyMode::None => Self::None,
         }
     }
+}
+
+/// A job as the signer may see it: names of objects are for who may list their bucket. The others are counted in `failed` alone.
+fn shown(call: &Call, job: RekeyJob) -> Job {
+    let mut job = Job::from(job);
+    job.failures.retain(|failure| call.may_list(&failure.bucket));
+    job
 }
 
 impl From<RekeyJob> for Job {

@@ -129,8 +129,8 @@ async fn mistakes_in_the_configuration_name_their_field() {
         (Config { username: Some("u".to_owned()), ..right.clone() }, "password"),
         (Config { key_prefix: "a#".to_owned(), ..right.clone() }, "key_prefix"),
         (Config { max_connections: 65, ..right.clone() }, "max_connections"),
-        (Config { ca_file: Some("/nonexistent/ca.pem".into()), ..right.clone() }, "/nonexistent/ca.pem"),
-        (Config { client_key_file: server.file("client.pem"), ..right.clone() }, "client.pem"),
+        (Config { ca_file: Some("/nonexistent/ca.pem".into()), ..right.clone() }, "ca_file: the file is refused"),
+        (Config { client_key_file: server.file("client.pem"), ..right.clone() }, "client_key_file: the file is refused"),
     ] {
         let Err(KmsError::InvalidArgument(text)) = strongroom_kms_kmip::KmipKms::new("kmip", mistake) else { panic!("{field}") };
         assert!(text.contains(field), "{text}");

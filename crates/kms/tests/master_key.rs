@@ -103,7 +103,7 @@ async fn the_parameters_of_a_passphrase_are_neither_remade_nor_weakened_nor_shar
     assert!(!path.exists());
 
     write_private(&path, kept.replace("65536", "8").as_bytes());
-    assert!(broken(&home.key_dir(), passphrase(PASSPHRASE)).await.contains("too weak or too costly"));
+    assert!(broken(&home.key_dir(), passphrase(PASSPHRASE)).await.contains("memory_kib is 8, and must be from 65536 to 262144"));
     write_private(&path, kept.replace("65536", "65537").as_bytes());
     assert!(broken(&home.key_dir(), passphrase(PASSPHRASE)).await.contains("the passphrase is wrong"));
     write_private(&path, kept.replace("\"version\": 1", "\"version\": 2").as_bytes());

@@ -21,7 +21,7 @@ use crate::{
     options::ConnectionInfo,
     refusal::Refusal,
     reply::{Payload, Reply, ResponseBody, ResponseCut},
-    service::{Inner, S3Service, UNCOVERED_BODY, hide_secrets, new_request_id, report},
+    service::{Inner, S3Service, hide_secrets, new_request_id, report},
 };
 
 /// Answers what is under the reserved first path segments, and all of the admin port.
@@ -121,6 +121,9 @@ impl Inner {
     }
 }
 
+/// A signature that does not cover the body can be used again, with another one.
+const UNSIGNED_BODY: &str = "Administration takes signatures that cover the body: x-amz-content-sha256 must be the SHA-256 of the body.";
+
 /// A request for administration of which nothing is known yet.
 struct Visitor<'a> {
     parts: Parts,
@@ -142,8 +145,8 @@ async fn admit(
     hide_secrets(&mut parts.headers);
     let admitted = gate.admit(&parts, Door::Admin)?;
     identity.clone_from(&admitted.identity.name);
-    if !secure && !admitted.covers_body {
-        return Err(Refusal::InvalidRequest(UNCOVERED_BODY.to_owned()));
+    if !admitted.covers_body {
+        return Err(Refusal::InvalidRequest(UNSIGNED_BODY.to_owned()));
     }
     let signer = Signer { identity: Arc::clone(&admitted.identity), request_id: request_id.to_owned(), secure, secrets_allowed };
     if let Some(response) = handler.refusal(&parts.method, parts.uri.path(), &signer).await {

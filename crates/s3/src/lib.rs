@@ -12,6 +12,7 @@
 
 mod access_log;
 mod admin;
+mod api;
 mod authorize;
 mod body;
 mod checksum;

@@ -5,6 +5,9 @@ use std::net::IpAddr;
 /// First path segments that never name a bucket: admin and health calls of clients go there.
 pub(crate) const RESERVED: [&str; 3] = ["minio", "rustfs", "strongroom"];
 
+/// The admin port's own first path segment. A request for a bucket of that name would be signed like one for administration.
+const ADMIN_PATH: &str = "kms";
+
 /// The longest key, in bytes of UTF-8.
 pub(crate) const MAX_KEY_LEN_BYTES: usize = 1024;
 
@@ -27,7 +30,7 @@ pub(crate) fn bucket_name_fault(name: &str) -> Option<&'static str> {
         Some("its beginning is reserved")
     } else if ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"].iter().any(|suffix| name.ends_with(suffix)) {
         Some("its end is reserved")
-    } else if RESERVED.contains(&name) {
+    } else if RESERVED.contains(&name) || name == ADMIN_PATH {
         Some("it is reserved")
     } else {
         None

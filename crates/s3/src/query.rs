@@ -1,5 +1,9 @@
 //! Query strings and percent-encoding.
 
+pub(crate) use strongroom_sigv4::percent::{Plus, encode_path as encode};
+
+use strongroom_sigv4::percent;
+
 use crate::refusal::Refusal;
 
 /// The parameters of a request, in their order.
@@ -50,49 +54,9 @@ impl Query {
     }
 }
 
-/// What a `+` stands for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Plus {
-    /// Itself: paths.
-    IsPlus,
-    /// A space: query strings, and `x-amz-copy-source`.
-    IsSpace,
-}
-
 /// Undoes percent-encoding. What is no UTF-8 then is an invalid URI.
 pub(crate) fn decode(text: &str, plus: Plus) -> Result<String, Refusal> {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let hex = (byte == b'%').then(|| bytes.get(at + 1..at + 3).and_then(hex_byte)).flatten();
-        decoded.push(match (byte, hex) {
-            (_, Some(value)) => value,
-            (b'+', None) if plus == Plus::IsSpace => b' ',
-            (other, None) => other,
-        });
-        at += if hex.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8(decoded).map_err(|_| Refusal::InvalidUri)
-}
-
-fn hex_byte(digits: &[u8]) -> Option<u8> {
-    let value = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-    Some(value(*digits.first()?)? << 4 | value(*digits.get(1)?)?)
-}
-
-/// Percent-encodes all but unreserved characters and `/`, as `encoding-type=url` asks for.
-pub(crate) fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/') {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push('%');
-            encoded.push_str(&hex::encode_upper([byte]));
-        }
-    }
-    encoded
+    percent::decode(text.as_bytes(), plus).ok_or(Refusal::InvalidUri)
 }
 
 #[cfg(test)]

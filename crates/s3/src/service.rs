@@ -14,6 +14,7 @@ use strongroom_engine::{Engine, Error, api::Caller};
 use crate::{
     access_log::AccessRecord,
     admin::{self, AdminHandler},
+    api::Api,
     authorize::authorize,
     body::{RawBody, Received},
     gate::{Admitted, Door, Gate},
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// How to mend a request whose body anybody on the network could exchange.
-pub(crate) const UNCOVERED_BODY: &str =
+const UNCOVERED_BODY: &str =
     "Without TLS the signature must cover the body: x-amz-content-sha256 must not be UNSIGNED-PAYLOAD. Use https, or sign the body.";
 
 /// The S3 side of the server. Cheap to clone.
@@ -44,12 +45,6 @@ pub(crate) struct Inner {
     pub(crate) gate: Gate,
     pub(crate) api: Api,
     host_id: String,
-}
-
-/// What the operations work with.
-pub(crate) struct Api {
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) options: S3Options,
 }
 
 /// What is known of a request by the time that it is answered.
@@ -66,7 +61,8 @@ impl S3Service {
     pub fn new(engine: Arc<Engine>, identities: Arc<Identities>, options: S3Options) -> Self {
         let gate = Gate::new(identities, &options.region);
         let host_id = BASE64_STANDARD.encode(random::<24>());
-        Self { inner: Arc::new(Inner { gate, api: Api { engine, options }, host_id }), admin: None }
+        let api = Api::new(engine, options);
+        Self { inner: Arc::new(Inner { gate, api, host_id }), admin: None }
     }
 
     /// Answers a request. Errors are responses; the response's body ends in an error where the connection must be cut.
@@ -233,7 +229,11 @@ fn take_apart(parts: Parts, mut caller: Caller, findings: &mut Findings) -> Resu
 
 /// The cause of a failure of the server, which the client does not get to see.
 pub(crate) fn report(refusal: &Refusal, request_id: &str, code: &str) {
-    if let Refusal::Engine(error) = refusal {
+    // What passes when there is memory or room again is counted, and told by who ran out of it.
+    let passes = |error: &Error| matches!(error, Error::Busy | Error::AuditUnavailable(_));
+    if let Refusal::Engine(error) = refusal
+        && !passes(error)
+    {
         let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
         let cause = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
         tracing::error!(request_id, code, error = error.to_string(), cause, "request failed");

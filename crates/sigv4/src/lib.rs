@@ -30,7 +30,7 @@ mod claim;
 mod error;
 mod key;
 mod payload;
-mod percent;
+pub mod percent;
 pub mod post_policy;
 mod presigned;
 mod query;

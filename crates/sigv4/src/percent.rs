@@ -2,7 +2,7 @@
 
 /// What a `+` stands for when it is decoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Plus {
+pub enum Plus {
     /// Itself: paths.
     IsPlus,
     /// A space: query strings.
@@ -33,8 +33,9 @@ pub(crate) fn push_encoded_all(out: &mut Vec<u8>, bytes: &[u8], slash: Slash) {
     }
 }
 
-/// Undoes percent-encoding. None where the bytes are no UTF-8.
-pub(crate) fn decode(raw: &[u8], plus: Plus) -> Option<String> {
+/// Undoes percent-encoding. None where the bytes are no UTF-8; what is no percent-encoding ("50%zz") stands for itself. What a request
+/// means must be read with the same function as what was signed, or the two could differ.
+pub fn decode(raw: &[u8], plus: Plus) -> Option<String> {
     String::from_utf8(decoded(raw, plus).collect()).ok()
 }
 
@@ -50,6 +51,14 @@ fn decoded(raw: &[u8], plus: Plus) -> impl Iterator<Item = u8> {
             None => byte,
         })
     })
+}
+
+/// Encodes all but unreserved characters and `/`: paths, and names in listings that are asked for with `encoding-type=url`.
+pub fn encode_path(text: &str) -> String {
+    let mut encoded = Vec::with_capacity(text.len());
+    push_encoded_all(&mut encoded, text.as_bytes(), Slash::Kept);
+    // All of it is ASCII.
+    String::from_utf8(encoded).unwrap_or_default()
 }
 
 pub(crate) fn is_unreserved(byte: u8) -> bool {

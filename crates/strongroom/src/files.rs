@@ -33,7 +33,7 @@ pub(crate) enum FilesError {
     },
     #[error("{what} {} lies inside the data directory {}: keys beside the data they protect protect nothing", path.display(), data_dir.display())]
     Inside { what: &'static str, path: PathBuf, data_dir: PathBuf },
-    #[error("{} can be read by others (mode {mode:o}): chmod {wanted} {}", path.display(), quoted(path))]
+    #[error("{} is open to others (mode {mode:o}): chmod {wanted} {}", path.display(), quoted(path))]
     Open { path: PathBuf, mode: u32, wanted: &'static str },
     #[error("{} is not a directory", path.display())]
     NotADirectory { path: PathBuf },
@@ -181,7 +181,7 @@ mod tests {
             fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
             let error = require_private_dir(dir.path()).unwrap_err().to_string();
             let path = dir.path().display();
-            assert_eq!(error, format!("{path} can be read by others (mode {mode:o}): chmod 700 {path}"));
+            assert_eq!(error, format!("{path} is open to others (mode {mode:o}): chmod 700 {path}"));
         }
         let user = rustix::process::geteuid().as_raw();
         let error = FilesError::OtherOwner { path: "/srv/data".into(), owner: user + 1, user };

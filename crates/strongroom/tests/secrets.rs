@@ -16,7 +16,7 @@ fn chmod(home: &Home, name: &str, mode: u32) {
 /// The refusal names the file, its mode, and the very command that helps.
 fn is_told(refused: &Failure, code: i32, home: &Home, name: &str, mode: u32, wanted: &str) {
     assert_eq!(refused.code, Some(code), "{}", refused.error);
-    let expected = format!("{} can be read by others (mode {mode:o}): chmod {wanted} {}", home.text(name), home.text(name));
+    let expected = format!("{} is open to others (mode {mode:o}): chmod {wanted} {}", home.text(name), home.text(name));
     assert!(refused.error.contains(&expected), "{}", refused.error);
 }
 

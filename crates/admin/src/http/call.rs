@@ -66,6 +66,12 @@ impl Call {
         self.signer.identity.may(action, &arn::key(key_id), &conditions) == Decision::Allow
     }
 
+    /// Whether the signer may list this bucket, and so learn the names of its objects.
+    pub(crate) fn may_list(&self, bucket: &str) -> bool {
+        let conditions = Conditions::new(self.signer.secure);
+        self.signer.identity.may(Action::ListBucket, &arn::bucket(bucket), &conditions) == Decision::Allow
+    }
+
     /// Key material travels over TLS, or not at all.
     pub(crate) fn require_secure(&self) -> Result<(), ApiError> {
         if self.signer.secrets_allowed {

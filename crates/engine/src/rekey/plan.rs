@@ -76,7 +76,7 @@ impl Targets {
                 Ok(present) if present.backend == key.backend => {
                     return Ok((recorded.kms_key_id.clone().unwrap_or_else(|| key.key_id.clone()), present));
                 }
-                // Another backend was put in force meanwhile, or the key is gone.
+                // Another backend has become the active one, or the key is gone.
                 Ok(_) | Err(Error::KmsKeyNotFound(_) | Error::KmsKeyErased(_)) => {}
                 Err(error) => return Err(error),
             }

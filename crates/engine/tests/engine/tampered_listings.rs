@@ -182,7 +182,7 @@ async fn pages_of_parts_are_full_though_altered_ones_are_left_out() {
 }
 
 /// What one row of a listing costs, of which its authenticator. Figures to read, so it is run by hand:
-/// `cargo test --release --ignore-rust-version -p strongroom-engine --test engine -- --ignored --nocapture what_a_listed_row_costs`
+/// `cargo test --release -p strongroom-engine --test engine -- --ignored --nocapture what_a_listed_row_costs`
 #[tokio::test]
 #[ignore = "prints figures"]
 async fn what_a_listed_row_costs() {

@@ -53,7 +53,7 @@ impl Stack {
         self.settings == *settings && self.limits == (of_all.guard(), of_all.cache())
     }
 
-    /// Refuses a key that this process knows to be unusable. No outside service is called; the local backend has its keys in memory.
+    /// Refuses a key that this process knows to be unusable. No external service is called; the local backend has its keys in memory.
     pub(super) async fn check_known(&self, key_id: &str) -> Result<(), KmsError> {
         self.overlay.check_remembered(key_id).await?;
         if self.settings.backend_type == LOCAL {

@@ -213,7 +213,7 @@ fn a_configuration_that_lacks_something_is_refused_by_the_field() {
         ("endpoint is missing", none.clone()),
         ("project_id is missing", BarbicanConfig { endpoint: endpoint.clone(), ..none.clone() }),
         ("project_id is not", BarbicanConfig { endpoint, project_id: Some("a\nb".to_owned()), ..none }),
-        ("/no/such/ca.pem", BarbicanConfig { ca_file: Some("/no/such/ca.pem".into()), ..password }),
+        ("ca_file: the file is refused", BarbicanConfig { ca_file: Some("/no/such/ca.pem".into()), ..password }),
     ] {
         let Err(KmsError::InvalidArgument(text)) = BarbicanKms::new(config) else { panic!("{field}") };
         assert!(text.starts_with(field), "{text}");

@@ -13,7 +13,7 @@ use std::{fmt, future::Future, pin::Pin};
 use http::Method;
 use strongroom_access::Action;
 
-use crate::{query::Query, refusal::Refusal, reply::Reply, request::Request, service::Api};
+use crate::{api::Api, query::Query, refusal::Refusal, reply::Reply, request::Request};
 
 use subresources::{OF_BUCKET, OF_OBJECT};
 use table::OPERATIONS;

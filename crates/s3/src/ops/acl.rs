@@ -2,7 +2,7 @@
 
 use strongroom_engine::Error;
 
-use crate::{authorize::hide_missing, refusal::Refusal, reply::Reply, request::Request, service::Api, xml::Xml};
+use crate::{api::Api, authorize::hide_missing, refusal::Refusal, reply::Reply, request::Request, xml::Xml};
 
 pub(crate) async fn of_bucket(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let bucket = api.engine.bucket(&request.bucket).await?;

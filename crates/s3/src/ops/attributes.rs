@@ -4,7 +4,7 @@ use http::{HeaderName, header};
 use strongroom_engine::api::{GetObject, ObjectInfo, ObjectPart};
 
 use crate::{
-    authorize::hide_missing, checksum, headers, refusal::Refusal, reply::Reply, request::Request, service::Api, sse, timestamp::http_date,
+    api::Api, authorize::hide_missing, checksum, headers, refusal::Refusal, reply::Reply, request::Request, sse, timestamp::http_date,
     xml::Xml,
 };
 

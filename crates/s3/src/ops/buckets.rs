@@ -4,12 +4,12 @@ use http::{HeaderName, StatusCode, header};
 use strongroom_engine::{Error, api::CreateBucket};
 
 use crate::{
+    api::Api,
     headers, names,
     ops::page::{decode_token, encode_token},
     refusal::Refusal,
     reply::Reply,
     request::Request,
-    service::Api,
     xml::{Xml, read},
 };
 

@@ -7,13 +7,13 @@ use strongroom_engine::{
 };
 
 use crate::{
+    api::Api,
     authorize::hide_missing,
     checksum, conditions, headers,
     ops::multipart::part_number,
     refusal::Refusal,
     reply::Reply,
     request::Request,
-    service::Api,
     sse::{self, Answering},
     xml::Xml,
 };

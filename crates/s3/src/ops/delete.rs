@@ -5,13 +5,13 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use strongroom_engine::api::{DeletedObject, WriteCondition};
 
 use crate::{
+    api::Api,
     authorize::{authorize_delete, hide_missing},
     conditions, headers, names,
     ops::check_owner,
     refusal::Refusal,
     reply::Reply,
     request::Request,
-    service::Api,
     xml::{Element, Xml, read},
 };
 
@@ -105,6 +105,11 @@ fn object_identifier(element: &mut Element<'_, '_>) -> Result<ObjectIdentifier, 
         Ok(())
     })?;
     let key = key.filter(|key| !key.is_empty()).ok_or(Refusal::MalformedXml)?;
+    // The reply repeats what was asked for, so none of it may be longer than what there can be.
+    let others = [&object.version_id, &object.etag].into_iter().flatten();
+    if key.len() > names::MAX_KEY_LEN_BYTES || others.into_iter().any(|text| text.len() > names::MAX_KEY_LEN_BYTES) {
+        return Err(strongroom_engine::Error::KeyTooLong.into());
+    }
     Ok(ObjectIdentifier { key, ..object })
 }
 
@@ -115,9 +120,6 @@ fn permit(request: &Request, object: &ObjectIdentifier) -> Result<(), Refusal> {
 async fn delete_named(api: &Api, request: &Request, object: &ObjectIdentifier) -> Result<DeletedObject, Refusal> {
     if object.has_other_condition {
         return Err(Refusal::NotImplemented("Deleting on condition of size or time".to_owned()));
-    }
-    if object.key.len() > names::MAX_KEY_LEN_BYTES {
-        return Err(strongroom_engine::Error::KeyTooLong.into());
     }
     let condition = object.etag.as_ref().map_or(WriteCondition::None, |etag| WriteCondition::Matches(conditions::bare(etag).to_owned()));
     let deleted = api.engine.delete_object(&request.caller, &request.bucket, &object.key, object.named_version(), condition).await;
@@ -148,11 +150,13 @@ fn write_deleted(xml: &mut Xml, object: &ObjectIdentifier, deleted: &DeletedObje
 }
 
 fn write_error(xml: &mut Xml, object: &ObjectIdentifier, refusal: &Refusal, dialect: crate::ErrorDialect) {
+    let message = refusal.message();
     xml.element("Error", |xml| {
         xml.text("Key", &object.key);
         xml.optional("VersionId", object.version_id.as_deref());
         xml.text("Code", refusal.verdict(dialect).code);
-        xml.text("Message", &refusal.message());
+        // Whoever may not delete a key knows which one it was: the sentence would repeat it.
+        xml.text("Message", if matches!(refusal, Refusal::AccessDenied(_)) { "Access Denied" } else { &message });
     });
 }
 
@@ -186,6 +190,11 @@ mod tests {
         assert_eq!(delete(&object.repeat(1000)).unwrap().objects.len(), 1000);
         for content in ["", "<Object/>", "<Object><Key/></Object>", "<Object><VersionId>1</VersionId></Object>", &object.repeat(1001)] {
             assert!(matches!(delete(content), Err(Refusal::MalformedXml)));
+        }
+        for element in ["Key", "VersionId", "ETag"] {
+            let long = "k".repeat(1025);
+            let object = format!("<Object><Key>k</Key><{element}>{long}</{element}></Object>").replacen("<Key>k</Key><Key>", "<Key>", 1);
+            assert!(matches!(delete(&object), Err(Refusal::Engine(strongroom_engine::Error::KeyTooLong))), "{element}");
         }
     }
 }

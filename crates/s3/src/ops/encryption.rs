@@ -4,10 +4,10 @@ use http::StatusCode;
 use strongroom_engine::{Error, api::DefaultEncryption};
 
 use crate::{
+    api::Api,
     refusal::Refusal,
     reply::Reply,
     request::Request,
-    service::Api,
     xml::{Element, Xml, read},
 };
 

@@ -3,12 +3,12 @@
 use strongroom_engine::api::{Bucket, ListEntry, ListObjects, ListPage, ListedObject};
 
 use crate::{
+    api::Api,
     checksum, headers,
     ops::page::{Encoding, decode_token, encode_token, page_size},
     refusal::Refusal,
     reply::Reply,
     request::Request,
-    service::Api,
     xml::Xml,
 };
 

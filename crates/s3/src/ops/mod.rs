@@ -16,25 +16,21 @@ pub(crate) mod uploads;
 use strongroom_engine::Error;
 
 use crate::{
+    api::Api,
     headers,
     operation::{Operation, OwnerCheck},
     refusal::Refusal,
     reply::{Payload, Reply},
     request::Request,
-    service::Api,
 };
 
 /// Runs the operation. The caller is authorized.
 pub(crate) async fn run(api: &Api, operation: &Operation, request: Request) -> Result<Reply, Refusal> {
     check_owners(api, operation, &request).await?;
-    if operation.reply_bytes == 0 {
-        return operation.run(api, request).await;
-    }
-    let mut held = api.engine.budget().hold(operation.reply_bytes).await?;
+    let held = if operation.reply_bytes > 0 { Some(api.hold_reply(operation.reply_bytes).await?) } else { None };
     let mut reply = operation.run(api, request).await?;
     if let Payload::Whole(document) = &mut reply.payload {
-        held.shrink_to(document.len());
-        *document = held.attach(std::mem::take(document));
+        *document = api.keep_reply(held, std::mem::take(document))?;
     }
     Ok(reply)
 }

@@ -4,13 +4,13 @@ use http::{HeaderName, StatusCode, header};
 use strongroom_engine::api::{CompleteMultipartUpload, CompletedPart, CreateMultipartUpload, Stored, UploadPart};
 
 use crate::{
+    api::Api,
     authorize::hide_missing,
     checksum, conditions, headers,
     query::encode,
     refusal::Refusal,
     reply::Reply,
     request::Request,
-    service::Api,
     sse::{self, Answering},
     xml::{Element, Xml, read},
 };

@@ -4,11 +4,11 @@ use strongroom_engine::{Error, api::UpdateObjectEncryption};
 use strongroom_kms::resolve_key_id;
 
 use crate::{
+    api::Api,
     authorize::hide_missing,
     refusal::Refusal,
     reply::Reply,
     request::Request,
-    service::Api,
     xml::{Element, read},
 };
 

@@ -7,12 +7,12 @@ use strongroom_engine::{
 };
 
 use crate::{
+    api::Api,
     authorize::hide_missing,
     checksum, conditions, headers,
     refusal::Refusal,
     reply::{Payload, Reply},
     request::Request,
-    service::Api,
     sse::{self, Answering},
 };
 

@@ -3,12 +3,12 @@
 use strongroom_engine::api::{ListEntry, ListPage, ListParts, ListUploads, ListedUpload};
 
 use crate::{
+    api::Api,
     checksum, headers,
     ops::page::{Encoding, page_size},
     refusal::Refusal,
     reply::Reply,
     request::Request,
-    service::Api,
     xml::Xml,
 };
 
