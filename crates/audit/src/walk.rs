@@ -128,7 +128,10 @@ impl<'a> Walk<'a> {
         let is_explained = match beginning {
             Beginning::Part => true,
             // If the log begins before it, it is an anchor like any other.
-            Beginning::After(head) => first_seq <= head.seq || (first_seq == head.seq + 1 && *prev == head.hash),
+            Beginning::After(head) if first_seq > head.seq + 1 => {
+                self.tally.removed.as_ref().is_some_and(|removed| removed_since(removed, head, first_seq - 1, prev))
+            }
+            Beginning::After(head) => first_seq <= head.seq || *prev == head.hash,
             Beginning::Whole => self.tally.removed.as_ref().is_some_and(|removed| explains(removed, 1, first_seq - 1, prev)),
         };
         if !is_explained {
@@ -274,4 +277,10 @@ impl<'a> Walk<'a> {
 /// Whether retention removed all of these records, and the record after them, which names `prev`, follows from them.
 fn explains(removed: &Removed, from: u64, to: u64, prev: &str) -> bool {
     removed.covering(from, to).is_some_and(|range| range.last_seq > to || range.hash == prev)
+}
+
+/// Whether retention removed the records from the one after `head` on up to `to`, and the first of them followed from `head`.
+fn removed_since(removed: &Removed, head: &Head, to: u64, prev: &str) -> bool {
+    let follows = removed.covering(head.seq + 1, to).is_some_and(|range| range.first_seq == head.seq + 1 && range.prev == head.hash);
+    follows && explains(removed, head.seq + 1, to, prev)
 }

@@ -196,6 +196,35 @@ async fn files_that_were_moved_away_are_missing_unless_their_head_or_directory_i
     assert_eq!(defects(&refused).len(), 1);
 }
 
+/// The oldest files are moved away, and retention removes the next ones: what it removed begins right after what was moved.
+#[tokio::test]
+async fn files_that_retention_removed_after_others_were_moved_away_are_not_missing() {
+    let home = Home::new();
+    plain(&home).await;
+    let moved = home.dir().with_file_name("moved");
+    fs::create_dir(&moved).unwrap();
+    for name in names(&home.dir()).into_iter().take(2) {
+        fs::rename(home.dir().join(&name), moved.join(&name)).unwrap();
+    }
+    let archive = check(&[&moved], Check::default()).head;
+    let (log, _) = AuditLog::open(keeping(&home, 10_000), key(), None).await.unwrap();
+    wait_until("retention removes more", || log.usage().removed_records > 0 && log.usage().bytes <= 10_000).await;
+    log.close().await.unwrap();
+    let after = |head: &Head| {
+        let given = Check { expected_head: Some(log.head()), beginning: Beginning::After(head.clone()), ..Check::default() };
+        check(&[&home.dir()], given)
+    };
+    let report = after(&archive);
+    assert_eq!(report.findings, vec![]);
+    assert_eq!(report.removed[0].first_seq, archive.seq + 1);
+    let missing = [Defect::BeginningMissing { to: report.first_seq.unwrap() - 1 }];
+    let other_hash = Head { hash: "0".repeat(64), ..archive.clone() };
+    let earlier = Head { seq: archive.seq - 1, ..archive };
+    for wrong in [other_hash, earlier] {
+        assert_eq!(defects(&after(&wrong)), missing, "{wrong:?}");
+    }
+}
+
 /// Somebody removes the oldest files, and retention goes on from there: what it removes does not cover for them.
 #[tokio::test]
 async fn an_attackers_removal_is_not_covered_by_a_later_one_of_the_server() {
