@@ -11,12 +11,13 @@ use time::OffsetDateTime;
 
 use crate::compress::{AfterStep, compress};
 use crate::files::{self, Listing, LogFile};
-use crate::log::LogConfig;
+use crate::log::{LogConfig, Retention};
 use crate::queue::{Notice, Queue};
 use crate::reader::MAX_PLAIN_LEN;
 use crate::removed::{Removed, RemovedFile};
-use crate::retention::{Candidate, Clock, choose, survey};
+use crate::retention::{Candidate, Clock, choose, is_old};
 use crate::shared::Shared;
+use crate::survey::{Surveys, Verdict, is_in_place};
 use crate::{AuditError, PublicKey};
 
 /// How long the keeper rests after a look at the files, and how long it waits if nothing happens.
@@ -30,6 +31,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_FILES_IN_NOTICE: usize = 16;
 /// Removals at one look, in records.
 const MAX_NOTICES: usize = 64;
+/// What follows from a file that is not this log's.
+const STOPPED: &str = "nothing is removed for its size until you have looked at it and moved it away";
+
+/// The closed files by what may become of them.
+#[derive(Default)]
+struct Found {
+    /// From the oldest on.
+    sound: Vec<Candidate>,
+    /// Those whose removal is on record.
+    on_record: Vec<Candidate>,
+    /// How many are kept for what they show.
+    suspects: u64,
+}
 
 pub(crate) struct Keeper {
     shared: Arc<Shared>,
@@ -37,8 +51,11 @@ pub(crate) struct Keeper {
     config: LogConfig,
     key: PublicKey,
     clock: Clock,
-    /// Damaged files that retention keeps.
-    kept: BTreeSet<String>,
+    surveys: Surveys,
+    /// Files that were told of as being where they do not belong.
+    misplaced: BTreeSet<String>,
+    /// Names in the directory that are those of a log's files and not of this one's.
+    foreign: usize,
     /// After a failure no file is compressed until then: each attempt costs as much as a success.
     compress_from: Instant,
     has_failed: bool,
@@ -47,7 +64,18 @@ pub(crate) struct Keeper {
 impl Keeper {
     pub(crate) fn new(shared: Arc<Shared>, queue: Arc<Queue>, config: LogConfig, key: PublicKey) -> Self {
         let clock = Clock::new(Duration::from_secs(config.retention.settle_seconds));
-        Self { shared, queue, config, key, clock, kept: BTreeSet::new(), compress_from: Instant::now(), has_failed: false }
+        Self {
+            shared,
+            queue,
+            config,
+            key,
+            clock,
+            surveys: Surveys::default(),
+            misplaced: BTreeSet::new(),
+            foreign: 0,
+            compress_from: Instant::now(),
+            has_failed: false,
+        }
     }
 
     /// Looks at the files until the log is closed.
@@ -57,7 +85,7 @@ impl Keeper {
             match looked {
                 Ok(()) => self.has_failed = false,
                 Err(error) if !self.has_failed && !self.shared.is_stopping() => {
-                    tracing::error!(%error, "closed files of the audit log could not be looked after; it is tried again");
+                    tracing::error!(%error, "ended files of the audit log could not be looked after; it is tried again");
                     self.has_failed = true;
                 }
                 Err(_) => {}
@@ -77,10 +105,10 @@ impl Keeper {
         if self.config.compress && self.compress_from <= Instant::now() {
             self.compress_all(&listing)?;
         }
-        let closed = self.closed()?;
-        let kept = self.remove_old(closed);
+        self.note_foreign(&listing.foreign);
+        let removed = self.remove_old();
         self.count()?;
-        kept
+        removed
     }
 
     /// Compresses one file after the other, and counts after each: at the quota that is what is waited for.
@@ -107,30 +135,46 @@ impl Keeper {
     }
 
     /// The closed files as they lie there now, from the oldest on.
-    fn closed(&self) -> Result<Vec<Candidate>, AuditError> {
+    fn closed(&self) -> Result<Vec<LogFile>, AuditError> {
         // Before the listing: a file that is begun after it is not in it.
         let closed_below = self.shared.closed_below();
-        let files = files::list(&self.config.dir)?.files;
-        let next_begun: Vec<_> = files.iter().skip(1).map(|file| file.begun).chain([None]).collect();
-        let with_len = files.into_iter().zip(next_begun).filter(|(file, _)| file.first_seq < closed_below);
-        Ok(with_len.map(|(file, closed)| Candidate { bytes: file.path.metadata().map_or(0, |found| found.len()), file, closed }).collect())
+        let mut files = files::list(&self.config.dir)?.files;
+        files.retain(|file| file.first_seq < closed_below);
+        Ok(files)
     }
 
     /// Counts the closed files.
     pub(crate) fn count(&self) -> Result<(), AuditError> {
         let closed = self.closed()?;
-        self.shared.set_closed(closed.iter().map(|candidate| candidate.bytes).sum(), closed.len() as u64);
+        let bytes = closed.iter().map(|file| file.path.metadata().map_or(0, |found| found.len())).sum();
+        self.shared.set_closed(bytes, closed.len() as u64);
         Ok(())
     }
 
-    fn remove_old(&mut self, closed: Vec<Candidate>) -> Result<(), AuditError> {
-        let bytes = |of: &[Candidate]| of.iter().map(|candidate| candidate.bytes).sum::<u64>();
-        self.shared.set_closed(bytes(&closed), closed.len() as u64);
-        let closed: Vec<_> = closed.into_iter().filter(|candidate| !self.kept.contains(&candidate.file.name)).collect();
-        let others_bytes = self.shared.bytes().saturating_sub(bytes(&closed));
+    /// Tells once of names that no server gave.
+    fn note_foreign(&mut self, names: &[String]) {
+        if names.len() > self.foreign {
+            let name = &names[0];
+            tracing::error!(name, count = names.len(), "the audit log's directory holds names that the log does not give; {STOPPED}");
+        }
+        self.foreign = names.len();
+    }
+
+    fn remove_old(&mut self) -> Result<(), AuditError> {
+        let retention = self.config.retention;
+        if retention.keep_bytes.is_none() && retention.keep_seconds.is_none() {
+            return Ok(());
+        }
+        self.count()?;
         let now = self.clock.now(Instant::now(), OffsetDateTime::now_utc());
-        let chosen = choose(closed, others_bytes, now, &self.config.retention);
-        for files in chosen.chunks(MAX_FILES_IN_NOTICE).take(MAX_NOTICES) {
+        let Some(found) = self.survey(now)? else { return Ok(()) };
+        let suspects = found.suspects + self.foreign as u64;
+        self.shared.set_suspects(suspects);
+        // Whoever plants a file must not have others removed for its length.
+        let keep_bytes = retention.keep_bytes.filter(|_| suspects == 0);
+        let tail_bytes = self.shared.tail_bytes().min(self.config.segment_len());
+        let chosen = choose(found.sound, tail_bytes, now, &Retention { keep_bytes, ..retention });
+        for files in found.on_record.chunks(MAX_FILES_IN_NOTICE).chain(chosen.chunks(MAX_FILES_IN_NOTICE)).take(MAX_NOTICES) {
             if self.shared.is_stopping() {
                 return Ok(());
             }
@@ -139,28 +183,66 @@ impl Keeper {
         Ok(())
     }
 
-    /// Removes files, after that was recorded. Files whose removal is on record already, as a stop leaves them, just go.
-    fn remove(&mut self, files: &[(Candidate, &'static str)]) -> Result<(), AuditError> {
-        let (mut removed, mut announced, mut paths) = (self.shared.removed(), Vec::new(), Vec::new());
-        for (Candidate { file, .. }, why) in files {
+    /// Reads the closed files: all of them if the log is too long, else the oldest, up to the first that is not old. None at a stop.
+    fn survey(&mut self, now: Option<OffsetDateTime>) -> Result<Option<Found>, AuditError> {
+        let retention = self.config.retention;
+        let is_long = retention.keep_bytes.is_some_and(|keep| self.shared.bytes() > keep);
+        let (closed_below, removed) = (self.shared.closed_below(), self.shared.removed());
+        let (files, mut found) = (self.closed()?, Found::default());
+        self.surveys.keep(&files);
+        for file in &files {
             if self.shared.is_stopping() {
-                return Ok(());
+                return Ok(None);
             }
-            let surveyed = survey(file, &self.key, why).map_err(|error| files::failed("read", &file.path, &error))?;
-            let Some(found) = surveyed else {
-                tracing::error!(file = file.name, "the file of the audit log is damaged; retention keeps it, for it shows that");
-                self.kept.insert(file.name.clone());
-                continue;
-            };
+            let verdict = self.surveys.of(file, &self.key).map_err(|error| files::failed("read", &file.path, &error))?;
+            let before = found.sound.last().map(|candidate| &candidate.found);
+            match verdict {
+                Verdict::Gone => {}
+                Verdict::Suspect { is_new } => {
+                    found.suspects += 1;
+                    if is_new {
+                        tracing::error!(
+                            file = file.name,
+                            "the file of the audit log is damaged or foreign, and kept to show that; {STOPPED}"
+                        );
+                    }
+                }
+                Verdict::Sound(it) if removed.covering(it.found.first_seq, it.found.last_seq).is_some() => found.on_record.push(it),
+                Verdict::Sound(it) if is_in_place(&it.found, before, closed_below, &removed) => {
+                    let is_young = !is_old(it.ended, now, &retention);
+                    found.sound.push(it);
+                    if is_young && !is_long {
+                        break;
+                    }
+                }
+                Verdict::Sound(_) => {
+                    found.suspects += 1;
+                    if self.misplaced.insert(file.name.clone()) {
+                        tracing::error!(
+                            file = file.name,
+                            "the file of the audit log repeats or contradicts others, and is kept; {STOPPED}"
+                        );
+                    }
+                }
+            }
+        }
+        self.misplaced.retain(|name| files.iter().any(|file| file.name == *name));
+        Ok(Some(found))
+    }
+
+    /// Removes files, after that was recorded. Files whose removal is on record already, as a stop leaves them, just go.
+    fn remove(&mut self, files: &[Candidate]) -> Result<(), AuditError> {
+        let (mut removed, mut announced, mut paths) = (self.shared.removed(), Vec::new(), Vec::new());
+        for Candidate { file, found, .. } in files {
             let is_stated = |removed: &Removed| removed.covering(found.first_seq, found.last_seq).is_some();
             if is_stated(&removed) {
                 paths.push(&file.path);
                 continue;
             }
-            removed.add(&found);
+            removed.add(found);
             if is_stated(&removed) {
                 paths.push(&file.path);
-                announced.push(found);
+                announced.push(found.clone());
             }
         }
         if !announced.is_empty() {
@@ -189,3 +271,7 @@ impl Keeper {
             .map_err(|_| AuditError::Unwritable("a removal could not be recorded, so nothing was removed".to_owned()))
     }
 }
+
+#[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod tests;

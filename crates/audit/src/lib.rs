@@ -27,6 +27,7 @@ mod retention;
 mod segments;
 mod shared;
 mod sink;
+mod survey;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod verify;

@@ -76,12 +76,16 @@ impl Removed {
         self.0.iter().find(|range| range.first_seq <= first_seq && last_seq <= range.last_seq)
     }
 
+    /// Whether any of these records was removed.
+    pub(crate) fn overlaps(&self, first_seq: u64, last_seq: u64) -> bool {
+        self.0.iter().any(|range| first_seq <= range.last_seq && range.first_seq <= last_seq)
+    }
+
     /// Takes a file in, unless it overlaps what was removed. It joins its neighbours only where the hashes link.
     pub(crate) fn add(&mut self, file: &RemovedFile) {
         let RemovedFile { first_seq, last_seq, .. } = *file;
         let at = self.0.partition_point(|range| range.first_seq < first_seq);
-        let overlaps = |range: &RemovedRange| first_seq <= range.last_seq && range.first_seq <= last_seq;
-        if self.0.iter().any(overlaps) {
+        if self.overlaps(first_seq, last_seq) {
             return;
         }
         self.0.insert(at, RemovedRange { first_seq, last_seq, prev: file.prev.clone(), hash: file.hash.clone() });

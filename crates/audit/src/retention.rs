@@ -1,68 +1,50 @@
 //! Which closed files retention removes, and what is recorded of one before it goes.
 
 use std::collections::VecDeque;
-use std::io;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
-use crate::PublicKey;
 use crate::files::LogFile;
 use crate::log::Retention;
-use crate::reader::{self, Reader};
 use crate::removed::RemovedFile;
-use crate::walk::Walk;
 
 /// The wall clock may run ahead of the monotonic one by so much before it counts as having jumped,
 const MAX_LEAD: time::Duration = time::Duration::HOUR;
 /// and is believed all the same when it has stayed ahead for so long: a machine that slept, or whose clock was wrong before.
 const PATIENCE: Duration = Duration::from_hours(24);
 
-/// A closed file that may be removed.
+/// A closed file that may be removed: its content is this log's.
+#[derive(Clone)]
 pub(crate) struct Candidate {
     pub(crate) file: LogFile,
-    /// As it lies on the disk.
+    /// What is recorded of it when it goes.
+    pub(crate) found: RemovedFile,
+    /// What it adds to the length of the log.
     pub(crate) bytes: u64,
-    /// When the next file was begun: the last record of this one is no younger.
-    pub(crate) closed: Option<OffsetDateTime>,
+    /// The time of its last record.
+    pub(crate) ended: OffsetDateTime,
 }
 
-/// Those that are to go, from the oldest on, each with the reason. `others_bytes` is the length of the rest of the log.
-pub(crate) fn choose(
-    closed: Vec<Candidate>,
-    others_bytes: u64,
-    now: Option<OffsetDateTime>,
-    retention: &Retention,
-) -> Vec<(Candidate, &'static str)> {
-    let mut total = others_bytes + closed.iter().map(|candidate| candidate.bytes).sum::<u64>();
+/// Those that are to go, from the oldest on, each with the reason. `tail_bytes` is the length of the file that is written on.
+pub(crate) fn choose(closed: Vec<Candidate>, tail_bytes: u64, now: Option<OffsetDateTime>, retention: &Retention) -> Vec<Candidate> {
+    let mut total = tail_bytes + closed.iter().map(|candidate| candidate.bytes).sum::<u64>();
     let (mut closed, mut chosen) = (VecDeque::from(closed), Vec::new());
-    while let Some(candidate) = closed.pop_front() {
-        let age = now.zip(candidate.closed).map(|(now, closed)| now - closed);
-        let is_old = retention.keep_seconds.zip(age).is_some_and(|(keep, age)| age > Duration::from_secs(keep));
-        let why = match retention.keep_bytes {
-            _ if is_old => "age",
+    while let Some(mut candidate) = closed.pop_front() {
+        candidate.found.why = match retention.keep_bytes {
+            _ if is_old(candidate.ended, now, retention) => "age",
             Some(keep) if total > keep => "size",
             _ => break,
         };
         total -= candidate.bytes;
-        chosen.push((candidate, why));
+        chosen.push(candidate);
     }
     chosen
 }
 
-/// Reads a file through. Nothing if it is not as it was written: it is kept, for it shows that.
-pub(crate) fn survey(file: &LogFile, key: &PublicKey, why: &'static str) -> io::Result<Option<RemovedFile>> {
-    let (digest, bytes) = match reader::content(Reader::open(file)?) {
-        Err(error) if reader::is_damage(&error) => return Ok(None),
-        content => content?,
-    };
-    let mut walk = Walk::new(Some(key), None);
-    walk.file(file)?;
-    let tally = walk.finish_tail();
-    let (Some(first_seq), Some(head), 0) = (tally.first_seq, tally.head, tally.findings_total) else { return Ok(None) };
-    let (last_seq, hash, sha256) = (head.seq, head.hash, hex::encode(digest));
-    let (file, records, prev) = (file.name.clone(), tally.records, tally.first_prev);
-    Ok(Some(RemovedFile { file, first_seq, last_seq, hash, records, bytes, sha256, why, prev }))
+/// Whether a file that ended then is to go for its age.
+pub(crate) fn is_old(ended: OffsetDateTime, now: Option<OffsetDateTime>, retention: &Retention) -> bool {
+    retention.keep_seconds.zip(now).is_some_and(|(keep, now)| now - ended > Duration::from_secs(keep))
 }
 
 /// The time by which files grow old. A wall clock that jumps ahead would have the whole log removed, so a jump waits.
@@ -122,10 +104,13 @@ mod tests {
         assert_eq!(at(27, datetime!(2026-01-03 03:00 UTC)), Some(datetime!(2026-01-03 03:00 UTC)));
     }
 
-    fn candidate(seq: u64, bytes: u64, closed: OffsetDateTime) -> Candidate {
-        let (name, closed) = (format!("audit-20260102T030405Z-{seq}.jsonl"), Some(closed));
-        let file = LogFile { path: name.clone().into(), name, first_seq: seq, begun: None, is_compressed: false };
-        Candidate { file, bytes, closed }
+    fn candidate(seq: u64, bytes: u64, ended: OffsetDateTime) -> Candidate {
+        let name = format!("audit-20260102T030405Z-{seq}.jsonl");
+        let (hash, sha256, prev) = (String::new(), String::new(), String::new());
+        let (first_seq, last_seq, records, why) = (seq, seq, 1, "");
+        let found = RemovedFile { file: name.clone(), first_seq, last_seq, hash, records, bytes, sha256, why, prev };
+        let file = LogFile { path: name.clone().into(), name, first_seq: seq, is_compressed: false, begun: None };
+        Candidate { file, found, bytes, ended }
     }
 
     #[test]
@@ -135,7 +120,7 @@ mod tests {
         let chosen = |keep_seconds, keep_bytes, now| {
             let retention = Retention { keep_seconds, keep_bytes, ..Retention::default() };
             let chosen = choose(closed(), 50, now, &retention);
-            chosen.into_iter().map(|(candidate, why)| (candidate.file.first_seq, why)).collect::<Vec<_>>()
+            chosen.into_iter().map(|candidate| (candidate.file.first_seq, candidate.found.why)).collect::<Vec<_>>()
         };
         let now = Some(of_day(5));
         assert_eq!(chosen(None, None, now), []);

@@ -20,6 +20,8 @@ pub struct Usage {
     pub quota_bytes: Option<u64>,
     /// Records that retention removed.
     pub removed_records: u64,
+    /// Files that retention found to be damaged, foreign or misplaced. While there are any, nothing is removed for its size.
+    pub suspect_files: u64,
 }
 
 impl Usage {
@@ -36,6 +38,7 @@ pub(crate) struct Shared {
     tail_bytes: AtomicU64,
     closed_bytes: AtomicU64,
     closed_files: AtomicU64,
+    suspect_files: AtomicU64,
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -80,6 +83,14 @@ impl Shared {
         self.closed_files.store(files, Ordering::SeqCst);
     }
 
+    pub(crate) fn set_suspects(&self, files: u64) {
+        self.suspect_files.store(files, Ordering::SeqCst);
+    }
+
+    pub(crate) fn tail_bytes(&self) -> u64 {
+        self.tail_bytes.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.closed_bytes.load(Ordering::SeqCst) + self.tail_bytes.load(Ordering::SeqCst)
     }
@@ -87,7 +98,8 @@ impl Shared {
     pub(crate) fn usage(&self, quota_bytes: Option<u64>) -> Usage {
         let tail = u64::from(self.tail_bytes.load(Ordering::SeqCst) > 0);
         let files = self.closed_files.load(Ordering::SeqCst) + tail;
-        Usage { bytes: self.bytes(), files, quota_bytes, removed_records: self.lock().removed.records() }
+        let suspect_files = self.suspect_files.load(Ordering::SeqCst);
+        Usage { bytes: self.bytes(), files, quota_bytes, removed_records: self.lock().removed.records(), suspect_files }
     }
 
     pub(crate) fn removed(&self) -> Removed {

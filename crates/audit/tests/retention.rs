@@ -309,40 +309,81 @@ async fn a_removed_head_is_told_and_the_server_does_not_take_it_for_a_cut() {
     assert_eq!(report.findings, vec![]);
 }
 
-#[tokio::test]
-async fn a_damaged_file_is_kept_for_what_it_shows() {
-    let home = Home::new();
-    plain(&home).await;
-    let name = names(&home.dir())[1].clone();
-    let altered = fs::read_to_string(home.dir().join(&name)).unwrap().replacen("alice", "mallo", 1);
-    fs::write(home.dir().join(&name), altered).unwrap();
-    let (log, _) = AuditLog::open(keeping(&home, 1), key(), None).await.unwrap();
-    wait_until("the others are gone", || names(&home.dir()).len() <= 2).await;
-    drop(log);
-    assert!(names(&home.dir()).contains(&name));
-    let report = home.verify(None);
-    assert!(defects(&report).contains(&Defect::Changed), "{:?}", report.findings);
+/// Starts a server that keeps next to nothing, waits until it has found what is wrong, and stops it. What it removed.
+async fn removed_with_suspects(home: &Home, suspects: u64) -> u64 {
+    let (log, _) = AuditLog::open(keeping(home, 1), key(), None).await.unwrap();
+    wait_until("it is found", || log.usage().suspect_files == suspects).await;
+    log.close().await.unwrap();
+    log.usage().removed_records
+}
+
+/// The rest of the log goes once the operator has moved the file away.
+async fn goes_on_without(home: &Home, planted: &str) {
+    fs::rename(home.dir().join(planted), home.dir().with_file_name("evidence")).unwrap();
+    let (log, _) = AuditLog::open(keeping(home, 1), key(), None).await.unwrap();
+    wait_until("the others are gone", || names(&home.dir()).len() <= 1).await;
+    assert_eq!(log.usage().suspect_files, 0);
+    log.close().await.unwrap();
 }
 
 #[tokio::test]
-async fn files_that_are_too_old_are_removed_and_younger_ones_are_kept() {
+async fn a_damaged_file_is_kept_for_what_it_shows_and_stops_removal_for_size() {
     let home = Home::new();
     plain(&home).await;
-    // Two files that were begun long ago: the first of them was ended long ago, too.
-    let all = names(&home.dir());
-    for name in &all[..2] {
-        let old = format!("audit-20200102T030405Z-{}", name.rsplit_once('-').unwrap().1);
-        fs::rename(home.dir().join(name), home.dir().join(old)).unwrap();
+    let before = names(&home.dir());
+    let altered = fs::read_to_string(home.dir().join(&before[1])).unwrap().replacen("alice", "mallo", 1);
+    fs::write(home.dir().join(&before[1]), altered).unwrap();
+    assert_eq!(removed_with_suspects(&home, 1).await, 0);
+    assert_eq!(names(&home.dir()), before);
+    assert!(defects(&home.verify(None)).contains(&Defect::Changed));
+    goes_on_without(&home, &before[1]).await;
+}
+
+/// Files that take no room on the disk and claim to be long, so that the server would remove all others and sign that it did.
+#[tokio::test]
+async fn a_planted_file_has_nothing_removed_however_long_it_is() {
+    for (ending, len) in [(".jsonl.gz", 1 << 30), (".jsonl", 1 << 30), (".jsonl.gz", 1 << 40), (".jsonl", 1 << 40)] {
+        let home = Home::new();
+        let head = plain(&home).await;
+        let before = names(&home.dir());
+        let open_from = segments(&home.dir()).unwrap().pop().unwrap().first_seq;
+        let planted = format!("audit-20260102T030405Z-{}{ending}", open_from - 1);
+        fs::File::create(home.dir().join(&planted)).unwrap().set_len(len).unwrap();
+        let (log, _) = AuditLog::open(keeping(&home, 100_000), key(), None).await.unwrap();
+        wait_until("it is found", || log.usage().suspect_files == 1).await;
+        log.close().await.unwrap();
+        assert_eq!(log.usage().removed_records, 0);
+        assert!(before.iter().all(|name| home.dir().join(name).exists()) && home.dir().join(&planted).exists());
+        fs::remove_file(home.dir().join(&planted)).unwrap();
+        assert!(home.verify(Some(&head)).is_intact());
     }
-    let retention = Retention { keep_seconds: Some(24 * 3600), ..Retention::default() };
-    let (log, _) = AuditLog::open(LogConfig { retention, ..home.config() }, key(), None).await.unwrap();
-    wait_until("the first is gone", || log.usage().removed_records > 0).await;
-    wait_until("the first is gone", || names(&home.dir()).len() == all.len() - 1).await;
+}
+
+#[tokio::test]
+async fn a_copy_under_another_name_or_number_or_one_that_is_padded_has_nothing_removed() {
+    let home = Home::new();
+    plain(&home).await;
+    let before = names(&home.dir());
+    let (second, number) = (&before[1], before[1].rsplit_once('-').unwrap().1);
+    let last = segments(&home.dir()).unwrap().pop().unwrap().first_seq;
+    for planted in [format!("audit-20990102T030405Z-{number}"), format!("audit-20260102T030405Z-{}.jsonl", last - 1), "audit-x".to_owned()]
+    {
+        fs::copy(home.dir().join(second), home.dir().join(&planted)).unwrap();
+        assert_eq!(removed_with_suspects(&home, 1).await, 0, "{planted}");
+        fs::remove_file(home.dir().join(&planted)).unwrap();
+        assert!(before.iter().all(|name| home.dir().join(name).exists()), "{planted}");
+    }
+    // The records of a compressed file stay the same whatever its header holds.
+    let (records, padded) = (fs::read(home.dir().join(second)).unwrap(), home.dir().join(format!("{second}.gz")));
+    let mut encoder = flate2::GzBuilder::new().filename(vec![b'x'; 1 << 15]).write(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut encoder, &records).unwrap();
+    fs::write(&padded, encoder.finish().unwrap()).unwrap();
+    fs::remove_file(home.dir().join(second)).unwrap();
+    let len: u64 = segments(&home.dir()).unwrap().iter().map(|segment| segment.bytes).sum();
+    let (log, _) = AuditLog::open(keeping(&home, len - 10_000), key(), None).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
     log.close().await.unwrap();
-    assert_eq!(home.verify(None).findings, vec![]);
-    let told = common::records(&home.dir());
-    let told: Vec<_> = told.iter().filter_map(|record| record.get("removed")?.get("files")).collect();
-    assert_eq!((told.len(), told[0][0]["why"].as_str()), (1, Some("age")));
+    assert_eq!((log.usage().removed_records, log.usage().suspect_files), (0, 0));
 }
 
 #[tokio::test]

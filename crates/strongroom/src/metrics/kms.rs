@@ -72,6 +72,7 @@ fn render_audit(text: &mut String, audit: &Usage) {
         ("strongroom_audit_quota_bytes", "gauge", "At so many bytes uses of keys are refused; 0: none", audit.quota_bytes.unwrap_or(0)),
         ("strongroom_audit_files", "gauge", "Files of the audit log", audit.files),
         ("strongroom_audit_removed_records_total", "counter", "Records that retention removed", audit.removed_records),
+        ("strongroom_audit_suspect_files", "gauge", "Damaged or foreign files that stop removal for size", audit.suspect_files),
     ];
     for (name, kind, help, value) in families {
         Family::new(text, name, kind, help).sample(&[], value);
@@ -171,7 +172,7 @@ mod tests {
             keys: vec![KeyAge { backend: "vault".to_owned(), key_id: "k".to_owned(), age_seconds: 86_400 }],
             is_audit_writable: true,
             audit_records: 9,
-            audit: Usage { bytes: 10, files: 11, quota_bytes: Some(12), removed_records: 13 },
+            audit: Usage { bytes: 10, files: 11, quota_bytes: Some(12), removed_records: 13, suspect_files: 14 },
         };
         let mut text = String::new();
         render(&mut text, &numbers);
@@ -191,6 +192,7 @@ mod tests {
             "strongroom_audit_files 11",
             "strongroom_audit_quota_bytes 12",
             "strongroom_audit_removed_records_total 13",
+            "strongroom_audit_suspect_files 14",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing from\n{text}");
         }
