@@ -1,6 +1,6 @@
 //! What one connection is doing, as the table of its port and the connection itself both see it.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -23,8 +23,20 @@ pub(super) enum Stage {
     Closing,
 }
 
+/// What an answer says of its client's claim to the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// None: it was given without valid credentials.
+    Anonymous,
+    /// One that ends with the request.
+    Short,
+    /// A long body, which may take its time to the last byte.
+    Download,
+}
+
 const STAGES: [Stage; 6] = [Stage::Opening, Stage::First, Stage::Idle, Stage::Head, Stage::Busy, Stage::Closing];
 const STAGE_BITS: u32 = 3;
+const NEVER: u64 = u64::MAX;
 
 /// Shared by a connection and the table of its port.
 pub(super) struct Activity {
@@ -32,6 +44,11 @@ pub(super) struct Activity {
     /// The stage, and above it the milliseconds from the epoch to its beginning: they change together.
     state: AtomicU64,
     answered: AtomicU64,
+    /// When the first of the anonymous answers since the last other one was given, or [`NEVER`].
+    anonymous_since: AtomicU64,
+    is_download: AtomicBool,
+    /// When the client last took some of what it is sent, or [`NEVER`] while it takes all at once.
+    blocked_since: AtomicU64,
     /// A [`super::head::Refusal`] as a number, 0 for none.
     refusal: AtomicU8,
     closed: Notify,
@@ -44,6 +61,9 @@ impl Activity {
             epoch,
             state: AtomicU64::default(),
             answered: AtomicU64::default(),
+            anonymous_since: AtomicU64::new(NEVER),
+            is_download: AtomicBool::default(),
+            blocked_since: AtomicU64::new(NEVER),
             refusal: AtomicU8::default(),
             closed: Notify::new(),
         };
@@ -56,15 +76,41 @@ impl Activity {
     }
 
     /// The stage and how long it has lasted.
+    #[cfg(test)]
     pub(super) fn stage(&self) -> (Stage, Duration) {
         let (stage, since) = unpack(self.state.load(Ordering::Acquire));
         (stage, Duration::from_millis(self.now().saturating_sub(since)))
+    }
+
+    /// How long it has waited for its client, as far as others may have its place for that. `None` while the server is at work for it.
+    /// Requests without credentials buy no time, nor do their answers, however slowly they are taken.
+    pub(super) fn waited(&self) -> Option<Duration> {
+        self.waited_in(self.state.load(Ordering::Acquire))
+    }
+
+    fn waited_in(&self, state: u64) -> Option<Duration> {
+        let (stage, began) = unpack(state);
+        let anonymous = self.anonymous_since.load(Ordering::Acquire);
+        let since = match stage {
+            Stage::Opening | Stage::First => began,
+            Stage::Idle | Stage::Head => anonymous.min(began),
+            Stage::Busy if self.is_download.load(Ordering::Acquire) => return None,
+            Stage::Busy => match self.blocked_since.load(Ordering::Acquire) {
+                NEVER => return None,
+                blocked => anonymous.min(blocked),
+            },
+            Stage::Closing => return None,
+        };
+        Some(Duration::from_millis(self.now().saturating_sub(since)))
     }
 
     /// Begins a stage; `false` if the connection is being closed. A head that goes on does not begin again, and that of the first
     /// request counts from when it was waited for.
     pub(super) fn enter(&self, stage: Stage) -> bool {
         let now = self.now();
+        if stage != Stage::Busy {
+            self.is_download.store(false, Ordering::Release);
+        }
         let next = |state| match unpack(state) {
             (Stage::Closing, _) => None,
             (Stage::First | Stage::Head, _) if stage == Stage::Head => Some(state),
@@ -73,19 +119,50 @@ impl Activity {
         self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).is_ok()
     }
 
-    /// Has the connection closed if it is as `may_close` asks, and says whether it was.
+    /// Has the connection closed if no request is under way and it is as `may_close` asks, and says whether it was.
     pub(super) fn close_if(&self, may_close: impl Fn(Stage, Duration) -> bool) -> bool {
-        let now = self.now();
-        let next = |state| {
+        self.close_where(|state| {
             let (stage, since) = unpack(state);
-            let is_open = !matches!(stage, Stage::Busy | Stage::Closing);
-            (is_open && may_close(stage, Duration::from_millis(now.saturating_sub(since)))).then(|| pack(Stage::Closing, now))
-        };
+            let age = Duration::from_millis(self.now().saturating_sub(since));
+            !matches!(stage, Stage::Busy | Stage::Closing) && may_close(stage, age)
+        })
+    }
+
+    /// Has the connection closed if it has [waited](Self::waited) so long, and says whether it was.
+    pub(super) fn close_if_waited(&self, least: Duration) -> bool {
+        self.close_where(|state| self.waited_in(state).is_some_and(|waited| waited >= least))
+    }
+
+    fn close_where(&self, may_close: impl Fn(u64) -> bool) -> bool {
+        let next = |state| may_close(state).then(|| pack(Stage::Closing, self.now()));
         let is_closed = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).is_ok();
         if is_closed {
             self.closed.notify_one();
         }
         is_closed
+    }
+
+    /// An answer is about to be sent.
+    pub(super) fn answering(&self, claim: Claim) {
+        let next = |since| match claim {
+            Claim::Anonymous if since != NEVER => None,
+            Claim::Anonymous => Some(self.now()),
+            Claim::Short | Claim::Download => Some(NEVER),
+        };
+        let _ = self.anonymous_since.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+        self.is_download.store(claim == Claim::Download, Ordering::Release);
+    }
+
+    /// The client took what was written.
+    pub(super) fn taken(&self) {
+        self.blocked_since.store(NEVER, Ordering::Release);
+    }
+
+    /// A write waits for the client.
+    pub(super) fn blocked(&self) {
+        if self.blocked_since.load(Ordering::Acquire) == NEVER {
+            self.blocked_since.store(self.now(), Ordering::Release);
+        }
     }
 
     /// Waits until it was chosen to be closed. For one waiter.
@@ -141,10 +218,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_busy_connection_is_never_closed_and_a_closed_one_is_never_busy() {
+    async fn a_connection_at_work_is_never_closed_and_a_closed_one_is_never_busy() {
         let activity = Activity::new(Instant::now());
         assert!(activity.enter(Stage::Busy));
-        assert!(!activity.close_if(|_, _| true));
+        assert!(!activity.close_if(|_, _| true) && !activity.close_if_waited(Duration::ZERO));
         assert!(activity.enter(Stage::Idle));
         assert!(!activity.close_if(|stage, _| stage == Stage::Head));
         assert!(activity.close_if(|_, _| true));

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, RETRY_AFTER};
-use http::{HeaderValue, Request, Response};
+use http::header::{AUTHORIZATION, CONNECTION, RETRY_AFTER};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-use super::activity::Activity;
+use super::activity::{Activity, Claim};
+use super::connection::BUFFER_BYTES;
 use super::head::Refusal;
 use super::table::Place;
 use super::{Arrival, Handler};
@@ -30,9 +31,10 @@ pub(super) async fn answer<H: Handler>(
     from: Arrival,
     place: &Place,
 ) -> Response<AnswerBody<H::Body>> {
-    let response = match place.shortage {
+    let (is_urgent, is_signed) = (handler.is_urgent(&request), is_signed(&request));
+    let mut response = match place.shortage {
         None => handler.handle(request, from).await,
-        Some(_) if handler.is_urgent(&request) => ending(handler.handle(request, from).await),
+        Some(_) if is_urgent => ending(handler.handle(request, from).await),
         Some(shortage) => {
             tracing::debug!(peer = %from.peer, ?shortage, "a request was refused for want of room");
             place.metrics().refused(shortage);
@@ -41,13 +43,38 @@ pub(super) async fn answer<H: Handler>(
             ending(response)
         }
     };
+    let claim = if is_urgent || is_anonymous(response.status(), is_signed) { Claim::Anonymous } else { claim(response.body()) };
+    place.activity.answering(claim);
+    if claim == Claim::Anonymous && place.is_port_full() {
+        response = ending(response);
+    }
     response.map(|body| AnswerBody { body: Some(body), activity: Arc::clone(&place.activity) })
+}
+
+/// Whether it says who asks, be that true or not.
+fn is_signed<B>(request: &Request<B>) -> bool {
+    request.headers().contains_key(AUTHORIZATION) || request.uri().query().is_some_and(|query| query.contains("Signature="))
+}
+
+/// Whether anyone gets that answer who has no credentials. Public objects are as good as others.
+fn is_anonymous(status: StatusCode, is_signed: bool) -> bool {
+    let is_refusal = matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    is_refusal || !is_signed && !status.is_success()
+}
+
+/// What a connection's buffer holds is short.
+fn claim(body: &impl Body) -> Claim {
+    match body.size_hint().exact() {
+        Some(len) if len <= BUFFER_BYTES as u64 => Claim::Short,
+        _ => Claim::Download,
+    }
 }
 
 /// The answer to a request whose head was refused: a status without a body, which no parser behind a proxy can take for anything else.
 pub(super) fn refused<B>(refusal: Refusal, from: Arrival, place: &Place) -> Response<AnswerBody<B>> {
     tracing::debug!(peer = %from.peer, ?refusal, "a malformed request was refused");
     place.metrics().malformed();
+    place.activity.answering(Claim::Anonymous);
     let mut response = Response::new(AnswerBody { body: None, activity: Arc::clone(&place.activity) });
     *response.status_mut() = refusal.status();
     response

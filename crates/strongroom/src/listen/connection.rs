@@ -28,7 +28,7 @@ use super::{Arrival, Handler, Phase, PortLimits};
 
 /// The most that is read at once for one connection, and that waits to be written before more is asked for. A connection keeps its
 /// read buffer until it ends, outside of the memory budget, so this times `max_connections` is memory too. Larger ones save no CPU.
-const BUFFER_BYTES: usize = 64 << 10;
+pub(super) const BUFFER_BYTES: usize = 64 << 10;
 
 /// Serves one connection, which holds its place and its permit to the end.
 pub(super) async fn serve<H: Handler>(
@@ -46,7 +46,7 @@ pub(super) async fn serve<H: Handler>(
 
 async fn talk<H: Handler>(shared: &Shared<H>, stream: TcpStream, peer: SocketAddr, place: &Place, mut phase: watch::Receiver<Phase>) {
     let established = tokio::select! {
-        established = timeout(shared.limits.handshake_timeout, establish(shared, stream)) => established,
+        established = timeout(shared.limits.handshake_timeout, establish(shared, stream, place)) => established,
         _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
     };
     match established {
@@ -69,10 +69,11 @@ enum Established {
 }
 
 /// `None`: the client went away without a word.
-async fn establish<H>(shared: &Shared<H>, stream: TcpStream) -> io::Result<Option<Established>> {
+async fn establish<H>(shared: &Shared<H>, stream: TcpStream, place: &Place) -> io::Result<Option<Established>> {
     stream.set_nodelay(true)?;
     let speaks = first_byte(&stream).await?;
-    let stream = StallGuard::new(stream, Pace::new(shared.limits.write_timeout, shared.limits.min_write_bytes_per_second));
+    let pace = Pace::new(shared.limits.write_timeout, shared.limits.min_write_bytes_per_second);
+    let stream = StallGuard::new(stream, pace, Arc::clone(&place.activity));
     match speaks {
         Speaks::Tls => Ok(Some(Established::Tls(Box::new(shared.tls.accept(stream).await?)))),
         Speaks::Plain if shared.limits.allow_plain => Ok(Some(Established::Plain(stream))),

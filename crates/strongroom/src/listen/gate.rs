@@ -164,7 +164,7 @@ impl<S> Gate<S> {
 
     /// Whether the client may still be sending what nobody reads.
     fn has_unread(&self) -> bool {
-        !matches!(self.next, Next::Head(_))
+        !matches!(self.next, Next::Head(_)) || !self.held.is_empty()
     }
 }
 

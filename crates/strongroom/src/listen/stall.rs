@@ -2,28 +2,34 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use strongroom_s3::Pace;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::activity::Activity;
+
 /// Bounds the waits for writes, flushes and shutdowns. Reads are bounded by who waits for them.
 pub(super) struct StallGuard<S> {
     stream: S,
     pace: Pace,
+    activity: Arc<Activity>,
 }
 
 impl<S> StallGuard<S> {
-    pub(super) fn new(stream: S, pace: Pace) -> Self {
-        Self { stream, pace }
+    pub(super) fn new(stream: S, pace: Pace, activity: Arc<Activity>) -> Self {
+        Self { stream, pace, activity }
     }
 
     /// Passes a result on, which says how many bytes were taken; too long a wait ends in an error.
     fn bound<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>, taken: impl FnOnce(&T) -> usize) -> Poll<io::Result<T>> {
         if let Poll::Ready(result) = poll {
+            self.activity.taken();
             self.pace.passed(result.as_ref().map_or(0, taken));
             return Poll::Ready(result);
         }
+        self.activity.blocked();
         ready!(self.pace.poll_too_slow(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing, or too little")))
     }
@@ -66,16 +72,21 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::time::Duration;
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::time::{Instant, sleep};
 
     use super::*;
+
+    fn guarded(stream: DuplexStream, min_bytes_per_second: u64) -> StallGuard<DuplexStream> {
+        let pace = Pace::new(Duration::from_mins(1), min_bytes_per_second);
+        StallGuard::new(stream, pace, Arc::new(Activity::new(Instant::now())))
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_takes_nothing_ends_the_write() {
         let (near, _far) = duplex(4);
         let begun = Instant::now();
-        let error = StallGuard::new(near, Pace::new(Duration::from_mins(1), 0)).write_all(b"too long").await.unwrap_err();
+        let error = guarded(near, 0).write_all(b"too long").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(begun.elapsed().as_secs(), 60);
     }
@@ -83,7 +94,7 @@ mod tests {
     /// Takes a byte every 59 seconds. How many it got, and what became of the write.
     async fn drip(min_bytes_per_second: u64) -> (usize, io::Result<()>) {
         let (near, mut far) = duplex(4);
-        let mut guarded = StallGuard::new(near, Pace::new(Duration::from_mins(1), min_bytes_per_second));
+        let mut guarded = guarded(near, min_bytes_per_second);
         let writer = tokio::spawn(async move { guarded.write_all(&[7; 64]).await });
         let mut taken = 0;
         loop {

@@ -1,7 +1,7 @@
 //! Who is connected to a port, and who must go when it is full.
 //!
-//! A connection gets a place. Where the port, or the client's share of it, is full, the connection that has waited longest without a
-//! request under way is closed for it. Where all are busy, it gets one of a few places in the lobby, in which only urgent requests are
+//! A connection gets a place. Where the port, or the client's share of it, is full, the connection that has waited longest for its
+//! client is closed for it: for a request, or for an answer to be taken. Where all are busy, it gets one of a few places in the lobby, in which only urgent requests are
 //! served and others are told to come back. Where the lobby is full of busy ones too, it is closed.
 
 use std::collections::HashMap;
@@ -192,14 +192,13 @@ impl Room {
 
     /// Closes the one that has waited longest of those that may go.
     fn evict(&mut self, may_go: impl Fn(&Guest) -> bool) -> bool {
-        let is_waiting = |stage, age| !matches!(stage, Stage::Busy | Stage::Closing) && age >= GRACE;
         let waiting = self.guests.iter().filter(|(_, guest)| may_go(guest)).filter_map(|(id, guest)| {
-            let (stage, age) = guest.activity.stage();
-            is_waiting(stage, age).then_some((age, *id))
+            let waited = guest.activity.waited().filter(|waited| *waited >= GRACE)?;
+            Some((waited, *id))
         });
-        // It may have begun a request since; the next event finds another.
+        // It may have gone on since; the next event finds another.
         let Some((_, id)) = waiting.max() else { return false };
-        let is_closed = self.guests.get(&id).is_some_and(|guest| guest.activity.close_if(is_waiting));
+        let is_closed = self.guests.get(&id).is_some_and(|guest| guest.activity.close_if_waited(GRACE));
         if is_closed {
             self.remove(id);
         }
@@ -220,6 +219,12 @@ impl Room {
 impl Place {
     pub(super) fn metrics(&self) -> &PortMetrics {
         &self.table.metrics
+    }
+
+    /// Whether the next client will have to take a place from another.
+    pub(super) fn is_port_full(&self) -> bool {
+        let rooms = self.table.rooms();
+        rooms.hall.guests.len() >= rooms.hall.capacity
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, advance};
 
-use super::activity::Stage;
+use super::activity::{Claim, Stage};
 use super::table::{Place, Places, Table};
 use crate::metrics::{PortMetrics, Shortage};
 
@@ -153,6 +153,60 @@ async fn a_head_has_its_time_in_all_and_a_kept_alive_connection_another() {
     advance(5 * SECOND).await;
     table.expire();
     assert_eq!(stage(&begun), Stage::Closing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_answer_is_not_taken_for_a_second_goes_like_one_that_waits() {
+    let table = table();
+    let busy = busy(&table);
+    busy[1].activity.answering(Claim::Short);
+    busy[1].activity.blocked();
+    advance(Duration::from_millis(999)).await;
+    busy[1].activity.taken();
+    busy[1].activity.blocked();
+    advance(Duration::from_millis(999)).await;
+    busy[1].activity.blocked();
+    assert_eq!(table.admit(address(100)).unwrap().shortage, Some(Shortage::Full), "some of it was taken");
+    advance(Duration::from_millis(1)).await;
+    let new = at(&table, address(101), Stage::Busy);
+    assert_eq!((new.shortage, stage(&busy[1])), (None, Stage::Closing));
+    assert_eq!(table.admit(address(102)).unwrap().shortage, Some(Shortage::Full), "and none of the others");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_download_keeps_its_place_to_the_last_byte_however_slow() {
+    let table = table();
+    let busy = busy(&table);
+    for place in &busy {
+        place.activity.answering(Claim::Download);
+        place.activity.blocked();
+    }
+    advance(30 * SECOND).await;
+    assert_eq!(table.admit(address(100)).unwrap().shortage, Some(Shortage::Full));
+    busy[2].activity.taken();
+    assert!(busy[2].activity.enter(Stage::Idle) && busy[2].activity.enter(Stage::Busy));
+    busy[2].activity.answering(Claim::Short);
+    busy[2].activity.blocked();
+    advance(SECOND).await;
+    assert_eq!(table.admit(address(101)).unwrap().shortage, None);
+    assert_eq!(stage(&busy[2]), Stage::Closing, "the answer after it is another");
+}
+
+#[tokio::test(start_paused = true)]
+async fn asking_without_credentials_again_and_again_buys_no_time() {
+    for (claim, shortage) in [(Claim::Anonymous, None), (Claim::Short, Some(Shortage::Full))] {
+        let table = table();
+        let places = busy(&table);
+        for _ in 0..3 {
+            places[3].activity.answering(claim);
+            assert!(places[3].activity.enter(Stage::Idle));
+            advance(Duration::from_millis(900)).await;
+            assert!(places[3].activity.enter(Stage::Busy));
+        }
+        assert_eq!(table.admit(address(100)).unwrap().shortage, Some(Shortage::Full), "{claim:?}: its request is at work");
+        assert!(places[3].activity.enter(Stage::Idle));
+        assert_eq!(table.admit(address(101)).unwrap().shortage, shortage, "{claim:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

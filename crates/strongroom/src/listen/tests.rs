@@ -20,6 +20,8 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// More than the buffers between two sockets hold.
 const LARGE: usize = 64 << 20;
+/// What hyper buffers at once. A thousand of them are more than the buffers between two sockets hold.
+const SMALL: usize = 60 << 10;
 
 /// Tells of each request, and answers one for each permit.
 struct Patient {
@@ -33,6 +35,8 @@ impl Handler for Patient {
     async fn handle(&self, request: Request<Incoming>, _from: Arrival) -> Response<Self::Body> {
         match request.uri().path() {
             "/urgent" => return Response::new(Full::from("answer")),
+            "/status" | "/small" => return Response::new(Full::from(vec![b'x'; SMALL])),
+            "/denied" => return Response::builder().status(http::StatusCode::FORBIDDEN).body(Full::from("denied")).unwrap(),
             "/large" => return Response::new(Full::from(vec![b'x'; LARGE])),
             _ => {}
         }
@@ -42,7 +46,7 @@ impl Handler for Patient {
     }
 
     fn is_urgent(&self, request: &Request<Incoming>) -> bool {
-        request.uri().path() == "/urgent"
+        matches!(request.uri().path(), "/urgent" | "/status")
     }
 
     fn busy(&self) -> Response<Self::Body> {
@@ -108,6 +112,16 @@ impl Port {
         let client = self.send(REQUEST).await;
         self.arrived.acquire().await.unwrap().forget();
         client
+    }
+
+    /// As [`Port::ask`], where a place is found for it.
+    async fn ask_soon(&self) -> TcpStream {
+        tokio::time::timeout(Duration::from_secs(5), self.ask()).await.expect("there is a place for the request")
+    }
+
+    /// A connection with a thousand requests, whose answers are as large as [`SMALL`].
+    async fn flood(&self, path: &str) -> TcpStream {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(1000).as_bytes()).await
     }
 
     async fn send(&self, request: &[u8]) -> TcpStream {
@@ -206,6 +220,57 @@ async fn an_answer_that_is_not_taken_yet_keeps_its_connection_busy() {
     }
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let _new = port.ask().await;
+}
+
+#[tokio::test]
+async fn a_client_that_asks_on_and_takes_no_answers_keeps_no_place() {
+    for path in ["/status", "/small"] {
+        let port = Port::open(2).await;
+        let _flood = port.flood(path).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let _busy = port.ask().await;
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        let _new = port.ask_soon().await;
+        assert!(answer(port.send(REQUEST).await).await.starts_with("HTTP/1.1 503 "), "{path}: now both are busy");
+    }
+}
+
+#[tokio::test]
+async fn a_client_without_credentials_that_takes_a_little_of_its_answers_keeps_no_place() {
+    let port = Port::open(2).await;
+    let mut flood = port.flood("/status").await;
+    let reader = tokio::spawn(async move {
+        let (mut piece, mut taken) = (vec![0; 256 << 10], 0);
+        loop {
+            match flood.read(&mut piece).await {
+                Ok(len) if len > 0 => taken += len,
+                _ => return taken,
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let _busy = port.ask().await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let _new = port.ask_soon().await;
+    let taken = tokio::time::timeout(Duration::from_secs(5), reader).await.expect("its connection ends").unwrap();
+    assert!(taken < 500 * SMALL, "{taken}");
+}
+
+#[tokio::test]
+async fn on_a_full_port_one_answer_is_all_that_a_client_without_credentials_gets() {
+    let requests = b"GET /denied HTTP/1.1\r\nHost: x\r\n\r\n".repeat(3);
+    let count = |reply: &str| (reply.matches("HTTP/1.1 403 ").count(), reply.matches("\r\nconnection: close\r\n").count());
+    let full = Port::open(1).await;
+    let reply = tokio::time::timeout(Duration::from_secs(5), answer(full.send(&requests).await)).await.expect("it is closed");
+    assert_eq!(count(&reply), (1, 1), "{reply}");
+    let roomy = Port::open(2).await;
+    let mut client = roomy.send(&requests).await;
+    let mut reply = String::new();
+    while reply.matches("denied").count() < 3 {
+        reply.push(char::from(client.read_u8().await.unwrap()));
+    }
+    assert_eq!(count(&reply), (3, 0), "{reply}");
 }
 
 #[tokio::test]

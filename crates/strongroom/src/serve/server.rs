@@ -21,7 +21,7 @@ use crate::ports::{AdminPort, S3Port};
 
 /// Connections of the admin port; it has few clients.
 const ADMIN_CONNECTIONS: usize = 64;
-/// No client of it needs longer for its handshake, for the headers of a request, or between two.
+/// No client of it needs longer for its handshake, for the headers of a request, between two, or to take some of an answer.
 const ADMIN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The two ports, taken and not yet served.
@@ -96,8 +96,8 @@ fn limits(settings: &Settings) -> (PortLimits, PortLimits) {
         min_write_bytes_per_second: limits.min_transfer_bytes_per_second,
         allow_plain: true,
     };
-    let handshake_timeout = s3.handshake_timeout.min(ADMIN_PATIENCE);
-    (s3, PortLimits { name: "admin", handshake_timeout, allow_plain: false, ..s3 })
+    let (handshake_timeout, write_timeout) = (s3.handshake_timeout.min(ADMIN_PATIENCE), s3.write_timeout.min(ADMIN_PATIENCE));
+    (s3, PortLimits { name: "admin", handshake_timeout, write_timeout, allow_plain: false, ..s3 })
 }
 
 fn places(settings: &Settings) -> Result<(Places, Places), StartError> {
