@@ -139,6 +139,11 @@ impl Inner {
         self.parts.audit.append(event).await.map(drop).map_err(ApiError::from)
     }
 
+    /// For what anybody can cause: it may not use what the log reserves for acts of administration.
+    pub(crate) async fn record_within_quota(&self, event: &Event) -> Result<(), ApiError> {
+        self.parts.audit.append_within_quota(event).await.map(drop).map_err(ApiError::from)
+    }
+
     pub(crate) async fn record(&self, event: Event) -> Result<(), ApiError> {
         self.parts.audit.record(event).await.map_err(ApiError::from)
     }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use crate::keeper::Keeper;
-use crate::queue::Queue;
+use crate::queue::{Queue, Room};
 use crate::shared::{Shared, Usage};
 use crate::writer::Writer;
 use crate::{AuditError, AuditSink, Event, Head, OpenReport, PublicKey, Receipt, SignedReceipt, SigningKey, files, open, sign_receipt};
@@ -45,7 +45,7 @@ pub struct Retention {
     pub keep_seconds: Option<u64>,
     /// While the log is longer than this many bytes, its oldest ended file is removed.
     pub keep_bytes: Option<u64>,
-    /// While the log is this many bytes long or longer, events are refused.
+    /// While the log is this many bytes long or longer, uses of keys are refused. Acts of administration have another MiB.
     pub quota_bytes: Option<u64>,
     /// For this many seconds after the start nothing is removed for its age: the clock may not be right yet.
     pub settle_seconds: u64,
@@ -125,10 +125,20 @@ impl AuditLog {
         Ok((Self { queue, shared, quota_bytes, key, threads: Mutex::new(Some(threads)) }, report))
     }
 
-    /// Records an event durably, and tells where: the number belongs into an erasure receipt.
+    /// Records an act of administration durably, and tells where: the number belongs into an erasure receipt. It may use what is
+    /// reserved above the quota, so that whoever fills the log up cannot keep an administrator from stopping him.
     pub async fn append(&self, event: &Event) -> Result<Head, AuditError> {
+        self.append_in(Room::Reserve, event).await
+    }
+
+    /// As [`Self::append`], without the reserve: for what anybody can cause, such as an attempt that was refused.
+    pub async fn append_within_quota(&self, event: &Event) -> Result<Head, AuditError> {
+        self.append_in(Room::Quota, event).await
+    }
+
+    async fn append_in(&self, room: Room, event: &Event) -> Result<Head, AuditError> {
         let (done, told) = oneshot::channel();
-        self.queue.push(members(event)?, Some(done)).await?;
+        self.queue.push(members(event)?, Some(done), room).await?;
         told.await.unwrap_or_else(|_| Err(AuditError::Unwritable("its writer has ended".to_owned())))
     }
 
@@ -139,7 +149,12 @@ impl AuditLog {
 
     /// Whether events are taken now, and if not, why.
     pub fn health(&self) -> Result<(), AuditError> {
-        self.queue.check()
+        self.queue.check(Room::Quota)
+    }
+
+    /// Whether acts of administration are taken now, and if not, why.
+    pub fn health_for_acts(&self) -> Result<(), AuditError> {
+        self.queue.check(Room::Reserve)
     }
 
     /// How much room the log takes. What lies in ended files is counted about once a minute.
@@ -201,7 +216,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 #[async_trait]
 impl AuditSink for AuditLog {
     async fn record(&self, event: Event) -> Result<(), AuditError> {
-        self.queue.push(members(&event)?, None).await
+        self.queue.push(members(&event)?, None, Room::Quota).await
     }
 
     async fn record_durably(&self, event: Event) -> Result<(), AuditError> {

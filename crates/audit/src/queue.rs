@@ -27,6 +27,16 @@ pub(crate) struct Item {
     pub(crate) members: Vec<u8>,
     /// Told when the record is durable, or that it will not be.
     pub(crate) done: Option<oneshot::Sender<Result<Head, AuditError>>>,
+    pub(crate) room: Room,
+}
+
+/// How far the log may be filled for an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Up to its quota.
+    Quota,
+    /// Into what is reserved above it.
+    Reserve,
 }
 
 /// That files are about to be removed: recorded, whether events are refused or not, before it is done.
@@ -70,6 +80,8 @@ struct State {
     writing_since: Option<Instant>,
     /// Why nothing is taken.
     refusal: Option<String>,
+    /// Why nothing is taken but what may use the reserve.
+    full: Option<String>,
     /// Why the last write failed, if it did.
     loss: Option<String>,
     durable: Head,
@@ -82,11 +94,16 @@ impl Queue {
     }
 
     /// Takes an event in; waits for room only. Somebody who waits for `done` makes it urgent.
-    pub(crate) async fn push(&self, members: Vec<u8>, done: Option<oneshot::Sender<Result<Head, AuditError>>>) -> Result<(), AuditError> {
+    pub(crate) async fn push(
+        &self,
+        members: Vec<u8>,
+        done: Option<oneshot::Sender<Result<Head, AuditError>>>,
+        room: Room,
+    ) -> Result<(), AuditError> {
         let units = units(&members);
-        self.take_room(units).await?;
+        self.take_room(units, room).await?;
         let mut state = self.lock();
-        if let Err(error) = state.check() {
+        if let Err(error) = state.check(room) {
             self.room.add_permits(units);
             return Err(error);
         }
@@ -95,7 +112,7 @@ impl Queue {
         state.is_urgent |= done.is_some();
         state.units += units;
         state.queued_since.get_or_insert_with(Instant::now);
-        state.items.push_back(Item { time: OffsetDateTime::now_utc(), members, done });
+        state.items.push_back(Item { time: OffsetDateTime::now_utc(), members, done, room });
         if was_empty || state.must_write() != was_waiting {
             self.wake.notify_one();
         }
@@ -112,8 +129,14 @@ impl Queue {
     }
 
     /// Whether the log takes events now.
-    pub(crate) fn check(&self) -> Result<(), AuditError> {
-        self.lock().check()
+    pub(crate) fn check(&self, room: Room) -> Result<(), AuditError> {
+        self.lock().check(room)
+    }
+
+    /// From now on only what may use the reserve is taken, or everything again.
+    pub(crate) fn set_full(&self, reason: Option<String>) {
+        self.lock().full = reason;
+        self.refused.notify_waiters();
     }
 
     /// The last record that is durable.
@@ -204,7 +227,7 @@ impl Queue {
         self.refused.notify_waiters();
     }
 
-    async fn take_room(&self, units: usize) -> Result<(), AuditError> {
+    async fn take_room(&self, units: usize, room: Room) -> Result<(), AuditError> {
         let units = u32::try_from(units).unwrap_or(u32::MAX);
         if let Ok(permit) = self.room.try_acquire_many(units) {
             permit.forget();
@@ -213,7 +236,7 @@ impl Queue {
         let deadline = tokio::time::sleep(PATIENCE);
         tokio::pin!(deadline);
         loop {
-            self.check()?;
+            self.check(room)?;
             tokio::select! {
                 permit = self.room.acquire_many(units) => {
                     // The semaphore is never closed.
@@ -236,8 +259,8 @@ impl State {
         self.is_urgent || self.units >= PLENTY
     }
 
-    fn check(&self) -> Result<(), AuditError> {
-        match &self.refusal {
+    fn check(&self, room: Room) -> Result<(), AuditError> {
+        match self.refusal.as_ref().or(self.full.as_ref().filter(|_| room == Room::Quota)) {
             Some(reason) => Err(AuditError::Unwritable(reason.clone())),
             None if self.is_closing => Err(AuditError::Unwritable("it is closed".to_owned())),
             None if self.writing_since.is_some_and(|since| since.elapsed() > PATIENCE) => Err(too_slow()),

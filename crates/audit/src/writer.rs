@@ -14,12 +14,15 @@ use tokio::sync::oneshot;
 use crate::finding::MAX_UNSIGNED;
 use crate::log::LogConfig;
 use crate::open::{OpenReport, Tail};
-use crate::queue::{Item, Notice, Queue};
+use crate::queue::{Item, Notice, Queue, Room};
 use crate::shared::Shared;
 use crate::{AuditError, Head, PublicKey, SigningKey, files, record};
 
 /// The most bytes that are written and synced at once.
 const MAX_PENDING_LEN: usize = 4 << 20;
+/// What there is above the quota for acts of administration, and the most of them that are written at once there.
+const RESERVE_LEN: u64 = 1 << 20;
+const MAX_PENDING_IN_RESERVE_LEN: usize = 64 << 10;
 /// How long a writer waits after a failure before it tries again.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -48,6 +51,10 @@ pub(crate) struct Writer {
     /// The file that is written on does not state yet what was removed.
     must_restate: bool,
     has_failed: bool,
+    /// The log has reached its quota.
+    is_full: bool,
+    /// What was taken in before that and may not use the reserve: no more than the queue holds.
+    held: VecDeque<Item>,
     /// How long the log was when it was said that it is near its quota.
     warned_at_bytes: Option<u64>,
     /// Held for its lock.
@@ -86,6 +93,8 @@ impl Writer {
             rotate_due,
             must_restate: false,
             has_failed: false,
+            is_full: false,
+            held: VecDeque::new(),
             warned_at_bytes: None,
             _lock: lock,
         }
@@ -101,7 +110,7 @@ impl Writer {
         self.encode_own("opened", &serde_json::json!({ "findings": findings, "unsigned": unsigned }));
         self.encode_removed();
         self.encode_checkpoint();
-        let written = self.flush();
+        let written = self.flush().and_then(|()| self.check_quota(false));
         self.report(written, VecDeque::new());
     }
 
@@ -120,19 +129,25 @@ impl Writer {
 
     /// When there is something to do though nothing comes.
     fn timer(&self) -> Option<Instant> {
-        if self.has_failed { Some(Instant::now() + RETRY) } else { [self.checkpoint_due, self.rotate_due].into_iter().flatten().min() }
+        let retry = (self.has_failed || self.is_full).then(|| Instant::now() + RETRY);
+        if self.has_failed { retry } else { [retry, self.checkpoint_due, self.rotate_due].into_iter().flatten().min() }
     }
 
-    /// Takes items until one of its writes fails; the others stay. At the quota none are taken, unless they are the last.
+    /// Takes items until one of its writes fails; the others stay. At the quota only those are taken that may use the reserve, unless
+    /// they are the last.
     fn write(&mut self, items: &mut VecDeque<Item>, notice: Option<Notice>, is_last: bool) -> io::Result<()> {
         self.flush()?;
         if let Some(notice) = notice {
             self.announce(notice)?;
         }
         self.check_quota(is_last)?;
+        if !self.is_full {
+            self.held.append(items);
+            mem::swap(&mut self.held, items);
+        }
         while let Some(item) = items.pop_front() {
-            self.encode(item);
-            if self.pending.len() >= MAX_PENDING_LEN {
+            self.take(item, is_last);
+            if self.pending.len() >= if self.is_full { MAX_PENDING_IN_RESERVE_LEN } else { MAX_PENDING_LEN } {
                 self.flush()?;
                 self.rotate()?;
                 self.check_quota(is_last)?;
@@ -185,6 +200,7 @@ impl Writer {
 
     /// Fails if the log is as long as it may be, and warns before.
     fn check_quota(&mut self, is_last: bool) -> io::Result<()> {
+        self.note_quota(is_last);
         let usage = self.shared.usage(self.config.retention.quota_bytes);
         let Some(quota) = usage.quota_bytes.filter(|_| !is_last) else { return Ok(()) };
         if !usage.is_near_quota() {
@@ -197,10 +213,36 @@ impl Writer {
             return Ok(());
         }
         self.shared.wake();
-        Err(io::Error::new(
-            io::ErrorKind::QuotaExceeded,
-            format!("the log has reached its quota of {quota} bytes: move closed files away, or raise audit_quota_mib"),
-        ))
+        if usage.bytes < quota.saturating_add(RESERVE_LEN) {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::QuotaExceeded, full(quota)))
+    }
+
+    /// Looks whether the log has reached its quota, and says so when that changes.
+    fn note_quota(&mut self, is_last: bool) {
+        let len = self.shared.bytes() + self.pending.len() as u64;
+        let reached = self.config.retention.quota_bytes.filter(|quota| !is_last && len >= *quota);
+        if mem::replace(&mut self.is_full, reached.is_some()) == reached.is_some() {
+            return;
+        }
+        if let Some(quota) = reached {
+            tracing::error!(quota, "the audit log has reached its quota; uses of keys are refused, and acts of administration soon");
+        } else {
+            tracing::info!("the audit log has room again");
+        }
+        self.queue.set_full(reached.map(full));
+    }
+
+    /// Encodes an item if there is room for it. Otherwise who waits is told, and what nobody waits for is held until there is.
+    fn take(&mut self, item: Item, is_last: bool) {
+        self.note_quota(is_last);
+        let quota = self.config.retention.quota_bytes.filter(|_| self.is_full && item.room == Room::Quota);
+        match (quota, item) {
+            (None, item) => self.encode(item),
+            (Some(quota), Item { done: Some(done), .. }) => drop(done.send(Err(AuditError::Unwritable(full(quota))))),
+            (Some(_), item) => self.held.push_back(item),
+        }
     }
 
     fn encode(&mut self, item: Item) {
@@ -323,6 +365,13 @@ impl Writer {
             let _ = done.send(Err(AuditError::Unwritable(reason.to_owned())));
         }
     }
+}
+
+fn full(quota: u64) -> String {
+    format!(
+        "the log has reached its quota of {quota} bytes: \
+         move ended files away (strongroom audit segments lists them), or raise audit_quota_mib"
+    )
 }
 
 fn is_as_left(tail: &Tail) -> bool {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::{Home, event, key, rechain, verify};
-use strongroom_audit::{AuditError, AuditLog, AuditSink, Beginning, Check, Defect, Head, LogConfig, Report, Retention, segments};
+use strongroom_audit::{AuditError, AuditLog, AuditSink, Beginning, Check, Defect, Event, Head, LogConfig, Report, Retention, segments};
 
 /// The names of the log's files, compressed or not, in order.
 fn names(dir: &Path) -> Vec<String> {
@@ -395,19 +395,22 @@ async fn at_the_quota_events_are_refused_until_there_is_room_and_before_that_it_
     let (mut taken, mut was_near) = (0, false);
     let refusal = loop {
         was_near |= log.usage().is_near_quota();
-        match log.record_durably(event(taken)).await {
-            Ok(()) => taken += 1,
+        match log.append_within_quota(&event(taken)).await {
+            Ok(_) => taken += 1,
             Err(AuditError::Unwritable(reason)) => break reason,
         }
         assert!(taken < 1000, "no quota holds");
     };
     assert!(was_near, "it is told before it is refused");
     assert!(
-        refusal.ends_with("the log has reached its quota of 40000 bytes: move closed files away, or raise audit_quota_mib"),
+        refusal.ends_with(
+            "the log has reached its quota of 40000 bytes: \
+             move ended files away (strongroom audit segments lists them), or raise audit_quota_mib"
+        ),
         "{refusal}"
     );
     assert!((40_000..44_000).contains(&log.usage().bytes), "{:?}", log.usage());
-    for refused in [log.record(event(1)).await, log.record_durably(event(1)).await, log.health()] {
+    for refused in [log.record(event(1)).await, log.append_within_quota(&event(1)).await.map(drop), log.health()] {
         let AuditError::Unwritable(reason) = refused.unwrap_err();
         assert_eq!(reason, refusal);
     }
@@ -424,6 +427,42 @@ async fn at_the_quota_events_are_refused_until_there_is_room_and_before_that_it_
     assert_eq!((report.findings, report.events), (vec![], u64::from(taken) + 3));
 }
 
+/// A reader fills the log up; the administrator can still stop him. The reserve is bounded, and uses of keys never touch it.
+#[tokio::test]
+async fn at_the_quota_acts_of_administration_have_a_reserve_and_uses_of_keys_do_not() {
+    let home = Home::new();
+    let retention = Retention { quota_bytes: Some(40_000), ..Retention::default() };
+    let config = LogConfig { retention, ..home.config() };
+    let (log, _) = AuditLog::open(config.clone(), key(), None).await.unwrap();
+    // More than the quota at once: what was taken in before the log was seen to be full is held, and written later.
+    let mut uses = 0;
+    while log.record(event(uses)).await.is_ok() {
+        uses += 1;
+    }
+    wait_until("the log is full", || log.health().is_err() && log.usage().bytes >= 40_000).await;
+    assert!((40_000..42_000).contains(&log.usage().bytes), "{:?}", log.usage());
+    assert!(log.health_for_acts().is_ok());
+    let large = Event { who: "x".repeat(20_000), ..event(0) };
+    let mut acts = 0;
+    let refusal = loop {
+        match log.append(&large).await {
+            Ok(head) => assert_eq!(log.head(), head),
+            Err(AuditError::Unwritable(reason)) => break reason,
+        }
+        acts += 1;
+        assert!(log.record(event(1)).await.is_err() && acts < 100);
+    };
+    assert!(refusal.contains("the log has reached its quota of 40000 bytes"), "{refusal}");
+    assert!((50..=53).contains(&acts), "{acts}");
+    assert!(log.health_for_acts().is_err() && log.usage().bytes < 40_000 + (1 << 20) + 30_000, "{:?}", log.usage());
+    log.close().await.unwrap();
+    let report = home.verify(Some(&log.head()));
+    assert_eq!((report.findings, report.events), (vec![], u64::from(uses) + acts), "what was taken in is written in the end");
+    // At the next start it is full from the beginning.
+    let (log, _) = AuditLog::open(config, key(), Some(log.head())).await.unwrap();
+    assert!(log.health().is_err() && log.record(event(1)).await.is_err());
+}
+
 #[tokio::test]
 async fn at_the_quota_what_retention_may_remove_is_removed_and_events_go_on() {
     let home = Home::new();
@@ -433,7 +472,7 @@ async fn at_the_quota_what_retention_may_remove_is_removed_and_events_go_on() {
     let mut refused = 0;
     for number in 0..200 {
         // The keeper looks once a second: until then a fast writer may be refused.
-        while log.record_durably(event(number)).await.is_err() {
+        while log.append_within_quota(&event(number)).await.is_err() {
             refused += 1;
             assert!(refused < 500);
             tokio::time::sleep(Duration::from_millis(50)).await;

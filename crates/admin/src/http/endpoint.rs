@@ -151,34 +151,39 @@ impl Endpoint {
         let call = Call::new(inner, signer, self.operation, None);
         let of_service: Vec<Action> = self.actions.iter().copied().filter(|action| !is_of_a_key(*action)).collect();
         let denied = call.permit(&of_service, None).err()?;
-        let unrecorded = self.record(&call, Some(&denied)).await.err();
+        let unrecorded = self.record(&call, Some(&denied), false).await.err();
         Some(unrecorded.unwrap_or(denied).into_response())
     }
 
     async fn answer(&self, call: &Call, received: &Received) -> Result<Answer, ApiError> {
         let audit = &call.inner.parts.audit;
-        if self.effect != Effect::Reads {
-            // Before anything is done that could not be recorded.
-            audit.health()?;
+        // Before anything is done that could not be recorded.
+        match self.effect {
+            Effect::Changes => audit.health_for_acts()?,
+            Effect::Uses => audit.health()?,
+            Effect::Reads => {}
         }
+        let mut was_begun = false;
         let outcome = match (self.prepare)(call.clone(), received) {
             Ok(running) => {
                 if self.effect == Effect::Changes {
                     // Whatever happens from here on, the log tells that it was asked for.
                     call.inner.record_durably(&call.begun()).await?;
+                    was_begun = true;
                 }
                 running.await
             }
             Err(error) => Err(error),
         };
-        self.record(call, outcome.as_ref().err()).await?;
+        self.record(call, outcome.as_ref().err(), was_begun).await?;
         outcome
     }
 
-    async fn record(&self, call: &Call, failed: Option<&ApiError>) -> Result<(), ApiError> {
+    async fn record(&self, call: &Call, failed: Option<&ApiError>, was_begun: bool) -> Result<(), ApiError> {
         let event = call.event(failed.map(|error| error.code));
         match self.effect {
-            Effect::Changes => call.inner.record_durably(&event).await,
+            Effect::Changes if was_begun => call.inner.record_durably(&event).await,
+            Effect::Changes => call.inner.record_within_quota(&event).await,
             Effect::Uses => call.inner.record(event).await,
             // Whoever asks for what he may not see is worth a record too.
             Effect::Reads if failed.is_some_and(|error| error.status == StatusCode::FORBIDDEN) => call.inner.record(event).await,
