@@ -103,31 +103,31 @@ async fn a_64_of_ipv6_is_one_address_and_a_trusted_proxy_has_no_share() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_all_are_busy_a_lobby_is_left_and_part_of_it_is_for_this_machine() {
+async fn where_all_are_busy_a_reserve_is_left_and_part_of_it_is_for_this_machine() {
     let table = table();
     let _busy = busy(&table);
-    let mut lobby = Vec::new();
+    let mut reserve = Vec::new();
     for last in 100..103 {
-        lobby.extend((0..8).map(|_| at(&table, address(last), Stage::Busy)));
-        assert!(table.admit(address(last)).is_none(), "one address has a share of the lobby");
+        reserve.extend((0..8).map(|_| at(&table, address(last), Stage::Busy)));
+        assert!(table.admit(address(last)).is_none(), "one address has a share of the reserve");
     }
-    assert!(lobby.iter().all(|place| place.shortage == Some(Shortage::Full)));
-    assert!(table.admit(address(200)).is_none(), "the lobby is full of busy ones");
+    assert!(reserve.iter().all(|place| place.shortage == Some(Shortage::Full)));
+    assert!(table.admit(address(200)).is_none(), "the reserve is full of busy ones");
     let local: Vec<_> = (0..8).map(|_| at(&table, LOOPBACK, Stage::Busy)).collect();
     assert_eq!(local.len(), 8);
     assert!(table.admit(LOOPBACK).is_none());
-    assert_eq!(PLACES + lobby.len() + local.len(), table.capacity(), "there are never more");
+    assert_eq!(PLACES + reserve.len() + local.len(), table.capacity(), "there are never more");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_in_the_lobby_does_not_keep_others_out_of_it() {
+async fn who_waits_in_the_reserve_does_not_keep_others_out_of_it() {
     let table = table();
     let _busy = busy(&table);
-    let lobby: Vec<_> = (0..24).map(|number| table.admit(address(100 + number / 8)).unwrap()).collect();
+    let reserve: Vec<_> = (0..24).map(|number| table.admit(address(100 + number / 8)).unwrap()).collect();
     assert!(table.admit(address(200)).is_none());
     advance(SECOND).await;
     assert_eq!(table.admit(address(200)).unwrap().shortage, Some(Shortage::Full));
-    assert_eq!(lobby.iter().filter(|place| stage(place) == Stage::Closing).count(), 1);
+    assert_eq!(reserve.iter().filter(|place| stage(place) == Stage::Closing).count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
