@@ -56,7 +56,8 @@ def test_a_list_of_deletions_that_makes_no_sense_is_malformed(raw, bucket):
 def test_a_key_of_control_characters_is_deleted_and_named(raw, bucket):
     raw.put(bucket, "a\x01b\rc", b"x").ok()
     reply = post(raw, bucket, b"<Delete><Object><Key>a\x01b&#13;c</Key></Object></Delete>").ok()
-    assert b"<Deleted><Key>a&#x1;b&#xD;c</Key></Deleted>" in reply.body
+    # XML has no way to write U+0001.
+    assert reply.xml().findtext("Deleted/Key") == "a\ufffdb\rc"
     raw.get(bucket, "a\x01b\rc").fails(404, "NoSuchKey")
 
 

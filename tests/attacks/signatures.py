@@ -116,7 +116,7 @@ TYPES = [
     ("AWS4-HMAC-SHA256", MALFORMED),
     ("AWS4-HMAC-SHA256 ", MALFORMED),
     ("AWS4-HMAC-SHA256 Credential=,SignedHeaders=,Signature=", MALFORMED),
-    ("AWS AKVICTIM:c2lnbmF0dXJlIG9mIHZlcnNpb24gMg==", refused(400, "InvalidRequest")),
+    ("AWS AKVICTIM:c2lnbmF0dXJlIG9mIHZlcnNpb24gMg==", refused(403, "AccessDenied")),  # and without a date of HTTP
 ]
 
 UNSIGNED_HEADERS = [

@@ -159,8 +159,6 @@ def test_a_server_with_what_is_no_file_in_a_blob_s_place_stops_in_time(own, own_
 
 FILES = {
     "the configuration": lambda server: server.home / "strongroom.toml",
-    "the authority's certificate": lambda server: server.secrets / "tls" / "ca.pem",
-    "the authority's key": lambda server: server.secrets / "tls" / "ca.key",
     "the master key": lambda server: server.secrets / "kms-master.key",
     "the lock": lambda server: server.data / "lock",
     "the catalog": lambda server: server.data / "catalog.db",

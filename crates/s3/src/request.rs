@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::HeaderMap;
 use strongroom_engine::{
+    Error,
     api::{Body, Caller, CopySource, UploadRef},
     budget::Budget,
 };
@@ -44,12 +45,11 @@ impl Request {
         self.body.as_ref().map(Decoded::trailers).unwrap_or_default()
     }
 
-    /// The body as a stream for the engine. Taken once.
-    pub(crate) fn take_body(&mut self) -> Body {
-        match self.body.take() {
-            Some(body) => Body { length: body.announced_bytes(), stream: Box::pin(body) },
-            None => Body { length: Some(0), stream: Box::pin(stream::empty()) },
-        }
+    /// The body as a stream for the engine. Its length must be known before it comes, as at Amazon. Taken once.
+    pub(crate) fn take_body(&mut self) -> Result<Body, Refusal> {
+        let Some(body) = self.body.take() else { return Ok(Body { length: Some(0), stream: Box::pin(stream::empty()) }) };
+        let length = Some(body.announced_bytes().ok_or(Error::MissingContentLength)?);
+        Ok(Body { length, stream: Box::pin(body) })
     }
 
     /// A small body, whole, its MD5 and checksum verified. Taken once.

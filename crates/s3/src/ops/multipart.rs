@@ -48,7 +48,7 @@ pub(crate) async fn upload_part(api: &Api, mut request: Request) -> Result<Reply
         sse: sse::sse_headers(&request.headers)?,
         content_md5: headers::value(&request.headers, "content-md5")?,
         checksum: checksum::upload_checksum(&request.headers, request.trailers())?,
-        body: request.take_body(),
+        body: request.take_body()?,
     };
     let part = api.engine.upload_part(&request.caller, upload_part).await?;
     let mut reply = Reply::ok();

@@ -24,7 +24,7 @@ pub(crate) async fn put(api: &Api, mut request: Request) -> Result<Reply, Refusa
         content_md5: headers::value(&request.headers, "content-md5")?,
         checksum: checksum::upload_checksum(&request.headers, request.trailers())?,
         condition: conditions::write_condition(&request.headers)?,
-        body: request.take_body(),
+        body: request.take_body()?,
         bucket: request.bucket.clone(),
         key: request.key.clone(),
     };
