@@ -88,8 +88,8 @@ impl Activity {
         self.waited_in(self.state.load(Ordering::Acquire))
     }
 
-    fn waited_in(&self, state: u64) -> Option<Duration> {
-        let (stage, began) = unpack(state);
+    fn waited_in(&self, packed: u64) -> Option<Duration> {
+        let (stage, began) = unpack(packed);
         let anonymous = self.anonymous_since.load(Ordering::Acquire);
         let since = match stage {
             Stage::Opening | Stage::First => began,

@@ -72,8 +72,8 @@ enum Established {
 async fn establish<H>(shared: &Shared<H>, stream: TcpStream, place: &Place) -> io::Result<Option<Established>> {
     stream.set_nodelay(true)?;
     let speaks = first_byte(&stream).await?;
-    let pace = Pace::new(shared.limits.write_timeout, shared.limits.min_write_bytes_per_second);
-    let stream = StallGuard::new(stream, pace, Arc::clone(&place.activity));
+    let least = Pace::new(shared.limits.write_timeout, shared.limits.min_write_bytes_per_second);
+    let stream = StallGuard::new(stream, least, Arc::clone(&place.activity));
     match speaks {
         Speaks::Tls => Ok(Some(Established::Tls(Box::new(shared.tls.accept(stream).await?)))),
         Speaks::Plain if shared.limits.allow_plain => Ok(Some(Established::Plain(stream))),
