@@ -125,7 +125,9 @@ impl fmt::Display for Defect {
             Self::BeginningMissing { to } => write!(
                 out,
                 "records up to {to} are missing before it, and the server's retention did not remove them: \
-                 give the directory they were moved to as well, or their head with --begins-after"
+                 give the directory they were moved to as well, or their head with --begins-after. \
+                 If an earlier release's files were deleted, pass `--begins-after SEQ:HASH`: \
+                 SEQ is the first record's `seq` less one, HASH its `prev`."
             ),
             Self::Unopenable => write!(out, "the compressed file is damaged from here on"),
             Self::CopyDiffers => write!(out, "it differs from another copy of the same file"),

@@ -227,7 +227,8 @@ impl Writer {
             return;
         }
         if let Some(quota) = reached {
-            tracing::error!(quota, "the audit log has reached its quota; uses of keys are refused, and acts of administration soon");
+            let reason = full(quota);
+            tracing::error!(reason, "the audit log is at its quota; uses of keys are refused, and acts of administration 1 MiB later");
         } else {
             tracing::info!("the audit log has room again");
         }

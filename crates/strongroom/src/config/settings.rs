@@ -137,14 +137,18 @@ const MAX_SEGMENT_MIB: u64 = 1024;
 fn audit(layer: &Layer, data_dir: &Path) -> Result<AuditSettings, ConfigError> {
     let bytes = |key: &str| layer.number(key).map(|mib| mib << 20);
     let unless_0 = |number: u64| Some(number).filter(|number| *number > 0);
+    let (retention_bytes, quota_bytes) = (unless_0(bytes("audit_retention_mib")?), unless_0(bytes("audit_quota_mib")?));
+    if retention_bytes.zip(quota_bytes).is_some_and(|(retention, quota)| retention >= quota) {
+        return Err(ConfigError::RetentionAboveQuota);
+    }
     Ok(AuditSettings {
         dir: layer.path("audit_dir")?.unwrap_or_else(|| data_dir.join("audit")),
         segment_bytes: layer.number_up_to("audit_segment_mib", MAX_SEGMENT_MIB)? << 20,
         segment_seconds: layer.number("audit_segment_hours")? * 3600,
         compress: layer.switch("audit_compress")?,
         retention_seconds: unless_0(layer.number("audit_retention_days")? * 24 * 3600),
-        retention_bytes: unless_0(bytes("audit_retention_mib")?),
-        quota_bytes: unless_0(bytes("audit_quota_mib")?),
+        retention_bytes,
+        quota_bytes,
     })
 }
 
@@ -171,9 +175,14 @@ fn root(layer: &Layer) -> Result<Option<RootKeys>, ConfigError> {
 }
 
 fn limits(layer: &Layer) -> Result<Limits, ConfigError> {
+    let max_connections = layer.size("max_connections")?;
+    let max_connections_per_address = layer.optional_size("max_connections_per_address")?;
+    if max_connections_per_address.is_some_and(|per_address| per_address > max_connections) {
+        return Err(ConfigError::MoreConnectionsPerAddress);
+    }
     Ok(Limits {
-        max_connections: layer.size("max_connections")?,
-        max_connections_per_address: layer.optional_size("max_connections_per_address")?,
+        max_connections,
+        max_connections_per_address,
         max_header_bytes: layer.size("max_header_bytes")?,
         max_header_count: layer.size("max_header_count")?,
         request_header_timeout: layer.seconds("request_header_timeout_seconds")?,
@@ -224,6 +233,24 @@ mod tests {
         assert_eq!((found.retention_seconds, found.retention_bytes, found.quota_bytes), (Some(7_776_000), Some(5 << 20), None));
         let error = audit(&[("audit_segment_mib", "1025")]).err().unwrap();
         assert_eq!(error.to_string(), "audit_segment_mib (from the default) takes a whole number from 1 to 1024");
+    }
+
+    #[test]
+    fn limits_that_contradict_each_other_are_refused() {
+        let refusal = |values: &[(&str, &str)]| {
+            let made = Settings::assemble(Path::new("/srv/data"), &layer(values), Vec::new());
+            made.err().map(|error| error.to_string())
+        };
+        let quota = "audit_retention_mib must be less than audit_quota_mib, or the quota refuses before retention removes anything";
+        for (retention, limit, refused) in [("5", "5", true), ("6", "5", true), ("4", "5", false), ("0", "5", false), ("5", "0", false)] {
+            let found = refusal(&[("audit_retention_mib", retention), ("audit_quota_mib", limit)]);
+            assert_eq!(found.as_deref(), refused.then_some(quota), "{retention} of {limit}");
+        }
+        let connections = "max_connections_per_address must not be greater than max_connections";
+        for (per_address, refused) in [("11", true), ("10", false)] {
+            let found = refusal(&[("max_connections", "10"), ("max_connections_per_address", per_address)]);
+            assert_eq!(found.as_deref(), refused.then_some(connections), "{per_address}");
+        }
     }
 
     #[test]
