@@ -207,10 +207,10 @@ impl Keeper {
                         );
                     }
                 }
-                Verdict::Sound(it) if removed.covering(it.found.first_seq, it.found.last_seq).is_some() => found.on_record.push(it),
+                Verdict::Sound(it) if removed.covering(it.found.first_seq, it.found.last_seq).is_some() => found.on_record.push(*it),
                 Verdict::Sound(it) if is_in_place(&it.found, before, closed_below, &removed) => {
                     let is_young = !is_old(it.ended, now, &retention);
-                    found.sound.push(it);
+                    found.sound.push(*it);
                     if is_young && !is_long {
                         break;
                     }

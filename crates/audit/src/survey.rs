@@ -24,7 +24,7 @@ type Version = (u64, u64, u64, (i64, i64));
 
 /// What a file is, as far as retention is concerned.
 pub(crate) enum Verdict {
-    Sound(Candidate),
+    Sound(Box<Candidate>),
     /// Its content is not what was written under this name. Whether that is news.
     Suspect {
         is_new: bool,
@@ -49,7 +49,7 @@ impl Surveys {
             }),
         });
         match surveyed {
-            Ok((Some(found), _)) => Ok(Verdict::Sound(found)),
+            Ok((Some(found), _)) => Ok(Verdict::Sound(Box::new(found))),
             Ok((None, is_new)) => Ok(Verdict::Suspect { is_new }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Verdict::Gone),
             Err(error) => Err(error),

@@ -51,8 +51,8 @@ pub(crate) struct Writer {
     /// The file that is written on does not state yet what was removed.
     must_restate: bool,
     has_failed: bool,
-    /// The log has reached its quota.
-    is_full: bool,
+    /// The quota, if the log has reached it.
+    full: Option<u64>,
     /// What was taken in before that and may not use the reserve: no more than the queue holds.
     held: VecDeque<Item>,
     /// How long the log was when it was said that it is near its quota.
@@ -93,7 +93,7 @@ impl Writer {
             rotate_due,
             must_restate: false,
             has_failed: false,
-            is_full: false,
+            full: None,
             held: VecDeque::new(),
             warned_at_bytes: None,
             _lock: lock,
@@ -129,7 +129,7 @@ impl Writer {
 
     /// When there is something to do though nothing comes.
     fn timer(&self) -> Option<Instant> {
-        let retry = (self.has_failed || self.is_full).then(|| Instant::now() + RETRY);
+        let retry = (self.has_failed || self.full.is_some()).then(|| Instant::now() + RETRY);
         if self.has_failed { retry } else { [retry, self.checkpoint_due, self.rotate_due].into_iter().flatten().min() }
     }
 
@@ -141,13 +141,13 @@ impl Writer {
             self.announce(notice)?;
         }
         self.check_quota(is_last)?;
-        if !self.is_full {
+        if self.full.is_none() {
             self.held.append(items);
             mem::swap(&mut self.held, items);
         }
         while let Some(item) = items.pop_front() {
             self.take(item, is_last);
-            if self.pending.len() >= if self.is_full { MAX_PENDING_IN_RESERVE_LEN } else { MAX_PENDING_LEN } {
+            if self.pending.len() >= if self.full.is_some() { MAX_PENDING_IN_RESERVE_LEN } else { MAX_PENDING_LEN } {
                 self.flush()?;
                 self.rotate()?;
                 self.check_quota(is_last)?;
@@ -223,7 +223,7 @@ impl Writer {
     fn note_quota(&mut self, is_last: bool) {
         let len = self.shared.bytes() + self.pending.len() as u64;
         let reached = self.config.retention.quota_bytes.filter(|quota| !is_last && len >= *quota);
-        if mem::replace(&mut self.is_full, reached.is_some()) == reached.is_some() {
+        if mem::replace(&mut self.full, reached) == reached {
             return;
         }
         if let Some(quota) = reached {
@@ -238,7 +238,7 @@ impl Writer {
     /// Encodes an item if there is room for it. Otherwise who waits is told, and what nobody waits for is held until there is.
     fn take(&mut self, item: Item, is_last: bool) {
         self.note_quota(is_last);
-        let quota = self.config.retention.quota_bytes.filter(|_| self.is_full && item.room == Room::Quota);
+        let quota = self.full.filter(|_| item.room == Room::Quota);
         match (quota, item) {
             (None, item) => self.encode(item),
             (Some(quota), Item { done: Some(done), .. }) => drop(done.send(Err(AuditError::Unwritable(full(quota))))),
