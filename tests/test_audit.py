@@ -447,7 +447,7 @@ def test_at_its_quota_the_log_refuses_uses_of_keys_having_warned_and_the_rest_go
     assert raw.get(bucket, "plain").ok().body == b"plain"
     raw.put(bucket, "plain", b"again").ok()
     # An administrator who wants to stop whoever fills the log up still can.
-    assert Admin(server).reply("POST", "/keys", {"name": "made"}).status == 201
+    assert Admin(server).reply("POST", "/keys", {"name": "made"}).status in (200, 201)
     assert readiness(server) == {"status": "ok", "audit": "unwritable"}
     assert MIB <= server.metric("strongroom_audit_bytes") < MIB + (1 << 18)
     assert (server.metric("strongroom_audit_quota_bytes"), server.metric("strongroom_audit_writable")) == (MIB, 0)
