@@ -48,15 +48,15 @@ impl Engine {
     /// The plaintext of `len` bytes from `offset`. The first chunk is read and authenticated before this returns, so that damage
     /// there is an error and not a broken reply. Later damage ends the stream with an error, and is counted here.
     ///
-    /// `held` is at least [`minimum`]. Where there is no more than that, a chunk is read when the one before was dropped: whoever
+    /// `memory` is at least [`minimum`]. Where there is no more than that, a chunk is read when the one before was dropped: whoever
     /// keeps chunks while waiting for the next waits for ever.
-    pub(crate) async fn open_stream(self: &Arc<Self>, opened: Opened, offset: u64, len: u64, held: Held) -> Result<ReplyStream, Error> {
+    pub(crate) async fn open_stream(self: &Arc<Self>, opened: Opened, offset: u64, len: u64, memory: Held) -> Result<ReplyStream, Error> {
         let hold = self.in_use().hold(blobs_of(&opened.manifest, offset, len));
         let pieces = pieces(&opened.manifest, offset, len);
         if pieces.len() > 1 {
             self.check_still_there(&opened).await?;
         }
-        let memory = Memory { budget: self.budget().clone(), minimum: Arc::new(held), seat: Arc::new(Semaphore::new(1)) };
+        let memory = Memory { budget: self.budget().clone(), minimum: Arc::new(memory), seat: Arc::new(Semaphore::new(1)) };
         let mut reader = ObjectReader { engine: Arc::clone(self), opened, pieces, part: None, memory, hold };
         let first = reader.next().await?;
         let rest = stream::try_unfold(reader, |mut reader| async move {
@@ -221,16 +221,15 @@ impl PartReader {
         let blob = Arc::clone(blob);
         // The block before goes first: it may be what the next one waits for.
         self.block = Block::default();
-        self.block = match self.ahead.take() {
-            Some(ahead) => ahead.await.map_err(|error| Error::Internal(error.into()))??,
-            None => {
-                let (chunks, lease) = match self.memory.spare(self.end_chunk - self.next_read) {
-                    Some(spare) => spare,
-                    None => (1, self.memory.seat().await?),
-                };
-                let (offset, len) = self.next_extent(chunks);
-                Block { sealed: blob.read(offset, len).await?, lease }
-            }
+        self.block = if let Some(ahead) = self.ahead.take() {
+            ahead.await.map_err(|error| Error::Internal(error.into()))??
+        } else {
+            let (chunks, lease) = match self.memory.spare(self.end_chunk - self.next_read) {
+                Some(spare) => spare,
+                None => (1, self.memory.seat().await?),
+            };
+            let (offset, len) = self.next_extent(chunks);
+            Block { sealed: blob.read(offset, len).await?, lease }
         };
         if std::mem::take(&mut self.check_header) {
             let header = self.block.sealed.split_to(BLOB_HEADER_LEN);

@@ -160,8 +160,7 @@ async fn admit(
 /// What the client's signature, or the want of one, is to blame for.
 fn is_of_signature(refusal: &Refusal) -> bool {
     match refusal {
-        Refusal::AccessDenied(_) | Refusal::Engine(Error::AccessDenied) => true,
-        Refusal::InvalidAccessKeyId => true,
+        Refusal::AccessDenied(_) | Refusal::InvalidAccessKeyId | Refusal::Engine(Error::AccessDenied) => true,
         Refusal::Signature(error) => error.status() == StatusCode::FORBIDDEN,
         _ => false,
     }

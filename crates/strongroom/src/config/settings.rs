@@ -8,6 +8,8 @@ use zeroize::Zeroizing;
 use super::{ConfigError, KmsSettings, Layer, Origin, User};
 
 /// Everything that can be set. Holds secrets, so there is no `Debug`.
+// Each switch is an option of its own, not a state.
+#[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Settings {
     /// Absolute, as are all paths here.
     pub(crate) data_dir: PathBuf,
