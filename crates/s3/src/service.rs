@@ -17,7 +17,7 @@ use crate::{
     api::Api,
     authorize::authorize,
     body::{RawBody, Received},
-    gate::{Admitted, Door, Gate},
+    gate::{Door, Gate},
     headers, names,
     operation::{Operation, resolve},
     ops,
@@ -126,19 +126,12 @@ impl Inner {
         let (operation, mut request) = take_apart(parts, caller, findings)?;
         authorize(&self.api.engine, operation, &request).await?;
         if operation.takes_body {
-            self.require_covered_body(&admitted, secure, connection)?;
+            if !admitted.covers_body && !takes_uncovered_body(secure, connection, &self.api.options) {
+                return Err(Refusal::InvalidRequest(UNCOVERED_BODY.to_owned()));
+            }
             request.body = Some(admitted.decode(&request.headers, body)?);
         }
         ops::run(&self.api, operation, request).await
-    }
-
-    /// Without TLS the signature is all that protects a body on its way from another machine, so it must cover it.
-    fn require_covered_body(&self, admitted: &Admitted, secure: bool, connection: ConnectionInfo) -> Result<(), Refusal> {
-        let allowed = secure || self.api.options.allow_unsigned_payload_over_http || connection.peer.ip().to_canonical().is_loopback();
-        if allowed || admitted.covers_body {
-            return Ok(());
-        }
-        Err(Refusal::InvalidRequest(UNCOVERED_BODY.to_owned()))
     }
 
     /// The request with a body that is counted, and given up when the client is too slow.
@@ -267,6 +260,11 @@ fn is_secure(headers: &HeaderMap, connection: ConnectionInfo, options: &S3Option
 /// Whether customer keys are taken over plain HTTP, as was chosen for development. It makes nothing else secure.
 fn allowed_on_loopback(connection: ConnectionInfo, options: &S3Options) -> bool {
     options.allow_insecure_sse_c_on_loopback && connection.peer.ip().to_canonical().is_loopback()
+}
+
+/// Without TLS the signature is all that protects a body on its way from another machine, so it must cover it.
+fn takes_uncovered_body(secure: bool, connection: ConnectionInfo, options: &S3Options) -> bool {
+    secure || options.allow_unsigned_payload_over_http || connection.peer.ip().to_canonical().is_loopback()
 }
 
 /// A proxy may set the one header and pass the other on as a client sent it, so where there are both, both must say it. The last
@@ -405,6 +403,22 @@ mod tests {
             assert!(!is_secure(&HeaderMap::new(), from(loopback, false), &options), "{loopback}");
         }
         assert!(!allowed_on_loopback(from("192.0.2.1:5", false), &options));
+    }
+
+    #[test]
+    fn a_body_that_no_signature_covers_needs_tls_from_another_machine_unless_that_was_chosen() {
+        let options = S3Options::default();
+        for (peer, secure, taken) in [
+            ("192.0.2.1:5", false, false),
+            ("[2001:db8::1]:5", false, false),
+            ("192.0.2.1:5", true, true),
+            ("127.0.0.1:5", false, true),
+            ("[::ffff:127.0.0.1]:5", false, true),
+        ] {
+            assert_eq!(takes_uncovered_body(secure, from(peer, secure), &options), taken, "{peer}");
+        }
+        let options = S3Options { allow_unsigned_payload_over_http: true, ..options };
+        assert!(takes_uncovered_body(false, from("192.0.2.1:5", false), &options));
     }
 
     #[test]
