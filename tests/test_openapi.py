@@ -36,6 +36,8 @@ class Signed:
 
         class Auth(AuthBase):
             def __call__(self, request):
+                # Another Host than this port's is malformed HTTP, which is no matter of the document.
+                request.headers.pop("host", None)
                 url = urlsplit(request.url)
                 body = request.body or b""
                 body = body.encode() if isinstance(body, str) else body

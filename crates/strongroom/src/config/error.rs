@@ -39,6 +39,4 @@ pub(crate) enum ConfigError {
     HalfOfPair { given: &'static str, missing: &'static str },
     #[error("audit_retention_mib must be less than audit_quota_mib, or the quota refuses before retention removes anything")]
     RetentionAboveQuota,
-    #[error("max_connections_per_address must not be greater than max_connections")]
-    MoreConnectionsPerAddress,
 }

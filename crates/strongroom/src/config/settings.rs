@@ -179,9 +179,6 @@ fn root(layer: &Layer) -> Result<Option<RootKeys>, ConfigError> {
 fn limits(layer: &Layer) -> Result<Limits, ConfigError> {
     let max_connections = layer.size("max_connections")?;
     let max_connections_per_address = layer.optional_size("max_connections_per_address")?;
-    if max_connections_per_address.is_some_and(|per_address| per_address > max_connections) {
-        return Err(ConfigError::MoreConnectionsPerAddress);
-    }
     Ok(Limits {
         max_connections,
         max_connections_per_address,
@@ -247,11 +244,6 @@ mod tests {
         for (retention, limit, refused) in [("5", "5", true), ("6", "5", true), ("4", "5", false), ("0", "5", false), ("5", "0", false)] {
             let found = refusal(&[("audit_retention_mib", retention), ("audit_quota_mib", limit)]);
             assert_eq!(found.as_deref(), refused.then_some(quota), "{retention} of {limit}");
-        }
-        let connections = "max_connections_per_address must not be greater than max_connections";
-        for (per_address, refused) in [("11", true), ("10", false)] {
-            let found = refusal(&[("max_connections", "10"), ("max_connections_per_address", per_address)]);
-            assert_eq!(found.as_deref(), refused.then_some(connections), "{per_address}");
         }
     }
 
