@@ -24,6 +24,13 @@ import schemathesis
 from harness import sigv4
 
 
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    # Another Host than this port's is malformed HTTP, which is no matter of the document.
+    for name in [name for name in case.headers or {} if name.lower() == "host"]:
+        del case.headers[name]
+
+
 @schemathesis.auth()
 class Signed:
     """Signs each request as it is about to be sent."""
@@ -36,8 +43,6 @@ class Signed:
 
         class Auth(AuthBase):
             def __call__(self, request):
-                # Another Host than this port's is malformed HTTP, which is no matter of the document.
-                request.headers.pop("host", None)
                 url = urlsplit(request.url)
                 body = request.body or b""
                 body = body.encode() if isinstance(body, str) else body
