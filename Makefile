@@ -8,8 +8,10 @@ TOOLS := $(CURDIR)/.tools
 SERVER := target/release/strongroom
 DENY_VERSION := 0.20.2
 DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
+FUZZ_VERSION := 0.13.2
+FUZZ := $(TOOLS)/cargo-fuzz-$(FUZZ_VERSION)/bin/cargo-fuzz
 
-.PHONY: help serve build test test-rust test-clients fuzz crash rekey big lint fmt deny bench clean-tools
+.PHONY: help serve build test test-rust test-clients fuzz fuzz-parsers crash rekey big lint fmt deny bench clean-tools
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +41,17 @@ fuzz: build ## Send a million signed and altered requests to running servers (FU
 	tests/install.sh
 	STRONGROOM_TEST_FUZZ_REQUESTS=$(FUZZ_REQUESTS) STRONGROOM_TEST_FUZZ_SEED=$(FUZZ_SEED) .tools/venv/bin/python -m pytest $(PYTEST_FLAGS) -rP tests/attacks/test_fuzz.py
 
+FUZZ_TARGETS ?= signature chunked_body form xml query copy_source
+FUZZ_SECONDS ?= 600
+
+# Without a sanitizer, so that the stable compiler does: the parsers are safe Rust. What is found goes to fuzz/found, not into the corpus.
+fuzz-parsers: $(FUZZ) ## Give the parsers bytes that a fuzzer makes up (FUZZ_TARGETS, FUZZ_SECONDS each)
+	for target in $(FUZZ_TARGETS); do \
+	  mkdir -p fuzz/found/$$target; \
+	  CARGO_TARGET_DIR=$(CURDIR)/target/fuzz $(FUZZ) fuzz run --sanitizer none $$target fuzz/found/$$target fuzz/corpus/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=2048 || exit 1; \
+	done
+
 crash: build ## Kill the server 200 times under concurrent writes
 	tests/install.sh
 	STRONGROOM_TEST_KILLS=200 .tools/venv/bin/python -m pytest -n 0 tests/test_crash.py
@@ -67,6 +80,9 @@ bench: build ## Measure the standard matrix; bench/run.sh tells how to narrow it
 
 clean-tools: ## Remove the installed tools
 	rm -rf $(TOOLS)
+
+$(FUZZ):
+	cargo install cargo-fuzz --debug --locked --version $(FUZZ_VERSION) --root $(TOOLS)/cargo-fuzz-$(FUZZ_VERSION)
 
 $(DENY):
 	cargo install cargo-deny --debug --locked --version $(DENY_VERSION) --root $(TOOLS)/cargo-deny-$(DENY_VERSION)

@@ -11,7 +11,7 @@ use crate::{
     headers,
     operation::{Facts, Operation, Right, Target},
     refusal::Refusal,
-    request::Request,
+    request::{Request, copy_source_name},
 };
 
 /// Refuses the request unless the caller may do all that the operation needs.
@@ -53,7 +53,7 @@ fn required(right: Right, request: &Request) -> Result<(Action, String), Refusal
         Target::Bucket => (arn::bucket(&request.bucket), false),
         Target::Object => (arn::object(&request.bucket, &request.key), request.version_id()?.is_some()),
         Target::CopySource => {
-            let (bucket, key, version) = request.copy_source_name()?;
+            let (bucket, key, version) = copy_source_name(&request.headers)?;
             (arn::object(&bucket, &key), version.is_some())
         }
     };

@@ -19,6 +19,8 @@ mod checksum;
 mod conditions;
 mod encoded_word;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod gate;
 mod headers;
 mod names;

@@ -72,25 +72,25 @@ impl Request {
 
     /// `x-amz-copy-source` and all that belongs to it.
     pub(crate) fn copy_source(&self) -> Result<CopySource, Refusal> {
-        let (bucket, key, version_id) = self.copy_source_name()?;
+        let (bucket, key, version_id) = copy_source_name(&self.headers)?;
         let customer = sse::copy_source_key_headers(&self.headers)?;
         let conditions = conditions::read_conditions(&self.headers, "x-amz-copy-source-")?;
         Ok(CopySource { bucket, key, version_id, customer, conditions })
     }
+}
 
-    /// Bucket, key and version of `x-amz-copy-source`: `bucket/key?versionId=id`, percent-encoded.
-    pub(crate) fn copy_source_name(&self) -> Result<(String, String, Option<String>), Refusal> {
-        let invalid = || Refusal::InvalidArgument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey".to_owned());
-        let source = headers::filled(&self.headers, "x-amz-copy-source")?.ok_or_else(invalid)?;
-        let (path, version) = source.split_once("?versionId=").map_or((source.as_str(), None), |(path, version)| (path, Some(version)));
-        let path = decode(path, Plus::IsSpace)?;
-        let (bucket, key) = path.strip_prefix('/').unwrap_or(&path).split_once('/').ok_or_else(invalid)?;
-        if bucket.is_empty() || key.is_empty() {
-            return Err(invalid());
-        }
-        let version = version.map(|version| decode(version, Plus::IsSpace)).transpose()?;
-        Ok((bucket.to_owned(), key.to_owned(), version.filter(|version| !version.is_empty())))
+/// Bucket, key and version of `x-amz-copy-source`: `bucket/key?versionId=id`, percent-encoded.
+pub(crate) fn copy_source_name(headers: &HeaderMap) -> Result<(String, String, Option<String>), Refusal> {
+    let invalid = || Refusal::InvalidArgument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey".to_owned());
+    let source = headers::filled(headers, "x-amz-copy-source")?.ok_or_else(invalid)?;
+    let (path, version) = source.split_once("?versionId=").map_or((source.as_str(), None), |(path, version)| (path, Some(version)));
+    let path = decode(path, Plus::IsSpace)?;
+    let (bucket, key) = path.strip_prefix('/').unwrap_or(&path).split_once('/').ok_or_else(invalid)?;
+    if bucket.is_empty() || key.is_empty() {
+        return Err(invalid());
     }
+    let version = version.map(|version| decode(version, Plus::IsSpace)).transpose()?;
+    Ok((bucket.to_owned(), key.to_owned(), version.filter(|version| !version.is_empty())))
 }
 
 #[cfg(test)]
@@ -134,12 +134,12 @@ pub(crate) mod tests {
             ("b/%3FversionId", ("b", "?versionId", None)),
         ];
         for (source, (bucket, key, version)) in rows {
-            let name = request("", &[("x-amz-copy-source", source)]).copy_source_name().unwrap();
+            let name = copy_source_name(&request("", &[("x-amz-copy-source", source)]).headers).unwrap();
             assert_eq!(name, (bucket.to_owned(), key.to_owned(), version.map(str::to_owned)), "{source}");
         }
         for source in ["b", "b/", "/", "//k"] {
             assert!(
-                matches!(request("", &[("x-amz-copy-source", source)]).copy_source_name(), Err(Refusal::InvalidArgument(_))),
+                matches!(copy_source_name(&request("", &[("x-amz-copy-source", source)]).headers), Err(Refusal::InvalidArgument(_))),
                 "{source}"
             );
         }

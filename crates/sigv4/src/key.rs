@@ -26,6 +26,11 @@ impl SigningKey {
     pub(crate) fn verify(&self, text: &[u8], signature: &[u8; 32]) -> bool {
         hmac::verify(&self.0, text, signature).is_ok()
     }
+
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn sign(&self, text: &[u8]) -> Zeroizing<[u8; 32]> {
+        sign(&self.0, text)
+    }
 }
 
 fn sign(key: &hmac::Key, text: &[u8]) -> Zeroizing<[u8; 32]> {

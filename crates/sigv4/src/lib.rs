@@ -28,6 +28,8 @@ mod body;
 mod canonical;
 mod claim;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod key;
 mod payload;
 pub mod percent;

@@ -75,7 +75,7 @@ fn refuse_other_ownership(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-fn location_constraint(body: &[u8]) -> Result<String, Refusal> {
+pub(crate) fn location_constraint(body: &[u8]) -> Result<String, Refusal> {
     if body.is_empty() {
         return Ok(String::new());
     }

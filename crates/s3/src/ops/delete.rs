@@ -92,6 +92,11 @@ fn requested(body: &[u8]) -> Result<Delete, Refusal> {
     })
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn requested_keys(body: &[u8]) -> Result<Vec<String>, Refusal> {
+    Ok(requested(body)?.objects.into_iter().map(|object| object.key).collect())
+}
+
 fn object_identifier(element: &mut Element<'_, '_>) -> Result<ObjectIdentifier, Refusal> {
     let (mut key, mut object) = (None, ObjectIdentifier::default());
     element.children(|name, element| {

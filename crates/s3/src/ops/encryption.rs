@@ -36,7 +36,7 @@ pub(crate) async fn delete(api: &Api, request: &Request) -> Result<Reply, Refusa
 }
 
 /// The configuration's one rule. What the rule may say is the engine's business.
-fn one_rule(body: &[u8]) -> Result<DefaultEncryption, Refusal> {
+pub(crate) fn one_rule(body: &[u8]) -> Result<DefaultEncryption, Refusal> {
     let mut rules = read(body, "ServerSideEncryptionConfiguration", |root| {
         let mut rules = Vec::new();
         root.children(|name, element| {

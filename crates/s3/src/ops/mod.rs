@@ -21,7 +21,7 @@ use crate::{
     operation::{Operation, OwnerCheck},
     refusal::Refusal,
     reply::{Payload, Reply},
-    request::Request,
+    request::{Request, copy_source_name},
 };
 
 /// Runs the operation. The caller is authorized.
@@ -40,7 +40,7 @@ async fn check_owners(api: &Api, operation: &Operation, request: &Request) -> Re
     if operation.copies()
         && let Some(expected) = headers::filled(&request.headers, "x-amz-source-expected-bucket-owner")?
     {
-        check_owner(api, &request.copy_source_name()?.0, Some(&expected)).await?;
+        check_owner(api, &copy_source_name(&request.headers)?.0, Some(&expected)).await?;
     }
     match &request.caller.expected_owner {
         Some(expected) if operation.owner_check == OwnerCheck::Before => check_owner(api, &request.bucket, Some(expected)).await,

@@ -94,7 +94,7 @@ fn completed(request: &Request, stored: &Stored) -> Result<Reply, Refusal> {
     Ok(reply)
 }
 
-fn completed_parts(body: &[u8]) -> Result<Vec<CompletedPart>, Refusal> {
+pub(crate) fn completed_parts(body: &[u8]) -> Result<Vec<CompletedPart>, Refusal> {
     read(body, "CompleteMultipartUpload", |root| {
         let mut parts = Vec::new();
         root.children(|name, element| {

@@ -14,7 +14,7 @@ use crate::{
 
 /// What the body may name.
 #[derive(Default)]
-struct ObjectEncryption {
+pub(crate) struct ObjectEncryption {
     sse_kms: Option<SseKms>,
     /// `SSE-S3`, `DSSE-KMS` and the like.
     names_other: bool,
@@ -81,7 +81,7 @@ fn is_key_arn(given: &str) -> bool {
 }
 
 /// What the document names. What it does not name is no valid type either.
-fn wanted(body: &[u8]) -> Result<ObjectEncryption, Refusal> {
+pub(crate) fn wanted(body: &[u8]) -> Result<ObjectEncryption, Refusal> {
     read(body, "ObjectEncryption", |root| {
         let mut wanted = ObjectEncryption::default();
         root.children(|name, element| {
