@@ -70,6 +70,23 @@ def new_server(tmp_path_factory):
         yield make
 
 
+@pytest.fixture(scope="module")
+def own(request, tmp_path_factory):
+    """The server of a module that stops it, or alters its files; `OWN_CONFIG` of the module configures it."""
+    server = Server(tmp_path_factory.mktemp("own") / "home", request.module.OWN_CONFIG).start()
+    yield server
+    # A test may have left it stopped.
+    assert "panicked" not in server.log_text()
+    server.remove()
+
+
+@pytest.fixture
+def own_bucket(own):
+    if own.process.poll() is not None:
+        own.start()
+    return make_bucket(own)
+
+
 @pytest.fixture
 def raw(server):
     return server.raw()

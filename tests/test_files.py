@@ -5,27 +5,12 @@ import sqlite3
 
 import pytest
 
-from conftest import make_bucket
-from harness.server import Server
 from harness.sse import NONE, SSE_C, SSE_S3, random_body
 from test_tamper import INTEGRITY, LENGTH, Stored
 from test_tamper_catalog import Rows
 
 REQUESTS = 600
-
-
-@pytest.fixture(scope="module")
-def own(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("files") / "home", "encrypt_by_default = false\n").start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def own_bucket(own):
-    if own.process.poll() is not None:
-        own.start()
-    return make_bucket(own)
+OWN_CONFIG = "encrypt_by_default = false\n"
 
 
 def put_fifo(path):

@@ -4,9 +4,7 @@ import http.client
 
 import pytest
 
-from conftest import make_bucket
 from harness import disk
-from harness.server import Server
 from harness.sse import DSSE, ENCRYPTED, NONE, SSE_C, SSE_KMS, SSE_S3, random_body
 
 CHUNK = 64 << 10
@@ -14,20 +12,7 @@ LENGTH = 5 * CHUNK + 1000
 PART_BYTES = 5 << 20
 INTEGRITY = "strongroom_integrity_events_total"
 MODES = [NONE, *ENCRYPTED]
-
-
-@pytest.fixture(scope="module")
-def own(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("tamper") / "home", "encrypt_by_default = false\n").start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def own_bucket(own):
-    if own.process.poll() is not None:
-        own.start()
-    return make_bucket(own)
+OWN_CONFIG = "encrypt_by_default = false\n"
 
 
 class Stored:

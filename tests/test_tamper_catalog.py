@@ -2,28 +2,13 @@
 
 import pytest
 
-from conftest import make_bucket
 from harness import disk
-from harness.server import Server
 from harness.sse import ENCRYPTED, NONE, SSE_C, SSE_S3, random_body
 from test_tamper import LENGTH, MODES, Stored, assert_detected, read
 
 SMALL = 300
 SEALED_COLUMNS = ["wrapped_key", "sealed_keys", "record", "manifest", "inline"]
-
-
-@pytest.fixture(scope="module")
-def own(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("tamper") / "home", "encrypt_by_default = false\n").start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def own_bucket(own):
-    if own.process.poll() is not None:
-        own.start()
-    return make_bucket(own)
+OWN_CONFIG = "encrypt_by_default = false\n"
 
 
 class Rows:

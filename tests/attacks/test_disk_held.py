@@ -16,21 +16,8 @@ from test_tamper import INTEGRITY, LENGTH, Shape, Stored, swap
 from test_tamper_catalog import Rows
 
 PART_BYTES = 5 << 20
+OWN_CONFIG = "encrypt_by_default = false\nsweep_interval_seconds = 1\ndead_blob_grace_seconds = 1\n"
 PATIENCE_SECONDS = 10
-
-
-@pytest.fixture(scope="module")
-def own(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("held") / "home", "encrypt_by_default = false\nsweep_interval_seconds = 1\ndead_blob_grace_seconds = 1\n").start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def own_bucket(own):
-    if own.process.poll() is not None:
-        own.start()
-    return make_bucket(own)
 
 
 # ---- 14: a copy of what is damaged
