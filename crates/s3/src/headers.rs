@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use strongroom_engine::api::{ObjectHeaders, ObjectInfo};
+use strongroom_sigv4::is_signature_parameter;
 
 use crate::{encoded_word, query::Query, refusal::Refusal, reply::Reply, timestamp::http_date};
 
@@ -55,14 +56,12 @@ fn text(value: &HeaderValue) -> String {
 
 /// Puts the `x-amz-…` parameters of a presigned URL where headers are looked for: to S3 they mean the same, and both are signed.
 pub(crate) fn hoist_presigned(headers: &mut HeaderMap, query: &Query) -> Result<(), Refusal> {
-    const OF_THE_SIGNATURE: [&str; 6] =
-        ["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-expires", "x-amz-signedheaders", "x-amz-signature"];
     if !query.has("X-Amz-Signature") {
         return Ok(());
     }
     for (name, value) in query.iter() {
         let name = name.to_ascii_lowercase();
-        if !name.starts_with("x-amz-") || OF_THE_SIGNATURE.contains(&name.as_str()) || headers.contains_key(&name) {
+        if !name.starts_with("x-amz-") || is_signature_parameter(&name) || headers.contains_key(&name) {
             continue;
         }
         let invalid = || Refusal::InvalidArgument(format!("The query parameter {name} holds no header value."));

@@ -46,6 +46,7 @@ pub use body::{BodyDecoder, Lengths, announced_trailers};
 pub use claim::Claim;
 pub use error::{BodyError, SignatureError};
 pub use payload::{Payload, Streaming};
+pub use presigned::is_signature_parameter;
 pub use rules::{Head, Placement, Placements, Regions, Rules};
 pub use scope::Scope;
 pub use verified::Verified;

@@ -38,6 +38,12 @@ const NAMES: [&str; 10] = [
     "Signature",
 ];
 
+/// Whether a parameter is one of the signature itself, and not, as `X-Amz-Security-Token` or any `X-Amz-…` header may be, something
+/// that is signed. Names in any case.
+pub fn is_signature_parameter(name: &str) -> bool {
+    NAMES[..SECURITY_TOKEN].iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
 /// The parameters of a query that belong to a signature, as they came.
 #[derive(Default)]
 pub(crate) struct Parameters<'a> {
