@@ -2,6 +2,7 @@
 
 use std::{
     sync::{Arc, atomic::AtomicU64},
+    thread::available_parallelism,
     time::Instant,
 };
 
@@ -10,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, req
 use hyper::body::Incoming;
 use strongroom_access::Identities;
 use strongroom_engine::{Engine, Error, api::Caller};
+use strongroom_fair::{FairSemaphore, InTurns, Tenant};
 
 use crate::{
     access_log::AccessRecord,
@@ -44,6 +46,8 @@ pub struct S3Service {
 pub(crate) struct Inner {
     pub(crate) gate: Gate,
     pub(crate) api: Api,
+    /// One permit for each thread that runs requests.
+    pub(crate) turns: FairSemaphore,
     host_id: String,
 }
 
@@ -62,7 +66,8 @@ impl S3Service {
         let gate = Gate::new(identities, &options.region);
         let host_id = BASE64_STANDARD.encode(random::<24>());
         let api = Api::new(engine, options);
-        Self { inner: Arc::new(Inner { gate, api, host_id }), admin: None }
+        let turns = FairSemaphore::new(available_parallelism().map_or(1, usize::from));
+        Self { inner: Arc::new(Inner { gate, api, turns, host_id }), admin: None }
     }
 
     /// Answers a request. Errors are responses; the response's body ends in an error where the connection must be cut.
@@ -115,23 +120,28 @@ impl Inner {
         self.find_resource(&parts, findings)?;
         let admitted = self.gate.admit(&parts, Door::S3)?;
         findings.identity.clone_from(&admitted.identity.name);
-        let caller = Caller {
-            identity: Arc::clone(&admitted.identity),
-            secure,
-            sse_c_allowed,
-            expected_owner: None,
-            request_id: request_id.to_owned(),
-            operation: "",
-        };
-        let (operation, mut request) = take_apart(parts, caller, findings)?;
-        authorize(&self.api.engine, operation, &request).await?;
-        if operation.takes_body {
-            if !admitted.covers_body && !takes_uncovered_body(secure, connection, &self.api.options) {
-                return Err(Refusal::InvalidRequest(UNCOVERED_BODY.to_owned()));
+        let tenant = Tenant::named(&findings.identity);
+        let served = async {
+            let caller = Caller {
+                identity: Arc::clone(&admitted.identity),
+                secure,
+                sse_c_allowed,
+                expected_owner: None,
+                request_id: request_id.to_owned(),
+                operation: "",
+            };
+            let (operation, mut request) = take_apart(parts, caller, findings)?;
+            authorize(&self.api.engine, operation, &request).await?;
+            if operation.takes_body {
+                if !admitted.covers_body && !takes_uncovered_body(secure, connection, &self.api.options) {
+                    return Err(Refusal::InvalidRequest(UNCOVERED_BODY.to_owned()));
+                }
+                request.body = Some(admitted.decode(&request.headers, body)?);
             }
-            request.body = Some(admitted.decode(&request.headers, body)?);
-        }
-        ops::run(&self.api, operation, request).await
+            ops::run(&self.api, operation, request).await
+        };
+        // Now that it is known for whom the server works, callers take turns.
+        InTurns::new(&self.turns, tenant, served).await
     }
 
     /// The request with a body that is counted, and given up when the client is too slow.
@@ -200,7 +210,8 @@ impl Inner {
             }
         }
         headers.insert(header::SERVER, HeaderValue::from_static("Strongroom"));
-        let mut response = http::Response::new(ResponseBody::new(payload, record));
+        let ticket = self.turns.ticket(Tenant::named(&record.identity));
+        let mut response = http::Response::new(ResponseBody::new(payload, record, ticket));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
