@@ -30,6 +30,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) etag: Etag,
     pub(crate) checksum: Option<Checksum>,
     pub(crate) parts_count: Option<u32>,
+    /// Of a completed upload, so that its request is known again.
+    pub(crate) completed_with: Option<String>,
 }
 
 /// The bytes of a version.
@@ -175,6 +177,7 @@ impl Engine {
             headers: draft.headers.clone(),
             checksum: draft.checksum.clone(),
             parts_count: draft.parts_count,
+            completed_with: draft.completed_with.clone(),
             sse: draft.recorded.clone(),
             manifest_sha256: hex::encode(bytes.manifest.digest()),
         };

@@ -21,6 +21,9 @@ pub(crate) struct ObjectRecord {
     /// How many parts a multipart upload gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) parts_count: Option<u32>,
+    /// The digest of numbers and ETags of the parts that CompleteMultipartUpload named, hex; none in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) completed_with: Option<String>,
     pub(crate) sse: RecordedSse,
     /// SHA-256 of the encoded manifest, hex: ties parts, their order and their salts to this record.
     pub(crate) manifest_sha256: String,

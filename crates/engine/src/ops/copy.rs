@@ -170,6 +170,7 @@ impl Engine {
             etag: etag::of_copy(&facts.etag, facts.parts_count, decision.mode()),
             checksum: facts.checksum,
             parts_count: facts.parts_count,
+            completed_with: None,
         };
         let kept = Kept::new(None, memory);
         let bytes = Bytes { manifest: opened.manifest, part_checksums: facts.part_checksums, inline: opened.inline, blobs, kept };
@@ -211,6 +212,7 @@ impl Engine {
             etag: etag::whole(decision.mode(), ingested.md5.map(hex::encode).or(kept_md5)),
             checksum: ingested.checksum.take(),
             parts_count: None,
+            completed_with: None,
         };
         let bytes = Bytes::of_body(ingested, 1)?;
         Ok((draft, bytes, keys.reply))

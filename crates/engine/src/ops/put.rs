@@ -44,6 +44,7 @@ impl Engine {
             etag: etag::whole(decision.mode(), ingested.md5.map(hex::encode)),
             checksum: ingested.checksum.take(),
             parts_count: None,
+            completed_with: None,
         };
         let mut bytes = Bytes::of_body(ingested, 1)?;
         let kept = std::mem::take(&mut bytes.kept);

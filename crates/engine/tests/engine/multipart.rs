@@ -188,6 +188,62 @@ async fn completing_again_answers_the_same_until_the_object_is_gone() {
     }
 }
 
+#[tokio::test]
+async fn a_completion_that_names_other_parts_another_checksum_or_another_size_repeats_none() {
+    let rig = Rig::new().await;
+    let sha256 = |data: &[u8]| (ChecksumAlgorithm::Sha256, encoded(ChecksumAlgorithm::Sha256, data));
+    for by in MODES {
+        let algorithm = Some(ChecksumAlgorithm::Sha256);
+        let request = CreateMultipartUpload { checksum_algorithm: algorithm, ..create_request("object", by.write()) };
+        let created = rig.engine.create_multipart_upload(&rig.root, request).await.unwrap();
+        let upload = UploadRef { bucket: BUCKET.into(), key: "object".into(), upload_id: created.upload_id };
+        // Three parts, of which the first and the second become the object; the third is one that a client may have meant.
+        let [one, two, three] = [(1, "one"), (2, "two"), (3, "six")].map(|(number, data)| (number, data.as_bytes()));
+        let mut parts = Vec::new();
+        for (number, data) in [one, two, three] {
+            parts.push(rig.upload_part(&upload, number, by, data).await);
+        }
+        let complete = |parts: Vec<CompletedPart>| CompleteMultipartUpload { sse: by.read(), ..complete_request(&upload, parts) };
+        let named = vec![parts[0].clone(), parts[1].clone()];
+        let first = rig.engine.complete_multipart_upload(&rig.root, complete(named.clone())).await.unwrap();
+        let checksum = first.checksum.clone().unwrap();
+        let with_checksums = |one: &[u8]| {
+            let checksums = [sha256(one), sha256(b"two")].map(Some);
+            named.iter().cloned().zip(checksums).map(|(part, checksum)| CompletedPart { checksum, ..part }).collect::<Vec<_>>()
+        };
+        for same in [
+            complete(named.clone()),
+            complete(with_checksums(b"one")),
+            CompleteMultipartUpload { object_size_bytes: Some(6), ..complete(named.clone()) },
+            CompleteMultipartUpload { checksum: Some((checksum.algorithm, checksum.value.clone())), ..complete(named.clone()) },
+            CompleteMultipartUpload { checksum_kind: Some(ChecksumKind::Composite), ..complete(named.clone()) },
+        ] {
+            let again = rig.engine.complete_multipart_upload(&rig.root, same).await.unwrap();
+            assert_eq!(format!("{again:?}"), format!("{first:?}"), "{by:?}");
+        }
+        let other_etag = CompletedPart { etag: parts[2].etag.clone(), ..parts[1].clone() };
+        let other_number = CompletedPart { number: 3, ..parts[1].clone() };
+        for (what, other) in [
+            ("another part", complete(vec![parts[0].clone(), parts[2].clone()])),
+            ("another ETag", complete(vec![parts[0].clone(), other_etag])),
+            ("another number", complete(vec![parts[0].clone(), other_number])),
+            ("one part less", complete(vec![parts[0].clone()])),
+            ("one part more", complete(parts.clone())),
+            ("another checksum of a part", complete(with_checksums(b"six"))),
+            ("another size", CompleteMultipartUpload { object_size_bytes: Some(7), ..complete(named.clone()) }),
+            ("another checksum", CompleteMultipartUpload { checksum: Some(sha256(b"other")), ..complete(named.clone()) }),
+            (
+                "another algorithm",
+                CompleteMultipartUpload { checksum: Some((ChecksumAlgorithm::Sha1, checksum.value.clone())), ..complete(named.clone()) },
+            ),
+            ("another type", CompleteMultipartUpload { checksum_kind: Some(ChecksumKind::FullObject), ..complete(named.clone()) }),
+        ] {
+            let refused = rig.engine.complete_multipart_upload(&rig.root, other).await;
+            assert!(matches!(refused, Err(Error::NoSuchUpload)), "{by:?}, {what}: {refused:?}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_completions_at_the_same_time_all_answer_the_same() {
     let rig = Arc::new(Rig::new().await);

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use strongroom_catalog::{Bucket, Catalog, CatalogError, Envelope, Expect, NewVersion, Part, Version};
+use aws_lc_rs::digest;
+use strongroom_catalog::{Bucket, Catalog, CatalogError, Envelope, Expect, NewVersion, Part, Version, VersionSelector};
 use strongroom_seal::{ManifestPart, PartSalt};
 
 use super::create::FoundUpload;
@@ -13,7 +14,7 @@ use crate::{
     commit::{Bytes, Draft, Kept, manifest, stored},
     condition::MAX_ATTEMPTS,
     etag, ids,
-    record::{ObjectRecord, PartRecord, RecordedSse},
+    record::{ObjectRecord, PartRecord, RecordedSse, VersionBinding, open_part_checksums},
     sse::{CustomerKey, Identified, KeyUse, User, check_part_headers, check_readable, mode_of, sse_reply},
 };
 
@@ -135,7 +136,7 @@ impl Engine {
         customer: Option<&CustomerKey>,
     ) -> Result<Stored, Error> {
         let (bucket, version, record) = self.find_completed(caller.expected_owner.as_deref(), &request.upload).await?;
-        if !is_repeated(&request.parts, &record) {
+        if !is_repeated(request, version.size_bytes, &record) || !self.has_checksums(&bucket, &version, &request.parts).await? {
             return Err(Error::NoSuchUpload);
         }
         let envelope = version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
@@ -148,6 +149,21 @@ impl Engine {
             checksum: record.checksum,
             size_bytes: version.size_bytes,
         })
+    }
+
+    /// Whether the object's parts have the checksums that are named with them.
+    async fn has_checksums(&self, bucket: &Bucket, version: &Version, named: &[CompletedPart]) -> Result<bool, Error> {
+        if named.iter().all(|part| part.checksum.is_none()) {
+            return Ok(true);
+        }
+        let which = VersionSelector::Id(version.version_id);
+        let found = self.catalog().find_version_data(&bucket.name, &version.key, which).await?;
+        let (present, data) = found.and_then(|(_, found)| found).ok_or(Error::NoSuchUpload)?;
+        let binding = VersionBinding::of(&bucket.id, &present);
+        let stored = open_part_checksums(self.store_key(), &binding, &data.part_record);
+        let stored = stored.map_err(|error| self.integrity().note(error, &bucket.name, &version.key))?;
+        let stored = stored.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+        Ok(named.iter().zip(stored).all(|(named, stored)| same_checksum(named.checksum.as_ref(), stored)))
     }
 
     /// How what an upload brings is encrypted: of an upload under way, or of the object that it became.
@@ -173,11 +189,37 @@ impl Engine {
     }
 }
 
-/// Whether these are the parts that the object was completed with, as far as its record tells.
-fn is_repeated(named: &[CompletedPart], record: &ObjectRecord) -> bool {
-    let same_count = u32::try_from(named.len()).ok() == record.parts_count;
-    let md5 = etag::md5_of_parts(named.iter().map(|part| Some(part.etag.as_str())));
-    same_count && (!record.etag.shown_is_md5() || md5 == record.etag.md5)
+/// Whether this is the request that the object was completed with: the same parts, and no other checksum or size.
+fn is_repeated(request: &CompleteMultipartUpload, size_bytes: u64, record: &ObjectRecord) -> bool {
+    let same_parts = match &record.completed_with {
+        Some(digest) => *digest == digest_of(&request.parts),
+        // Of an earlier version, which kept no more than this. What it cannot prove is another request.
+        None => record.etag.shown_is_md5() && record.etag.md5 == md5_of(&request.parts),
+    };
+    let same_checksum = request.checksum.as_ref().is_none_or(|(algorithm, value)| {
+        let is_meant = |kept: &&Checksum| kept.algorithm == *algorithm && says(value, kept, request.parts.len());
+        record.checksum.as_ref().filter(is_meant).is_some()
+    });
+    let kept_kind = record.checksum.as_ref().map(|checksum| checksum.kind);
+    same_parts
+        && same_checksum
+        && request.checksum_kind.is_none_or(|kind| kept_kind == Some(kind))
+        && request.object_size_bytes.is_none_or(|stated| stated == size_bytes)
+}
+
+/// SHA-256, hex, of each part's number in four bytes, the length of its ETag in eight, and the ETag.
+fn digest_of(named: &[CompletedPart]) -> String {
+    let mut digest = digest::Context::new(&digest::SHA256);
+    for part in named {
+        digest.update(&part.number.to_be_bytes());
+        digest.update(&(part.etag.len() as u64).to_be_bytes());
+        digest.update(part.etag.as_bytes());
+    }
+    hex::encode(digest.finish())
+}
+
+fn md5_of(named: &[CompletedPart]) -> Option<String> {
+    etag::md5_of_parts(named.iter().map(|part| Some(part.etag.as_str())))
 }
 
 fn draft<'a>(request: &CompleteMultipartUpload, found: &'a FoundUpload, chosen: &[Chosen]) -> Result<Draft<'a>, Error> {
@@ -191,6 +233,7 @@ fn draft<'a>(request: &CompleteMultipartUpload, found: &'a FoundUpload, chosen: 
         etag: etag::of_parts(mode_of(&found.upload.envelope)?, &etags),
         checksum: object_checksum(request, found.record.checksum, chosen)?,
         parts_count: Some(u32::try_from(chosen.len()).map_err(|_| Error::InvalidPart)?),
+        completed_with: Some(digest_of(&request.parts)),
     })
 }
 
@@ -267,3 +310,7 @@ fn object_checksum(
 fn says(stated: &str, computed: &Checksum, parts: usize) -> bool {
     stated == computed.value || computed.value.strip_suffix(&format!("-{parts}")) == Some(stated)
 }
+
+#[cfg(test)]
+#[path = "complete_tests.rs"]
+mod tests;
