@@ -1,6 +1,6 @@
 //! The entries: least recently used out first, wiped whenever they go. No locks, no clock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -8,13 +8,15 @@ use zeroize::Zeroizing;
 
 use super::EntryId;
 
-/// A bounded map with a lifetime per entry. Every entry lies in both maps.
+/// A bounded map with a lifetime per entry. Every entry lies in all three maps.
 pub(super) struct Store {
     capacity: usize,
     ttl: Duration,
     entries: HashMap<EntryId, Entry>,
     /// Ticks of last use, oldest first.
     by_use: BTreeMap<u64, EntryId>,
+    /// The next to expire first, so that a purge looks at nothing else.
+    by_expiry: BTreeSet<(Instant, EntryId)>,
     last_tick: u64,
     generation: u64,
 }
@@ -28,7 +30,7 @@ struct Entry {
 
 impl Store {
     pub(super) fn new(capacity: usize, ttl: Duration) -> Self {
-        Self { capacity, ttl, entries: HashMap::new(), by_use: BTreeMap::new(), last_tick: 0, generation: 0 }
+        Self { capacity, ttl, entries: HashMap::new(), by_use: BTreeMap::new(), by_expiry: BTreeSet::new(), last_tick: 0, generation: 0 }
     }
 
     pub(super) fn capacity(&self) -> usize {
@@ -70,6 +72,7 @@ impl Store {
         }
         let used = self.next_tick();
         self.by_use.insert(used, id);
+        self.by_expiry.insert((expires, id));
         let bytes = Zeroizing::new(bytes.to_vec());
         self.entries.insert(id, Entry { key_id: key_id.to_owned(), bytes, expires, used });
         true
@@ -78,41 +81,40 @@ impl Store {
     /// Wipes the entries of these keys.
     pub(super) fn forget(&mut self, key_ids: &[&str]) {
         self.generation += 1;
-        self.retain(|entry| !key_ids.contains(&entry.key_id.as_str()));
+        let of_keys = |(_, entry): &(&EntryId, &Entry)| key_ids.contains(&entry.key_id.as_str());
+        let forgotten: Vec<EntryId> = self.entries.iter().filter(of_keys).map(|(id, _)| *id).collect();
+        forgotten.iter().for_each(|id| self.remove(id));
     }
 
     /// Wipes all entries.
     pub(super) fn clear(&mut self) {
         self.generation += 1;
-        self.retain(|_| false);
+        self.entries.clear();
+        self.by_use.clear();
+        self.by_expiry.clear();
     }
 
     /// Wipes what has expired, and tells when the next entry does.
     pub(super) fn purge(&mut self, now: Instant) -> Option<Instant> {
-        self.retain(|entry| entry.expires > now);
-        self.entries.values().map(|entry| entry.expires).min()
-    }
-
-    fn retain(&mut self, keep: impl Fn(&Entry) -> bool) {
-        let by_use = &mut self.by_use;
-        self.entries.retain(|_, entry| {
-            let kept = keep(entry);
-            if !kept {
-                by_use.remove(&entry.used);
+        while let Some(&(expires, id)) = self.by_expiry.first() {
+            if expires > now {
+                return Some(expires);
             }
-            kept
-        });
+            self.remove(&id);
+        }
+        None
     }
 
     fn remove(&mut self, id: &EntryId) {
         if let Some(entry) = self.entries.remove(id) {
             self.by_use.remove(&entry.used);
+            self.by_expiry.remove(&(entry.expires, *id));
         }
     }
 
     fn remove_oldest(&mut self) {
-        if let Some((_, id)) = self.by_use.pop_first() {
-            self.entries.remove(&id);
+        if let Some((_, &id)) = self.by_use.first_key_value() {
+            self.remove(&id);
         }
     }
 
@@ -137,7 +139,7 @@ mod tests {
     }
 
     fn present(store: &mut Store, now: Instant) -> Vec<u8> {
-        assert_eq!(store.entries.len(), store.by_use.len());
+        assert_eq!((store.entries.len(), store.entries.len()), (store.by_use.len(), store.by_expiry.len()));
         let ids: Vec<u8> = (0..=9).filter(|id| store.entries.get(&[*id; 32]).is_some_and(|entry| entry.expires > now)).collect();
         ids.into_iter().filter(|id| store.get(&[*id; 32], now).is_some_and(|plaintext| plaintext.as_slice() == [*id])).collect()
     }
@@ -184,6 +186,16 @@ mod tests {
         assert_eq!(store.purge(now + TTL), Some(later + TTL));
         assert_eq!(store.len(), 1);
         assert_eq!(store.purge(later + TTL), None);
+    }
+
+    #[test]
+    fn a_purge_looks_at_no_entry_whose_turn_has_not_come() {
+        let now = Instant::now();
+        let mut store = store_of(9, &[1, 2, 3, 4], now);
+        // Had it looked at them, they would be gone.
+        store.entries.values_mut().for_each(|entry| entry.expires = now);
+        assert_eq!(store.purge(now), Some(now + TTL));
+        assert_eq!(store.len(), 4);
     }
 
     #[test]
