@@ -18,7 +18,7 @@ pub const MAX_UNREADABLE: usize = 1000;
 ///
 /// Every call is one transaction: it happens wholly or not at all, and a call that returned `Ok` survives a crash.
 /// Calls that run at the same time behave as if they ran one after another, and a read sees every write that was answered before
-/// it began. Nothing here is particular to one database: ids come from the caller, and order is by UTF-8 bytes.
+/// it began. Listings are read in steps: of a write that comes between two of them, the page may have a part. Nothing here is particular to one database: ids come from the caller, and order is by UTF-8 bytes.
 ///
 /// A write whose future is dropped may still take effect: blobs that it names must not be deleted on that account.
 /// A bucket id that is not there is [`CatalogError::NoSuchBucket`]; an id given as new that is taken is [`CatalogError::Damaged`].

@@ -62,7 +62,7 @@ impl Pair {
         let time = Arc::new(AtomicI64::new(100));
         let shared = Arc::clone(&time);
         let clock = Clock::new(move || shared.load(Ordering::Relaxed));
-        let options = SqliteOptions { readers: 1, clock: clock.clone(), ..SqliteOptions::default() };
+        let options = SqliteOptions { lookups: 1, scans: 1, clock: clock.clone(), ..SqliteOptions::default() };
         Self {
             runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
             sqlite: SqliteCatalog::open(path, options).unwrap(),

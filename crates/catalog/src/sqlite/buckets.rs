@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::columns::{Columns, at_most};
+use super::columns::Columns;
 use super::uploads;
 use crate::listing::{end_of, next_key};
 use crate::{Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketId, CatalogError, UnixMillis, Versioning};
@@ -51,17 +51,33 @@ pub(super) fn find(connection: &Connection, name: &str) -> Result<Option<Bucket>
     rows.next()?.map(|row| read(&mut Columns::new(row))).transpose()
 }
 
-pub(super) fn list(connection: &Connection, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Bucket>, CatalogError> {
-    let sql = concat!("SELECT ", bucket_columns!(), " FROM buckets b WHERE b.name >= ?1 AND b.name < ?2 ORDER BY b.name LIMIT ?3");
-    let first = after.map(|after| next_key(after.as_bytes().to_vec())).unwrap_or_default();
-    let mut statement = connection.prepare_cached(sql)?;
-    let first = first.max(prefix.as_bytes().to_vec());
-    let mut rows = statement.query(params![first, end_of(prefix.as_bytes()), at_most(limit)])?;
-    let mut buckets = Vec::new();
-    while let Some(row) = rows.next()? {
-        buckets.push(read(&mut Columns::new(row))?);
+/// ListBuckets under way.
+pub(super) struct Names {
+    prefix: String,
+    first: Vec<u8>,
+    limit: usize,
+    listed: Vec<Bucket>,
+}
+
+impl Names {
+    pub(super) fn new(prefix: &str, after: Option<&str>, limit: usize) -> Self {
+        let first = after.map(|after| next_key(after.as_bytes().to_vec())).unwrap_or_default();
+        Self { prefix: prefix.to_owned(), first: first.max(prefix.as_bytes().to_vec()), limit, listed: Vec::new() }
     }
-    Ok(buckets)
+
+    /// The buckets, if they are complete after this step of at the most `rows` rows.
+    pub(super) fn step(&mut self, connection: &Connection, rows: usize) -> Result<Option<Vec<Bucket>>, CatalogError> {
+        let sql = concat!("SELECT ", bucket_columns!(), " FROM buckets b WHERE b.name >= ?1 AND b.name < ?2 ORDER BY b.name");
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut found = statement.query(params![self.first, end_of(self.prefix.as_bytes())])?;
+        for _ in 0..rows.min(self.limit - self.listed.len()) {
+            let Some(row) = found.next()? else { return Ok(Some(std::mem::take(&mut self.listed))) };
+            let bucket = read(&mut Columns::new(row))?;
+            self.first = next_key(bucket.name.clone().into_bytes());
+            self.listed.push(bucket);
+        }
+        Ok((self.listed.len() == self.limit).then(|| std::mem::take(&mut self.listed)))
+    }
 }
 
 pub(super) fn delete(transaction: &Connection, name: &str, now: UnixMillis) -> Result<(), CatalogError> {

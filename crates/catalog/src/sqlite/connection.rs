@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
+use super::listing::STEP_ROWS;
 use super::schema;
 use crate::{CatalogError, Clock};
 
@@ -21,9 +22,13 @@ const LOG_BYTES: u32 = 32 << 20;
 /// How a [`super::SqliteCatalog`] runs.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
-    /// Threads that read, each with a connection; at least 1.
-    pub readers: usize,
-    /// Reads that may wait for a thread; more wait in their callers.
+    /// Threads that look up rows by their names, each with a connection; at least 1.
+    pub lookups: usize,
+    /// Threads for listings and other scans, each with a connection; at least 1.
+    pub scans: usize,
+    /// Rows that a scan reads before the next one has its turn; at least 1.
+    pub step_rows: usize,
+    /// Look-ups that may wait for a thread, and scans that may; more wait in their callers, in the order in which they came.
     pub read_queue: usize,
     /// Writes that may wait for the writer; more wait in their callers.
     pub write_queue: usize,
@@ -45,7 +50,9 @@ impl Default for SqliteOptions {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
-            readers: cores.clamp(2, 4),
+            lookups: cores.clamp(2, 4),
+            scans: cores.div_ceil(2).clamp(1, 2),
+            step_rows: STEP_ROWS,
             read_queue: 256,
             write_queue: 256,
             max_batch: 128,
@@ -81,7 +88,7 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
 /// A connection that reads; [`open_writer`] has been there before.
 pub(super) fn open_reader(path: &Path, options: &SqliteOptions) -> Result<Connection, CatalogError> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, options)?;
-    let readers = u64::try_from(options.readers.max(1)).unwrap_or(u64::MAX);
+    let readers = u64::try_from(options.lookups.max(1) + options.scans.max(1)).unwrap_or(u64::MAX);
     connection.pragma_update(None, "cache_size", cache_kib(options.cache_bytes / 3 * 2 / readers))?;
     Ok(connection)
 }
@@ -93,6 +100,8 @@ fn open(path: &Path, access: OpenFlags, options: &SqliteOptions) -> Result<Conne
     harden(&connection)?;
     connection.busy_timeout(options.busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    // What is bound to a statement must not have it prepared anew: of a listing by prefixes that took most of the time.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "foreign_keys", false)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "mmap_size", 0)?;

@@ -1,103 +1,168 @@
-//! The scans that listings are folded over. A page is read from one snapshot.
+//! Listings, read in steps: each looks at a bounded number of rows in a snapshot of its own. So none holds a thread for long, nor keeps the
+//! write-ahead log from being moved into the database.
 
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use super::buckets;
-use super::columns::{Columns, at_most};
+use super::columns::Columns;
 use super::keys::envelope_columns;
 use super::uploads::{self, upload_columns};
 use super::versions::{self, version_columns};
-use crate::listing::{Listed, Resume, Scan, Scanned, Start, list, next_key};
+use crate::listing::{Listed, Listing, Onward, Resume, Start, next_key};
 use crate::{CatalogError, ListPage, ListQuery, MAX_UNREADABLE, UnixMillis, Upload, UploadId, Version};
 
-pub(super) fn objects(connection: &Connection, query: &ListQuery) -> Result<ListPage<Version>, CatalogError> {
-    let snapshot = connection.unchecked_transaction()?;
-    let bucket = buckets::place(&snapshot, query.bucket_id)?.row;
-    checked(list(query, Resume::PastKey, |scan| scan_objects(&snapshot, bucket, scan))?)
+/// So many rows are read in a step, scans begun counted as well: a millisecond's worth.
+pub(super) const STEP_ROWS: usize = 256;
+
+/// ListObjects under way.
+pub(super) struct Objects {
+    query: ListQuery,
+    listing: Option<Listing<Version>>,
 }
 
-pub(super) fn all_uploads(connection: &Connection, query: &ListQuery, after: Option<UploadId>) -> Result<ListPage<Upload>, CatalogError> {
-    let snapshot = connection.unchecked_transaction()?;
-    let bucket = buckets::place(&snapshot, query.bucket_id)?.row;
-    let resume = match (&query.after, after) {
-        (Some(key), Some(after)) => {
-            initiated(&snapshot, bucket, key, after)?.map_or(Resume::WholeKey, |at| Resume::Within((at, after.to_vec())))
-        }
-        _ => Resume::PastKey,
-    };
-    checked(list(query, resume, |scan| scan_uploads(&snapshot, bucket, scan))?)
+/// ListMultipartUploads under way.
+pub(super) struct Uploads {
+    query: ListQuery,
+    after: Option<UploadId>,
+    listing: Option<Listing<Upload>>,
 }
 
-/// The page, if it is whole.
-fn checked<T>(page: ListPage<T>) -> Result<ListPage<T>, CatalogError> {
+impl Objects {
+    pub(super) fn new(query: ListQuery) -> Self {
+        Self { query, listing: None }
+    }
+
+    /// The page, if it is complete after this step.
+    pub(super) fn step(&mut self, connection: &Connection, rows: usize) -> Result<Option<ListPage<Version>>, CatalogError> {
+        let snapshot = connection.unchecked_transaction()?;
+        let bucket = buckets::place(&snapshot, self.query.bucket_id)?.row;
+        let listing = self.listing.get_or_insert_with(|| Listing::new(&self.query, Resume::PastKey));
+        read_on(listing, rows, |listing, rows| scan_objects(&snapshot, bucket, listing, rows))?;
+        finished(&mut self.listing)
+    }
+}
+
+impl Uploads {
+    pub(super) fn new(query: ListQuery, after: Option<UploadId>) -> Self {
+        Self { query, after, listing: None }
+    }
+
+    /// The page, if it is complete after this step.
+    pub(super) fn step(&mut self, connection: &Connection, rows: usize) -> Result<Option<ListPage<Upload>>, CatalogError> {
+        let snapshot = connection.unchecked_transaction()?;
+        let bucket = buckets::place(&snapshot, self.query.bucket_id)?.row;
+        let listing = match &mut self.listing {
+            Some(listing) => listing,
+            None => self.listing.insert(Listing::new(&self.query, resume(&snapshot, bucket, &self.query, self.after)?)),
+        };
+        read_on(listing, rows, |listing, rows| scan_uploads(&snapshot, bucket, listing, rows))?;
+        finished(&mut self.listing)
+    }
+}
+
+/// Scans until the listing is complete or `rows` rows have been read.
+fn read_on<T: Listed>(
+    listing: &mut Listing<T>,
+    rows: usize,
+    mut scan: impl FnMut(&mut Listing<T>, &mut usize) -> Result<(), CatalogError>,
+) -> Result<(), CatalogError> {
+    // One for the scan, and one for a row: each step comes further.
+    let mut rows = rows.max(2);
+    while listing.next().is_some() && rows > 0 {
+        rows -= 1;
+        scan(listing, &mut rows)?;
+    }
+    Ok(())
+}
+
+/// The page, if it is complete, and whole.
+fn finished<T: Listed>(listing: &mut Option<Listing<T>>) -> Result<Option<ListPage<T>>, CatalogError> {
+    let Some(listing) = listing.take_if(|listing| listing.next().is_none()) else { return Ok(None) };
+    let page = listing.into_page();
     if page.unreadable > MAX_UNREADABLE {
         return Err(CatalogError::Damaged(format!("more than {MAX_UNREADABLE} rows of the bucket make no sense")));
     }
-    Ok(page)
+    Ok(Some(page))
 }
 
-fn scan_objects(connection: &Connection, bucket: i64, scan: &Scan<()>) -> Result<Vec<Scanned<Version>>, CatalogError> {
-    let sql = concat!(
-        "SELECT ",
-        version_columns!(),
-        " FROM versions v LEFT JOIN kms_keys k ON k.id = v.kms_key WHERE v.bucket = ?1 AND v.key >= ?2 AND v.key < ?3 \
-         AND v.is_latest = 1 AND v.is_delete_marker = 0 ORDER BY v.key LIMIT ?4"
-    );
-    let start = match &scan.start {
+/// No statement here has a LIMIT: a scan mostly ends before it, and each number that is bound to it would be one more to prepare for.
+pub(super) const OBJECTS: &str = concat!(
+    "SELECT ",
+    version_columns!(),
+    " FROM versions v INDEXED BY versions_live LEFT JOIN kms_keys k ON k.id = v.kms_key \
+     WHERE v.bucket = ?1 AND v.key >= ?2 AND v.key < ?3 AND v.is_latest = 1 AND v.is_delete_marker = 0 ORDER BY v.key"
+);
+
+fn scan_objects(connection: &Connection, bucket: i64, listing: &mut Listing<Version>, rows: &mut usize) -> Result<(), CatalogError> {
+    let Some((start, end)) = listing.next() else { return Ok(()) };
+    let start = match start {
         Start::At(key) => key.clone(),
         Start::After(key, ()) => next_key(key.clone()),
     };
-    let bounds = params![bucket, start, scan.end, at_most(scan.limit)];
-    rows(connection, sql, bounds, versions::read, |row| Ok((stored_bytes(row, "key")?, ())))
+    let mut statement = connection.prepare_cached(OBJECTS)?;
+    let found = statement.query(params![bucket, start, end])?;
+    take_rows(found, listing, rows, |_| Ok(()), versions::read)
 }
 
-fn scan_uploads(connection: &Connection, bucket: i64, scan: &Scan<(UnixMillis, Vec<u8>)>) -> Result<Vec<Scanned<Upload>>, CatalogError> {
+fn scan_uploads(connection: &Connection, bucket: i64, listing: &mut Listing<Upload>, rows: &mut usize) -> Result<(), CatalogError> {
     let sql = concat!(
         "SELECT ",
         upload_columns!(),
-        " FROM uploads u JOIN buckets b ON b.id = u.bucket LEFT JOIN kms_keys k ON k.id = u.kms_key \
+        " FROM uploads u INDEXED BY uploads_order JOIN buckets b ON b.id = u.bucket LEFT JOIN kms_keys k ON k.id = u.kms_key \
          WHERE u.bucket = ?1 AND (u.key, u.initiated, u.upload_id) > (?2, ?3, ?4) AND u.key < ?5 \
-         ORDER BY u.key, u.initiated, u.upload_id LIMIT ?6"
+         ORDER BY u.key, u.initiated, u.upload_id"
     );
+    let Some((start, end)) = listing.next() else { return Ok(()) };
     // No upload id is as small as no bytes, so the bound `At` includes all of its key.
-    let (key, initiated, id) = match &scan.start {
+    let (key, initiated, id) = match start {
         Start::At(key) => (key, UnixMillis::MIN, &[][..]),
         Start::After(key, (initiated, id)) => (key, *initiated, &id[..]),
     };
-    let bounds = params![bucket, key, initiated, id, scan.end, at_most(scan.limit)];
-    rows(connection, sql, bounds, uploads::read, |row| {
-        Ok((stored_bytes(row, "key")?, (row.get("initiated")?, stored_bytes(row, "upload_id")?)))
-    })
+    let mut statement = connection.prepare_cached(sql)?;
+    let found = statement.query(params![bucket, key, initiated, id, end])?;
+    take_rows(found, listing, rows, |row| Ok((row.get("initiated")?, stored_bytes(row, "upload_id")?)), uploads::read)
 }
 
-fn initiated(connection: &Connection, bucket: i64, key: &str, id: UploadId) -> Result<Option<UnixMillis>, CatalogError> {
+/// Hands rows to the listing until it has enough of this scan, or `rows` have been read.
+fn take_rows<T: Listed>(
+    mut found: Rows<'_>,
+    listing: &mut Listing<T>,
+    rows: &mut usize,
+    place: impl Fn(&Row<'_>) -> Result<T::Place, CatalogError>,
+    read: impl Fn(&mut Columns<'_, '_>) -> Result<T, CatalogError>,
+) -> Result<(), CatalogError> {
+    while *rows > 0 {
+        let Some(row) = found.next()? else {
+            listing.end();
+            return Ok(());
+        };
+        *rows -= 1;
+        let sensible = || match read(&mut Columns::new(row)) {
+            Ok(read) => Ok(Some(read)),
+            Err(CatalogError::Damaged(_)) => Ok(None),
+            Err(error) => Err(error),
+        };
+        if listing.take(row.get_ref("key")?.as_blob()?, || place(row), sensible)? == Onward::Seek {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// What of the key `query.after` itself is still to be listed.
+fn resume(
+    connection: &Connection,
+    bucket: i64,
+    query: &ListQuery,
+    after: Option<UploadId>,
+) -> Result<Resume<(UnixMillis, Vec<u8>)>, CatalogError> {
+    let (Some(key), Some(after)) = (&query.after, after) else { return Ok(Resume::PastKey) };
     let sql = "SELECT initiated FROM uploads WHERE upload_id = ?1 AND bucket = ?2 AND key = ?3";
     let mut statement = connection.prepare_cached(sql)?;
-    Ok(statement.query_row(params![id, bucket, key.as_bytes()], |row| row.get(0)).optional()?)
+    let initiated = statement.query_row(params![after, bucket, key.as_bytes()], |row| row.get(0)).optional()?;
+    Ok(initiated.map_or(Resume::WholeKey, |initiated| Resume::Within((initiated, after.to_vec()))))
 }
 
 fn stored_bytes(row: &Row<'_>, column: &str) -> Result<Vec<u8>, CatalogError> {
     Ok(row.get_ref(column)?.as_blob()?.to_vec())
-}
-
-fn rows<T: Listed>(
-    connection: &Connection,
-    sql: &str,
-    by: impl Params,
-    read: impl Fn(&mut Columns<'_, '_>) -> Result<T, CatalogError>,
-    place: impl Fn(&Row<'_>) -> Result<(Vec<u8>, T::Place), CatalogError>,
-) -> Result<Vec<Scanned<T>>, CatalogError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(by)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (key, place) = place(row)?;
-        let row = match read(&mut Columns::new(row)) {
-            Ok(row) => Some(row),
-            Err(CatalogError::Damaged(_)) => None,
-            Err(error) => return Err(error),
-        };
-        found.push(Scanned { key, place, row });
-    }
-    Ok(found)
 }

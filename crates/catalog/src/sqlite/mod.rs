@@ -18,6 +18,8 @@ mod versions;
 mod writer;
 
 #[cfg(test)]
+mod lanes_tests;
+#[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
@@ -40,9 +42,20 @@ use writer::Writer;
 /// Dropping it commits what is queued; [`SqliteCatalog::close`] does so without blocking.
 pub struct SqliteCatalog {
     // Closed in this order: the writer leaves no log behind if its connection is the last.
-    readers: Readers,
+    lookups: Readers,
+    scans: Readers,
     writer: Writer,
+    step_rows: usize,
     clock: Clock,
+}
+
+/// What is counted of a catalog.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CatalogNumbers {
+    /// Look-ups that wait or are under way.
+    pub lookups: usize,
+    /// Listings and other scans that wait or are under way.
+    pub scans: usize,
 }
 
 impl SqliteCatalog {
@@ -51,11 +64,16 @@ impl SqliteCatalog {
     /// One process opens a file at a time; the caller sees to that.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, CatalogError> {
         let writer = connection::open_writer(path, &options)?;
-        let readers: Result<Vec<Connection>, CatalogError> =
-            (0..options.readers.max(1)).map(|_| connection::open_reader(path, &options)).collect();
         let failed = |error: std::io::Error| CatalogError::Database(Box::new(error));
+        let lane = |name: &str, threads: usize| {
+            let connections: Result<Vec<Connection>, CatalogError> =
+                (0..threads.max(1)).map(|_| connection::open_reader(path, &options)).collect();
+            Readers::start(name, connections?, options.read_queue).map_err(failed)
+        };
         Ok(Self {
-            readers: Readers::start(readers?, options.read_queue).map_err(failed)?,
+            lookups: lane("catalog-lookup", options.lookups)?,
+            scans: lane("catalog-scan", options.scans)?,
+            step_rows: options.step_rows.max(1),
             writer: Writer::start(writer, log_path(path), options.write_queue, options.max_batch).map_err(failed)?,
             clock: options.clock,
         })
@@ -63,15 +81,39 @@ impl SqliteCatalog {
 
     /// Commits what waits, moves the log into the file, and answers every later call with [`CatalogError::Busy`].
     pub async fn close(&self) {
-        self.readers.close();
+        self.lookups.close();
+        self.scans.close();
         self.writer.close().await;
     }
 
+    /// What is counted of the catalog.
+    pub fn numbers(&self) -> CatalogNumbers {
+        CatalogNumbers { lookups: self.lookups.len(), scans: self.scans.len() }
+    }
+
+    /// Reads a row or a few.
+    async fn look_up<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, CatalogError> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        self.lookups.read(work).await
+    }
+
+    /// Reads up to some hundred rows, in one snapshot.
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, CatalogError> {
-        self.readers.read(work).await
+        self.scans.read(work).await
+    }
+
+    /// Reads any number of rows, so many in a step.
+    async fn scan<T: Send + 'static>(
+        &self,
+        mut step: impl FnMut(&Connection, usize) -> Result<Option<T>, CatalogError> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        let rows = self.step_rows;
+        self.scans.scan(move |connection| step(connection, rows)).await
     }
 
     async fn write<T: Send + 'static>(
@@ -97,12 +139,12 @@ impl Catalog for SqliteCatalog {
 
     async fn bucket(&self, name: &str) -> Result<Option<Bucket>, CatalogError> {
         let name = name.to_owned();
-        self.read(move |connection| buckets::find(connection, &name)).await
+        self.look_up(move |connection| buckets::find(connection, &name)).await
     }
 
     async fn list_buckets(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Bucket>, CatalogError> {
-        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
-        self.read(move |connection| buckets::list(connection, &prefix, after.as_deref(), limit)).await
+        let mut names = buckets::Names::new(prefix, after, limit);
+        self.scan(move |connection, rows| names.step(connection, rows)).await
     }
 
     async fn delete_bucket(&self, name: &str) -> Result<(), CatalogError> {
@@ -122,7 +164,7 @@ impl Catalog for SqliteCatalog {
         which: VersionSelector,
     ) -> Result<Option<(Bucket, Option<Version>)>, CatalogError> {
         let (bucket, key) = (bucket.to_owned(), key.to_owned());
-        self.read(move |connection| versions::find(connection, &bucket, &key, which)).await
+        self.look_up(move |connection| versions::find(connection, &bucket, &key, which)).await
     }
 
     async fn find_version_data(
@@ -132,7 +174,7 @@ impl Catalog for SqliteCatalog {
         which: VersionSelector,
     ) -> Result<Option<(Bucket, Option<(Version, VersionData)>)>, CatalogError> {
         let (bucket, key) = (bucket.to_owned(), key.to_owned());
-        self.read(move |connection| versions::find_data(connection, &bucket, &key, which)).await
+        self.look_up(move |connection| versions::find_data(connection, &bucket, &key, which)).await
     }
 
     async fn put_version(&self, version: NewVersion, expect: Expect) -> Result<Committed, CatalogError> {
@@ -157,7 +199,8 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn list_objects(&self, query: ListQuery) -> Result<ListPage<Version>, CatalogError> {
-        self.read(move |connection| listing::objects(connection, &query)).await
+        let mut objects = listing::Objects::new(query);
+        self.scan(move |connection, rows| objects.step(connection, rows)).await
     }
 
     async fn create_upload(&self, upload: Upload) -> Result<(), CatalogError> {
@@ -166,7 +209,7 @@ impl Catalog for SqliteCatalog {
 
     async fn find_upload(&self, bucket: &str, key: &str, upload_id: UploadId) -> Result<Option<(Bucket, Option<Upload>)>, CatalogError> {
         let (bucket, key) = (bucket.to_owned(), key.to_owned());
-        self.read(move |connection| uploads::find(connection, &bucket, &key, upload_id)).await
+        self.look_up(move |connection| uploads::find(connection, &bucket, &key, upload_id)).await
     }
 
     async fn put_part(&self, upload_id: UploadId, part: Part) -> Result<(), CatalogError> {
@@ -174,7 +217,8 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn list_parts(&self, upload_id: UploadId, after: u16, limit: usize) -> Result<Vec<Part>, CatalogError> {
-        self.read(move |connection| uploads::list_parts(connection, upload_id, after, limit)).await
+        let mut parts = uploads::Parts::new(upload_id, after, limit);
+        self.scan(move |connection, rows| parts.step(connection, rows)).await
     }
 
     async fn complete_upload(
@@ -189,7 +233,7 @@ impl Catalog for SqliteCatalog {
 
     async fn find_completed(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<Option<Version>, CatalogError> {
         let key = key.to_owned();
-        self.read(move |connection| versions::find_completed(connection, bucket_id, &key, upload_id)).await
+        self.look_up(move |connection| versions::find_completed(connection, bucket_id, &key, upload_id)).await
     }
 
     async fn reseal_upload(&self, upload_id: UploadId, reseal: Reseal) -> Result<(), CatalogError> {
@@ -202,7 +246,8 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn list_uploads(&self, query: ListQuery, after_upload: Option<UploadId>) -> Result<ListPage<Upload>, CatalogError> {
-        self.read(move |connection| listing::all_uploads(connection, &query, after_upload)).await
+        let mut uploads = listing::Uploads::new(query, after_upload);
+        self.scan(move |connection, rows| uploads.step(connection, rows)).await
     }
 
     async fn dead_blobs(&self, died_before: UnixMillis, after: Option<DeadBlob>, limit: usize) -> Result<Vec<DeadBlob>, CatalogError> {
@@ -230,7 +275,7 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn last_position(&self) -> Result<i64, CatalogError> {
-        self.read(scope::last_position).await
+        self.look_up(scope::last_position).await
     }
 
     async fn put_job(&self, job: Job) -> Result<(), CatalogError> {
@@ -238,7 +283,7 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn job(&self, id: JobId) -> Result<Option<Job>, CatalogError> {
-        self.read(move |connection| jobs::find(connection, id)).await
+        self.look_up(move |connection| jobs::find(connection, id)).await
     }
 
     async fn list_jobs(&self, kind: &str, only_active: bool, limit: usize) -> Result<Vec<Job>, CatalogError> {
@@ -257,7 +302,7 @@ impl Catalog for SqliteCatalog {
 
     async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, CatalogError> {
         let name = name.to_owned();
-        self.read(move |connection| settings::find(connection, &name)).await
+        self.look_up(move |connection| settings::find(connection, &name)).await
     }
 
     async fn set_setting(&self, name: &str, present: Option<Vec<u8>>, value: Vec<u8>) -> Result<(), CatalogError> {

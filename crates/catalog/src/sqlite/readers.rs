@@ -1,4 +1,7 @@
 //! A few threads that read, each with a connection of its own.
+//!
+//! There are two lanes of them. One answers look-ups, which each take microseconds; the other takes what may look at many rows, in turns: a
+//! scan that has had its turn goes to the end of the queue. So no number of listings keeps a look-up waiting, nor a long listing a short one.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,57 +13,91 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::CatalogError;
 
-type Read = Box<dyn FnOnce(&Connection) + Send>;
+/// Something to read, which is called once for each of its turns.
+type Reading = Box<dyn FnMut(&Connection) -> Turn + Send>;
 
-/// The way to the reading threads.
+/// What becomes of a reading after a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Over,
+    Again,
+}
+
+/// The way to the threads of a lane.
 pub(super) struct Readers {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    queue: usize,
 }
 
 struct Shared {
     queue: Mutex<Queue>,
     ready: Condvar,
-    /// Places left in the queue.
+    /// Places left in the lane, in the order in which they were asked for.
     room: Semaphore,
 }
 
 #[derive(Default)]
 struct Queue {
-    reads: VecDeque<Read>,
+    readings: VecDeque<Reading>,
     is_closed: bool,
 }
 
 impl Readers {
-    /// Starts a thread for each connection; `queue` reads may wait.
-    pub(super) fn start(connections: Vec<Connection>, queue: usize) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { queue: Mutex::default(), ready: Condvar::new(), room: Semaphore::new(queue.max(1)) });
-        let mut readers = Self { shared, threads: Vec::with_capacity(connections.len()) };
+    /// Starts a thread for each connection; `queue` readings may wait for one.
+    pub(super) fn start(name: &str, connections: Vec<Connection>, queue: usize) -> std::io::Result<Self> {
+        let queue = queue.max(1) + connections.len();
+        let shared = Arc::new(Shared { queue: Mutex::default(), ready: Condvar::new(), room: Semaphore::new(queue) });
+        let mut readers = Self { shared, threads: Vec::with_capacity(connections.len()), queue };
         for connection in connections {
             let shared = Arc::clone(&readers.shared);
-            let thread = std::thread::Builder::new().name("catalog-reader".to_owned());
+            let thread = std::thread::Builder::new().name(name.to_owned());
             readers.threads.push(thread.spawn(move || shared.run(&connection))?);
         }
         Ok(readers)
     }
 
-    /// Runs `work` on one of the threads. Waits while the queue is full.
+    /// Runs `work` on one of the threads, in one turn. Waits while the lane is full.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, CatalogError> {
+        let mut work = Some(work);
+        self.scan(move |connection| work.take().map(|work| work(connection)).transpose()).await
+    }
+
+    /// Runs `step` until it answers, one step a turn. Waits while the lane is full.
+    pub(super) async fn scan<T: Send + 'static>(
+        &self,
+        mut step: impl FnMut(&Connection) -> Result<Option<T>, CatalogError> + Send + 'static,
+    ) -> Result<T, CatalogError> {
         let (reply, answer) = oneshot::channel();
-        let read = move |connection: &Connection| {
-            if !reply.is_closed() {
-                let result = catch_unwind(AssertUnwindSafe(|| work(connection)));
-                let _ = reply.send(result.unwrap_or_else(|_| Err(CatalogError::Damaged("a read met a state that cannot be".to_owned()))));
+        let mut reply = Some(reply);
+        let reading = move |connection: &Connection| {
+            if reply.as_ref().is_none_or(oneshot::Sender::is_closed) {
+                return Turn::Over;
             }
+            let stepped = catch_unwind(AssertUnwindSafe(|| step(connection)));
+            let answer = match stepped.unwrap_or_else(|_| Err(CatalogError::Damaged("a read met a state that cannot be".to_owned()))) {
+                Ok(None) => return Turn::Again,
+                Ok(Some(found)) => Ok(found),
+                Err(error) => Err(error),
+            };
+            if let Some(reply) = reply.take() {
+                let _ = reply.send(answer);
+            }
+            Turn::Over
         };
-        self.shared.push(Box::new(read)).await?;
+        self.shared.push(Box::new(reading)).await?;
         answer.await.unwrap_or(Err(CatalogError::Busy))
     }
 
-    /// Takes no more reads; those that wait are still answered.
+    /// How many readings are in the lane, those under way included.
+    pub(super) fn len(&self) -> usize {
+        self.queue.saturating_sub(self.shared.room.available_permits())
+    }
+
+    /// Takes no more; what is in the lane is still answered.
     pub(super) fn close(&self) {
         self.shared.room.close();
         self.shared.lock().is_closed = true;
@@ -78,30 +115,32 @@ impl Drop for Readers {
 }
 
 impl Shared {
-    async fn push(&self, read: Read) -> Result<(), CatalogError> {
+    async fn push(&self, reading: Reading) -> Result<(), CatalogError> {
         self.room.acquire().await.map_err(|_| CatalogError::Busy)?.forget();
         let mut queue = self.lock();
         if queue.is_closed {
             return Err(CatalogError::Busy);
         }
-        queue.reads.push_back(read);
+        queue.readings.push_back(reading);
         drop(queue);
         self.ready.notify_one();
         Ok(())
     }
 
     fn run(&self, connection: &Connection) {
-        while let Some(read) = self.next() {
-            self.room.add_permits(1);
-            read(connection);
+        while let Some(mut reading) = self.next() {
+            match reading(connection) {
+                Turn::Over => self.room.add_permits(1),
+                Turn::Again => self.lock().readings.push_back(reading),
+            }
         }
     }
 
-    fn next(&self) -> Option<Read> {
+    fn next(&self) -> Option<Reading> {
         let mut queue = self.lock();
         loop {
-            if let Some(read) = queue.reads.pop_front() {
-                return Some(read);
+            if let Some(reading) = queue.readings.pop_front() {
+                return Some(reading);
             }
             if queue.is_closed {
                 return None;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::buckets::{self, bucket_columns};
-use super::columns::{Columns, at_most, signed};
+use super::columns::{Columns, signed};
 use super::keys::{self, envelope_columns};
 use super::versions::Found;
 use super::{blobs, commit};
@@ -72,24 +72,44 @@ pub(super) fn put_part(transaction: &Connection, id: UploadId, part: &Part, now:
     Ok(())
 }
 
-pub(super) fn list_parts(connection: &Connection, id: UploadId, after: u16, limit: usize) -> Result<Vec<Part>, CatalogError> {
-    let sql = "SELECT p.number, p.blob, b.len_bytes, p.size_bytes, p.modified, p.record FROM parts p LEFT JOIN blobs b ON b.id = p.blob \
-               WHERE p.upload = (SELECT id FROM uploads WHERE upload_id = ?1) AND p.number > ?2 ORDER BY p.number LIMIT ?3";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![id, after, at_most(limit)])?;
-    let mut parts = Vec::new();
-    while let Some(row) = rows.next()? {
-        let mut columns = Columns::new(row);
-        parts.push(Part {
-            number: columns.unsigned()?,
-            blob: columns.id()?,
-            blob_len_bytes: columns.unsigned()?,
-            size_bytes: columns.unsigned()?,
-            modified: columns.integer()?,
-            record: columns.bytes()?,
-        });
+/// ListParts under way.
+pub(super) struct Parts {
+    upload: UploadId,
+    after: u16,
+    limit: usize,
+    listed: Vec<Part>,
+}
+
+impl Parts {
+    pub(super) fn new(upload: UploadId, after: u16, limit: usize) -> Self {
+        Self { upload, after, limit, listed: Vec::new() }
     }
-    Ok(parts)
+
+    /// The parts, if they are complete after this step of at the most `rows` rows.
+    pub(super) fn step(&mut self, connection: &Connection, rows: usize) -> Result<Option<Vec<Part>>, CatalogError> {
+        let sql = "SELECT p.number, p.blob, b.len_bytes, p.size_bytes, p.modified, p.record FROM parts p LEFT JOIN blobs b ON b.id = p.blob \
+                   WHERE p.upload = (SELECT u.id FROM uploads u JOIN buckets h ON h.id = u.bucket WHERE u.upload_id = ?1) AND p.number > ?2 ORDER BY p.number";
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut found = statement.query(params![self.upload, self.after])?;
+        for _ in 0..rows.min(self.limit - self.listed.len()) {
+            let Some(row) = found.next()? else { return Ok(Some(std::mem::take(&mut self.listed))) };
+            let part = read_part(&mut Columns::new(row))?;
+            self.after = part.number;
+            self.listed.push(part);
+        }
+        Ok((self.listed.len() == self.limit).then(|| std::mem::take(&mut self.listed)))
+    }
+}
+
+fn read_part(columns: &mut Columns<'_, '_>) -> Result<Part, CatalogError> {
+    Ok(Part {
+        number: columns.unsigned()?,
+        blob: columns.id()?,
+        blob_len_bytes: columns.unsigned()?,
+        size_bytes: columns.unsigned()?,
+        modified: columns.integer()?,
+        record: columns.bytes()?,
+    })
 }
 
 /// The blobs of the parts used pass to the version with the reference that they have; the other parts let go of theirs.
