@@ -40,4 +40,4 @@ pub use model::{
     Expect, Job, JobId, KeyRef, KeyUsage, ListEntry, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally,
     ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector, Versioning,
 };
-pub use sqlite::{CatalogNumbers, SqliteCatalog, SqliteOptions};
+pub use sqlite::{CatalogNumbers, LogNumbers, SqliteCatalog, SqliteOptions};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use strongroom_audit::AuditLog;
+use strongroom_catalog::{CatalogNumbers, SqliteCatalog};
 use strongroom_engine::{Engine, budget::BudgetUsage};
 use strongroom_keyring::{Keyring, ServiceState};
 use strongroom_kms::MAX_PAGE_KEYS;
@@ -16,6 +17,7 @@ const MAX_KEYS: usize = MAX_PAGE_KEYS;
 /// The parts that are watched.
 pub(crate) struct Observed {
     pub(crate) engine: Arc<Engine>,
+    pub(crate) catalog: Arc<SqliteCatalog>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) audit: Arc<AuditLog>,
 }
@@ -27,6 +29,10 @@ impl Observed {
 
     pub(crate) fn memory(&self) -> BudgetUsage {
         self.engine.budget().usage()
+    }
+
+    pub(crate) fn catalog(&self) -> CatalogNumbers {
+        self.catalog.numbers()
     }
 
     pub(crate) async fn kms(&self) -> KmsNumbers {

@@ -14,8 +14,10 @@ use crate::{CatalogError, Clock};
 const CACHED_STATEMENTS: usize = 128;
 /// Measured with `catalog_bench`: 8 KiB costs the same CPU and 1.6 times the file for inline objects of 4 KiB, 16 KiB costs more CPU.
 const PAGE_BYTES: u32 = 4096;
-/// The log is copied back into the database when it is this long.
+/// 16 MiB.
 const CHECKPOINT_PAGES: u32 = 4096;
+/// 64 MiB.
+const RESTART_PAGES: u32 = 16_384;
 /// What the log file is cut back to.
 const LOG_BYTES: u32 = 32 << 20;
 
@@ -34,6 +36,12 @@ pub struct SqliteOptions {
     pub write_queue: usize,
     /// Writes that are committed together at the most.
     pub max_batch: usize,
+    /// So many pages of the log are moved into the database together.
+    pub checkpoint_pages: u32,
+    /// A log of so many pages is moved wholly, so that it begins anew.
+    pub restart_pages: u32,
+    /// For how long a snapshot may keep the log from being moved before it is told of.
+    pub snapshot_patience: Duration,
     /// How long to wait for a lock that another process holds (a backup, `sqlite3`).
     pub busy_timeout: Duration,
     /// Page cache of all connections together.
@@ -56,6 +64,9 @@ impl Default for SqliteOptions {
             read_queue: 256,
             write_queue: 256,
             max_batch: 128,
+            checkpoint_pages: CHECKPOINT_PAGES,
+            restart_pages: RESTART_PAGES,
+            snapshot_patience: Duration::from_secs(5),
             busy_timeout: Duration::from_secs(5),
             cache_bytes: 48 << 20,
             secure_delete: true,
@@ -78,10 +89,25 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "secure_delete", options.secure_delete)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    // See `checkpoint`.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     connection.pragma_update(None, "cache_size", cache_kib(options.cache_bytes / 3))?;
     schema::prepare(&connection)?;
+    Ok(connection)
+}
+
+/// A connection that moves the log; [`open_writer`] has been there before.
+pub(super) fn open_checkpointer(path: &Path, options: &SqliteOptions) -> Result<Connection, CatalogError> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, options)?;
+    // The log is on the disk before the database is written to, and the database before the log is written over.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "cache_size", cache_kib(0))?;
+    // Nothing but a look at the header: only a connection that has read is in WAL mode and can move the log.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(connection)
 }
 

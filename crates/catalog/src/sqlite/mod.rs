@@ -2,6 +2,7 @@
 
 mod blobs;
 mod buckets;
+mod checkpoint;
 mod columns;
 mod commit;
 mod connection;
@@ -18,11 +19,13 @@ mod versions;
 mod writer;
 
 #[cfg(test)]
+mod checkpoint_tests;
+#[cfg(test)]
 mod lanes_tests;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -33,6 +36,8 @@ use crate::{
     UploadId, Version, VersionData, VersionId, VersionSelector,
 };
 
+pub use checkpoint::LogNumbers;
+use checkpoint::{Checkpointer, LogCounts};
 pub use connection::SqliteOptions;
 use readers::Readers;
 use writer::Writer;
@@ -45,6 +50,7 @@ pub struct SqliteCatalog {
     lookups: Readers,
     scans: Readers,
     writer: Writer,
+    log: LogCounts,
     step_rows: usize,
     clock: Clock,
 }
@@ -56,6 +62,8 @@ pub struct CatalogNumbers {
     pub lookups: usize,
     /// Listings and other scans that wait or are under way.
     pub scans: usize,
+    /// The write-ahead log.
+    pub log: LogNumbers,
 }
 
 impl SqliteCatalog {
@@ -64,17 +72,20 @@ impl SqliteCatalog {
     /// One process opens a file at a time; the caller sees to that.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, CatalogError> {
         let writer = connection::open_writer(path, &options)?;
+        let checkpoints = connection::open_checkpointer(path, &options)?;
         let failed = |error: std::io::Error| CatalogError::Database(Box::new(error));
         let lane = |name: &str, threads: usize| {
             let connections: Result<Vec<Connection>, CatalogError> =
                 (0..threads.max(1)).map(|_| connection::open_reader(path, &options)).collect();
             Readers::start(name, connections?, options.read_queue).map_err(failed)
         };
+        let log = Checkpointer::start(&writer, checkpoints, &options).map_err(failed)?;
         Ok(Self {
             lookups: lane("catalog-lookup", options.lookups)?,
             scans: lane("catalog-scan", options.scans)?,
             step_rows: options.step_rows.max(1),
-            writer: Writer::start(writer, log_path(path), options.write_queue, options.max_batch).map_err(failed)?,
+            log: log.counts(),
+            writer: Writer::start(writer, log, options.write_queue, options.max_batch).map_err(failed)?,
             clock: options.clock,
         })
     }
@@ -88,7 +99,7 @@ impl SqliteCatalog {
 
     /// What is counted of the catalog.
     pub fn numbers(&self) -> CatalogNumbers {
-        CatalogNumbers { lookups: self.lookups.len(), scans: self.scans.len() }
+        CatalogNumbers { lookups: self.lookups.len(), scans: self.scans.len(), log: self.log.numbers() }
     }
 
     /// Reads a row or a few.
@@ -123,12 +134,6 @@ impl SqliteCatalog {
         let clock = self.clock.clone();
         self.writer.write(move |transaction| work(transaction, clock.now())).await
     }
-}
-
-fn log_path(path: &Path) -> PathBuf {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    log.into()
 }
 
 #[async_trait]

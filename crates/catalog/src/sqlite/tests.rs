@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 
@@ -7,8 +8,9 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tempfile::TempDir;
 
+use super::checkpoint::Checkpointer;
 use super::writer::Writer;
-use super::{SqliteCatalog, SqliteOptions, connection, log_path};
+use super::{SqliteCatalog, SqliteOptions, connection};
 use crate::{Catalog, CatalogError};
 
 type Outcome = Result<(), CatalogError>;
@@ -27,7 +29,9 @@ impl Bench {
         let options = SqliteOptions::default();
         let connection = connection::open_writer(&path, &options).unwrap();
         prepare(&connection);
-        let writer = Arc::new(Writer::start(connection, log_path(&path), 16, 16).unwrap());
+        let own = connection::open_checkpointer(&path, &options).unwrap();
+        let log = Checkpointer::start(&connection, own, &options).unwrap();
+        let writer = Arc::new(Writer::start(connection, log, 16, 16).unwrap());
         Self { writer, reader: connection::open_reader(&path, &options).unwrap(), _home: home }
     }
 
@@ -67,6 +71,12 @@ impl Bench {
         }
         outcomes
     }
+}
+
+fn log_path(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
 }
 
 fn set(transaction: &Connection, name: &str, len: u32) -> Outcome {

@@ -1,18 +1,15 @@
 //! One thread writes; what waits for it is committed together, with one fsync.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, ffi};
 use tokio::sync::{mpsc, oneshot};
 
+use super::checkpoint::Checkpointer;
 use super::failure;
 use crate::CatalogError;
-
-/// A log longer than this is checkpointed with readers held off, so that steady reading cannot keep it growing.
-const MAX_LOG_BYTES: u64 = 64 << 20;
 
 /// The way to the writing thread.
 pub(super) struct Writer {
@@ -26,10 +23,10 @@ enum Message {
 }
 
 impl Writer {
-    /// Starts the thread. `log` is the path of the write-ahead log.
-    pub(super) fn start(connection: Connection, log: PathBuf, queue: usize, max_batch: usize) -> std::io::Result<Self> {
+    /// Starts the thread. `log` moves the write-ahead log that `connection` writes.
+    pub(super) fn start(connection: Connection, log: Checkpointer, queue: usize, max_batch: usize) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(queue.max(1));
-        let lane = Lane { connection, log, max_batch: max_batch.max(1) };
+        let lane = Lane { log, connection, max_batch: max_batch.max(1) };
         let thread = std::thread::Builder::new().name("catalog-writer".to_owned()).spawn(move || lane.run(receiver))?;
         Ok(Self { queue: Some(sender), thread: Some(thread) })
     }
@@ -119,13 +116,14 @@ fn panicked() -> CatalogError {
 
 /// The thread's own state.
 struct Lane {
+    // Closed in this order: the writer's connection is the last.
+    log: Checkpointer,
     connection: Connection,
-    log: PathBuf,
     max_batch: usize,
 }
 
 impl Lane {
-    fn run(self, mut queue: mpsc::Receiver<Message>) {
+    fn run(mut self, mut queue: mpsc::Receiver<Message>) {
         let mut closing = Vec::new();
         let mut batch = Vec::with_capacity(self.max_batch);
         while let Some(first) = queue.blocking_recv() {
@@ -142,9 +140,9 @@ impl Lane {
                 next = if batch.len() < self.max_batch { queue.try_recv().ok() } else { None };
             }
             self.commit_all(&mut batch);
-            self.bound_log();
+            self.log.committed(&self.connection);
         }
-        self.checkpoint();
+        self.log.finish(&self.connection);
         drop(self);
         for reply in closing {
             let _ = reply.send(());
@@ -201,18 +199,6 @@ impl Lane {
 
     fn execute(&self, statement: &str) -> Result<(), rusqlite::Error> {
         self.connection.prepare_cached(statement)?.execute([]).map(drop)
-    }
-
-    fn bound_log(&self) {
-        if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > MAX_LOG_BYTES) {
-            self.checkpoint();
-        }
-    }
-
-    fn checkpoint(&self) {
-        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
-            tracing::warn!(%error, "the catalog's log could not be moved into the database");
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What `/metrics` tells, in Prometheus' text format.
 
+pub(crate) mod catalog;
 mod exposition;
 mod kms;
 pub(crate) mod memory;

@@ -38,7 +38,12 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     let admin = parts::admin(&keys, &engine, &audit);
     let s3 = S3Service::new(Arc::clone(&engine), identities, parts::s3_options(&settings)?);
     let s3 = s3.with_admin(Arc::new(AdminApi(Arc::clone(&admin))));
-    let observed = Observed { engine: Arc::clone(&engine), keyring: Arc::clone(&keys.keyring), audit: Arc::clone(&audit) };
+    let observed = Observed {
+        engine: Arc::clone(&engine),
+        catalog: Arc::clone(&catalog),
+        keyring: Arc::clone(&keys.keyring),
+        audit: Arc::clone(&audit),
+    };
     let server = Server::bind(&settings, tls, s3, observed, Arc::clone(&catalog) as _).await?;
     let mut signals = Signals::listen()?;
     print_banner(&settings, &root, &certificate, &server);
