@@ -196,6 +196,18 @@ async fn a_shared_blob_dies_with_its_last_reference_and_is_never_shared_again() 
 }
 
 #[tokio::test]
+async fn of_two_reasons_to_refuse_a_version_that_its_id_is_taken_comes_first() {
+    for scene in Scene::each(Versioning::Enabled).await {
+        scene.put("k", 1).await;
+        let gone = version_in(B, "k", v(1), vec![BlobUse::Shared { id: blob(1) }]);
+        assert_eq!(answer(scene.catalog.put_version(gone, Expect::Any).await), "Err(Damaged)");
+        let gone = version_in(B, "k", v(2), vec![BlobUse::Shared { id: blob(1) }]);
+        assert_eq!(answer(scene.catalog.put_version(gone.clone(), Expect::Any).await), "Err(BlobGone)");
+        assert_eq!(answer(scene.catalog.put_version(gone, Expect::Absent).await), "Err(PreconditionFailed)");
+    }
+}
+
+#[tokio::test]
 async fn completing_an_upload_passes_the_used_blobs_on_and_lets_go_of_the_others() {
     for scene in Scene::each(Versioning::Unversioned).await {
         let (catalog, upload_id) = (&scene.catalog, id(b'U', 1));

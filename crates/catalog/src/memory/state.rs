@@ -98,11 +98,16 @@ impl State {
         Ok(())
     }
 
+    fn check_unused(&self, bucket: BucketId, key: &str, id: VersionId) -> Result<(), CatalogError> {
+        match self.select(bucket, key, VersionSelector::Id(id)) {
+            None => Ok(()),
+            Some(_) => Err(CatalogError::Damaged("a new version has the id of another".to_owned())),
+        }
+    }
+
     pub(super) fn add(&mut self, bucket: BucketId, stored: Stored, now: UnixMillis) -> Result<bool, CatalogError> {
         let key = stored.version.key.clone();
-        if self.select(bucket, &key, VersionSelector::Id(stored.version.version_id)).is_some() {
-            return Err(CatalogError::Damaged("a new version has the id of another".to_owned()));
-        }
+        self.check_unused(bucket, &key, stored.version.version_id)?;
         let is_null = self.bucket_of(bucket)?.versioning != Versioning::Enabled;
         if is_null {
             self.remove(bucket, &key, VersionSelector::Null, now)?;
@@ -139,6 +144,8 @@ impl State {
     ) -> Result<Committed, CatalogError> {
         self.bucket_of(version.bucket_id)?;
         self.check(version.bucket_id, &version.key, expect)?;
+        // Before the blobs: of two reasons to refuse a version, every engine names the same.
+        self.check_unused(version.bucket_id, &version.key, version.version_id)?;
         for blob in version.blobs {
             blobs.push(self.retain(blob)?);
         }
