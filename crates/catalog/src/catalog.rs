@@ -4,8 +4,8 @@ use async_trait::async_trait;
 
 use crate::{
     BlobKey, Bucket, BucketEncryption, BucketId, CatalogError, Committed, DeadBlob, Deleted, Expect, Job, JobId, KeyRef, KeyUsage,
-    ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId,
-    Version, VersionData, VersionId, VersionSelector,
+    ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis,
+    Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
 };
 
 /// So many jobs of a kind are kept after they ended; the older ones are forgotten.
@@ -139,15 +139,15 @@ pub trait Catalog: Send + Sync + 'static {
 
     // ---- walks
 
-    /// The versions in a scope, current or not, without delete markers, of a greater position than `after`. Looks at `limit` versions at
-    /// the most, which those in the scope are some of.
-    async fn versions_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedVersion>, CatalogError>;
+    /// The versions in a scope, current or not, without delete markers, behind `after`. Looks at `limit` versions at the most, which those
+    /// in the scope are some of. In the order of commit; where the scope has a bucket and a prefix, in that of keys, and of commit of each.
+    async fn versions_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopePage<ScopedVersion>, CatalogError>;
 
     /// As [`Catalog::versions_in`], only counted.
-    async fn tally_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopeTally, CatalogError>;
+    async fn tally_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopeTally, CatalogError>;
 
-    /// The uploads in a scope of a greater position than `after`. Looks at `limit` uploads at the most.
-    async fn uploads_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError>;
+    /// The uploads in a scope behind `after`, in the order of their beginning. Looks at `limit` uploads at the most.
+    async fn uploads_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError>;
 
     /// The greatest position of a version there is; 0 where there is none.
     async fn last_position(&self) -> Result<i64, CatalogError>;
@@ -167,6 +167,9 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// What depends on the KMS key, by version; versions that nothing depends on are left out.
     async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError>;
+
+    /// Whether anything depends on the KMS key, in any of its versions.
+    async fn is_key_in_use(&self, backend: &str, key_id: &str) -> Result<bool, CatalogError>;
 
     /// The key versions that something depends on, in the order of backend, key id and version, greater than `after`, at the most `limit`.
     async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError>;

@@ -37,7 +37,7 @@ pub use faulty::{FaultMoment, FaultyCatalog};
 pub use memory::MemoryCatalog;
 pub use model::{
     BlobKey, BlobUse, Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketId, BucketUsage, Committed, DeadBlob, Deleted, Envelope,
-    Expect, Job, JobId, KeyRef, KeyUsage, ListEntry, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally,
-    ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector, Versioning,
+    Expect, Job, JobId, KeyRef, KeyUsage, ListEntry, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace,
+    ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector, Versioning,
 };
 pub use sqlite::{CatalogNumbers, LogNumbers, SqliteCatalog, SqliteOptions};

@@ -372,6 +372,13 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// Whether a walk goes through the keys of this bucket with this prefix, and not through all that was committed to it. One that began in
+    /// the order of commit, as an earlier version would have it, goes on so.
+    pub(crate) fn by_key(&self, after: &ScopePlace) -> Option<BucketId> {
+        let has_begun_otherwise = after.key.is_none() && after.position > 0;
+        self.bucket_id.filter(|_| !self.prefix.is_empty() && !has_begun_otherwise)
+    }
+
     /// Whether it is about a version or an upload that has these.
     pub fn covers(&self, bucket_id: &BucketId, key: &str, mode: u8, kms_key: Option<&KeyRef>) -> bool {
         self.bucket_id.is_none_or(|wanted| wanted == *bucket_id)
@@ -393,13 +400,22 @@ impl Scope {
     }
 }
 
-/// A part of a walk through a [`Scope`], in the order of commit.
+/// Where a walk through a [`Scope`] is; the default is its beginning.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ScopePlace {
+    /// In a walk in the order of keys: everything of lesser ones is finished with.
+    pub key: Option<String>,
+    /// Where it is in the order of commit: of all, or of this key.
+    pub position: i64,
+}
+
+/// A part of a walk through a [`Scope`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScopePage<T> {
     /// What is in the scope; may be empty though more follows.
     pub items: Vec<T>,
     /// Where the walk goes on; none at its end.
-    pub next: Option<i64>,
+    pub next: Option<ScopePlace>,
 }
 
 /// A version, with its bucket and what is sealed beside its record.
@@ -427,14 +443,14 @@ pub struct ScopedUpload {
 }
 
 /// How much is in a part of a walk through a [`Scope`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScopeTally {
     /// Object versions.
     pub versions: u64,
     /// Their plaintext bytes.
     pub bytes: u64,
     /// Where the walk goes on; none at its end.
-    pub next: Option<i64>,
+    pub next: Option<ScopePlace>,
 }
 
 /// Work that goes on in the background and outlives the process.

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use common::{answer, bucket, envelope, id, new_blob, part, upload, version, version_in};
 use strongroom_catalog::{
     BlobUse, BucketId, BucketUsage, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, FaultMoment, FaultyCatalog, Job,
-    ListEntry, ListQuery, MAX_FINISHED_JOBS, MemoryCatalog, NewVersion, Reseal, Scope, ScopeTally, SqliteCatalog, SqliteOptions, Upload,
-    Version, VersionData, VersionId, VersionSelector, Versioning,
+    ListEntry, ListQuery, MAX_FINISHED_JOBS, MemoryCatalog, NewVersion, Reseal, Scope, ScopePlace, ScopeTally, SqliteCatalog,
+    SqliteOptions, Upload, Version, VersionData, VersionId, VersionSelector, Versioning,
 };
 
 const B: BucketId = [b'K'; 16];
@@ -290,7 +290,7 @@ async fn an_upload_that_was_resealed_completes_only_with_its_present_keys() {
 }
 
 #[tokio::test]
-async fn a_walk_finds_all_versions_in_its_scope_in_the_order_of_commit() {
+async fn a_walk_finds_all_versions_in_its_scope_in_the_order_of_commit_or_with_a_prefix_of_keys() {
     for scene in Scene::each(Versioning::Enabled).await {
         let catalog = &scene.catalog;
         for (number, (key, kms_key)) in (1..).zip([
@@ -308,7 +308,9 @@ async fn a_walk_finds_all_versions_in_its_scope_in_the_order_of_commit() {
         let under = |key_id: &str, key_version| Scope { key_id: Some(key_id.to_owned()), key_version, ..Scope::default() };
         for (scope, expected) in [
             (Scope::default(), &[1, 2, 3, 4, 5, 6][..]),
-            (Scope { bucket_id: Some(B), prefix: "a/".to_owned(), ..Scope::default() }, &[1, 2, 3, 5, 6]),
+            (Scope { bucket_id: Some(B), prefix: "a/".to_owned(), ..Scope::default() }, &[5, 6, 1, 3, 2]),
+            (Scope { bucket_id: Some(B), prefix: "a/1".to_owned(), ..under("default", None) }, &[1, 3]),
+            (Scope { bucket_id: Some(B), prefix: "c".to_owned(), ..Scope::default() }, &[]),
             (Scope { modes: vec![1, 2], ..Scope::default() }, &[1, 2, 5, 6]),
             (under("default", None), &[1, 3, 4, 6]),
             (under("default", Some(1)), &[1, 4, 6]),
@@ -318,11 +320,11 @@ async fn a_walk_finds_all_versions_in_its_scope_in_the_order_of_commit() {
             (Scope { bucket_id: Some(id(b'?', 0)), ..under("default", None) }, &[]),
         ] {
             for limit in [1, 2, 100] {
-                let (mut found, mut tally, mut after) = (Vec::new(), ScopeTally::default(), 0);
+                let (mut found, mut tally, mut after) = (Vec::new(), ScopeTally::default(), ScopePlace::default());
                 loop {
-                    let page = catalog.versions_in(scope.clone(), after, limit).await.unwrap();
+                    let page = catalog.versions_in(scope.clone(), after.clone(), limit).await.unwrap();
                     let counted = catalog.tally_in(scope.clone(), after, limit).await.unwrap();
-                    assert_eq!((counted.versions, counted.next), (page.items.len() as u64, page.next));
+                    assert_eq!((counted.versions, &counted.next), (page.items.len() as u64, &page.next));
                     tally = ScopeTally { versions: tally.versions + counted.versions, bytes: tally.bytes + counted.bytes, next: None };
                     assert!(page.items.iter().all(|item| item.part_record == [item.version.version_id[15]; 3]));
                     found.extend(page.items.into_iter().map(|item| item.version.version_id));

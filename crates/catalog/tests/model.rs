@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use common::ops::*;
-use common::{answer, bucket, envelope, id, new_blob, part, upload, version_in};
+use common::{WRONG_USAGES, answer, bucket, envelope, id, new_blob, part, upload, version_in};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use strongroom_catalog::{
     BlobKey, BlobUse, BucketEncryption, BucketEncryptionAlgorithm, BucketId, Catalog, CatalogError, Clock, Envelope, Expect, Job,
-    ListEntry, ListQuery, MemoryCatalog, Reseal, Scope, SqliteCatalog, SqliteOptions, UploadId, VersionId, VersionSelector, Versioning,
+    ListEntry, ListQuery, MemoryCatalog, Reseal, Scope, ScopePlace, SqliteCatalog, SqliteOptions, UploadId, VersionId, VersionSelector,
+    Versioning,
 };
 
 /// Both catalogs, and every id that was ever given out.
@@ -23,6 +24,7 @@ struct Pair {
     sqlite: SqliteCatalog,
     model: MemoryCatalog,
     time: Arc<AtomicI64>,
+    path: std::path::PathBuf,
     bucket_ids: BTreeMap<usize, BucketId>,
     versions: Vec<(At, VersionId)>,
     uploads: Vec<(At, UploadId)>,
@@ -58,16 +60,17 @@ fn same<T: Debug>(sqlite: Result<T, CatalogError>, model: Result<T, CatalogError
 }
 
 impl Pair {
-    fn open(path: &std::path::Path) -> Self {
+    fn open(path: &std::path::Path, options: SqliteOptions) -> Self {
         let time = Arc::new(AtomicI64::new(100));
         let shared = Arc::clone(&time);
         let clock = Clock::new(move || shared.load(Ordering::Relaxed));
-        let options = SqliteOptions { lookups: 1, scans: 1, clock: clock.clone(), ..SqliteOptions::default() };
+        let options = SqliteOptions { lookups: 1, scans: 1, clock: clock.clone(), ..options };
         Self {
             runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
             sqlite: SqliteCatalog::open(path, options).unwrap(),
             model: MemoryCatalog::new(clock),
             time,
+            path: path.to_owned(),
             bucket_ids: BTreeMap::new(),
             versions: Vec::new(),
             uploads: Vec::new(),
@@ -137,6 +140,19 @@ impl Pair {
     fn sealed_upload(&self, at: At, upload: UploadId) -> Option<Envelope> {
         let found = self.model.find_upload(BUCKETS[at.bucket], KEYS[at.key], upload);
         self.runtime.block_on(found).unwrap().and_then(|(_, upload)| Some(upload?.envelope))
+    }
+
+    /// What was deleted is out of sight at once; that its blobs are dead is to be seen when it has been let go of.
+    fn settle(&self) {
+        let connection = rusqlite::Connection::open(&self.path).unwrap();
+        let is_left = || connection.query_row("SELECT EXISTS (SELECT 1 FROM releases)", [], |row| row.get::<_, bool>(0)).unwrap();
+        for _ in 0..20_000 {
+            if !is_left() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        panic!("it is never let go of");
     }
 
     fn run(&mut self, op: &Op) -> Result<(), TestCaseError> {
@@ -366,6 +382,7 @@ impl Pair {
         }
         for key in KEY_IDS {
             both!(self, catalog => catalog.key_usage("local", key));
+            both!(self, catalog => catalog.is_key_in_use("local", key));
         }
         for limit in [1, 10] {
             let Some(used) = both!(self, catalog => catalog.keys_in_use(None, limit)) else { continue };
@@ -392,6 +409,8 @@ impl Pair {
             Scope { prefix: PREFIXES[2].to_owned(), modes: vec![0, 2], ..Scope::default() },
             under(None),
             Scope { bucket_id: Some(self.bucket_id(0)), prefix: PREFIXES[1].to_owned(), ..under(Some(1)) },
+            Scope { bucket_id: Some(self.bucket_id(1)), prefix: PREFIXES[1].to_owned(), ..Scope::default() },
+            Scope { bucket_id: Some(self.bucket_id(2)), prefix: PREFIXES[5].to_owned(), ..Scope::default() },
             Scope { bucket_id: Some(self.bucket_id(1)), ..Scope::default() },
         ] {
             let sqlite = self.runtime.block_on(walk(&self.sqlite, &scope));
@@ -440,7 +459,7 @@ impl Pair {
 
 /// What lies in a scope, in pages of two, or how the walk fails.
 async fn walk(catalog: &dyn Catalog, scope: &Scope) -> String {
-    let (mut found, mut after) = (Vec::new(), 0);
+    let (mut found, mut after) = (Vec::new(), ScopePlace::default());
     loop {
         match catalog.versions_in(scope.clone(), after, 2).await {
             Ok(page) => {
@@ -451,7 +470,7 @@ async fn walk(catalog: &dyn Catalog, scope: &Scope) -> String {
             error => return answer(error),
         }
     }
-    after = 0;
+    after = ScopePlace::default();
     loop {
         let page = catalog.uploads_in(scope.clone(), after, 2).await.unwrap();
         found.extend(page.items.into_iter().map(|item| format!("{} {:?}", item.bucket.name, item.upload)));
@@ -474,26 +493,44 @@ fn live_blobs(path: &std::path::Path) -> BTreeMap<BlobKey, u64> {
     statement.query_map([], |row| Ok((row.get(0)?, u64::from(row.get::<_, u32>(1)?)))).unwrap().map(Result::unwrap).collect()
 }
 
+/// How many counts of what depends on a key are wrong.
+fn wrong_usages(path: &std::path::Path) -> i64 {
+    rusqlite::Connection::open(path).unwrap().query_row(WRONG_USAGES, [], |row| row.get(0)).unwrap()
+}
+
+fn compare_with_the_model(ops: &[Op], options: SqliteOptions) -> Result<(), TestCaseError> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    let mut pair = Pair::open(&path, options);
+    for (at, name) in BUCKETS.iter().enumerate() {
+        let states = [Versioning::Unversioned, Versioning::Enabled, Versioning::Suspended];
+        let bucket_id = pair.fresh(b'K');
+        both!(pair, catalog => catalog.create_bucket(bucket(name, bucket_id, states[at])));
+        pair.bucket_ids.insert(at, bucket_id);
+    }
+    for op in ops {
+        pair.run(op)?;
+        pair.settle();
+    }
+    pair.compare()?;
+    let expected = pair.model.live_blobs();
+    drop(pair);
+    prop_assert_eq!(live_blobs(&path), expected);
+    prop_assert_eq!(wrong_usages(&path), 0);
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn sqlite_answers_as_the_model_does(ops in prop::collection::vec(op(), 1..120)) {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("catalog.db");
-        let mut pair = Pair::open(&path);
-        for (at, name) in BUCKETS.iter().enumerate() {
-            let states = [Versioning::Unversioned, Versioning::Enabled, Versioning::Suspended];
-            let bucket_id = pair.fresh(b'K');
-            both!(pair, catalog => catalog.create_bucket(bucket(name, bucket_id, states[at])));
-            pair.bucket_ids.insert(at, bucket_id);
-        }
-        for op in &ops {
-            pair.run(op)?;
-        }
-        pair.compare()?;
-        let expected = pair.model.live_blobs();
-        drop(pair);
-        prop_assert_eq!(live_blobs(&path), expected);
+        compare_with_the_model(&ops, SqliteOptions::default())?;
+    }
+
+    #[test]
+    fn sqlite_that_goes_in_the_smallest_steps_answers_as_the_model_does(ops in prop::collection::vec(op(), 1..120)) {
+        let options = SqliteOptions { step_rows: 1, release_rows: 1, checkpoint_pages: 8, restart_pages: 16, ..SqliteOptions::default() };
+        compare_with_the_model(&ops, options)?;
     }
 }

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 
 use crate::{
     BlobKey, BlobUse, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, Job, JobId,
-    KeyRef, KeyUsage, ListPage, ListQuery, MAX_FINISHED_JOBS, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload,
-    ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector, Versioning,
+    KeyRef, KeyUsage, ListPage, ListQuery, MAX_FINISHED_JOBS, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally,
+    ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector, Versioning,
 };
 use state::{State, Stored, StoredUpload, covers, next_page, page, place};
 
@@ -301,29 +301,35 @@ impl Catalog for MemoryCatalog {
         Ok(self.read(|state| blobs.iter().map(|id| state.blobs.contains_key(id)).collect()))
     }
 
-    async fn versions_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedVersion>, CatalogError> {
+    async fn versions_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopePage<ScopedVersion>, CatalogError> {
         self.read(|state| {
-            state.check_scope(&scope)?;
-            let (looked_at, next) = next_page(state.versions_after(after), limit, |found| found.position);
+            state.check_scope(&scope, &after)?;
+            let key = |found: &ScopedVersion| scope.by_key(&after).map(|_| found.version.key.clone());
+            let is_walked = |found: &ScopedVersion| {
+                scope.by_key(&after).is_none_or(|bucket| bucket == found.bucket.id && found.version.key.starts_with(&scope.prefix))
+            };
+            let place = |found: &ScopedVersion| ScopePlace { key: key(found), position: found.position };
+            let walked = state.all_versions().into_iter().filter(is_walked).filter(|found| place(found) > after).collect();
+            let (looked_at, next) = next_page(walked, limit, place);
             Ok(ScopePage { items: looked_at.into_iter().filter(|found| covers(&scope, found)).collect(), next })
         })
     }
 
-    async fn tally_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopeTally, CatalogError> {
+    async fn tally_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopeTally, CatalogError> {
         let ScopePage { items, next } = self.versions_in(scope, after, limit).await?;
         let bytes = items.iter().map(|found| found.version.size_bytes).sum();
         Ok(ScopeTally { versions: items.len() as u64, bytes, next })
     }
 
-    async fn uploads_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError> {
+    async fn uploads_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError> {
         self.read(|state| {
-            let stored = state.uploads.values().filter(|stored| stored.position > after);
+            let stored = state.uploads.values().filter(|stored| stored.position > after.position);
             let found = stored.map(|stored| {
                 let bucket = state.bucket_of(stored.upload.bucket_id)?.clone();
                 Ok(ScopedUpload { position: stored.position, bucket, upload: stored.upload.clone() })
             });
             let found = found.collect::<Result<Vec<_>, CatalogError>>()?;
-            let (mut looked_at, next) = next_page(found, limit, |found| found.position);
+            let (mut looked_at, next) = next_page(found, limit, |found| ScopePlace { key: None, position: found.position });
             looked_at.retain(|found| {
                 let Upload { key, envelope, .. } = &found.upload;
                 scope.covers(&found.bucket.id, key, envelope.mode, envelope.key.as_ref())
@@ -360,6 +366,10 @@ impl Catalog for MemoryCatalog {
     async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {
         let usages = self.read(State::usages);
         Ok(usages.into_iter().filter(|usage| usage.key.backend == backend && usage.key.key_id == key_id).collect())
+    }
+
+    async fn is_key_in_use(&self, backend: &str, key_id: &str) -> Result<bool, CatalogError> {
+        Ok(!self.key_usage(backend, key_id).await?.is_empty())
     }
 
     async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {

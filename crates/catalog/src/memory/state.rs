@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::{
     BlobKey, BlobUse, Bucket, BucketId, BucketUsage, CatalogError, Committed, Deleted, Expect, Job, KeyRef, KeyUsage, ListEntry, ListPage,
-    ListQuery, NewVersion, Part, Scope, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
-    Versioning,
+    ListQuery, NewVersion, Part, Scope, ScopePlace, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId,
+    VersionSelector, Versioning,
 };
 
 #[derive(Clone, Debug, Default)]
@@ -201,17 +201,17 @@ impl State {
         stored.ok_or(CatalogError::NoSuchUpload)
     }
 
-    pub(super) fn check_scope(&self, scope: &Scope) -> Result<(), CatalogError> {
-        // Which index a walk takes is the engine's choice, and only the bucket's own can miss it.
+    pub(super) fn check_scope(&self, scope: &Scope, after: &ScopePlace) -> Result<(), CatalogError> {
+        // Only a walk through the bucket can miss it; one through what depends on a key does not.
         match scope.bucket_id {
-            Some(bucket) if !scope.names_keys() => self.bucket_of(bucket).map(|_| ()),
+            Some(bucket) if !scope.names_keys() || scope.by_key(after).is_some() => self.bucket_of(bucket).map(|_| ()),
             _ => Ok(()),
         }
     }
 
-    pub(super) fn versions_after(&self, after: i64) -> Vec<ScopedVersion> {
+    pub(super) fn all_versions(&self) -> Vec<ScopedVersion> {
         let stored = self.versions.iter().flat_map(|((bucket, key), versions)| versions.iter().map(move |stored| (bucket, key, stored)));
-        let found = stored.filter(|(_, _, stored)| stored.position > after).filter_map(|(bucket, key, stored)| {
+        let found = stored.filter_map(|(bucket, key, stored)| {
             let (version, _) = self.select(*bucket, key, VersionSelector::Id(stored.version.version_id))?;
             let bucket = self.bucket_of(*bucket).ok()?.clone();
             Some(ScopedVersion { position: stored.position, bucket, version, part_record: stored.data.part_record.clone() })
@@ -269,10 +269,10 @@ impl State {
 }
 
 /// What is looked at of a walk, and where it goes on.
-pub(super) fn next_page<T>(mut found: Vec<T>, limit: usize, position: impl Fn(&T) -> i64) -> (Vec<T>, Option<i64>) {
-    found.sort_by_key(&position);
+pub(super) fn next_page<T>(mut found: Vec<T>, limit: usize, place: impl Fn(&T) -> ScopePlace) -> (Vec<T>, Option<ScopePlace>) {
+    found.sort_by_key(&place);
     found.truncate(limit);
-    let next = found.last().map(position).filter(|_| found.len() == limit);
+    let next = found.last().map(place).filter(|_| found.len() == limit);
     (found, next)
 }
 

@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::Columns;
-use super::uploads;
+use super::releases::{self, Pace, Remains, Table};
 use crate::listing::{end_of, next_key};
-use crate::{Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketId, CatalogError, UnixMillis, Versioning};
+use crate::{Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketId, CatalogError, Versioning};
 
 /// The columns of a bucket `b`, for [`read`].
 macro_rules! bucket_columns {
@@ -26,10 +26,11 @@ pub(super) fn create(transaction: &Connection, bucket: &Bucket) -> Result<(), Ca
     if let Some(present) = find(transaction, &bucket.name)? {
         return Err(CatalogError::BucketExists { owner: present.owner });
     }
-    let sql = "INSERT INTO buckets (bucket_id, name, owner, region, created, versioning, tag, encryption, encryption_key, encryption_bucket_key) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO buckets (id, bucket_id, name, owner, region, created, versioning, tag, encryption, encryption_key, \
+               encryption_bucket_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING";
     let encryption = bucket.encryption.as_ref();
     let added = transaction.prepare_cached(sql)?.execute(params![
+        releases::next_row(transaction, Table::Buckets)?,
         bucket.id,
         bucket.name.as_bytes(),
         bucket.owner,
@@ -80,7 +81,7 @@ impl Names {
     }
 }
 
-pub(super) fn delete(transaction: &Connection, name: &str, now: UnixMillis) -> Result<(), CatalogError> {
+pub(super) fn delete(transaction: &Connection, name: &str, pace: Pace) -> Result<(), CatalogError> {
     let sql = "SELECT b.id, EXISTS (SELECT 1 FROM versions v INDEXED BY versions_live \
                WHERE v.bucket = b.id AND v.is_latest = 1 AND v.is_delete_marker = 0) \
                OR EXISTS (SELECT 1 FROM versions v INDEXED BY versions_marker \
@@ -92,9 +93,8 @@ pub(super) fn delete(transaction: &Connection, name: &str, now: UnixMillis) -> R
     if has_versions {
         return Err(CatalogError::BucketNotEmpty);
     }
-    uploads::abort_all(transaction, row, now)?;
     transaction.prepare_cached("DELETE FROM buckets WHERE id = ?1")?.execute([row])?;
-    Ok(())
+    releases::release(transaction, Remains::Bucket(row), pace)
 }
 
 pub(super) fn set_encryption(

@@ -6,14 +6,15 @@ use super::blobs;
 use super::buckets::{self, Place};
 use super::columns::{Columns, signed};
 use super::keys;
+use super::releases::{self, Pace, Remains, Table};
 use super::versions::{latest_row, row_of_id};
 use crate::{
     BlobKey, BlobUse, BucketId, CatalogError, Committed, Deleted, Envelope, Expect, NewVersion, Reseal, UnixMillis, UploadId, VersionId,
     VersionSelector, Versioning,
 };
 
-pub(super) fn put(transaction: &Connection, version: &NewVersion, expect: Expect, now: UnixMillis) -> Result<Committed, CatalogError> {
-    put_with(transaction, version, &[], expect, now)
+pub(super) fn put(transaction: &Connection, version: &NewVersion, expect: Expect, pace: Pace) -> Result<Committed, CatalogError> {
+    put_with(transaction, version, &[], expect, pace)
 }
 
 /// As [`put`], with blobs whose reference passes to the version from what referred to them before.
@@ -22,7 +23,7 @@ pub(super) fn put_with(
     version: &NewVersion,
     passed: &[BlobKey],
     expect: Expect,
-    now: UnixMillis,
+    pace: Pace,
 ) -> Result<Committed, CatalogError> {
     let object = Object::find(transaction, version.bucket_id, &version.key)?;
     object.check(expect)?;
@@ -31,7 +32,7 @@ pub(super) fn put_with(
     for &blob in &version.blobs {
         blobs::retain(transaction, blob)?;
     }
-    let is_null = object.make_room(now)?;
+    let is_null = object.make_room(pace)?;
     let row = object.insert(&NewRow {
         version_id: version.version_id,
         is_null,
@@ -51,13 +52,18 @@ pub(super) fn put_with(
 pub(super) fn reseal(transaction: &Connection, id: VersionId, reseal: &Reseal, part_record: &[u8]) -> Result<(), CatalogError> {
     let bucket = buckets::place(transaction, reseal.bucket_id)?;
     let row = row_of_id(transaction, bucket.row, &reseal.key, id)?.ok_or(CatalogError::NoSuchVersion)?;
-    let sql = "SELECT sealed_keys FROM versions WHERE id = ?1";
-    let sealed: Option<Vec<u8>> = transaction.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
+    let sql = "SELECT sealed_keys, kms_key, size_bytes FROM versions WHERE id = ?1";
+    let present = transaction.prepare_cached(sql)?.query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (sealed, former_key, size_bytes): (Option<Vec<u8>>, Option<i64>, i64) = present;
     if sealed.ok_or(CatalogError::NoSuchVersion)? != reseal.present {
         return Err(CatalogError::PreconditionFailed);
     }
     let Reseal { envelope, record, .. } = reseal;
     let kms_key = keys::row(transaction, envelope.key.as_ref())?;
+    if kms_key != former_key {
+        keys::forget_version(transaction, former_key, bucket.row, size_bytes)?;
+        keys::count_version(transaction, kms_key, bucket.row, size_bytes)?;
+    }
     let sql = "UPDATE versions SET mode = ?2, kms_key = ?3, wrapped_key = ?4, sealed_keys = ?5, record = ?6 WHERE id = ?1";
     let columns = params![row, envelope.mode, kms_key, envelope.wrapped_key, envelope.sealed_keys, record];
     transaction.prepare_cached(sql)?.execute(columns)?;
@@ -77,14 +83,14 @@ pub(super) struct Delete {
     pub(super) modified: UnixMillis,
 }
 
-pub(super) fn delete(transaction: &Connection, delete: &Delete, now: UnixMillis) -> Result<Deleted, CatalogError> {
+pub(super) fn delete(transaction: &Connection, delete: &Delete, pace: Pace) -> Result<Deleted, CatalogError> {
     let object = Object::find(transaction, delete.bucket_id, &delete.key)?;
     object.check(delete.expect)?;
     match delete.which {
-        VersionSelector::Id(id) => object.remove_found(object.by_id(id)?, now),
-        VersionSelector::Null => object.remove_found(object.null()?, now),
-        VersionSelector::Latest if object.bucket.versioning == Versioning::Unversioned => object.remove_found(object.null()?, now),
-        VersionSelector::Latest => object.mark_deleted(delete.marker, delete.modified, now),
+        VersionSelector::Id(id) => object.remove_found(object.by_id(id)?, pace),
+        VersionSelector::Null => object.remove_found(object.null()?, pace),
+        VersionSelector::Latest if object.bucket.versioning == Versioning::Unversioned => object.remove_found(object.null()?, pace),
+        VersionSelector::Latest => object.mark_deleted(delete.marker, delete.modified, pace),
     }
 }
 
@@ -168,11 +174,11 @@ impl<'t> Object<'t> {
     }
 
     /// Replaces or sets back what is there, as the bucket's versioning wants it; whether the next version is the null one.
-    fn make_room(&self, now: UnixMillis) -> Result<bool, CatalogError> {
+    fn make_room(&self, pace: Pace) -> Result<bool, CatalogError> {
         let is_null = self.bucket.versioning != Versioning::Enabled;
         let replaced = if is_null { self.null()? } else { None };
         if let Some(replaced) = replaced {
-            remove(self.transaction, replaced.row, now)?;
+            remove(self.transaction, replaced.row, pace)?;
         }
         match self.latest {
             Some(latest) if replaced.is_none_or(|replaced| replaced.row != latest.row) => {
@@ -184,11 +190,14 @@ impl<'t> Object<'t> {
     }
 
     fn insert(&self, new: &NewRow<'_>) -> Result<i64, CatalogError> {
-        let sql = "INSERT INTO versions (bucket, key, version_id, is_latest, is_null, is_delete_marker, size_bytes, modified, \
+        let sql = "INSERT INTO versions (id, bucket, key, version_id, is_latest, is_null, is_delete_marker, size_bytes, modified, \
                    mode, kms_key, upload_id, wrapped_key, sealed_keys, record) \
-                   VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+                   VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+        let row = releases::next_row(self.transaction, Table::Versions)?;
         let kms_key = keys::row(self.transaction, new.envelope.and_then(|envelope| envelope.key.as_ref()))?;
+        keys::count_version(self.transaction, kms_key, self.bucket.row, new.size_bytes)?;
         self.transaction.prepare_cached(sql)?.execute(params![
+            row,
             self.bucket.row,
             self.key.as_bytes(),
             new.version_id,
@@ -203,19 +212,19 @@ impl<'t> Object<'t> {
             new.envelope.map(|envelope| &envelope.sealed_keys),
             new.record,
         ])?;
-        Ok(self.transaction.last_insert_rowid())
+        Ok(row)
     }
 
-    fn mark_deleted(&self, id: VersionId, modified: UnixMillis, now: UnixMillis) -> Result<Deleted, CatalogError> {
+    fn mark_deleted(&self, id: VersionId, modified: UnixMillis, pace: Pace) -> Result<Deleted, CatalogError> {
         self.check_unused(id)?;
-        let is_null = self.make_room(now)?;
+        let is_null = self.make_room(pace)?;
         self.insert(&NewRow { version_id: id, is_null, size_bytes: 0, modified, envelope: None, upload_id: None, record: &[] })?;
         Ok(Deleted::MarkerAdded { version_id: id, is_null })
     }
 
-    fn remove_found(&self, found: Option<Present>, now: UnixMillis) -> Result<Deleted, CatalogError> {
+    fn remove_found(&self, found: Option<Present>, pace: Pace) -> Result<Deleted, CatalogError> {
         let Some(found) = found else { return Ok(Deleted::Nothing) };
-        remove(self.transaction, found.row, now)?;
+        remove(self.transaction, found.row, pace)?;
         if self.latest.is_some_and(|latest| latest.row == found.row) {
             self.promote()?;
         }
@@ -254,20 +263,9 @@ fn refer(transaction: &Connection, row: i64, version: &NewVersion, passed: &[Blo
     Ok(())
 }
 
-fn remove(transaction: &Connection, row: i64, now: UnixMillis) -> Result<(), CatalogError> {
-    let mut released = 0_usize;
-    {
-        let mut statement = transaction.prepare_cached("SELECT blob FROM version_blobs WHERE version = ?1")?;
-        let mut rows = statement.query([row])?;
-        while let Some(blob) = rows.next()? {
-            blobs::release(transaction, &Columns::new(blob).id()?, now)?;
-            released += 1;
-        }
-    }
-    if released > 0 {
-        transaction.prepare_cached("DELETE FROM version_blobs WHERE version = ?1")?.execute([row])?;
-    }
-    transaction.prepare_cached("DELETE FROM version_data WHERE version = ?1")?.execute([row])?;
-    transaction.prepare_cached("DELETE FROM versions WHERE id = ?1")?.execute([row])?;
-    Ok(())
+fn remove(transaction: &Connection, row: i64, pace: Pace) -> Result<(), CatalogError> {
+    let mut statement = transaction.prepare_cached("DELETE FROM versions WHERE id = ?1 RETURNING kms_key, bucket, size_bytes")?;
+    let (kms_key, bucket, size_bytes) = statement.query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    keys::forget_version(transaction, kms_key, bucket, size_bytes)?;
+    releases::release(transaction, Remains::Version(row), pace)
 }

@@ -7,13 +7,19 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::listing::STEP_ROWS;
-use super::schema;
+use super::{releases, schema};
 use crate::{CatalogError, Clock};
 
 /// Distinct statements of the catalog, with room to spare.
 const CACHED_STATEMENTS: usize = 128;
 /// Measured with `catalog_bench`: 8 KiB costs the same CPU and 1.6 times the file for inline objects of 4 KiB, 16 KiB costs more CPU.
 const PAGE_BYTES: u32 = 4096;
+/// 8 MiB.
+const FREE_PAGES: u32 = 2048;
+/// 1 MiB.
+const VACUUM_PAGES: u32 = 256;
+/// 64 MiB, of which a copy is made in memory.
+const REWRITTEN_PAGES: u32 = 16_384;
 /// 16 MiB.
 const CHECKPOINT_PAGES: u32 = 4096;
 /// 64 MiB.
@@ -36,6 +42,14 @@ pub struct SqliteOptions {
     pub write_queue: usize,
     /// Writes that are committed together at the most.
     pub max_batch: usize,
+    /// So many rows that what was deleted left behind a transaction lets go of; at least 1.
+    pub release_rows: usize,
+    /// So many free pages the file keeps, however small it is.
+    pub free_pages: u32,
+    /// So many free pages a transaction gives back to the file system; at least 1.
+    pub vacuum_pages: u32,
+    /// How often it is looked whether there are more free pages than the file keeps.
+    pub vacuum_interval: Duration,
     /// So many pages of the log are moved into the database together.
     pub checkpoint_pages: u32,
     /// A log of so many pages is moved wholly, so that it begins anew.
@@ -64,6 +78,10 @@ impl Default for SqliteOptions {
             read_queue: 256,
             write_queue: 256,
             max_batch: 128,
+            release_rows: releases::STEP_ROWS,
+            free_pages: FREE_PAGES,
+            vacuum_pages: VACUUM_PAGES,
+            vacuum_interval: Duration::from_mins(1),
             checkpoint_pages: CHECKPOINT_PAGES,
             restart_pages: RESTART_PAGES,
             snapshot_patience: Duration::from_secs(5),
@@ -82,6 +100,8 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, options)?;
     schema::check(&connection)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    // Of a new file, before anything is written to it; an older one stays as it is.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         return Err(CatalogError::Database(format!("the file system supports no write-ahead log (journal mode {mode})").into()));
@@ -94,7 +114,22 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     connection.pragma_update(None, "cache_size", cache_kib(options.cache_bytes / 3))?;
     schema::prepare(&connection)?;
+    make_shrinkable(&connection);
     Ok(connection)
+}
+
+/// A small file of an earlier version is written anew, once, so that it can give room back from then on. A large one would take long, and
+/// more room: its operator does that (docs/operations.md).
+fn make_shrinkable(connection: &Connection) {
+    let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, u32>(0));
+    let is_old = number("PRAGMA auto_vacuum").is_ok_and(|mode| mode == 0);
+    let is_small = number("PRAGMA page_count").is_ok_and(|pages| pages <= REWRITTEN_PAGES);
+    if is_old
+        && is_small
+        && let Err(error) = connection.execute_batch("VACUUM")
+    {
+        tracing::warn!(%error, "the catalog's file could not be written anew, and will not shrink");
+    }
 }
 
 /// A connection that moves the log; [`open_writer`] has been there before.

@@ -82,26 +82,65 @@ pub(super) fn read_key(columns: &mut Columns<'_, '_>) -> Result<Option<KeyRef>, 
     Ok(Some(KeyRef { backend: columns.text()?, key_id: columns.text()?, version: columns.unsigned()? }))
 }
 
+/// Read from the counters alone. Those of a bucket that was deleted may not have been brought down yet.
 fn usage_of(connection: &Connection, row: i64, key: KeyRef) -> Result<KeyUsage, CatalogError> {
-    let sql = "SELECT count(*) FROM uploads WHERE kms_key = ?1";
-    let uploads: u32 = connection.prepare_cached(sql)?.query_row([row], |row| row.get(0))?;
-    let mut buckets = usage_by_bucket(connection, row)?;
-    buckets.sort_by(|one, other| one.bucket.cmp(&other.bucket));
-    let sum = |of: fn(&BucketUsage) -> u64| buckets.iter().map(of).sum();
-    Ok(KeyUsage { key, versions: sum(|usage| usage.versions), bytes: sum(|usage| usage.bytes), uploads: uploads.into(), buckets })
-}
-
-/// Read from the index alone.
-fn usage_by_bucket(connection: &Connection, row: i64) -> Result<Vec<BucketUsage>, CatalogError> {
-    let sql = "SELECT b.name, u.versions, u.bytes FROM \
-               (SELECT bucket, count(*) AS versions, sum(size_bytes) AS bytes FROM versions INDEXED BY versions_kms_key \
-               WHERE kms_key = ?1 GROUP BY bucket) u LEFT JOIN buckets b ON b.id = u.bucket";
+    let sql = "SELECT b.name, u.versions, u.bytes, u.uploads FROM key_usage u JOIN buckets b ON b.id = u.bucket \
+               WHERE u.kms_key = ?1 ORDER BY b.name";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([row])?;
-    let mut usages = Vec::new();
+    let mut usage = KeyUsage { key, versions: 0, bytes: 0, uploads: 0, buckets: Vec::new() };
     while let Some(row) = rows.next()? {
         let mut columns = Columns::new(row);
-        usages.push(BucketUsage { bucket: columns.key()?, versions: columns.unsigned()?, bytes: columns.unsigned()? });
+        let of_bucket = BucketUsage { bucket: columns.key()?, versions: columns.unsigned()?, bytes: columns.unsigned()? };
+        let uploads: u64 = columns.unsigned()?;
+        usage.versions += of_bucket.versions;
+        usage.bytes += of_bucket.bytes;
+        usage.uploads += uploads;
+        if of_bucket.versions > 0 {
+            usage.buckets.push(of_bucket);
+        }
     }
-    Ok(usages)
+    Ok(usage)
+}
+
+/// Whether anything depends on a key. Asks the versions themselves, since what is destroyed for a wrong count does not come back.
+pub(super) fn is_in_use(connection: &Connection, backend: &str, key_id: &str) -> Result<bool, CatalogError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM kms_keys k WHERE k.backend = ?1 AND k.key_id = ?2 AND \
+               (EXISTS (SELECT 1 FROM versions v INDEXED BY versions_by_kms_key WHERE v.kms_key = k.id) OR \
+               EXISTS (SELECT 1 FROM key_usage u JOIN buckets b ON b.id = u.bucket WHERE u.kms_key = k.id AND u.uploads > 0)))";
+    Ok(connection.prepare_cached(sql)?.query_row([backend, key_id], |row| row.get(0))?)
+}
+
+/// A version depends on the key from now on.
+pub(super) fn count_version(transaction: &Connection, key: Option<i64>, bucket: i64, size_bytes: i64) -> Result<(), CatalogError> {
+    count(transaction, key, bucket, [1, size_bytes, 0])
+}
+
+/// A version depends on it no longer.
+pub(super) fn forget_version(transaction: &Connection, key: Option<i64>, bucket: i64, size_bytes: i64) -> Result<(), CatalogError> {
+    count(transaction, key, bucket, [-1, -size_bytes, 0])
+}
+
+/// An upload depends on it from now on.
+pub(super) fn count_upload(transaction: &Connection, key: Option<i64>, bucket: i64) -> Result<(), CatalogError> {
+    count(transaction, key, bucket, [0, 0, 1])
+}
+
+/// An upload depends on it no longer.
+pub(super) fn forget_upload(transaction: &Connection, key: Option<i64>, bucket: i64) -> Result<(), CatalogError> {
+    count(transaction, key, bucket, [0, 0, -1])
+}
+
+/// Adds to the versions, bytes and uploads of a key in a bucket. A row that counts nothing goes.
+fn count(transaction: &Connection, key: Option<i64>, bucket: i64, [versions, bytes, uploads]: [i64; 3]) -> Result<(), CatalogError> {
+    let Some(key) = key else { return Ok(()) };
+    let sql = "INSERT INTO key_usage (kms_key, bucket, versions, bytes, uploads) VALUES (?1, ?2, ?3, ?4, ?5) \
+               ON CONFLICT (kms_key, bucket) DO UPDATE SET versions = versions + excluded.versions, bytes = bytes + excluded.bytes, \
+               uploads = uploads + excluded.uploads RETURNING versions = 0 AND uploads = 0";
+    let counted = params![key, bucket, versions, bytes, uploads];
+    let is_none: bool = transaction.prepare_cached(sql)?.query_row(counted, |row| row.get(0))?;
+    if is_none {
+        transaction.prepare_cached("DELETE FROM key_usage WHERE kms_key = ?1 AND bucket = ?2")?.execute([key, bucket])?;
+    }
+    Ok(())
 }

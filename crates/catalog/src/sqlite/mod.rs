@@ -11,9 +11,11 @@ mod jobs;
 mod keys;
 mod listing;
 mod readers;
+mod releases;
 mod schema;
 mod scope;
 mod settings;
+mod upkeep;
 mod uploads;
 mod versions;
 mod writer;
@@ -23,23 +25,28 @@ mod checkpoint_tests;
 #[cfg(test)]
 mod lanes_tests;
 #[cfg(test)]
+mod releases_tests;
+#[cfg(test)]
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
 
 use crate::{
     BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, Job, JobId, KeyRef,
-    KeyUsage, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload,
-    UploadId, Version, VersionData, VersionId, VersionSelector,
+    KeyUsage, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion,
+    UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
 };
 
 pub use checkpoint::LogNumbers;
 use checkpoint::{Checkpointer, LogCounts};
 pub use connection::SqliteOptions;
 use readers::Readers;
+use releases::Pace;
+use upkeep::{Bell, Upkeep};
 use writer::Writer;
 
 /// The catalog of one machine.
@@ -49,9 +56,11 @@ pub struct SqliteCatalog {
     // Closed in this order: the writer leaves no log behind if its connection is the last.
     lookups: Readers,
     scans: Readers,
+    upkeep: Upkeep,
     writer: Writer,
     log: LogCounts,
     step_rows: usize,
+    release_rows: usize,
     clock: Clock,
 }
 
@@ -62,6 +71,8 @@ pub struct CatalogNumbers {
     pub lookups: usize,
     /// Listings and other scans that wait or are under way.
     pub scans: usize,
+    /// The most rows that a transaction has changed yet: what the others wait for.
+    pub most_rows: u64,
     /// The write-ahead log.
     pub log: LogNumbers,
 }
@@ -80,12 +91,24 @@ impl SqliteCatalog {
             Readers::start(name, connections?, options.read_queue).map_err(failed)
         };
         let log = Checkpointer::start(&writer, checkpoints, &options).map_err(failed)?;
+        let (counts, bell) = (log.counts(), Arc::<Bell>::default());
+        let writer = Writer::start(writer, log, Arc::clone(&bell), options.write_queue, options.max_batch).map_err(failed)?;
+        let limits = upkeep::Limits {
+            clock: options.clock.clone(),
+            rows: options.release_rows.max(1),
+            free_pages: options.free_pages,
+            vacuum_pages: options.vacuum_pages.max(1),
+            vacuum_interval: options.vacuum_interval,
+        };
+        let queue = writer.queue().ok_or(CatalogError::Busy)?;
         Ok(Self {
             lookups: lane("catalog-lookup", options.lookups)?,
             scans: lane("catalog-scan", options.scans)?,
             step_rows: options.step_rows.max(1),
-            log: log.counts(),
-            writer: Writer::start(writer, log, options.write_queue, options.max_batch).map_err(failed)?,
+            upkeep: Upkeep::start(bell, queue, limits).map_err(failed)?,
+            log: counts,
+            writer,
+            release_rows: options.release_rows.max(1),
             clock: options.clock,
         })
     }
@@ -94,12 +117,14 @@ impl SqliteCatalog {
     pub async fn close(&self) {
         self.lookups.close();
         self.scans.close();
+        self.upkeep.close();
         self.writer.close().await;
     }
 
     /// What is counted of the catalog.
     pub fn numbers(&self) -> CatalogNumbers {
-        CatalogNumbers { lookups: self.lookups.len(), scans: self.scans.len(), log: self.log.numbers() }
+        let most_rows = self.writer.most_rows();
+        CatalogNumbers { lookups: self.lookups.len(), scans: self.scans.len(), most_rows, log: self.log.numbers() }
     }
 
     /// Reads a row or a few.
@@ -129,10 +154,10 @@ impl SqliteCatalog {
 
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection, UnixMillis) -> Result<T, CatalogError> + Send + 'static,
+        work: impl FnOnce(&Connection, Pace) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, CatalogError> {
-        let clock = self.clock.clone();
-        self.writer.write(move |transaction| work(transaction, clock.now())).await
+        let (clock, rows) = (self.clock.clone(), self.release_rows);
+        self.writer.write(move |transaction| work(transaction, Pace { now: clock.now(), rows })).await
     }
 }
 
@@ -154,7 +179,7 @@ impl Catalog for SqliteCatalog {
 
     async fn delete_bucket(&self, name: &str) -> Result<(), CatalogError> {
         let name = name.to_owned();
-        self.write(move |transaction, now| buckets::delete(transaction, &name, now)).await
+        self.write(move |transaction, pace| buckets::delete(transaction, &name, pace)).await
     }
 
     async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>, tag: Vec<u8>) -> Result<(), CatalogError> {
@@ -183,7 +208,7 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn put_version(&self, version: NewVersion, expect: Expect) -> Result<Committed, CatalogError> {
-        self.write(move |transaction, now| commit::put(transaction, &version, expect, now)).await
+        self.write(move |transaction, pace| commit::put(transaction, &version, expect, pace)).await
     }
 
     async fn reseal_version(&self, version_id: VersionId, reseal: Reseal, part_record: Vec<u8>) -> Result<(), CatalogError> {
@@ -200,7 +225,7 @@ impl Catalog for SqliteCatalog {
         now: UnixMillis,
     ) -> Result<Deleted, CatalogError> {
         let delete = commit::Delete { bucket_id, key: key.to_owned(), which, expect, marker, modified: now };
-        self.write(move |transaction, now| commit::delete(transaction, &delete, now)).await
+        self.write(move |transaction, pace| commit::delete(transaction, &delete, pace)).await
     }
 
     async fn list_objects(&self, query: ListQuery) -> Result<ListPage<Version>, CatalogError> {
@@ -218,7 +243,7 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn put_part(&self, upload_id: UploadId, part: Part) -> Result<(), CatalogError> {
-        self.write(move |transaction, now| uploads::put_part(transaction, upload_id, &part, now)).await
+        self.write(move |transaction, pace| uploads::put_part(transaction, upload_id, &part, pace)).await
     }
 
     async fn list_parts(&self, upload_id: UploadId, after: u16, limit: usize) -> Result<Vec<Part>, CatalogError> {
@@ -233,7 +258,7 @@ impl Catalog for SqliteCatalog {
         mut version: NewVersion,
         expect: Expect,
     ) -> Result<Committed, CatalogError> {
-        self.write(move |transaction, now| uploads::complete(transaction, upload_id, &used, &mut version, expect, now)).await
+        self.write(move |transaction, pace| uploads::complete(transaction, upload_id, &used, &mut version, expect, pace)).await
     }
 
     async fn find_completed(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<Option<Version>, CatalogError> {
@@ -247,7 +272,7 @@ impl Catalog for SqliteCatalog {
 
     async fn abort_upload(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<(), CatalogError> {
         let key = key.to_owned();
-        self.write(move |transaction, now| uploads::abort(transaction, bucket_id, &key, upload_id, now)).await
+        self.write(move |transaction, pace| uploads::abort(transaction, bucket_id, &key, upload_id, pace)).await
     }
 
     async fn list_uploads(&self, query: ListQuery, after_upload: Option<UploadId>) -> Result<ListPage<Upload>, CatalogError> {
@@ -267,16 +292,16 @@ impl Catalog for SqliteCatalog {
         self.read(move |connection| blobs::known(connection, &blobs)).await
     }
 
-    async fn versions_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedVersion>, CatalogError> {
-        self.read(move |connection| scope::versions(connection, &scope, after, limit)).await
+    async fn versions_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopePage<ScopedVersion>, CatalogError> {
+        self.read(move |connection| scope::versions(connection, &scope, &after, limit)).await
     }
 
-    async fn tally_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopeTally, CatalogError> {
-        self.read(move |connection| scope::tally(connection, &scope, after, limit)).await
+    async fn tally_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopeTally, CatalogError> {
+        self.read(move |connection| scope::tally(connection, &scope, &after, limit)).await
     }
 
-    async fn uploads_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError> {
-        self.read(move |connection| scope::uploads(connection, &scope, after, limit)).await
+    async fn uploads_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError> {
+        self.read(move |connection| scope::uploads(connection, &scope, &after, limit)).await
     }
 
     async fn last_position(&self) -> Result<i64, CatalogError> {
@@ -299,6 +324,11 @@ impl Catalog for SqliteCatalog {
     async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {
         let (backend, key_id) = (backend.to_owned(), key_id.to_owned());
         self.read(move |connection| keys::usage(connection, &backend, &key_id)).await
+    }
+
+    async fn is_key_in_use(&self, backend: &str, key_id: &str) -> Result<bool, CatalogError> {
+        let (backend, key_id) = (backend.to_owned(), key_id.to_owned());
+        self.look_up(move |connection| keys::is_in_use(connection, &backend, &key_id)).await
     }
 
     async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {

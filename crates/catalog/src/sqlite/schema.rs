@@ -5,15 +5,16 @@ use rusqlite::Connection;
 use crate::CatalogError;
 
 /// The version that this program writes (`user_version`).
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Names and keys are BLOBs, so that their order is that of UTF-8 bytes and a prefix ends at an exact bound.
 ///
 /// - `versions.id` is the commit order: SQLite gives a new row the greatest id plus one. Of the rows of one key exactly one is
 ///   the latest, the one with the greatest id. The two indexes of latest versions are disjoint, so that a listing never walks over
 ///   delete markers and a write touches one of them; the indexes of older versions are empty where versioning is off.
-/// - `versions_kms_key` answers what depends on a key from the index alone; `versions_by_kms_key` and `versions_by_bucket` are for
-///   walks in the order of ids.
+/// - `versions_by_kms_key` and `versions_by_bucket` are for walks in the order of ids, and the former tells whether anything depends on a key.
+/// - `key_usage` counts what depends on a key in a bucket, changed in the transaction that changes what it counts.
+/// - `releases` names what was deleted and has not been let go of wholly (`releases.rs`).
 /// - `version_data` stands apart so that listings never read it.
 /// - `version_blobs` and `parts` are what `blobs.refs` counts. There are no foreign keys: each would be one more look-up for every
 ///   row, and the tests compare the counts instead.
@@ -135,11 +136,39 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_order ON jobs (kind, started);
 ";
 
+/// What version 3 has beside version 2, and what it has no longer.
+const ADDED_IN_3: &str = "
+DROP INDEX versions_kms_key;
+
+CREATE TABLE key_usage (
+    kms_key INTEGER NOT NULL,
+    bucket INTEGER NOT NULL,
+    versions INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    uploads INTEGER NOT NULL,
+    PRIMARY KEY (kms_key, bucket)
+) STRICT, WITHOUT ROWID;
+INSERT INTO key_usage (kms_key, bucket, versions, bytes, uploads)
+SELECT kms_key, bucket, sum(versions), sum(bytes), sum(uploads) FROM (
+    SELECT kms_key, bucket, count(*) AS versions, sum(size_bytes) AS bytes, 0 AS uploads FROM versions
+    WHERE kms_key IS NOT NULL GROUP BY kms_key, bucket
+    UNION ALL
+    SELECT kms_key, bucket, 0, 0, count(*) FROM uploads WHERE kms_key IS NOT NULL GROUP BY kms_key, bucket
+) GROUP BY kms_key, bucket;
+
+CREATE TABLE releases (
+    kind INTEGER NOT NULL,
+    row INTEGER NOT NULL,
+    PRIMARY KEY (kind, row)
+) STRICT, WITHOUT ROWID;
+";
+
 /// Makes the tables in a new file, and brings those of an older version up to date.
 pub(super) fn prepare(connection: &Connection) -> Result<(), CatalogError> {
     match version(connection)? {
         VERSION => Ok(()),
-        1 => migrate(connection, &format!("DROP INDEX versions_kms_key; {ADDED_IN_2}")),
+        2 => migrate(connection, ADDED_IN_3),
+        1 => migrate(connection, &format!("DROP INDEX versions_kms_key; {ADDED_IN_2} {ADDED_IN_3}")),
         0 => create(connection),
         found => Err(CatalogError::TooNew { found, known: VERSION }),
     }
@@ -163,7 +192,7 @@ fn create(connection: &Connection) -> Result<(), CatalogError> {
     if tables != 0 {
         return Err(CatalogError::Damaged("the file has tables but no schema version".to_owned()));
     }
-    migrate(connection, &format!("{TABLES} {ADDED_IN_2}"))
+    migrate(connection, &format!("{TABLES} {ADDED_IN_2} {ADDED_IN_3}"))
 }
 
 /// In one transaction, so that a file always has one version wholly.

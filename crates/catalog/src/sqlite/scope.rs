@@ -1,7 +1,8 @@
-//! Walks through the versions and uploads in a scope, in the order of their rows.
+//! Walks through the versions and uploads in a scope.
 //!
-//! Each call looks at a bounded number of rows: those of the scope's KMS keys, each key's from an index of its own, or those of
-//! its bucket, or all; what else the scope leaves out is left out of these.
+//! Each call looks at a bounded number of rows: of a bucket those whose keys have the scope's prefix, in the order of keys; else, in the order of
+//! commit, those of the scope's KMS keys, each key's from an index of its own, or those of its bucket, or all. What else the scope leaves
+//! out is left out of these.
 
 use rusqlite::{Connection, params};
 
@@ -10,10 +11,14 @@ use super::columns::{Columns, at_most};
 use super::keys::{self, envelope_columns};
 use super::uploads::{self, upload_columns};
 use super::versions::{self, version_columns};
-use crate::{CatalogError, Envelope, Scope, ScopePage, ScopeTally, ScopedUpload, ScopedVersion};
+use crate::listing::end_of;
+use crate::{CatalogError, Envelope, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion};
 
 /// The rows of so many key versions are merged; a scope of more is walked by its bucket, or wholly.
 const MAX_MERGED_KEYS: usize = 256;
+
+/// Rows to look at, and where to go on behind them.
+type Next = (Vec<i64>, Option<ScopePlace>);
 
 /// The queries for the next rows of a table.
 struct Walk {
@@ -37,9 +42,14 @@ const UPLOADS: Walk = Walk {
     all: "SELECT id FROM uploads WHERE id > ?1 ORDER BY id LIMIT ?2",
 };
 
-pub(super) fn versions(connection: &Connection, scope: &Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedVersion>, CatalogError> {
+pub(super) fn versions(
+    connection: &Connection,
+    scope: &Scope,
+    after: &ScopePlace,
+    limit: usize,
+) -> Result<ScopePage<ScopedVersion>, CatalogError> {
     let snapshot = connection.unchecked_transaction()?;
-    let (rows, next) = next_rows(&snapshot, &VERSIONS, scope, after, limit)?;
+    let (rows, next) = next_versions(&snapshot, scope, after, limit)?;
     let mut items = Vec::new();
     for row in rows {
         let Some(found) = version(&snapshot, row)? else { continue };
@@ -51,12 +61,17 @@ pub(super) fn versions(connection: &Connection, scope: &Scope, after: i64, limit
     Ok(ScopePage { items, next })
 }
 
-pub(super) fn uploads(connection: &Connection, scope: &Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError> {
+pub(super) fn uploads(
+    connection: &Connection,
+    scope: &Scope,
+    after: &ScopePlace,
+    limit: usize,
+) -> Result<ScopePage<ScopedUpload>, CatalogError> {
     let snapshot = connection.unchecked_transaction()?;
-    let (rows, next) = next_rows(&snapshot, &UPLOADS, scope, after, limit)?;
+    let (rows, next) = next_rows(&snapshot, &UPLOADS, scope, after.position, limit)?;
     let mut items = Vec::new();
     for row in rows {
-        let found = upload(&snapshot, row)?;
+        let Some(found) = upload(&snapshot, row)? else { continue };
         let envelope = &found.upload.envelope;
         if scope.covers(&found.bucket.id, &found.upload.key, envelope.mode, envelope.key.as_ref()) {
             items.push(found);
@@ -65,9 +80,9 @@ pub(super) fn uploads(connection: &Connection, scope: &Scope, after: i64, limit:
     Ok(ScopePage { items, next })
 }
 
-pub(super) fn tally(connection: &Connection, scope: &Scope, after: i64, limit: usize) -> Result<ScopeTally, CatalogError> {
+pub(super) fn tally(connection: &Connection, scope: &Scope, after: &ScopePlace, limit: usize) -> Result<ScopeTally, CatalogError> {
     let snapshot = connection.unchecked_transaction()?;
-    let (rows, next) = next_rows(&snapshot, &VERSIONS, scope, after, limit)?;
+    let (rows, next) = next_versions(&snapshot, scope, after, limit)?;
     let mut tally = ScopeTally { next, ..ScopeTally::default() };
     for row in rows {
         if let Some(size_bytes) = size_if_covered(&snapshot, scope, row)? {
@@ -82,8 +97,16 @@ pub(super) fn last_position(connection: &Connection) -> Result<i64, CatalogError
     Ok(connection.prepare_cached("SELECT coalesce(max(id), 0) FROM versions")?.query_row([], |row| row.get(0))?)
 }
 
+/// The next versions to look at, and where to go on.
+fn next_versions(snapshot: &Connection, scope: &Scope, after: &ScopePlace, limit: usize) -> Result<Next, CatalogError> {
+    match scope.by_key(after) {
+        Some(bucket) => next_by_key(snapshot, buckets::place(snapshot, bucket)?.row, &scope.prefix, after, limit),
+        None => next_rows(snapshot, &VERSIONS, scope, after.position, limit),
+    }
+}
+
 /// The next rows to look at, and where to go on.
-fn next_rows(snapshot: &Connection, walk: &Walk, scope: &Scope, after: i64, limit: usize) -> Result<(Vec<i64>, Option<i64>), CatalogError> {
+fn next_rows(snapshot: &Connection, walk: &Walk, scope: &Scope, after: i64, limit: usize) -> Result<Next, CatalogError> {
     let keys = if scope.names_keys() { key_rows(snapshot, scope)? } else { None };
     let mut rows = Vec::new();
     match (keys, scope.bucket_id, walk.by_bucket) {
@@ -101,7 +124,35 @@ fn next_rows(snapshot: &Connection, walk: &Walk, scope: &Scope, after: i64, limi
         (None, _, _) => rows = ids(snapshot, walk.all, params![after, at_most(limit)])?,
     }
     let next = rows.last().copied().filter(|_| rows.len() == limit);
-    Ok((rows, next))
+    Ok((rows, next.map(|position| ScopePlace { key: None, position })))
+}
+
+/// The next versions of a bucket whose keys begin so, in the order of keys: those of two indexes, merged.
+fn next_by_key(snapshot: &Connection, bucket: i64, prefix: &str, after: &ScopePlace, limit: usize) -> Result<Next, CatalogError> {
+    let start = after.key.as_deref().unwrap_or(prefix).as_bytes();
+    let mut found: Vec<(Vec<u8>, i64)> = Vec::new();
+    for sql in [
+        "SELECT key, id FROM versions INDEXED BY versions_live WHERE bucket = ?1 AND is_latest = 1 AND is_delete_marker = 0 \
+         AND (key, id) > (?2, ?3) AND key < ?4 ORDER BY key, id LIMIT ?5",
+        "SELECT key, id FROM versions INDEXED BY versions_older WHERE bucket = ?1 AND is_latest = 0 \
+         AND (key, id) > (?2, ?3) AND key < ?4 ORDER BY key, id LIMIT ?5",
+    ] {
+        let mut statement = snapshot.prepare_cached(sql)?;
+        let bounds = params![bucket, start, after.position, end_of(prefix.as_bytes()), at_most(limit)];
+        let mut rows = statement.query(bounds)?;
+        while let Some(row) = rows.next()? {
+            let mut columns = Columns::new(row);
+            found.push((columns.bytes()?, columns.integer()?));
+        }
+    }
+    found.sort_unstable();
+    found.truncate(limit);
+    let next = found.last().filter(|_| found.len() == limit).map(|(key, position)| {
+        let key = String::from_utf8(key.clone()).map_err(|_| CatalogError::Damaged("a key is not UTF-8".to_owned()))?;
+        Ok::<_, CatalogError>(ScopePlace { key: Some(key), position: *position })
+    });
+    let next = next.transpose()?;
+    Ok((found.into_iter().map(|(_, row)| row).collect(), next))
 }
 
 /// The rows of the key versions in the scope; none where there are too many to merge.
@@ -136,7 +187,8 @@ fn version(snapshot: &Connection, position: i64) -> Result<Option<ScopedVersion>
     Ok(Some(ScopedVersion { position, bucket, part_record, version: versions::read(&mut columns)? }))
 }
 
-fn upload(snapshot: &Connection, position: i64) -> Result<ScopedUpload, CatalogError> {
+/// None where its bucket is gone: it is about to be let go of.
+fn upload(snapshot: &Connection, position: i64) -> Result<Option<ScopedUpload>, CatalogError> {
     let sql = concat!(
         "SELECT ",
         bucket_columns!(),
@@ -146,9 +198,9 @@ fn upload(snapshot: &Connection, position: i64) -> Result<ScopedUpload, CatalogE
     );
     let mut statement = snapshot.prepare_cached(sql)?;
     let mut rows = statement.query([position])?;
-    let row = rows.next()?.ok_or_else(|| CatalogError::Damaged("an upload has no bucket".to_owned()))?;
+    let Some(row) = rows.next()? else { return Ok(None) };
     let mut columns = Columns::new(row);
-    Ok(ScopedUpload { position, bucket: buckets::read(&mut columns)?, upload: uploads::read(&mut columns)? })
+    Ok(Some(ScopedUpload { position, bucket: buckets::read(&mut columns)?, upload: uploads::read(&mut columns)? }))
 }
 
 /// Reads the front of a row only.

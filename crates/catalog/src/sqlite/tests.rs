@@ -31,7 +31,7 @@ impl Bench {
         prepare(&connection);
         let own = connection::open_checkpointer(&path, &options).unwrap();
         let log = Checkpointer::start(&connection, own, &options).unwrap();
-        let writer = Arc::new(Writer::start(connection, log, 16, 16).unwrap());
+        let writer = Arc::new(Writer::start(connection, log, Arc::default(), 16, 16).unwrap());
         Self { writer, reader: connection::open_reader(&path, &options).unwrap(), _home: home }
     }
 
@@ -227,11 +227,19 @@ fn every_connection_distrusts_the_schema() {
     }
 }
 
-/// The file as version 1 made it.
-fn downgrade(path: &std::path::Path) {
-    let script = "DROP TABLE jobs; DROP INDEX versions_kms_key; DROP INDEX versions_by_kms_key; DROP INDEX versions_by_bucket;
-                  CREATE INDEX versions_kms_key ON versions (kms_key, size_bytes) WHERE kms_key IS NOT NULL; PRAGMA user_version = 1;";
-    Connection::open(path).unwrap().execute_batch(script).unwrap();
+/// The file as version 2 or version 1 made it.
+fn downgrade(path: &std::path::Path, version: u32) {
+    let to_2 = "DROP TABLE key_usage; DROP TABLE releases;
+                CREATE INDEX versions_kms_key ON versions (kms_key, bucket, size_bytes) WHERE kms_key IS NOT NULL; PRAGMA user_version = 2;";
+    let to_1 = "DROP TABLE jobs; DROP INDEX versions_kms_key; DROP INDEX versions_by_kms_key; DROP INDEX versions_by_bucket;
+                CREATE INDEX versions_kms_key ON versions (kms_key, size_bytes) WHERE kms_key IS NOT NULL; PRAGMA user_version = 1;";
+    let file = Connection::open(path).unwrap();
+    file.execute_batch(to_2).unwrap();
+    if version == 1 {
+        file.execute_batch(to_1).unwrap();
+    }
+    // Nor could it shrink.
+    file.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM").unwrap();
 }
 
 fn schema_of(path: &std::path::Path) -> (i64, Vec<(String, Option<String>)>) {
@@ -243,29 +251,59 @@ fn schema_of(path: &std::path::Path) -> (i64, Vec<(String, Option<String>)>) {
 }
 
 #[tokio::test]
-async fn a_file_of_version_1_becomes_what_version_2_makes_anew_and_keeps_its_rows() {
-    let home = tempfile::tempdir().unwrap();
-    let path = home.path().join("catalog.db");
-    let catalog = SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
-    catalog.set_setting("a", None, vec![1]).await.unwrap();
-    drop(catalog);
-    let new = schema_of(&path);
-    downgrade(&path);
-    let catalog = SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
-    assert_eq!(catalog.setting("a").await.unwrap(), Some(vec![1]));
-    assert_eq!(catalog.list_jobs("rekey", false, 1).await.unwrap(), []);
-    drop(catalog);
-    assert_eq!(schema_of(&path), new);
+async fn a_file_of_an_earlier_version_becomes_what_this_one_makes_anew_and_keeps_its_rows() {
+    for version in [1, 2] {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("catalog.db");
+        let catalog = SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
+        catalog.set_setting("a", None, vec![1]).await.unwrap();
+        drop(catalog);
+        let new = schema_of(&path);
+        downgrade(&path, version);
+        assert_eq!(schema_of(&path).0, i64::from(version));
+        let catalog = SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
+        assert_eq!(catalog.setting("a").await.unwrap(), Some(vec![1]));
+        assert_eq!(catalog.list_jobs("rekey", false, 1).await.unwrap(), []);
+        drop(catalog);
+        assert_eq!(schema_of(&path), new, "version {version}");
+        let can_shrink: i64 = Connection::open(&path).unwrap().query_row("PRAGMA auto_vacuum", [], |row| row.get(0)).unwrap();
+        assert_eq!(can_shrink, 2, "version {version}");
+    }
 }
 
-#[test]
-fn a_migration_that_fails_leaves_version_1_as_it_was() {
+#[tokio::test]
+async fn what_depends_on_each_key_is_counted_when_an_earlier_version_is_opened() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("catalog.db");
     drop(SqliteCatalog::open(&path, SqliteOptions::default()).unwrap());
-    downgrade(&path);
+    let rows = "INSERT INTO kms_keys VALUES (1, 'local', 'a', 1), (2, 'local', 'a', 2), (3, 'local', 'unused', 1);
+                INSERT INTO buckets VALUES (1, x'01', CAST('b' AS BLOB), 'o', '', 0, 0, x'', NULL, NULL, 0),
+                                           (2, x'02', CAST('c' AS BLOB), 'o', '', 0, 0, x'', NULL, NULL, 0);
+                INSERT INTO versions (bucket, key, version_id, is_latest, is_null, is_delete_marker, size_bytes, modified, kms_key, record)
+                VALUES (1, x'61', x'01', 1, 1, 0, 7, 0, 1, x''), (1, x'62', x'02', 1, 1, 0, 5, 0, 1, x''), (2, x'61', x'03', 1, 1, 0, 3, 0, 1, x''),
+                       (1, x'63', x'04', 1, 1, 0, 2, 0, NULL, x'');
+                INSERT INTO uploads VALUES (1, x'01', 2, x'61', x'05', 0, '', 2, 2, x'', x'', x''), (2, x'02', 2, x'62', x'06', 0, '', 2, 1, x'', x'', x'');";
+    Connection::open(&path).unwrap().execute_batch(rows).unwrap();
+    downgrade(&path, 2);
+    let catalog = SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
+    let usages = catalog.key_usage("local", "a").await.unwrap();
+    let counted: Vec<_> = usages.iter().map(|usage| (usage.key.version, usage.versions, usage.bytes, usage.uploads)).collect();
+    assert_eq!(counted, [(1, 3, 15, 1), (2, 0, 0, 1)]);
+    let buckets: Vec<_> = usages[0].buckets.iter().map(|of| (of.bucket.as_str(), of.versions, of.bytes)).collect();
+    assert_eq!(buckets, [("b", 2, 12), ("c", 1, 3)]);
+    assert_eq!(catalog.key_usage("local", "unused").await.unwrap(), []);
+    assert!(catalog.is_key_in_use("local", "a").await.unwrap());
+    assert!(!catalog.is_key_in_use("local", "unused").await.unwrap());
+}
+
+#[test]
+fn a_migration_that_fails_leaves_the_file_as_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("catalog.db");
+    drop(SqliteCatalog::open(&path, SqliteOptions::default()).unwrap());
+    downgrade(&path, 1);
     // The last step of the migration finds its name taken.
-    Connection::open(&path).unwrap().execute_batch("CREATE INDEX jobs_order ON settings (value)").unwrap();
+    Connection::open(&path).unwrap().execute_batch("CREATE INDEX releases ON settings (value)").unwrap();
     let before = schema_of(&path);
     let refused = SqliteCatalog::open(&path, SqliteOptions::default()).map(drop);
     assert!(matches!(refused, Err(CatalogError::Database(_))), "{refused:?}");
@@ -280,7 +318,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
     let before = std::fs::read(&path).unwrap();
     let refused = SqliteCatalog::open(&path, SqliteOptions::default()).map(drop);
-    assert!(matches!(refused, Err(CatalogError::TooNew { found: 9, known: 2 })), "{refused:?}");
+    assert!(matches!(refused, Err(CatalogError::TooNew { found: 9, known: 3 })), "{refused:?}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 

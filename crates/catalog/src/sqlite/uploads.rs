@@ -7,9 +7,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::buckets::{self, bucket_columns};
 use super::columns::{Columns, signed};
 use super::keys::{self, envelope_columns};
+use super::releases::{self, Pace, Remains, Table};
 use super::versions::Found;
 use super::{blobs, commit};
-use crate::{BlobKey, BlobUse, BucketId, CatalogError, Committed, Expect, NewVersion, Part, Reseal, UnixMillis, Upload, UploadId};
+use crate::{BlobKey, BlobUse, BucketId, CatalogError, Committed, Expect, NewVersion, Part, Reseal, Upload, UploadId};
 
 /// The columns of an upload `u`, the id of its bucket `b` and its key `k`, for [`read`].
 macro_rules! upload_columns {
@@ -22,9 +23,11 @@ pub(super) use upload_columns;
 pub(super) fn create(transaction: &Connection, upload: &Upload) -> Result<(), CatalogError> {
     let bucket = buckets::place(transaction, upload.bucket_id)?;
     let kms_key = keys::row(transaction, upload.envelope.key.as_ref())?;
-    let sql = "INSERT INTO uploads (upload_id, bucket, key, version_id, initiated, initiator, mode, kms_key, wrapped_key, sealed_keys, record) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING";
+    keys::count_upload(transaction, kms_key, bucket.row)?;
+    let sql = "INSERT INTO uploads (id, upload_id, bucket, key, version_id, initiated, initiator, mode, kms_key, wrapped_key, sealed_keys, \
+               record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING";
     let added = transaction.prepare_cached(sql)?.execute(params![
+        releases::next_row(transaction, Table::Uploads)?,
         upload.upload_id,
         bucket.row,
         upload.key.as_bytes(),
@@ -58,13 +61,13 @@ pub(super) fn find(connection: &Connection, bucket: &str, key: &str, id: UploadI
     Ok(Some((bucket, upload)))
 }
 
-pub(super) fn put_part(transaction: &Connection, id: UploadId, part: &Part, now: UnixMillis) -> Result<(), CatalogError> {
+pub(super) fn put_part(transaction: &Connection, id: UploadId, part: &Part, pace: Pace) -> Result<(), CatalogError> {
     let upload = row_of_id(transaction, id)?;
     blobs::retain(transaction, BlobUse::New { id: part.blob, len_bytes: part.blob_len_bytes })?;
     let sql = "SELECT blob FROM parts WHERE upload = ?1 AND number = ?2";
     let replaced = transaction.prepare_cached(sql)?.query_row(params![upload, part.number], |row| row.get(0)).optional()?;
     if let Some(replaced) = replaced {
-        blobs::release(transaction, &replaced, now)?;
+        blobs::release(transaction, &replaced, pace.now)?;
     }
     let sql = "INSERT OR REPLACE INTO parts (upload, number, blob, size_bytes, modified, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let row = params![upload, part.number, part.blob, signed(part.size_bytes)?, part.modified, part.record];
@@ -112,14 +115,15 @@ fn read_part(columns: &mut Columns<'_, '_>) -> Result<Part, CatalogError> {
     })
 }
 
-/// The blobs of the parts used pass to the version with the reference that they have; the other parts let go of theirs.
+/// The blobs of the parts used pass to the version with the reference that they have; the other parts let go of theirs. Those of which there
+/// are few are dealt with here, the many later.
 pub(super) fn complete(
     transaction: &Connection,
     id: UploadId,
     used: &[(u16, BlobKey)],
     version: &mut NewVersion,
     expect: Expect,
-    now: UnixMillis,
+    pace: Pace,
 ) -> Result<Committed, CatalogError> {
     let upload = matching_row(transaction, id, version.bucket_id, &version.key)?;
     if sealed_keys(transaction, upload)? != version.envelope.sealed_keys {
@@ -133,11 +137,20 @@ pub(super) fn complete(
     }
     version.upload_id = Some(id);
     let passed: Vec<BlobKey> = used.iter().map(|&(_, blob)| blob).collect();
-    let committed = commit::put_with(transaction, version, &passed, expect, now)?;
-    for blob in left.values() {
-        blobs::release(transaction, blob, now)?;
+    let committed = commit::put_with(transaction, version, &passed, expect, pace)?;
+    releases::remove_upload(transaction, upload)?;
+    if left.len() <= pace.rows {
+        for (number, blob) in &left {
+            blobs::release(transaction, blob, pace.now)?;
+            remove_part(transaction, upload, *number)?;
+        }
+        releases::release(transaction, Remains::Passed(upload), pace)?;
+    } else {
+        for (number, _) in used {
+            remove_part(transaction, upload, *number)?;
+        }
+        releases::release(transaction, Remains::Upload(upload), pace)?;
     }
-    remove(transaction, upload)?;
     Ok(committed)
 }
 
@@ -148,24 +161,20 @@ pub(super) fn reseal(transaction: &Connection, id: UploadId, reseal: &Reseal) ->
     }
     let Reseal { envelope, record, .. } = reseal;
     let kms_key = keys::row(transaction, envelope.key.as_ref())?;
+    let sql = "SELECT kms_key, bucket FROM uploads WHERE id = ?1";
+    let (former_key, bucket) = transaction.prepare_cached(sql)?.query_row([upload], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    keys::forget_upload(transaction, former_key, bucket)?;
+    keys::count_upload(transaction, kms_key, bucket)?;
     let sql = "UPDATE uploads SET mode = ?2, kms_key = ?3, wrapped_key = ?4, sealed_keys = ?5, record = ?6 WHERE id = ?1";
     let columns = params![upload, envelope.mode, kms_key, envelope.wrapped_key, envelope.sealed_keys, record];
     transaction.prepare_cached(sql)?.execute(columns)?;
     Ok(())
 }
 
-pub(super) fn abort(transaction: &Connection, bucket: BucketId, key: &str, id: UploadId, now: UnixMillis) -> Result<(), CatalogError> {
+pub(super) fn abort(transaction: &Connection, bucket: BucketId, key: &str, id: UploadId, pace: Pace) -> Result<(), CatalogError> {
     let upload = matching_row(transaction, id, bucket, key)?;
-    abort_row(transaction, upload, now)
-}
-
-/// Ends all uploads to a bucket.
-pub(super) fn abort_all(transaction: &Connection, bucket: i64, now: UnixMillis) -> Result<(), CatalogError> {
-    let mut statement = transaction.prepare_cached("SELECT id FROM uploads WHERE bucket = ?1 LIMIT 1")?;
-    while let Some(upload) = statement.query_row([bucket], |row| row.get(0)).optional()? {
-        abort_row(transaction, upload, now)?;
-    }
-    Ok(())
+    releases::remove_upload(transaction, upload)?;
+    releases::release(transaction, Remains::Upload(upload), pace)
 }
 
 /// Reads [`upload_columns`].
@@ -182,21 +191,15 @@ pub(super) fn read(columns: &mut Columns<'_, '_>) -> Result<Upload, CatalogError
     })
 }
 
-fn abort_row(transaction: &Connection, upload: i64, now: UnixMillis) -> Result<(), CatalogError> {
-    for blob in part_blobs(transaction, upload)?.values() {
-        blobs::release(transaction, blob, now)?;
-    }
-    remove(transaction, upload)
-}
-
-fn remove(transaction: &Connection, upload: i64) -> Result<(), CatalogError> {
-    transaction.prepare_cached("DELETE FROM parts WHERE upload = ?1")?.execute([upload])?;
-    transaction.prepare_cached("DELETE FROM uploads WHERE id = ?1")?.execute([upload])?;
+fn remove_part(transaction: &Connection, upload: i64, number: u16) -> Result<(), CatalogError> {
+    transaction.prepare_cached("DELETE FROM parts WHERE upload = ?1 AND number = ?2")?.execute(params![upload, number])?;
     Ok(())
 }
 
+/// The row of an upload to a bucket that is there; the uploads to one that is not may not have been let go of yet.
 fn row_of_id(transaction: &Connection, id: UploadId) -> Result<i64, CatalogError> {
-    let mut statement = transaction.prepare_cached("SELECT id FROM uploads WHERE upload_id = ?1")?;
+    let mut statement =
+        transaction.prepare_cached("SELECT u.id FROM uploads u JOIN buckets b ON b.id = u.bucket WHERE u.upload_id = ?1")?;
     statement.query_row([id], |row| row.get(0)).optional()?.ok_or(CatalogError::NoSuchUpload)
 }
 

@@ -1,21 +1,32 @@
 //! One thread writes; what waits for it is committed together, with one fsync.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::Checkpointer;
-use super::failure;
+use super::upkeep::Bell;
+use super::{failure, releases};
 use crate::CatalogError;
+
+/// A transaction that has changed so many rows takes no more writes in, so that none waits for many others.
+const MAX_BATCH_ROWS: u64 = 1024;
 
 /// The way to the writing thread.
 pub(super) struct Writer {
-    queue: Option<mpsc::Sender<Message>>,
+    queue: Option<Queue>,
+    most_rows: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
+
+/// What waits to be written.
+#[derive(Clone)]
+pub(super) struct Queue(mpsc::Sender<Message>);
 
 enum Message {
     Write(Box<dyn Write>),
@@ -24,11 +35,30 @@ enum Message {
 
 impl Writer {
     /// Starts the thread. `log` moves the write-ahead log that `connection` writes.
-    pub(super) fn start(connection: Connection, log: Checkpointer, queue: usize, max_batch: usize) -> std::io::Result<Self> {
+    /// `bell` is rung after a commit that leaves something to be worked off.
+    pub(super) fn start(
+        connection: Connection,
+        log: Checkpointer,
+        bell: Arc<Bell>,
+        queue: usize,
+        max_batch: usize,
+    ) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(queue.max(1));
-        let lane = Lane { log, connection, max_batch: max_batch.max(1) };
+        let most_rows = Arc::new(AtomicU64::new(0));
+        let lane =
+            Lane { log, connection, max_batch: max_batch.max(1), bell, rows_before: Cell::new(0), most_rows: Arc::clone(&most_rows) };
         let thread = std::thread::Builder::new().name("catalog-writer".to_owned()).spawn(move || lane.run(receiver))?;
-        Ok(Self { queue: Some(sender), thread: Some(thread) })
+        Ok(Self { queue: Some(Queue(sender)), most_rows, thread: Some(thread) })
+    }
+
+    /// The way to the thread, for a thread that writes on its own account.
+    pub(super) fn queue(&self) -> Option<Queue> {
+        self.queue.clone()
+    }
+
+    /// The most rows that a transaction has changed yet.
+    pub(super) fn most_rows(&self) -> u64 {
+        self.most_rows.load(Ordering::Relaxed)
     }
 
     /// Runs `work` inside a transaction and answers after it has been committed. Waits while the queue is full.
@@ -51,7 +81,20 @@ impl Writer {
 
     async fn send(&self, message: Message) -> Result<(), CatalogError> {
         let queue = self.queue.as_ref().ok_or(CatalogError::Busy)?;
-        queue.send(message).await.map_err(|_| CatalogError::Busy)
+        queue.0.send(message).await.map_err(|_| CatalogError::Busy)
+    }
+}
+
+impl Queue {
+    /// As [`Writer::write`], on a thread of its own.
+    pub(super) fn write_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, CatalogError> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        let (reply, answer) = oneshot::channel();
+        let write = Message::Write(Box::new(Job { work: Some(work), result: None, reply }));
+        self.0.blocking_send(write).map_err(|_| CatalogError::Busy)?;
+        answer.blocking_recv().unwrap_or(Err(CatalogError::Busy))
     }
 }
 
@@ -120,6 +163,10 @@ struct Lane {
     log: Checkpointer,
     connection: Connection,
     max_batch: usize,
+    bell: Arc<Bell>,
+    /// Rows that were changed before the transaction.
+    rows_before: Cell<u64>,
+    most_rows: Arc<AtomicU64>,
 }
 
 impl Lane {
@@ -141,6 +188,9 @@ impl Lane {
             }
             self.commit_all(&mut batch);
             self.log.committed(&self.connection);
+            if releases::is_due(&self.connection).unwrap_or(true) {
+                self.bell.ring();
+            }
         }
         self.log.finish(&self.connection);
         drop(self);
@@ -149,7 +199,8 @@ impl Lane {
         }
     }
 
-    /// Runs and commits the batch. Each write is undone alone where it fails; what fails the transaction fails them all.
+    /// Runs and commits the batch, in as many transactions as its rows take. Each write is undone alone where it fails; what fails a
+    /// transaction fails all that are in it.
     fn commit_all(&self, batch: &mut Vec<Box<dyn Write>>) {
         let mut ran: Vec<Box<dyn Write>> = Vec::with_capacity(batch.len());
         for mut write in batch.drain(..) {
@@ -158,17 +209,34 @@ impl Lane {
             if let Err(error) = outcome {
                 self.roll_back();
                 answer_all(&mut ran, Err(error));
+            } else if self.rows() >= MAX_BATCH_ROWS {
+                self.end(&mut ran);
             }
         }
+        self.end(&mut ran);
+    }
+
+    /// Commits what ran, and answers it.
+    fn end(&self, ran: &mut Vec<Box<dyn Write>>) {
         let outcome = self.commit();
         if outcome.is_err() {
             self.roll_back();
         }
-        answer_all(&mut ran, outcome);
+        self.most_rows.fetch_max(self.rows(), Ordering::Relaxed);
+        answer_all(ran, outcome);
+    }
+
+    /// How many rows the transaction has changed.
+    fn rows(&self) -> u64 {
+        self.connection.total_changes().saturating_sub(self.rows_before.get())
     }
 
     fn begin(&self) -> Result<(), rusqlite::Error> {
-        if self.connection.is_autocommit() { self.execute("BEGIN IMMEDIATE") } else { Ok(()) }
+        if !self.connection.is_autocommit() {
+            return Ok(());
+        }
+        self.rows_before.set(self.connection.total_changes());
+        self.execute("BEGIN IMMEDIATE")
     }
 
     fn commit(&self) -> Result<(), rusqlite::Error> {

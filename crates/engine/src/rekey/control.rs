@@ -34,7 +34,7 @@ impl Engine {
         };
         let id: JobId = strongroom_seal::random_array();
         let job = RekeyJob::new(ids::render(&id), request, who);
-        let progress = Progress { job, secure, bucket_id, stage: Stage::Counting, position: 0, end: 0 };
+        let progress = Progress { job, secure, bucket_id, stage: Stage::Counting, position: 0, key: None, end: 0 };
         let live = Live::new(id, progress);
         self.rekeys().add(&live, MAX_RUNNING)?;
         if let Err(error) = self.save_job(id, &live.snapshot()).await {

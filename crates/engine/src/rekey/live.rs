@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use strongroom_catalog::{BucketId, Job, JobId};
+use strongroom_catalog::{BucketId, Job, JobId, ScopePlace};
 use strongroom_seal::RecordKind;
 use tokio::sync::watch;
 
@@ -30,6 +30,9 @@ pub(super) struct Progress {
     pub(super) stage: Stage,
     /// Everything up to here is finished with.
     pub(super) position: i64,
+    /// Of a walk in the order of keys: the key that this position is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<String>,
     /// Versions beyond were committed after the job came to them.
     pub(super) end: i64,
 }
@@ -63,6 +66,17 @@ pub(crate) struct Live {
 #[derive(Default)]
 pub(crate) struct Running {
     jobs: Mutex<HashMap<JobId, Arc<Live>>>,
+}
+
+impl Progress {
+    /// Where the walk goes on.
+    pub(super) fn place(&self) -> ScopePlace {
+        ScopePlace { key: self.key.clone(), position: self.position }
+    }
+
+    pub(super) fn go_on_at(&mut self, place: ScopePlace) {
+        (self.key, self.position) = (place.key, place.position);
+    }
 }
 
 impl Live {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream};
-use strongroom_catalog::{CatalogError, Scope, ScopePage, ScopeTally};
+use strongroom_catalog::{CatalogError, Scope, ScopePage, ScopePlace, ScopeTally};
 use time::OffsetDateTime;
 use tokio::task::JoinError;
 
@@ -28,7 +28,7 @@ const CONCURRENCY: usize = 8;
 /// So many rows are looked at between two checkpoints.
 const PAGE: usize = 256;
 /// So many rows are counted in one look.
-const TALLY_PAGE: usize = 2000;
+const TALLY_PAGE: usize = 500;
 /// A checkpoint is saved at the most this often.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often an object that changes meanwhile is looked at again.
@@ -114,15 +114,15 @@ impl Runner {
     }
 
     async fn count(&self) -> Result<(), Stop> {
-        let (mut total, mut after) = (0, Some(0));
+        let (mut total, mut after) = (0, Some(ScopePlace::default()));
         while let Some(from) = after {
-            let tally = self.asking(|| self.engine.catalog().tally_in(self.scope.clone(), from, TALLY_PAGE)).await?;
+            let tally = self.asking(|| self.engine.catalog().tally_in(self.scope.clone(), from.clone(), TALLY_PAGE)).await?;
             let ScopeTally { versions, next, .. } = tally.unwrap_or_default();
             (total, after) = (total + versions, next);
         }
-        after = Some(0);
+        after = Some(ScopePlace::default());
         while let Some(from) = after {
-            let page = self.asking(|| self.engine.catalog().uploads_in(self.scope.clone(), from, PAGE)).await?;
+            let page = self.asking(|| self.engine.catalog().uploads_in(self.scope.clone(), from.clone(), PAGE)).await?;
             let ScopePage { items, next } = page.unwrap_or(ScopePage { items: Vec::new(), next: None });
             (total, after) = (total + items.len() as u64, next);
         }
@@ -137,29 +137,33 @@ impl Runner {
     /// Before the versions: an upload that ends meanwhile becomes a version that the walk comes to later.
     async fn walk_uploads(self: &Arc<Self>) -> Result<(), Stop> {
         loop {
-            let from = self.live.snapshot().position;
-            let page = self.asking(|| self.engine.catalog().uploads_in(self.scope.clone(), from, PAGE)).await?;
+            let from = self.live.snapshot().place();
+            let page = self.asking(|| self.engine.catalog().uploads_in(self.scope.clone(), from.clone(), PAGE)).await?;
             let ScopePage { items, next } = page.unwrap_or(ScopePage { items: Vec::new(), next: None });
             self.rekey_all(items.into_iter().map(Item::from).collect()).await?;
             let Some(next) = next else { break };
-            self.live.change(|progress| progress.position = next);
+            self.live.change(|progress| progress.go_on_at(next));
             self.pass_checkpoint(false).await;
         }
         let end = self.asking(|| self.engine.catalog().last_position()).await?.unwrap_or_default();
-        self.live.change(|progress| (progress.stage, progress.position, progress.end) = (Stage::Versions, 0, end));
+        self.live.change(|progress| {
+            progress.go_on_at(ScopePlace::default());
+            (progress.stage, progress.end) = (Stage::Versions, end);
+        });
         self.pass_checkpoint(true).await;
         Ok(())
     }
 
     async fn walk_versions(self: &Arc<Self>) -> Result<(), Stop> {
         loop {
-            let Progress { position, end, .. } = self.live.snapshot();
-            let page = self.asking(|| self.engine.catalog().versions_in(self.scope.clone(), position, PAGE)).await?;
+            let (from, end) = (self.live.snapshot().place(), self.live.snapshot().end);
+            let page = self.asking(|| self.engine.catalog().versions_in(self.scope.clone(), from.clone(), PAGE)).await?;
             let ScopePage { items, next } = page.unwrap_or(ScopePage { items: Vec::new(), next: None });
             let items = items.into_iter().filter(|item| item.position <= end);
             self.rekey_all(items.map(Item::from).collect()).await?;
-            let Some(next) = next.filter(|next| *next < end) else { return Ok(()) };
-            self.live.change(|progress| progress.position = next);
+            // In the order of commit all that follows came later; in that of keys it may not have.
+            let Some(next) = next.filter(|next| next.key.is_some() || next.position < end) else { return Ok(()) };
+            self.live.change(|progress| progress.go_on_at(next));
             self.pass_checkpoint(false).await;
         }
     }

@@ -8,8 +8,8 @@ use std::sync::{
 use async_trait::async_trait;
 use strongroom_catalog::{
     BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, DeadBlob, Deleted, Expect, Job, JobId, KeyRef, KeyUsage,
-    ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId,
-    Version, VersionData, VersionId, VersionSelector,
+    ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis,
+    Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
 };
 use tokio::sync::watch;
 
@@ -194,15 +194,15 @@ impl Catalog for GatedCatalog {
         self.inner.known_blobs(blobs).await
     }
 
-    async fn versions_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedVersion>, CatalogError> {
+    async fn versions_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopePage<ScopedVersion>, CatalogError> {
         self.inner.versions_in(scope, after, limit).await
     }
 
-    async fn tally_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopeTally, CatalogError> {
+    async fn tally_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopeTally, CatalogError> {
         self.inner.tally_in(scope, after, limit).await
     }
 
-    async fn uploads_in(&self, scope: Scope, after: i64, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError> {
+    async fn uploads_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError> {
         self.inner.uploads_in(scope, after, limit).await
     }
 
@@ -224,6 +224,10 @@ impl Catalog for GatedCatalog {
 
     async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {
         self.inner.key_usage(backend, key_id).await
+    }
+
+    async fn is_key_in_use(&self, backend: &str, key_id: &str) -> Result<bool, CatalogError> {
+        self.inner.is_key_in_use(backend, key_id).await
     }
 
     async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {

@@ -70,7 +70,7 @@ struct Usage(Arc<dyn Catalog>);
 #[async_trait]
 impl KeyUsage for Usage {
     async fn is_key_in_use(&self, backend: &str, key_id: &str) -> Result<bool, KmsError> {
-        let usage = self.0.key_usage(backend, key_id).await;
-        usage.map(|versions| !versions.is_empty()).map_err(|error| KmsError::Unavailable(format!("the catalog does not answer: {error}")))
+        let in_use = self.0.is_key_in_use(backend, key_id).await;
+        in_use.map_err(|error| KmsError::Unavailable(format!("the catalog does not answer: {error}")))
     }
 }
