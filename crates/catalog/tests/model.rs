@@ -60,11 +60,11 @@ fn same<T: Debug>(sqlite: Result<T, CatalogError>, model: Result<T, CatalogError
 }
 
 impl Pair {
-    fn open(path: &std::path::Path, options: SqliteOptions) -> Self {
+    fn open(path: &std::path::Path, options: &SqliteOptions) -> Self {
         let time = Arc::new(AtomicI64::new(100));
         let shared = Arc::clone(&time);
         let clock = Clock::new(move || shared.load(Ordering::Relaxed));
-        let options = SqliteOptions { lookups: 1, scans: 1, clock: clock.clone(), ..options };
+        let options = SqliteOptions { lookups: 1, scans: 1, clock: clock.clone(), ..options.clone() };
         Self {
             runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
             sqlite: SqliteCatalog::open(path, options).unwrap(),
@@ -498,7 +498,7 @@ fn wrong_usages(path: &std::path::Path) -> i64 {
     rusqlite::Connection::open(path).unwrap().query_row(WRONG_USAGES, [], |row| row.get(0)).unwrap()
 }
 
-fn compare_with_the_model(ops: &[Op], options: SqliteOptions) -> Result<(), TestCaseError> {
+fn compare_with_the_model(ops: &[Op], options: &SqliteOptions) -> Result<(), TestCaseError> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("catalog.db");
     let mut pair = Pair::open(&path, options);
@@ -525,12 +525,12 @@ proptest! {
 
     #[test]
     fn sqlite_answers_as_the_model_does(ops in prop::collection::vec(op(), 1..120)) {
-        compare_with_the_model(&ops, SqliteOptions::default())?;
+        compare_with_the_model(&ops, &SqliteOptions::default())?;
     }
 
     #[test]
     fn sqlite_that_goes_in_the_smallest_steps_answers_as_the_model_does(ops in prop::collection::vec(op(), 1..120)) {
         let options = SqliteOptions { step_rows: 1, release_rows: 1, checkpoint_pages: 8, restart_pages: 16, ..SqliteOptions::default() };
-        compare_with_the_model(&ops, options)?;
+        compare_with_the_model(&ops, &options)?;
     }
 }

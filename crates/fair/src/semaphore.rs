@@ -71,6 +71,12 @@ impl FairSemaphore {
         Acquire(self.ticket(Tenant::current()))
     }
 
+    /// How many permits are held, or granted and not yet fetched.
+    pub fn held(&self) -> usize {
+        let state = self.0.lock();
+        state.permits - state.free
+    }
+
     /// How many wait. Those that gave up count until their turn would have come.
     pub fn waiting(&self) -> usize {
         self.0.lock().waiting.len()

@@ -240,12 +240,12 @@ impl Mover {
         let mut log = self.shared.lock();
         // Otherwise it has begun anew meanwhile.
         if moved.pages <= log.pages {
-            log.moved = moved.moved;
+            log.moved = moved.done;
         }
         let waiting = log.pages.saturating_sub(log.moved);
         log.restart = log.pages >= self.limits.restart_pages && waiting <= REST_PAGES;
         drop(log);
-        if moved.moved >= moved.pages {
+        if moved.done >= moved.pages {
             self.held_since = None;
             return None;
         }
@@ -257,7 +257,7 @@ impl Mover {
     /// A reader that began a moment ago keeps back a few pages, which is nothing to tell. One that keeps back what was there long ago is.
     fn is_held_back(&mut self, moved: Moved) {
         let (pages, since) = *self.held_since.get_or_insert((moved.pages, Instant::now()));
-        if moved.moved >= pages {
+        if moved.done >= pages {
             self.held_since = Some((moved.pages, Instant::now()));
             return;
         }
@@ -284,12 +284,12 @@ struct Moved {
     /// The length of the log when it began.
     pages: u32,
     /// So many of them are in the database.
-    moved: u32,
+    done: u32,
 }
 
 fn move_log(connection: &Connection, pragma: &str) -> Result<Moved, rusqlite::Error> {
     let pages = |pages: i64| u32::try_from(pages).unwrap_or(0);
-    connection.query_row(pragma, [], |row| Ok(Moved { is_busy: row.get(0)?, pages: pages(row.get(1)?), moved: pages(row.get(2)?) }))
+    connection.query_row(pragma, [], |row| Ok(Moved { is_busy: row.get(0)?, pages: pages(row.get(1)?), done: pages(row.get(2)?) }))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "SQLite's hook may fail")]

@@ -36,9 +36,9 @@ pub struct SqliteOptions {
     pub scans: usize,
     /// Rows that a scan reads before the next one has its turn; at least 1.
     pub step_rows: usize,
-    /// Look-ups that may wait for a thread, and scans that may; more wait in their callers, in the order in which they came.
+    /// Look-ups that may wait for a thread, and scans that may; more wait in their callers. Tenants take turns for places.
     pub read_queue: usize,
-    /// Writes that may wait for the writer; more wait in their callers.
+    /// Writes that may wait for the writer; more wait in their callers. Tenants take turns for places.
     pub write_queue: usize,
     /// Writes that are committed together at the most.
     pub max_batch: usize,
@@ -76,7 +76,7 @@ impl Default for SqliteOptions {
             scans: cores.div_ceil(2).clamp(1, 2),
             step_rows: STEP_ROWS,
             read_queue: 256,
-            write_queue: 256,
+            write_queue: 128,
             max_batch: 128,
             release_rows: releases::STEP_ROWS,
             free_pages: FREE_PAGES,

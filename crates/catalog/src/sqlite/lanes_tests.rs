@@ -6,6 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use rusqlite::{Connection, StatementStatus};
+use strongroom_fair::{FairSemaphore, InTurns, Tenant};
 use tokio::time::timeout;
 
 use super::listing::Objects;
@@ -107,6 +108,36 @@ async fn a_short_listing_overtakes_the_long_ones_before_it() {
     holding.await.unwrap();
     let order = [order.recv().await, order.recv().await, order.recv().await];
     assert_eq!(order, ["short", "first long", "second long"].map(Some));
+}
+
+/// Also where so many wait that most of them have no place in the lane yet.
+#[tokio::test]
+async fn one_look_up_of_a_tenant_is_behind_one_of_another_and_not_behind_all_of_them() {
+    let home = tempfile::tempdir().unwrap();
+    let options = SqliteOptions { lookups: 1, read_queue: 8, ..SqliteOptions::default() };
+    let catalog = Arc::new(catalog(&home.path().join("catalog.db"), options, 1, 1).await);
+    let (let_go, gone) = mpsc::channel::<()>();
+    let blocked = Arc::clone(&catalog);
+    let holding = tokio::spawn(async move { blocked.lookups.read(move |_| gone.recv().map_or(Ok(()), Ok)).await });
+    let (ended, mut order) = tokio::sync::mpsc::unbounded_channel();
+    let permits = FairSemaphore::new(1);
+    for tenant in std::iter::repeat_n("crowd", 100).chain(["one"]) {
+        let (catalog, ended) = (Arc::clone(&catalog), ended.clone());
+        tokio::spawn(InTurns::new(&permits, Tenant::named(tenant), async move {
+            catalog.lookups.read(move |_| ended.send(tenant).map_err(|_| CatalogError::Busy)).await.unwrap();
+        }));
+    }
+    while catalog.lookups.waiting() < 92 {
+        tokio::task::yield_now().await;
+    }
+    drop(let_go);
+    holding.await.unwrap().unwrap();
+    let mut before = 0;
+    while order.recv().await.unwrap() == "crowd" {
+        before += 1;
+    }
+    // Those that had places when it came, and one more.
+    assert!(before <= 9, "{before}");
 }
 
 #[tokio::test]

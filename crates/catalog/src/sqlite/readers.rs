@@ -1,15 +1,16 @@
 //! A few threads that read, each with a connection of its own.
 //!
 //! There are two lanes of them. One answers look-ups, which each take microseconds; the other takes what may look at many rows, in turns: a
-//! scan that has had its turn goes to the end of the queue. So no number of listings keeps a look-up waiting, nor a long listing a short one.
+//! scan that has had its turn goes to the end of the queue. So no number of listings keeps a look-up waiting, nor a long listing a short one. Within a lane tenants take
+//! turns, for places in it as for its threads.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, oneshot};
+use strongroom_fair::{FairQueue, FairSemaphore, Permit, Tenant};
+use tokio::sync::oneshot;
 
 use crate::CatalogError;
 
@@ -27,19 +28,24 @@ enum Turn {
 pub(super) struct Readers {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-    queue: usize,
 }
 
 struct Shared {
     queue: Mutex<Queue>,
     ready: Condvar,
-    /// Places left in the lane, in the order in which they were asked for.
-    room: Semaphore,
+    /// Places in the lane.
+    room: FairSemaphore,
+}
+
+/// A reading in its place.
+struct Placed {
+    reading: Reading,
+    _place: Permit,
 }
 
 #[derive(Default)]
 struct Queue {
-    readings: VecDeque<Reading>,
+    readings: FairQueue<Placed>,
     is_closed: bool,
 }
 
@@ -47,8 +53,8 @@ impl Readers {
     /// Starts a thread for each connection; `queue` readings may wait for one.
     pub(super) fn start(name: &str, connections: Vec<Connection>, queue: usize) -> std::io::Result<Self> {
         let queue = queue.max(1) + connections.len();
-        let shared = Arc::new(Shared { queue: Mutex::default(), ready: Condvar::new(), room: Semaphore::new(queue) });
-        let mut readers = Self { shared, threads: Vec::with_capacity(connections.len()), queue };
+        let shared = Arc::new(Shared { queue: Mutex::default(), ready: Condvar::new(), room: FairSemaphore::new(queue) });
+        let mut readers = Self { shared, threads: Vec::with_capacity(connections.len()) };
         for connection in connections {
             let shared = Arc::clone(&readers.shared);
             let thread = std::thread::Builder::new().name(name.to_owned());
@@ -94,12 +100,17 @@ impl Readers {
 
     /// How many readings are in the lane, those under way included.
     pub(super) fn len(&self) -> usize {
-        self.queue.saturating_sub(self.shared.room.available_permits())
+        self.shared.room.held()
     }
 
-    /// Takes no more; what is in the lane is still answered.
+    /// How many wait for a place.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.shared.room.waiting()
+    }
+
+    /// Takes no more; what is in the lane is still answered. Who waits for a place is told so when there is one.
     pub(super) fn close(&self) {
-        self.shared.room.close();
         self.shared.lock().is_closed = true;
         self.shared.ready.notify_all();
     }
@@ -116,31 +127,30 @@ impl Drop for Readers {
 
 impl Shared {
     async fn push(&self, reading: Reading) -> Result<(), CatalogError> {
-        self.room.acquire().await.map_err(|_| CatalogError::Busy)?.forget();
+        let placed = Placed { reading, _place: self.room.acquire().await };
         let mut queue = self.lock();
         if queue.is_closed {
             return Err(CatalogError::Busy);
         }
-        queue.readings.push_back(reading);
+        queue.readings.push(&Tenant::current(), placed);
         drop(queue);
         self.ready.notify_one();
         Ok(())
     }
 
     fn run(&self, connection: &Connection) {
-        while let Some(mut reading) = self.next() {
-            match reading(connection) {
-                Turn::Over => self.room.add_permits(1),
-                Turn::Again => self.lock().readings.push_back(reading),
+        while let Some((tenant, mut placed)) = self.next() {
+            if (placed.reading)(connection) == Turn::Again {
+                self.lock().readings.push(&tenant, placed);
             }
         }
     }
 
-    fn next(&self) -> Option<Reading> {
+    fn next(&self) -> Option<(Tenant, Placed)> {
         let mut queue = self.lock();
         loop {
-            if let Some(reading) = queue.readings.pop_front() {
-                return Some(reading);
+            if let Some(next) = queue.readings.pop() {
+                return Some(next);
             }
             if queue.is_closed {
                 return None;

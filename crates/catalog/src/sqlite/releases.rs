@@ -160,6 +160,7 @@ fn passed_released(transaction: &Connection, upload: i64, rows: &mut usize) -> R
 
 fn version_released(transaction: &Connection, version: i64, rows: &mut usize, now: UnixMillis) -> Result<bool, CatalogError> {
     let sql = "SELECT blob FROM version_blobs WHERE version = ?1 LIMIT ?2";
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method is not general enough in its lifetimes")]
     let released: Vec<BlobKey> = taken(transaction, sql, version, *rows, |columns| columns.id())?;
     for blob in &released {
         blobs::release(transaction, blob, now)?;

@@ -14,7 +14,7 @@ use crate::{
     VersionData, VersionSelector, Versioning,
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const B: BucketId = [b'K'; 16];
 /// What a step may change beside the rows that it lets go of and their blobs, and what may be committed with it.
 const MOST_ROWS: u64 = 1024 + 4 * releases::STEP_ROWS as u64;

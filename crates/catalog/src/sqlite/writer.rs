@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, ffi};
+use strongroom_fair::{FairSemaphore, Permit};
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::Checkpointer;
@@ -20,6 +21,8 @@ const MAX_BATCH_ROWS: u64 = 1024;
 /// The way to the writing thread.
 pub(super) struct Writer {
     queue: Option<Queue>,
+    /// Places among what waits, which tenants take in turn. So a write waits for the batch under way and the next, whoever wrote those.
+    places: FairSemaphore,
     most_rows: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
@@ -29,7 +32,7 @@ pub(super) struct Writer {
 pub(super) struct Queue(mpsc::Sender<Message>);
 
 enum Message {
-    Write(Box<dyn Write>),
+    Write(Box<dyn Write>, Option<Permit>),
     Close(oneshot::Sender<()>),
 }
 
@@ -44,11 +47,12 @@ impl Writer {
         max_batch: usize,
     ) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(queue.max(1));
+        let places = FairSemaphore::new(queue);
         let most_rows = Arc::new(AtomicU64::new(0));
         let lane =
             Lane { log, connection, max_batch: max_batch.max(1), bell, rows_before: Cell::new(0), most_rows: Arc::clone(&most_rows) };
         let thread = std::thread::Builder::new().name("catalog-writer".to_owned()).spawn(move || lane.run(receiver))?;
-        Ok(Self { queue: Some(Queue(sender)), most_rows, thread: Some(thread) })
+        Ok(Self { queue: Some(Queue(sender)), places, most_rows, thread: Some(thread) })
     }
 
     /// The way to the thread, for a thread that writes on its own account.
@@ -67,7 +71,8 @@ impl Writer {
         work: impl FnOnce(&Connection) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, CatalogError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Message::Write(Box::new(Job { work: Some(work), result: None, reply }))).await?;
+        let place = self.places.acquire().await;
+        self.send(Message::Write(Box::new(Job { work: Some(work), result: None, reply }), Some(place))).await?;
         answer.await.unwrap_or(Err(CatalogError::Busy))
     }
 
@@ -92,7 +97,7 @@ impl Queue {
         work: impl FnOnce(&Connection) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, CatalogError> {
         let (reply, answer) = oneshot::channel();
-        let write = Message::Write(Box::new(Job { work: Some(work), result: None, reply }));
+        let write = Message::Write(Box::new(Job { work: Some(work), result: None, reply }), None);
         self.0.blocking_send(write).map_err(|_| CatalogError::Busy)?;
         answer.blocking_recv().unwrap_or(Err(CatalogError::Busy))
     }
@@ -177,8 +182,11 @@ impl Lane {
             let mut next = Some(first);
             while let Some(message) = next {
                 match message {
-                    Message::Write(write) if write.is_abandoned() => {}
-                    Message::Write(write) => batch.push(write),
+                    Message::Write(write, _) if write.is_abandoned() => {}
+                    Message::Write(write, place) => {
+                        drop(place);
+                        batch.push(write);
+                    }
                     Message::Close(reply) => {
                         queue.close();
                         closing.push(reply);
