@@ -20,7 +20,7 @@ mod service;
 
 pub use guard::{BackendMetrics, BreakerConfig, BreakerState, Guard, GuardConfig, Histogram, OperationMetrics, OutcomeCount, Recorder};
 pub use overlay::{Ledger, Overlay};
-pub use registry::{BackendType, REDACTED, Registry};
+pub use registry::{BackendType, REDACTED, Registry, end_libraries};
 pub use service::{
     BackendStatus, CacheStatus, Change, ConfigSummary, Configuration, KeyUsage, Keyring, KeyringParts, ServiceState, Status,
 };

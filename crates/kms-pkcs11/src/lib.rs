@@ -25,6 +25,7 @@ use strongroom_kms::{IvBudget, KmsError, resolve_key_id};
 pub use self::config::Config;
 use self::objects::KeyName;
 use self::token::Token;
+pub use self::token::end_libraries;
 
 /// A backend over one token. Connects when it is first used, and again after the token was away.
 pub struct Pkcs11Kms {

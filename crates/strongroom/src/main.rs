@@ -3,13 +3,13 @@
 //! ```text
 //! cli + environment + file ─▶ Settings ─▶ serve: lock ─▶ TLS ─▶ KMS ─▶ catalog ─▶ blobs ─▶ engine ─▶ ports
 //! ```
-#![forbid(unsafe_code)]
 
 mod admin_api;
 mod banner;
 mod cli;
 mod config;
 mod credentials;
+mod end;
 mod files;
 mod harden;
 mod health;
@@ -68,11 +68,19 @@ fn serve(settings: Settings) -> ExitCode {
     };
     let ended = runtime.block_on(serve::run(settings));
     runtime.shutdown_timeout(LAST_CALLS);
-    ended.map_or_else(|error| fail(&error, 1), |()| ExitCode::SUCCESS)
+    let code = match ended {
+        Ok(()) => 0,
+        Err(error) => complain(&error, 1),
+    };
+    end::process(code)
 }
 
-/// Prints the error and what caused it, in one line.
 fn fail(error: &dyn Error, code: u8) -> ExitCode {
+    ExitCode::from(complain(error, code))
+}
+
+/// Prints the error and what caused it, in one line; the exit status.
+fn complain(error: &dyn Error, code: u8) -> u8 {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -80,5 +88,5 @@ fn fail(error: &dyn Error, code: u8) -> ExitCode {
         cause = error.source();
     }
     eprintln!("strongroom: {text}");
-    ExitCode::from(code)
+    code
 }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use strongroom_kms::{Kms, KmsError};
 
 pub(crate) use self::local::{LOCAL, LocalType};
+pub use self::outside::end_libraries;
 pub use self::redact::REDACTED;
 pub(crate) use self::redact::redact;
 

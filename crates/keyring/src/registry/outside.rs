@@ -12,6 +12,15 @@ use super::{BackendType, parse};
 /// Every type there could be.
 pub(super) const ALL: [&str; 5] = ["aws", "barbican", "kmip", "pkcs11", "vault"];
 
+#[cfg(feature = "pkcs11")]
+pub use strongroom_kms_pkcs11::end_libraries;
+
+/// No backend has loaded a library.
+#[cfg(not(feature = "pkcs11"))]
+pub fn end_libraries(_: std::time::Duration) -> bool {
+    true
+}
+
 /// Those that were built in.
 pub(super) fn built_in() -> Vec<Arc<dyn BackendType>> {
     vec![

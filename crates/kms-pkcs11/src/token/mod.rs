@@ -12,6 +12,7 @@ use cryptoki::slot::Slot;
 use strongroom_kms::{KmsError, Secret};
 use tokio::sync::Semaphore;
 
+pub use self::module::end_libraries;
 use self::module::{Login, Module, State};
 use crate::Config;
 use crate::fault::Fault;
@@ -142,10 +143,9 @@ impl Token {
     }
 }
 
-/// The last user of a login ends it. Closing sessions may take a while on a distant token.
+/// The last user of a login ends it.
 impl Drop for Token {
     fn drop(&mut self) {
-        let (module, id) = (Arc::clone(&self.module), self.id);
-        std::thread::spawn(move || module.write().leave(id));
+        self.module.leave(self.id);
     }
 }

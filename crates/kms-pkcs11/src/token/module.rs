@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
@@ -13,6 +16,13 @@ use strongroom_kms::{KmsError, Secret};
 
 use crate::fault::describe;
 
+/// Every library that this process uses, by its path.
+static MODULES: Mutex<BTreeMap<PathBuf, Arc<Module>>> = Mutex::new(BTreeMap::new());
+/// The process ends: no library starts any more.
+static ENDING: AtomicBool = AtomicBool::new(false);
+/// Threads that log out, until somebody sees that they have ended.
+static LEAVING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+
 /// One library. Whoever works with its sessions holds the state for reading; who opens, logs in or resets, for writing.
 pub(super) struct Module {
     path: PathBuf,
@@ -22,7 +32,10 @@ pub(super) struct Module {
 /// What there is of the library in this process.
 #[derive(Default)]
 pub(super) struct State {
-    library: Option<Pkcs11>,
+    /// Never unloaded: libraries do not survive that, nor do threads that they have started.
+    loaded: Option<Pkcs11>,
+    /// C_Initialize was called, and C_Finalize was not.
+    is_started: bool,
     /// Counts resets, so that of several who see the same loss one resets.
     generation: u64,
     logins: HashMap<u64, Login>,
@@ -38,9 +51,8 @@ pub(super) struct Login {
 }
 
 impl Module {
-    /// The library of this path, which is not loaded yet. Never unloaded: libraries do not survive that.
+    /// The library of this path, which is not loaded yet.
     pub(super) fn of(path: &Path) -> Arc<Self> {
-        static MODULES: Mutex<BTreeMap<PathBuf, Arc<Module>>> = Mutex::new(BTreeMap::new());
         let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
         let module = modules.entry(path.to_owned());
         Arc::clone(module.or_insert_with(|| Arc::new(Self { path: path.to_owned(), state: RwLock::default() })))
@@ -58,6 +70,16 @@ impl Module {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// `user` needs no login any more. Closing sessions may take a while on a distant token, so nobody waits for it before the process ends.
+    pub(super) fn leave(self: &Arc<Self>, user: u64) {
+        let module = Arc::clone(self);
+        let leaving = std::thread::Builder::new().name("pkcs11-leave".to_owned()).spawn(move || module.write().leave(user));
+        let mut all = LEAVING.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|thread| !thread.is_finished());
+        // Without a thread the sessions stay open until the library ends.
+        all.extend(leaving);
+    }
+
     /// Ends the library, once per generation. The next use starts it again.
     pub(super) fn reset(&self, generation: u64) {
         let mut state = self.write();
@@ -73,7 +95,7 @@ impl State {
     }
 
     pub(super) fn library(&self) -> Option<&Pkcs11> {
-        self.library.as_ref()
+        self.loaded.as_ref().filter(|_| self.is_started)
     }
 
     pub(super) fn login(&self, slot: Slot) -> Option<&Login> {
@@ -113,7 +135,8 @@ impl State {
     pub(super) fn reset(&mut self) {
         self.logins.clear();
         self.generation += 1;
-        if let Some(library) = self.library.take()
+        if std::mem::take(&mut self.is_started)
+            && let Some(library) = self.loaded.clone()
             && let Err(error) = library.finalize()
         {
             tracing::warn!(error = describe(&error), "the PKCS#11 library does not end");
@@ -122,21 +145,59 @@ impl State {
 
     /// The library, loaded and initialised.
     pub(super) fn start(&mut self, path: &Path) -> Result<Pkcs11, KmsError> {
-        if let Some(library) = &self.library {
+        if let Some(library) = self.library() {
             return Ok(library.clone());
         }
-        let fails = |error: &Error| KmsError::Unavailable(format!("the PKCS#11 library {}: {}", path.display(), describe(error)));
+        if ENDING.load(Ordering::SeqCst) {
+            return Err(KmsError::Unavailable(format!("the PKCS#11 library {} is not started any more: the server stops", path.display())));
+        }
+        let library = self.load(path)?;
+        match library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
+            Err(error) => return Err(fails(path, &error)),
+        }
+        self.is_started = true;
+        Ok(library)
+    }
+
+    fn load(&mut self, path: &Path) -> Result<Pkcs11, KmsError> {
+        if let Some(library) = &self.loaded {
+            return Ok(library.clone());
+        }
         // The loader would wait for a FIFO's other end.
         strongroom_files::open(path, Links::Follow)
             .map_err(|error| KmsError::Unavailable(format!("the PKCS#11 library {}: {error}", path.display())))?;
-        let library = Pkcs11::new(path).map_err(|error| fails(&error))?;
-        match library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
-            Err(error) => return Err(fails(&error)),
-        }
-        self.library = Some(library.clone());
-        Ok(library)
+        Ok(self.loaded.insert(Pkcs11::new(path).map_err(|error| fails(path, &error))?).clone())
     }
+}
+
+fn fails(path: &Path, error: &Error) -> KmsError {
+    KmsError::Unavailable(format!("the PKCS#11 library {}: {}", path.display(), describe(error)))
+}
+
+/// Ends every library of this process, for good: no call begins any more, those under way are waited for, sessions are closed, and
+/// `C_Finalize` is called. To be called when nothing uses keys any more, and before the process ends: a library's destructors do not
+/// survive a call under way, nor, some of them, sessions that are open.
+///
+/// False if a call, or the end itself, has not returned in time. Then the process must leave without destructors, as `_exit` does.
+pub fn end_libraries(patience: Duration) -> bool {
+    ENDING.store(true, Ordering::SeqCst);
+    let modules: Vec<_> = MODULES.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+    if modules.is_empty() {
+        return true;
+    }
+    let (done, ended) = mpsc::channel();
+    // On a thread of its own, since nothing makes a library return.
+    let ending = std::thread::Builder::new().name("pkcs11-end".to_owned()).spawn(move || {
+        let leaving = std::mem::take(&mut *LEAVING.lock().unwrap_or_else(PoisonError::into_inner));
+        leaving.into_iter().for_each(|thread| drop(thread.join()));
+        // Whoever is inside the library holds the state.
+        modules.iter().for_each(|module| module.write().reset());
+        let _ = done.send(());
+    });
+    let Ok(ending) = ending else { return false };
+    // Joined, since libraries clean up after each thread that was inside, when it ends.
+    ended.recv_timeout(patience).is_ok() && ending.join().is_ok()
 }
 
 impl Login {
