@@ -1,9 +1,12 @@
-//! Opens files without ever hanging on what lies in their place.
+//! Opens files without ever hanging on what lies in their place, and writes small ones that a power cut leaves whole.
 //!
 //! Opening a FIFO waits for its other end, opening a device may do anything, and a file may never end. So every file
 //! that the server reads is opened here: [`open`] and [`open_with`] give regular files only and never block, [`read`]
 //! and [`read_text`] read a bounded file whole. Where the server wrote the file itself, in a directory of its own,
 //! a symbolic link is refused as well: [`Links`].
+//!
+//! A file lasts once its content is synced, and then the directory that names it. [`replace`] and [`create_new`] do both
+//! before they return, so that nobody uses what a power cut could still take away; [`create_dir`] does it for directories.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -14,6 +17,12 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod durable;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -23,8 +32,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-#[cfg(test)]
-mod tests;
+pub use self::durable::{WriteError, create_dir, create_new, remove, replace, settle, settle_dir, sync_dir, sync_parent, write_new};
 
 /// Whether the last component of a path may be a symbolic link. Those before it always may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,12 +114,6 @@ pub fn text_of(mut bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, FileE
             Err(FileError::NotText)
         }
     }
-}
-
-/// Makes the entries of a directory durable. What is no directory is an error, and is not waited for.
-pub fn sync_dir(path: &Path) -> io::Result<()> {
-    let flags = OFlags::DIRECTORY | OFlags::NONBLOCK;
-    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?.sync_all()
 }
 
 impl From<FileError> for io::Error {

@@ -1,11 +1,11 @@
 //! The key directory: who may read it, what lies in it, and files that appear whole or not at all.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use strongroom_files::Links;
+use strongroom_files::{Links, WriteError};
 use zeroize::Zeroizing;
 
 use super::{MAX_KEYS, passphrase};
@@ -15,6 +15,8 @@ const KEY_SUFFIX: &str = ".key.json";
 const TEMP_PREFIX: &str = ".tmp-";
 const LOCK_FILE: &str = ".lock";
 const SEALED_MARKER: &str = ".service-sealed";
+/// Of every file here.
+pub(super) const PRIVATE: u32 = 0o600;
 /// The longest a key file can be, with every bound of a key reached, rounded up.
 const MAX_KEY_FILE_LEN: u64 = 1 << 20;
 
@@ -26,7 +28,8 @@ pub(super) struct KeyDir {
 }
 
 impl KeyDir {
-    /// Creates the directory if absent, refuses loose permissions, and locks it.
+    /// Creates the directory if absent, refuses loose permissions, locks it, and syncs what a killed server may have left unsynced: no key
+    /// is used before it lasts.
     pub(super) fn open(path: &Path) -> Result<Self, KmsError> {
         create_private_dir(path)?;
         let found = fs::metadata(path).map_err(|error| io_error("read", path, &error))?;
@@ -34,7 +37,9 @@ impl KeyDir {
             return Err(KmsError::Broken(format!("the key directory {} is not a directory", path.display())));
         }
         check_private(path, found.permissions().mode(), "700")?;
-        Ok(Self { path: path.to_owned(), _lock: lock(path)? })
+        let dir = Self { path: path.to_owned(), _lock: lock(path)? };
+        dir.sync()?;
+        Ok(dir)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -74,21 +79,25 @@ impl KeyDir {
         read_bounded(&path, MAX_KEY_FILE_LEN).map(|mut bytes| std::mem::take(&mut *bytes)).map_err(|error| io_error("read", &path, &error))
     }
 
-    /// Replaces a key's file by `bytes`, or creates it: after a crash it is the old one or the new one.
+    /// Replaces a key's file by `bytes`, or creates it, durably: after a crash it is the old one or the new one.
     ///
-    /// Not durable before [`Self::sync`], and the former file's blocks are overwritten by [`Replaced::scrub`] only.
-    pub(super) fn replace(&self, key_id: &str, bytes: &[u8]) -> Result<Replaced, KmsError> {
+    /// The former file's blocks are overwritten by [`Replaced::scrub`] only.
+    pub(super) fn replace(&self, key_id: &str, bytes: &[u8]) -> Result<Replaced, NotReplaced> {
         let path = self.key_file(key_id);
         // Absent for a new key; and a file made read-only is replaced all the same, only not overwritten.
         let former = open_former(&path);
         let temp = self.path.join(format!("{TEMP_PREFIX}{key_id}"));
-        let written = write_new(&temp, bytes).and_then(|()| fs::rename(&temp, &path));
-        written.map_err(|error| {
-            // Best effort: what stays is removed when the directory is opened again.
-            let _ = fs::remove_file(&temp);
-            KmsError::Unavailable(format!("cannot write the key file {}: {error}", path.display()))
+        strongroom_files::replace(&path, &temp, bytes, PRIVATE).map_err(|error| NotReplaced {
+            is_named: matches!(error, WriteError::Unsynced(_)),
+            error: KmsError::Unavailable(format!("cannot write the key file {}: {error}", path.display())),
         })?;
         Ok(Replaced(former))
+    }
+
+    /// Removes a key's file durably.
+    pub(super) fn remove(&self, key_id: &str) -> Result<(), KmsError> {
+        let path = self.key_file(key_id);
+        strongroom_files::remove(&path).map_err(|error| io_error("remove", &path, &error))
     }
 
     /// Makes renames and removals durable.
@@ -107,7 +116,7 @@ impl KeyDir {
     pub(super) fn set_service_sealed(&self, sealed: bool) -> Result<(), KmsError> {
         let path = self.path.join(SEALED_MARKER);
         let done = match (sealed, path.try_exists()) {
-            (true, Ok(false)) => write_new(&path, b""),
+            (true, Ok(false)) => strongroom_files::write_new(&path, b"", PRIVATE),
             (false, Ok(true)) => fs::remove_file(&path),
             (_, Ok(_)) => Ok(()),
             (_, Err(error)) => Err(error),
@@ -115,6 +124,13 @@ impl KeyDir {
         done.map_err(|error| KmsError::Unavailable(format!("cannot write {}: {error}", path.display())))?;
         self.sync()
     }
+}
+
+/// Why a key's file was not replaced.
+pub(super) struct NotReplaced {
+    pub(super) error: KmsError,
+    /// The new file has the name all the same. It may not last.
+    pub(super) is_named: bool,
 }
 
 /// The file that a replacement took the name of, if there was one.
@@ -151,28 +167,9 @@ pub(super) fn check_private_file(path: &Path) -> Result<(), KmsError> {
     check_private(path, found.permissions().mode(), "600")
 }
 
-/// Creates a directory of mode 0700 with its parents, durably. Nothing happens if it exists.
+/// Creates a directory of mode 0700 with its parents where they are missing, and makes it and what lies in it last.
 pub(super) fn create_private_dir(path: &Path) -> Result<(), KmsError> {
-    let absent: Vec<&Path> = path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
-    let created = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    created.map_err(|error| io_error("create", path, &error))?;
-    for dir in absent {
-        sync_parent(dir).map_err(|error| io_error("sync", dir, &error))?;
-    }
-    Ok(())
-}
-
-/// Writes a new file of mode 0600 and syncs its content.
-pub(super) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// Makes the entry of `path` in its directory durable.
-pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    strongroom_files::sync_dir(parent)
+    strongroom_files::create_dir(path, 0o700).map_err(|error| io_error("create", path, &error))
 }
 
 /// A whole file in a buffer that is wiped, refused if it is longer than `max_len`.

@@ -1,7 +1,6 @@
 //! The master key that seals every key file.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -72,15 +71,17 @@ impl MasterKeySource {
     }
 }
 
+/// Reads the master key, once it is certain to last: whoever made the file may have been killed, or never have synced it.
 fn read(path: &Path) -> Result<SecretKey, KmsError> {
     dir::check_private_file(path)?;
+    strongroom_files::settle(path).map_err(|error| dir::io_error("sync", path, &error))?;
     let bytes = dir::read_bounded(path, MAX_FILE_LEN).map_err(|error| dir::io_error("read", path, &error))?;
     SecretKey::from_slice(&bytes).or_else(|| material::decode(bytes.trim_ascii())).ok_or_else(|| {
         KmsError::Broken(format!("the master key file {} does not hold 32 bytes, raw or in base64; restore it", path.display()))
     })
 }
 
-/// Makes a new master key. It is linked into place, so another server's file is never overwritten.
+/// Makes a new master key. Another server's file is never overwritten.
 fn create(path: &Path) -> Result<SecretKey, KmsError> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     parent.map_or(Ok(()), dir::create_private_dir)?;
@@ -88,11 +89,8 @@ fn create(path: &Path) -> Result<SecretKey, KmsError> {
     let mut line = Zeroizing::new(String::with_capacity(64));
     STANDARD.encode_string(key.expose(), &mut line);
     line.push('\n');
-    let temp = temp_path(path);
-    let _ = fs::remove_file(&temp);
-    let linked = dir::write_new(&temp, line.as_bytes()).and_then(|()| fs::hard_link(&temp, path));
-    let _ = fs::remove_file(&temp);
-    linked.and_then(|()| dir::sync_parent(path)).map_err(|error| dir::io_error("create", path, &error))?;
+    let created = strongroom_files::create_new(path, &temp_path(path), line.as_bytes(), dir::PRIVATE);
+    created.map_err(|error| dir::io_error("create", path, &error))?;
     tracing::info!(file = %path.display(), "created a new master key; keep a copy of it apart from the key directory");
     Ok(key)
 }

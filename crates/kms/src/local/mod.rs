@@ -1,6 +1,6 @@
 //! The built-in backend: keys in a directory, each in a file sealed under one master key.
 //!
-//! All keys lie in memory, so using one touches no disk. A change writes the key's file first. The formats
+//! All keys lie in memory, so using one touches no disk. A change is a durable file before it is in force. The formats
 //! and what they protect against are in `docs/kms/local.md`.
 
 mod backup;
@@ -167,19 +167,38 @@ impl Inner {
         self.store(key_id, record)
     }
 
-    /// Writes a key's file, then shows the new state to everyone. Only a writer alone may call it.
+    /// Writes a key's file, and when it is durable shows the new state to everyone. Only a writer alone may call it.
+    ///
+    /// A version that a power cut could take away is never used: what was sealed under it could not be opened again.
     fn store(&self, key_id: &str, record: KeyRecord) -> Result<KeyMetadata, KmsError> {
         self.check_settled()?;
         let master = self.read_state(|state| Arc::clone(&state.master));
-        let replaced = self.dir.replace(key_id, &document::seal(&master, key_id, &record)?)?;
+        let replaced = self.dir.replace(key_id, &document::seal(&master, key_id, &record)?).map_err(|failed| {
+            if failed.is_named {
+                self.take_back(&master, key_id);
+            }
+            failed.error
+        })?;
         let metadata = record.metadata(key_id);
-        // The new file has the name: memory follows it even if the sync below fails.
         self.write_state(|state| state.keys.insert(key_id.to_owned(), Slot::Key(Arc::new(record))));
-        self.dir.sync()?;
         if let Err(error) = replaced.scrub() {
             tracing::warn!(key_id, %error, "the former key file could not be overwritten");
         }
         Ok(metadata)
+    }
+
+    /// Gives the name of a key's file back to the state that is in force, so that no restart finds what was refused. Where that fails as
+    /// well, the next start syncs what it finds before it uses it.
+    fn take_back(&self, master: &SecretKey, key_id: &str) {
+        let taken_back = match self.find(key_id) {
+            Ok(former) => document::seal(master, key_id, &former)
+                .and_then(|bytes| self.dir.replace(key_id, &bytes).map(drop).map_err(|failed| failed.error)),
+            Err(KmsError::KeyNotFound(_)) => self.dir.remove(key_id),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = taken_back {
+            tracing::error!(key_id, %error, "a change of the key was refused, but its file may hold it at the next start");
+        }
     }
 
     /// Poisoning is no concern: no code that can panic runs under the lock.

@@ -62,9 +62,7 @@ fn open(passphrase: &str, path: &Path) -> Result<SecretKey, KmsError> {
 /// Written under another name first, so that it is there whole or not at all.
 fn create(passphrase: &str, path: &Path) -> Result<SecretKey, KmsError> {
     let (master, file) = fresh(passphrase)?;
-    let temp = temp_path(path);
-    let written = dir::write_new(&temp, &file).and_then(|()| std::fs::rename(&temp, path)).and_then(|()| dir::sync_parent(path));
-    written.map_err(|error| dir::io_error("create", path, &error))?;
+    strongroom_files::create_new(path, &temp_path(path), &file, dir::PRIVATE).map_err(|error| dir::io_error("create", path, &error))?;
     tracing::info!(file = %path.display(), "the master key comes of a passphrase and this file; keep a copy of the file");
     Ok(master)
 }

@@ -32,7 +32,7 @@ impl KeyDir {
 
     /// Writes a file that is to take the place of the one of this name.
     pub(super) fn stage(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        dir::write_new(&self.staged(name), bytes)
+        strongroom_files::write_new(&self.staged(name), bytes, dir::PRIVATE)
     }
 
     /// Removes what was staged.
@@ -46,11 +46,10 @@ impl KeyDir {
     /// Puts the staged files in force. After an error nobody knows whether they are, until [`Self::settle`].
     pub(super) fn commit_staged(&self, with_passphrase: bool) -> io::Result<()> {
         // The staged names must be durable before the marker is.
-        dir::sync_parent(&self.path().join(MARKER))?;
-        let temp = self.path().join(".tmp-master-change");
-        dir::write_new(&temp, if with_passphrase { WITH_PASSPHRASE } else { WITHOUT_PASSPHRASE })?;
-        fs::rename(&temp, self.path().join(MARKER))?;
-        dir::sync_parent(&temp)?;
+        strongroom_files::sync_dir(self.path())?;
+        let (marker, temp) = (self.path().join(MARKER), self.path().join(".tmp-master-change"));
+        let text = if with_passphrase { WITH_PASSPHRASE } else { WITHOUT_PASSPHRASE };
+        strongroom_files::replace(&marker, &temp, text, dir::PRIVATE)?;
         self.roll_forward()
     }
 
@@ -58,7 +57,7 @@ impl KeyDir {
         let marker = self.path().join(MARKER);
         for batch in self.list_staged()?.chunks(BATCH) {
             let former: Vec<Replaced> = batch.iter().map(|(path, name)| self.take_place(path, name)).collect::<io::Result<_>>()?;
-            dir::sync_parent(&marker)?;
+            strongroom_files::sync_dir(self.path())?;
             for replaced in former {
                 if let Err(error) = replaced.scrub() {
                     tracing::warn!(%error, "a former key file could not be overwritten");
@@ -68,8 +67,7 @@ impl KeyDir {
         if *dir::read_bounded(&marker, MAX_MARKER_LEN)? == WITHOUT_PASSPHRASE {
             remove_if_there(&self.path().join(passphrase::FILE_NAME))?;
         }
-        fs::remove_file(&marker)?;
-        dir::sync_parent(&marker)
+        strongroom_files::remove(&marker)
     }
 
     fn take_place(&self, staged: &Path, name: &str) -> io::Result<Replaced> {
