@@ -1,8 +1,8 @@
 //! The directory of a log: its files by name, and the lock that keeps a second writer out.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use strongroom_files::Links;
@@ -131,18 +131,22 @@ fn name(first_seq: u64, now: OffsetDateTime) -> String {
     format!("{PREFIX}{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z-{first_seq}{PLAIN}")
 }
 
-/// Makes the next file, empty and of mode 0600, under a durable name.
+/// Makes the next file, empty and of mode 0600, under a durable name. After an error there is none.
 pub(crate) fn create(dir: &Path, first_seq: u64) -> io::Result<(File, PathBuf)> {
     let path = dir.join(name(first_seq, OffsetDateTime::now_utc()));
     let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
-    strongroom_files::sync_dir(dir)?;
+    if let Err(error) = strongroom_files::sync_dir(dir) {
+        // Best effort: an empty file under a name of its own does no harm.
+        let _ = fs::remove_file(&path);
+        return Err(error);
+    }
     Ok((file, path))
 }
 
-/// Creates the directory if absent, and locks it for one writer until the file is dropped.
+/// Creates the directory if absent, makes last what a killed writer left in it unsynced, and locks it for one writer until the file is
+/// dropped.
 pub(crate) fn lock(dir: &Path) -> Result<File, AuditError> {
-    let created = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    created.map_err(|error| failed("create", dir, &error))?;
+    strongroom_files::create_dir(dir, 0o700).map_err(|error| failed("create", dir, &error))?;
     let path = dir.join(LOCK_FILE);
     let mut options = OpenOptions::new();
     let opened = strongroom_files::open_with(options.write(true).create(true).truncate(false).mode(0o600), &path, Links::Refuse);

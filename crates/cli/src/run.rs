@@ -1,7 +1,5 @@
 //! From the arguments to the exit status.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -91,6 +89,5 @@ async fn all_keys(client: &Client, backend: Option<&str>) -> Result<Value, Error
 /// A bundle is never written over another, and nobody else may read it.
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let failed = |source| Error::File { path: path.to_owned(), source };
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)
+    strongroom_files::write_new(path, bytes, 0o600).and_then(|()| strongroom_files::sync_parent(path)).map_err(failed)
 }

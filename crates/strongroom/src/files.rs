@@ -1,8 +1,8 @@
 //! Directories and files that only their owner may read.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use strongroom_files::{FileError, Links};
@@ -49,10 +49,9 @@ const GROUP_AND_OTHERS: u32 = 0o077;
 /// The bits of a mode that grant something to everybody.
 const OTHERS: u32 = 0o007;
 
-/// Makes the directory, and those above it, with mode 0700 where they are missing.
+/// Makes the directory, and those above it, with mode 0700 where they are missing, and makes it and what lies in it last.
 pub(crate) fn make_private_dir(path: &Path) -> Result<(), FilesError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| FilesError::MakeDir { path: path.to_owned(), source })
+    strongroom_files::create_dir(path, 0o700).map_err(|source| FilesError::MakeDir { path: path.to_owned(), source })
 }
 
 /// Refuses a file or directory that others than its owner may read or write.
@@ -114,30 +113,16 @@ pub(crate) enum Readers {
     Everyone,
 }
 
-/// Writes a file so that it is there wholly or not at all, and survives a crash.
+/// Writes a file so that it is there wholly or not at all, and is durable when this returns.
 pub(crate) fn write_atomically(path: &Path, contents: &[u8], readers: Readers) -> Result<(), FilesError> {
-    replace(path, contents, readers).map_err(|source| FilesError::Write { path: path.to_owned(), source })
-}
-
-fn replace(path: &Path, contents: &[u8], readers: Readers) -> io::Result<()> {
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Err(io::ErrorKind::InvalidFilename.into()) };
-    let mut partial_name = name.to_owned();
-    partial_name.push(".partial");
-    let partial = dir.join(partial_name);
-    // What a crash left, or somebody put there, is not written into.
-    match fs::remove_file(&partial) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
-    file.write_all(contents)?;
-    if readers == Readers::Everyone {
-        // After the umask, which would take the bits away again.
-        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-    }
-    file.sync_all()?;
-    fs::rename(&partial, path)?;
-    strongroom_files::sync_dir(dir)
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let mode = match readers {
+        Readers::Owner => 0o600,
+        Readers::Everyone => 0o644,
+    };
+    let written = strongroom_files::replace(path, Path::new(&partial), contents, mode);
+    written.map_err(|error| FilesError::Write { path: path.to_owned(), source: error.into() })
 }
 
 /// A file that the operator may have linked in, as Kubernetes does. Nothing that blocks or never ends is read.
@@ -220,6 +205,19 @@ mod tests {
         std::os::unix::fs::symlink(&elsewhere, dir.path().join("key.partial")).unwrap();
         write_atomically(&path, b"secret", Readers::Owner).unwrap();
         assert!(!elsewhere.exists() && fs::symlink_metadata(&path).unwrap().is_file());
+    }
+
+    /// DATA_DIR, the secrets and the audit log: the process that made them may have been killed before it synced them.
+    #[test]
+    fn a_directory_that_was_there_is_synced_with_what_lies_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("data");
+        make_private_dir(&data_dir).unwrap();
+        for unsynced in [dir.path(), &data_dir] {
+            strongroom_files::testing::fail_syncs(unsynced, 1);
+            assert!(matches!(make_private_dir(&data_dir), Err(FilesError::MakeDir { .. })), "{}", unsynced.display());
+        }
+        make_private_dir(&data_dir).unwrap();
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use strongroom_files::sync_dir;
+use strongroom_files::{create_dir, sync_dir};
 
 use crate::BlobId;
 
 const PART_SUFFIX: &str = ".part";
+const DIRECTORY_MODE: u32 = 0o700;
 
 /// The directory tree under one root.
 pub(super) struct Layout {
@@ -17,19 +18,15 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Makes what is missing of the root and its 256 directories, and makes the entries durable.
+    /// Makes what is missing of the root and its 256 directories, and makes the entries durable: those too that a process made which was
+    /// killed before it could.
     pub(super) fn prepare(root: PathBuf) -> io::Result<Self> {
         let layout = Self { root };
-        let mut made = make_directory(&layout.root)?;
-        if made && let Some(parent) = layout.root.parent() {
-            sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
-        }
+        create_dir(&layout.root, DIRECTORY_MODE)?;
         for first in 0..=u8::MAX {
-            made |= make_directory(&layout.directory(first))?;
+            make_directory(&layout.directory(first))?;
         }
-        if made {
-            sync_dir(&layout.root)?;
-        }
+        sync_dir(&layout.root)?;
         Ok(layout)
     }
 
@@ -61,12 +58,11 @@ pub(super) fn parse_name(name: &str) -> Option<BlobId> {
     Some(BlobId(id))
 }
 
-/// Whether the directory had to be made.
-fn make_directory(path: &Path) -> io::Result<bool> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
-        Err(error) => Err(error),
+/// Makes the directory, if it is not there already.
+fn make_directory(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        made => made,
     }
 }
 

@@ -61,6 +61,19 @@ async fn nobody_but_the_owner_can_read_files_or_directories() {
     drop(unfinished);
 }
 
+/// The process that made the directories was killed before it synced them: a blob in one of them would be gone with it.
+#[test]
+fn directories_that_were_there_are_synced_before_a_blob_is_put_into_them() {
+    let (root, store) = fresh();
+    drop(store);
+    let blobs = root.path().join("blobs");
+    for unsynced in [root.path(), &blobs] {
+        strongroom_files::testing::fail_syncs(unsynced, 1);
+        assert!(matches!(FileBlobs::open(blobs.clone()), Err(BlobError::Io(_))), "{}", unsynced.display());
+    }
+    FileBlobs::open(blobs).unwrap();
+}
+
 #[tokio::test]
 async fn a_store_opened_again_has_its_blobs() {
     let (root, store) = fresh();

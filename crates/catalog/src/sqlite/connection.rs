@@ -1,7 +1,7 @@
 //! Connections and their settings.
 
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
@@ -97,6 +97,7 @@ impl Default for SqliteOptions {
 pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, CatalogError> {
     create_file(path)?;
     check_files(path)?;
+    sync_log(path)?;
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, options)?;
     schema::check(&connection)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
@@ -185,10 +186,19 @@ fn create_file(path: &Path) -> Result<(), CatalogError> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        Ok(file) => file.sync_all().and_then(|()| sync_directory(path)).map_err(io),
+        Ok(file) => file.sync_all().and_then(|()| strongroom_files::sync_parent(path)).map_err(io),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(io(error)),
     }
+}
+
+/// Makes last what was found: a killed server may have left commits in the log, or the names of the files, unsynced, and nothing may be
+/// answered from them that a power cut takes away. The database itself is synced before anything of the log is let go of.
+fn sync_log(path: &Path) -> Result<(), CatalogError> {
+    let log = beside(path, "-wal");
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let synced = if log.exists() { strongroom_files::settle(&log) } else { strongroom_files::settle_dir(directory) };
+    synced.map_err(io)
 }
 
 /// SQLite opens whatever lies there, and waits for the other end of a FIFO. Only looked at and not opened: closing a file of a
@@ -196,18 +206,16 @@ fn create_file(path: &Path) -> Result<(), CatalogError> {
 fn check_files(path: &Path) -> Result<(), CatalogError> {
     // The operator may have linked the database to another disk; what SQLite makes beside it is no link.
     let database = std::fs::metadata(path).map_err(io)?;
-    let beside = ["-wal", "-shm", "-journal"].map(|suffix| {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(suffix);
-        std::fs::symlink_metadata(Path::new(&beside))
-    });
+    let beside = ["-wal", "-shm", "-journal"].map(|suffix| std::fs::symlink_metadata(beside(path, suffix)));
     let is_regular = database.is_file() && beside.iter().flatten().all(std::fs::Metadata::is_file);
     if is_regular { Ok(()) } else { Err(CatalogError::Database("something else than a regular file lies in its place".into())) }
 }
 
-fn sync_directory(path: &Path) -> std::io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    strongroom_files::sync_dir(parent.unwrap_or(Path::new(".")))
+/// A file that SQLite keeps beside the database.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(suffix);
+    beside.into()
 }
 
 fn io(error: std::io::Error) -> CatalogError {

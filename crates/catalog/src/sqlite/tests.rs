@@ -334,6 +334,23 @@ fn a_file_that_is_no_catalog_is_refused() {
     assert!(matches!(refused, Err(CatalogError::Damaged(_))), "{refused:?}");
 }
 
+/// The server was killed between a write of the log and its sync: what would be answered from it can still be lost.
+#[test]
+fn a_log_that_was_found_is_synced_before_anything_is_read_of_it() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("catalog.db");
+    let catalog = SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
+    let log = log_path(&path);
+    assert!(log.exists());
+    for unsynced in [&log, home.path()] {
+        strongroom_files::testing::fail_syncs(unsynced, 1);
+        let refused = SqliteCatalog::open(&path, SqliteOptions::default()).map(drop);
+        assert!(matches!(refused, Err(CatalogError::Database(_))), "{}: {refused:?}", unsynced.display());
+    }
+    drop(catalog);
+    SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
+}
+
 #[cfg(unix)]
 #[test]
 fn only_the_owner_may_read_the_file_and_its_log() {
