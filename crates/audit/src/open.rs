@@ -9,6 +9,7 @@ use strongroom_files::Links;
 use time::OffsetDateTime;
 
 use crate::files::{self, Listing, LogFile};
+use crate::record::{MAX_LINE_LEN, Record};
 use crate::removed::Removed;
 use crate::walk::Walk;
 use crate::{AuditError, Finding, Head, PublicKey};
@@ -18,7 +19,7 @@ use crate::{AuditError, Finding, Head, PublicKey};
 pub struct OpenReport {
     /// The last record that was there.
     pub head: Head,
-    /// A record that an interrupted write left incomplete, and that was cut off.
+    /// What an interrupted write left incomplete, and that was cut off.
     pub repaired: Option<Repair>,
     /// What is wrong from the expected head on, or in the last file; [`verify`](crate::verify) reads the whole log.
     pub findings: Vec<Finding>,
@@ -26,7 +27,7 @@ pub struct OpenReport {
     pub unsigned: u64,
 }
 
-/// An incomplete record that was cut off.
+/// Incomplete records at the end that were cut off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Repair {
     /// The file's name.
@@ -64,7 +65,7 @@ pub(crate) fn open(dir: &Path, key: &PublicKey, expected: Option<&Head>) -> Resu
     let (tail, repaired) = match listing.files.last().filter(|last| is_open(last, &listing)) {
         None => (None, None),
         Some(last) => {
-            let (tail, repaired) = open_tail(last).map_err(|error| files::failed("open", &last.path, &error))?;
+            let (tail, repaired) = open_tail(last, expected).map_err(|error| files::failed("open", &last.path, &error))?;
             (Some(tail), repaired)
         }
     };
@@ -108,17 +109,62 @@ fn start(files: &[LogFile], expected: Option<&Head>) -> usize {
     last.min(with_expected)
 }
 
-fn open_tail(last: &LogFile) -> io::Result<(Tail, Option<Repair>)> {
+fn open_tail(last: &LogFile, expected: Option<&Head>) -> io::Result<(Tail, Option<Repair>)> {
     let mut file = strongroom_files::open_with(OpenOptions::new().read(true).append(true), &last.path, Links::Refuse)?;
     let found = file.metadata()?.len();
-    let len = complete_len(&mut file, found)?;
+    let len = whole_len(&mut file, found, last, expected)?;
     let repaired = (len < found).then(|| Repair { file: last.name.clone(), cut_bytes: found - len });
     if repaired.is_some() {
         file.set_len(len)?;
-        file.sync_all()?;
     }
+    // Also what a killed writer left unsynced: nobody may build on a head that a power cut takes away.
+    file.sync_all()?;
     let begun = last.begun.unwrap_or_else(OffsetDateTime::now_utc);
     Ok((Tail { file, path: last.path.clone(), len, begun }, repaired))
+}
+
+/// Where what was written whole ends: before a line without an end, and before a hole. After a power cut a later part of what was not
+/// synced may be there and an earlier one not; it reads as zeros, which no record has.
+///
+/// What is anchored was synced, so a hole up to there is damage, and stays as it is found. One behind it hides no more than cutting the
+/// log off there would: that shows for what is anchored, too.
+fn whole_len(file: &mut File, len: u64, last: &LogFile, expected: Option<&Head>) -> io::Result<u64> {
+    let anchored = expected.map_or(0, |head| head.seq);
+    if let Some(hole) = first_hole(file, len)? {
+        let end = complete_len(file, hole)?;
+        if last_seq(file, end, last)?.is_some_and(|seq| seq >= anchored) {
+            return Ok(end);
+        }
+    }
+    complete_len(file, len)
+}
+
+/// The first byte that is zero.
+fn first_hole(file: &mut File, len: u64) -> io::Result<Option<u64>> {
+    let (mut block, mut begin) = (vec![0; 1 << 16], 0);
+    file.seek(SeekFrom::Start(0))?;
+    while begin < len {
+        let size = usize::try_from((len - begin).min(1 << 16)).unwrap_or(block.len());
+        file.read_exact(&mut block[..size])?;
+        if let Some(at) = block[..size].iter().position(|byte| *byte == 0) {
+            return Ok(Some(begin + at as u64));
+        }
+        begin += size as u64;
+    }
+    Ok(None)
+}
+
+/// The number of the record that ends at `end`; none if that is no record.
+fn last_seq(file: &mut File, end: u64, last: &LogFile) -> io::Result<Option<u64>> {
+    if end == 0 {
+        return Ok(Some(last.first_seq - 1));
+    }
+    let begin = complete_len(file, end - 1)?;
+    let Some(len) = usize::try_from(end - 1 - begin).ok().filter(|len| *len <= MAX_LINE_LEN) else { return Ok(None) };
+    let mut line = vec![0; len];
+    file.seek(SeekFrom::Start(begin))?;
+    file.read_exact(&mut line)?;
+    Ok(Record::parse(&line).filter(|record| record.is_unchanged).map(|record| record.seq()))
 }
 
 /// Where the last complete line ends.

@@ -45,6 +45,20 @@ async fn files_and_directory_are_private() {
     assert_eq!(mode(&home.dir().join(name)), 0o600);
 }
 
+/// The writer was killed before it synced the name of its file: records that follow in it would be lost with the name.
+#[tokio::test]
+async fn what_a_killed_writer_left_is_synced_before_the_log_goes_on() {
+    let home = Home::new();
+    home.open_clean().await.close().await.unwrap();
+    let dir = home.dir();
+    for unsynced in [&*dir, dir.parent().unwrap()] {
+        strongroom_files::testing::fail_syncs(unsynced, 1);
+        let opened = AuditLog::open(home.config(), key(), None).await.map(drop);
+        assert!(matches!(opened, Err(AuditError::Unwritable(_))), "{}", unsynced.display());
+    }
+    home.open_clean().await;
+}
+
 #[tokio::test]
 async fn a_durable_event_is_in_the_file_when_the_call_returns_and_others_within_a_second() {
     let home = Home::new();
@@ -206,6 +220,53 @@ async fn a_torn_last_record_is_cut_off_and_said_so() {
         assert_eq!(written[4]["opened"]["unsigned"], 1);
         assert!(home.verify(Some(&head)).is_intact());
     }
+}
+
+/// Power fails while records are written that were not synced: of the sectors that they fill any may be there, and the others read as zeros.
+#[tokio::test]
+async fn holes_that_a_power_cut_left_at_the_end_are_cut_off_and_said_so() {
+    let home = Home::new();
+    let log = home.open_clean().await;
+    let head = log.append(&event(1)).await.unwrap();
+    let path = home.dir().join(files(&home.dir())[0].0.clone());
+    let kept = fs::read(&path).unwrap().len();
+    for number in 2..6 {
+        log.record_durably(event(number)).await.unwrap();
+    }
+    let whole = fs::read(&path).unwrap();
+    drop(log);
+    let sectors = kept / 512..whole.len().div_ceil(512);
+    assert!(sectors.len() >= 4);
+    for lost in sectors {
+        let mut torn = whole.clone();
+        torn[(lost * 512).max(kept)..((lost + 1) * 512).min(whole.len())].fill(0);
+        fs::write(&path, &torn).unwrap();
+        let (log, report) = home.open(Some(head.clone())).await;
+        assert_eq!(report.findings, vec![], "sector {lost}");
+        assert!(report.repaired.is_some() && report.head.seq >= head.seq);
+        log.close().await.unwrap();
+        assert!(home.verify(Some(&head)).is_intact());
+    }
+}
+
+/// What is anchored was synced: zeros in it are no power cut's, and are neither cut off nor passed over.
+#[tokio::test]
+async fn a_hole_in_what_is_anchored_is_damage_and_stays() {
+    let home = Home::new();
+    let log = home.open_clean().await;
+    log.record_durably(event(1)).await.unwrap();
+    let before = fs::read(home.dir().join(&files(&home.dir())[0].0)).unwrap().len();
+    let head = log.append(&event(2)).await.unwrap();
+    log.record_durably(event(3)).await.unwrap();
+    drop(log);
+    let path = home.dir().join(files(&home.dir())[0].0.clone());
+    let mut damaged = fs::read(&path).unwrap();
+    damaged[before + 100..before + 200].fill(0);
+    fs::write(&path, &damaged).unwrap();
+    let (log, report) = home.open(Some(head)).await;
+    assert_eq!((report.repaired, report.findings.is_empty()), (None, false));
+    log.close().await.unwrap();
+    assert_eq!(fs::read(&path).unwrap()[..damaged.len()], damaged);
 }
 
 #[tokio::test]
