@@ -11,7 +11,7 @@ DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 FUZZ_VERSION := 0.13.2
 FUZZ := $(TOOLS)/cargo-fuzz-$(FUZZ_VERSION)/bin/cargo-fuzz
 
-.PHONY: help serve build test test-rust test-clients fuzz fuzz-parsers crash rekey big lint fmt deny bench clean-tools
+.PHONY: help serve build test test-rust test-clients fuzz fuzz-parsers crash powercut rekey big lint fmt deny bench clean-tools
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,13 @@ fuzz-parsers: $(FUZZ) ## Give the parsers bytes that a fuzzer makes up (FUZZ_TAR
 crash: build ## Kill the server 200 times under concurrent writes
 	tests/install.sh
 	STRONGROOM_TEST_KILLS=200 .tools/venv/bin/python -m pytest -n 0 tests/test_crash.py
+
+# The same seed makes the same cuts, of another record: a failure keeps its own, and names the moment.
+CUTS ?= 1000
+
+powercut: build ## Cut the power 1,000 times under every kind of write (CUTS)
+	tests/install.sh
+	STRONGROOM_TEST_POWERCUTS=$(CUTS) .tools/venv/bin/python -m pytest -n 0 -rP tests/powercut
 
 rekey: build ## Re-key 100,000 objects, killed ten times on the way
 	tests/install.sh

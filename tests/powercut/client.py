@@ -1,0 +1,41 @@
+"""Clients that keep their connection: thousands of requests are sent, and a handshake for each would be most of the work."""
+
+from harness.admin import Admin
+from harness.raw import TIMEOUT_SECONDS, RawClient, receive
+
+
+class Lasting(RawClient):
+    """A client of one port, over TLS or not."""
+
+    def __init__(self, port, ca, access_key, secret_key, tls):
+        super().__init__(port, ca, access_key, secret_key)
+        self.tls, self._connection = tls, None
+
+    def send(self, method, target, headers, body=b"", *, tls=None, timeout=TIMEOUT_SECONDS):
+        connection, self._connection = self._connection or self.connect(self.tls, timeout), None
+        try:
+            connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            if body:
+                connection.send(body)
+            reply = receive(connection)
+        except BaseException:
+            connection.close()
+            raise
+        if reply.complete and reply.headers.get("connection") != "close":
+            self._connection = connection
+        else:
+            connection.close()
+        return reply
+
+
+def s3(server):
+    return Lasting(server.port, server.ca, server.access_key, server.secret_key, tls=False)
+
+
+def admin(server):
+    made = Admin(server)
+    made.raw = Lasting(server.admin_port, server.ca, server.access_key, server.secret_key, tls=True)
+    return made

@@ -1,0 +1,108 @@
+"""A server's life in which everything that writes is done, recorded, and what its disks may be if the power fails at some moment of it."""
+
+import random
+import signal
+import subprocess
+import time
+
+from powercut import client, record
+from powercut.clients import BUCKET, Buckets, Keys, Objects
+from powercut.disk import SOME, WAYS, Disk, lay_out
+from powercut.files import Files
+from powercut.ledger import ABSENT, Ledger
+from powercut.store import Store
+
+# How long clients write, at the most, before the server is killed, once more, and then is stopped.
+PHASES_SECONDS = (1.0, 1.0, 1.5)
+# The server is killed as one of its threads begins the sync of this number: after something was written or named, and before it lasts. It
+# may be one of its start.
+FATAL_SYNCS = (3, 60)
+
+
+class Life:
+    """The effects on two disks, and what clients were told."""
+
+    def __init__(self, home, seed):
+        self.random, self.ledger = random.Random(seed), Ledger()
+        self.store = Store(home)
+        for disk in self.store.disks:
+            disk.mkdir(parents=True)
+        self.files = Files(self.store.disks)
+        clients = [Objects(self.ledger, seed + number, f"writer-{number}") for number in range(4)]
+        clients += [Buckets(self.ledger, seed + 10), Keys(self.ledger, seed + 11)]
+        try:
+            for number, seconds in enumerate(PHASES_SECONDS):
+                is_killed = number + 1 < len(PHASES_SECONDS)
+                clients = self._live(clients, self.store.home / f"calls-{number}", seconds, is_killed)
+        except BaseException:
+            self.store.discard()
+            raise
+        self.effects, self.acknowledged = self.files.effects, self.ledger.moments()
+        self.began = min(effect.began for effect in self.effects)
+
+    def _live(self, clients, path, seconds, is_killed):
+        """The next part of its life; the clients as they are afterwards."""
+        fatal = [f"--inject=fsync:signal=KILL:when={self.random.randint(*FATAL_SYNCS)}"] if is_killed else []
+        self.store.prefix = record.prefix(path, *fatal)
+        if self._starts(is_killed):
+            clients = [one.on(self.store) for one in clients]
+            self._write(clients, seconds, is_killed)
+        self.files.follow(*record.calls(path))
+        assert self.files.differences() == []
+        return clients
+
+    def _starts(self, is_killed):
+        try:
+            self.store.start()
+        except RuntimeError:
+            if not is_killed or self.store.process.returncode != -signal.SIGKILL:
+                raise
+            return False
+        return True
+
+    def _write(self, clients, seconds, is_killed):
+        try:
+            if ABSENT in self.ledger.outcomes(("bucket", BUCKET), time.time_ns()):
+                with self.ledger.doing("bucket", {("bucket", BUCKET): "plain"}):
+                    assert client.s3(self.store).request("PUT", f"/{BUCKET}").status in (200, 409)
+        except OSError:
+            assert is_killed
+        for one in clients:
+            one.start()
+        if is_killed:
+            self._wait_for_the_kill(seconds)
+        else:
+            time.sleep(seconds)
+        for one in clients:
+            one.stopping.set()
+        for one in clients:
+            one.join(120)
+            assert not one.is_alive()
+            if one.unexpected:
+                raise one.unexpected
+        if not is_killed:
+            Objects(self.ledger, self.random.random(), "large").on(self.store).put_large()
+            assert self.store.stop() == 0
+
+    def _wait_for_the_kill(self, seconds):
+        try:
+            self.store.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.store.kill()
+
+    def moment(self, chance):
+        """When the power fails: most often as soon as something was acknowledged, or just before; else as a call begins or returns."""
+        kind = chance.random()
+        if kind < 0.65:
+            return chance.choice(self.acknowledged) - (kind < 0.15)
+        effect = chance.choice(self.effects)
+        return chance.choice([effect.began, effect.returned, effect.returned - 1])
+
+    def cut(self, moment, chance, home, effects=None):
+        """A server over what may be on the disks then, and how that was chosen for each of them."""
+        store, ways = Store(home, like=self.store), []
+        for disk, copy in zip(self.store.disks, store.disks):
+            ways.append(way := chance.choice([*WAYS, SOME, SOME]))
+            cut = Disk(self.files.root(disk), self.effects if effects is None else effects, moment)
+            lay_out(cut.after_cut(way, chance, self.files.directories), copy)
+        return store, ways

@@ -1,0 +1,108 @@
+"""What strace records of a program is what the program did to its files, byte for byte."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from powercut import record
+from powercut.files import Files, Named, Synced, Truncated, Written
+
+USE = """
+import os, sys, threading
+data, keys = sys.argv[1:]
+os.mkdir(f"{data}/sub")
+f = os.open(f"{data}/a", os.O_CREAT | os.O_RDWR)
+os.write(f, b'bytes "with" \\\\ and \\n\\0\\xff')
+os.pwrite(f, b"zz", 9000)
+os.writev(f, [b"ab", b"cd" * 5000])
+os.fsync(f)
+os.ftruncate(f, 8000)
+os.lseek(f, 4, os.SEEK_SET)
+os.write(f, b"moved")
+os.write(os.dup(f), b"shared")
+os.fdatasync(f)
+os.rename(f"{data}/a", f"{data}/sub/b")
+os.link(f"{data}/sub/b", f"{data}/c")
+os.unlink(f"{data}/sub/b")
+os.fsync(os.open(f"{data}/sub", os.O_RDONLY))
+for _ in range(2):
+    log = os.open(f"{keys}/log", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    os.write(log, b"line\\n")
+    os.close(log)
+os.close(os.open(f"{data}/c", os.O_WRONLY | os.O_TRUNC))
+def work(number):
+    for turn in range(50):
+        path = f"{keys}/{number}-{turn}"
+        file = os.open(path + ".tmp", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        os.write(file, b"%d/%d" % (number, turn) * 100)
+        os.fsync(file)
+        os.close(file)
+        os.rename(path + ".tmp", path if turn % 2 else f"{keys}/{number}")
+threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+os.rmdir(f"{data}/sub")
+"""
+KILLED = """
+import os, sys
+data, keys = sys.argv[1:]
+f = os.open(f"{data}/a", os.O_CREAT | os.O_RDWR)
+while True:
+    os.write(f, b"x" * (2 << 20))
+    os.rename(f"{data}/a", f"{data}/b")
+    os.rename(f"{data}/b", f"{data}/a")
+    os.ftruncate(f, 0)
+    os.lseek(f, 0, os.SEEK_SET)
+"""
+
+
+def disks(tmp_path):
+    made = [tmp_path / "data", tmp_path / "keys"]
+    for disk in made:
+        disk.mkdir()
+    return made
+
+
+def followed(tmp_path, program, kill_after=None, options=()):
+    made, path = disks(tmp_path), tmp_path / "calls"
+    process = subprocess.Popen([*record.prefix(path, *options), sys.executable, "-c", program, *made])
+    if kill_after is not None:
+        time.sleep(kill_after)
+        process.kill()
+    process.wait(60)
+    files = Files(made)
+    files.follow(*record.calls(path))
+    return files
+
+
+def test_the_files_that_are_followed_are_those_on_the_disks(tmp_path):
+    files = followed(tmp_path, USE)
+    assert files.differences() == []
+    kinds = {kind: sum(isinstance(effect, kind) for effect in files.effects) for kind in (Written, Truncated, Named, Synced)}
+    assert kinds[Truncated] == 2 and kinds[Synced] == 3 + 400 and kinds[Written] == 5 + 2 + 400, kinds
+    assert all(effect.began <= effect.returned for effect in files.effects)
+
+
+def test_a_sync_is_the_file_s_and_comes_after_what_it_follows(tmp_path):
+    files = followed(tmp_path, USE)
+    wrote, synced = ([effect for effect in files.effects if isinstance(effect, kind)] for kind in (Written, Synced))
+    for sync in synced[3:]:
+        [write] = [effect for effect in wrote if effect.inode == sync.inode]
+        assert write.returned <= sync.began
+
+
+@pytest.mark.parametrize("milliseconds", range(0, 160, 40))
+def test_a_call_in_which_the_program_was_killed_is_taken_as_far_as_it_went(tmp_path, milliseconds):
+    assert followed(tmp_path, KILLED, kill_after=milliseconds / 1000 + 0.3).differences() == []
+
+
+def test_what_the_program_wrote_without_a_call_that_is_known_is_missed_and_told(tmp_path):
+    program = "import os, sys\nwith open(sys.argv[1] + '/a', 'w+b') as f: os.posix_fallocate(f.fileno(), 0, 100)"
+    with pytest.raises(AssertionError, match="the model does not know fallocate"):
+        followed(tmp_path, program)
+    (tmp_path / "other").mkdir()
+    files = Files(disks(tmp_path / "other"))
+    (tmp_path / "other/data/unseen").write_bytes(b"x")
+    assert files.differences() == [f"{tmp_path}/other/data/unseen: not in the record"]
