@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
 use super::SqliteOptions;
+use super::reserve::Reserve;
 
 /// How much of the log is left to the writer.
 const REST_PAGES: u32 = 512;
@@ -58,6 +59,7 @@ struct Limits {
 pub(super) struct Checkpointer {
     shared: Arc<Shared>,
     limits: Limits,
+    reserve: Arc<Reserve>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -88,20 +90,23 @@ struct Log {
 
 impl Checkpointer {
     /// Starts the thread. `writer` is the connection whose commits make the log.
-    pub(super) fn start(writer: &Connection, own: Connection, options: &SqliteOptions) -> std::io::Result<Self> {
+    /// `reserve` gets back what a checkpoint lets go of.
+    pub(super) fn start(writer: &Connection, own: Connection, reserve: Arc<Reserve>, options: &SqliteOptions) -> std::io::Result<Self> {
         let (log, due) = (Mutex::default(), Condvar::new());
         let (checkpoints, held_back, busy, failed) = Default::default();
         let shared = Arc::new(Shared { log, due, checkpoints, held_back, busy, failed });
         let limits = Limits {
-            checkpoint_pages: options.checkpoint_pages.max(1),
-            restart_pages: options.restart_pages.max(1),
+            // It begins anew before it is longer than what is kept for it on a full disk.
+            checkpoint_pages: options.checkpoint_pages.clamp(1, options.log_pages() / 2),
+            restart_pages: options.restart_pages.clamp(1, options.log_pages() / 4 * 3),
             snapshot_patience: options.snapshot_patience,
             busy_timeout: options.busy_timeout,
         };
         writer.wal_hook(Some(note_pages));
-        let mover = Mover { connection: own, shared: Arc::clone(&shared), limits, held_since: None, warned: None };
+        let mover =
+            Mover { connection: own, shared: Arc::clone(&shared), reserve: Arc::clone(&reserve), limits, held_since: None, warned: None };
         let thread = std::thread::Builder::new().name("catalog-log".to_owned()).spawn(move || mover.run())?;
-        Ok(Self { shared, limits, thread: Some(thread) })
+        Ok(Self { shared, limits, reserve, thread: Some(thread) })
     }
 
     pub(super) fn counts(&self) -> LogCounts {
@@ -140,6 +145,7 @@ impl Checkpointer {
         let moved = patience(self.limits.busy_timeout).and(moved);
         match moved {
             Ok(Moved { is_busy: false, .. }) => {
+                self.reserve.take_again();
                 add(&self.shared.checkpoints);
                 let mut log = self.shared.lock();
                 (log.pages, log.moved) = (0, 0);
@@ -197,6 +203,7 @@ impl Log {
 struct Mover {
     connection: Connection,
     shared: Arc<Shared>,
+    reserve: Arc<Reserve>,
     limits: Limits,
     /// Up to here the log could not be moved, since when.
     held_since: Option<(u32, Instant)>,
@@ -236,6 +243,7 @@ impl Mover {
 
     /// Notes how far the log was moved; when to go on, if not at once.
     fn has_moved(&mut self, moved: Moved) -> Option<Instant> {
+        self.reserve.take_again();
         add(&self.shared.checkpoints);
         let mut log = self.shared.lock();
         // Otherwise it has begun anew meanwhile.

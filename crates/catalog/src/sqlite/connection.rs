@@ -24,8 +24,8 @@ const REWRITTEN_PAGES: u32 = 16_384;
 const CHECKPOINT_PAGES: u32 = 4096;
 /// 64 MiB.
 const RESTART_PAGES: u32 = 16_384;
-/// What the log file is cut back to.
-const LOG_BYTES: u32 = 32 << 20;
+/// Shorter, the log would be copied back into the database all the time.
+const MIN_LOG_BYTES: u32 = 512 << 10;
 
 /// How a [`super::SqliteCatalog`] runs.
 #[derive(Clone, Debug)]
@@ -64,8 +64,21 @@ pub struct SqliteOptions {
     /// Measured with `catalog_bench`: no difference beyond noise, since the pages are logged anyway. (The log itself keeps old
     /// pages until it is written over.)
     pub secure_delete: bool,
+    /// What the log file is cut back to, and what is kept for it on a full disk. It is moved when it is half so long at the latest.
+    pub log_bytes: u32,
     /// Says when a blob died.
     pub clock: Clock,
+}
+
+impl SqliteOptions {
+    /// [`Self::log_bytes`], or the least that makes sense.
+    pub(super) fn log_bytes(&self) -> u32 {
+        self.log_bytes.max(MIN_LOG_BYTES)
+    }
+
+    pub(super) fn log_pages(&self) -> u32 {
+        self.log_bytes() / PAGE_BYTES
+    }
 }
 
 impl Default for SqliteOptions {
@@ -88,6 +101,7 @@ impl Default for SqliteOptions {
             busy_timeout: Duration::from_secs(5),
             cache_bytes: 48 << 20,
             secure_delete: true,
+            log_bytes: 32 << 20,
             clock: Clock::default(),
         }
     }
@@ -112,7 +126,7 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
     connection.pragma_update(None, "secure_delete", options.secure_delete)?;
     // See `checkpoint`.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
+    connection.pragma_update(None, "journal_size_limit", options.log_bytes())?;
     connection.pragma_update(None, "cache_size", cache_kib(options.cache_bytes / 3))?;
     schema::prepare(&connection)?;
     make_shrinkable(&connection);

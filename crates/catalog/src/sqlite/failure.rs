@@ -1,12 +1,16 @@
 //! What SQLite's errors mean to the catalog.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 use rusqlite::types::FromSqlError;
 
 use crate::CatalogError;
+
+/// Failed commits are told of at most so often: a disk that fails has them by the thousand.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 impl From<rusqlite::Error> for CatalogError {
     fn from(error: rusqlite::Error) -> Self {
@@ -30,6 +34,18 @@ pub(super) fn of(error: Arc<rusqlite::Error>) -> CatalogError {
             _ => CatalogError::Database(Box::new(error)),
         },
         None => CatalogError::Database(Box::new(error)),
+    }
+}
+
+/// Tells the log of a commit that failed, with `writes` in it.
+pub(super) fn tell(error: &rusqlite::Error, writes: usize) {
+    /// When that was last done, and the writes that failed since.
+    static TOLD: Mutex<(Option<Instant>, usize)> = Mutex::new((None, 0));
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    told.1 += writes;
+    if told.0.is_none_or(|at| at.elapsed() >= REPORT_INTERVAL) {
+        tracing::error!(%error, writes = told.1, "the catalog could not commit");
+        *told = (Some(Instant::now()), 0);
     }
 }
 

@@ -12,6 +12,7 @@ mod keys;
 mod listing;
 mod readers;
 mod releases;
+mod reserve;
 mod schema;
 mod scope;
 mod settings;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
+use strongroom_space::Kept;
 
 use crate::{
     BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, Job, JobId, KeyRef,
@@ -46,6 +48,7 @@ use checkpoint::{Checkpointer, LogCounts};
 pub use connection::SqliteOptions;
 use readers::Readers;
 use releases::Pace;
+use reserve::Reserve;
 use upkeep::{Bell, Upkeep};
 use writer::Writer;
 
@@ -62,6 +65,8 @@ pub struct SqliteCatalog {
     step_rows: usize,
     release_rows: usize,
     clock: Clock,
+    // Closed last: closing a file lets go of the locks that this process has on it.
+    reserve: Arc<Reserve>,
 }
 
 /// What is counted of a catalog.
@@ -84,13 +89,14 @@ impl SqliteCatalog {
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self, CatalogError> {
         let writer = connection::open_writer(path, &options)?;
         let checkpoints = connection::open_checkpointer(path, &options)?;
+        let reserve = Arc::new(Reserve::new(path, options.log_bytes()));
         let failed = |error: std::io::Error| CatalogError::Database(Box::new(error));
         let lane = |name: &str, threads: usize| {
             let connections: Result<Vec<Connection>, CatalogError> =
                 (0..threads.max(1)).map(|_| connection::open_reader(path, &options)).collect();
             Readers::start(name, connections?, options.read_queue).map_err(failed)
         };
-        let log = Checkpointer::start(&writer, checkpoints, &options).map_err(failed)?;
+        let log = Checkpointer::start(&writer, checkpoints, Arc::clone(&reserve), &options).map_err(failed)?;
         let (counts, bell) = (log.counts(), Arc::<Bell>::default());
         let writer = Writer::start(writer, log, Arc::clone(&bell), options.write_queue, options.max_batch).map_err(failed)?;
         let limits = upkeep::Limits {
@@ -110,7 +116,15 @@ impl SqliteCatalog {
             writer,
             release_rows: options.release_rows.max(1),
             clock: options.clock,
+            reserve,
         })
+    }
+
+    /// Has the file system keep room for the log, and for as much growth of the database as the log can hold, as far as there is
+    /// any. Then deleting goes on when the disk is full, whoever filled it. To be called again and again: the files grow, and the
+    /// log is cut. Blocks.
+    pub fn keep_room(&self) -> std::io::Result<Kept> {
+        self.reserve.fill()
     }
 
     /// Commits what waits, moves the log into the file, and answers every later call with [`CatalogError::Busy`].

@@ -9,6 +9,7 @@ use rusqlite::config::DbConfig;
 use tempfile::TempDir;
 
 use super::checkpoint::Checkpointer;
+use super::reserve::Reserve;
 use super::writer::Writer;
 use super::{SqliteCatalog, SqliteOptions, connection};
 use crate::{Catalog, CatalogError};
@@ -30,7 +31,7 @@ impl Bench {
         let connection = connection::open_writer(&path, &options).unwrap();
         prepare(&connection);
         let own = connection::open_checkpointer(&path, &options).unwrap();
-        let log = Checkpointer::start(&connection, own, &options).unwrap();
+        let log = Checkpointer::start(&connection, own, Arc::new(Reserve::new(&path, options.log_bytes())), &options).unwrap();
         let writer = Arc::new(Writer::start(connection, log, Arc::default(), 16, 16).unwrap());
         Self { writer, reader: connection::open_reader(&path, &options).unwrap(), _home: home }
     }

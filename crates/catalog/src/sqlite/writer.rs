@@ -281,7 +281,7 @@ impl Lane {
 fn answer_all(ran: &mut Vec<Box<dyn Write>>, outcome: Result<(), rusqlite::Error>) {
     let error = outcome.err().map(Arc::new);
     if let Some(error) = &error {
-        tracing::error!(%error, writes = ran.len(), "the catalog could not commit");
+        failure::tell(error, ran.len());
     }
     for write in ran.drain(..) {
         write.answer(error.as_ref().map_or(Ok(()), |error| Err(failure::of(Arc::clone(error)))));
