@@ -36,6 +36,8 @@ pub struct LogConfig {
     pub flush_millis: u64,
     /// How long records are kept, and how many.
     pub retention: Retention,
+    /// So many bytes the file system keeps for the file that is written on: records go on when the disk is full, whoever filled it.
+    pub reserve_bytes: u64,
 }
 
 /// How long records are kept, and how many. By default all are.
@@ -67,6 +69,7 @@ impl LogConfig {
             checkpoint_seconds: 10,
             flush_millis: 200,
             retention: Retention::default(),
+            reserve_bytes: 0,
         }
     }
 

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use strongroom_space::Kept;
+
 use crate::removed::Removed;
 
 /// How far a log may fill before it is warned of, in percent of its quota.
@@ -22,6 +24,8 @@ pub struct Usage {
     pub removed_records: u64,
     /// Files that retention found to be damaged, foreign or misplaced. While there are any, nothing is removed for its size.
     pub suspect_files: u64,
+    /// What the file system keeps for further records.
+    pub reserve: Kept,
 }
 
 impl Usage {
@@ -39,6 +43,8 @@ pub(crate) struct Shared {
     closed_bytes: AtomicU64,
     closed_files: AtomicU64,
     suspect_files: AtomicU64,
+    reserve_held: AtomicU64,
+    reserve_wanted: AtomicU64,
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -87,6 +93,11 @@ impl Shared {
         self.suspect_files.store(files, Ordering::SeqCst);
     }
 
+    pub(crate) fn set_reserve(&self, reserve: Kept) {
+        self.reserve_held.store(reserve.held_bytes, Ordering::SeqCst);
+        self.reserve_wanted.store(reserve.wanted_bytes, Ordering::SeqCst);
+    }
+
     pub(crate) fn tail_bytes(&self) -> u64 {
         self.tail_bytes.load(Ordering::SeqCst)
     }
@@ -99,7 +110,9 @@ impl Shared {
         let tail = u64::from(self.tail_bytes.load(Ordering::SeqCst) > 0);
         let files = self.closed_files.load(Ordering::SeqCst) + tail;
         let suspect_files = self.suspect_files.load(Ordering::SeqCst);
-        Usage { bytes: self.bytes(), files, quota_bytes, removed_records: self.lock().removed.records(), suspect_files }
+        let (held, wanted) = (self.reserve_held.load(Ordering::SeqCst), self.reserve_wanted.load(Ordering::SeqCst));
+        let reserve = Kept { held_bytes: held, wanted_bytes: wanted };
+        Usage { bytes: self.bytes(), files, quota_bytes, removed_records: self.lock().removed.records(), suspect_files, reserve }
     }
 
     pub(crate) fn removed(&self) -> Removed {

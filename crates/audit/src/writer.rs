@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use strongroom_space::{Kept, hold, let_go};
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
@@ -25,6 +26,10 @@ const RESERVE_LEN: u64 = 1 << 20;
 const MAX_PENDING_IN_RESERVE_LEN: usize = 64 << 10;
 /// How long a writer waits after a failure before it tries again.
 const RETRY: Duration = Duration::from_millis(250);
+/// How long it waits until it tries again to have the reserve filled up.
+const RESERVE_RETRY: Duration = Duration::from_secs(1);
+/// How long it waits until it tries again to begin a file.
+const NEXT_RETRY: Duration = Duration::from_secs(5);
 
 pub(crate) struct Writer {
     queue: Arc<Queue>,
@@ -51,6 +56,11 @@ pub(crate) struct Writer {
     /// The file that is written on does not state yet what was removed.
     must_restate: bool,
     has_failed: bool,
+    /// Up to here the file system keeps room for the tail, and when to ask for more, if that is less than is wanted.
+    kept_to: u64,
+    reserve_due: Option<Instant>,
+    /// When to try again to begin the next file, if that failed. Until then the present one gets longer than it should.
+    next_due: Option<Instant>,
     /// The quota, if the log has reached it.
     full: Option<u64>,
     /// What was taken in before that and may not use the reserve: no more than the queue holds.
@@ -93,6 +103,9 @@ impl Writer {
             rotate_due,
             must_restate: false,
             has_failed: false,
+            kept_to: 0,
+            reserve_due: None,
+            next_due: None,
             full: None,
             held: VecDeque::new(),
             warned_at_bytes: None,
@@ -110,6 +123,7 @@ impl Writer {
         self.encode_own("opened", &serde_json::json!({ "findings": findings, "unsigned": unsigned }));
         self.encode_removed();
         self.encode_checkpoint();
+        self.keep_room();
         let written = self.flush().and_then(|()| self.check_quota(false));
         self.report(written, VecDeque::new());
     }
@@ -130,12 +144,16 @@ impl Writer {
     /// When there is something to do though nothing comes.
     fn timer(&self) -> Option<Instant> {
         let retry = (self.has_failed || self.full.is_some()).then(|| Instant::now() + RETRY);
-        if self.has_failed { retry } else { [retry, self.checkpoint_due, self.rotate_due].into_iter().flatten().min() }
+        let dues = [retry, self.checkpoint_due, self.rotate_due, self.reserve_due];
+        if self.has_failed { retry } else { dues.into_iter().flatten().min() }
     }
 
     /// Takes items until one of its writes fails; the others stay. At the quota only those are taken that may use the reserve, unless
     /// they are the last.
     fn write(&mut self, items: &mut VecDeque<Item>, notice: Option<Notice>, is_last: bool) -> io::Result<()> {
+        if self.reserve_due.is_some_and(|due| due <= Instant::now()) {
+            self.keep_room();
+        }
         self.flush()?;
         if let Some(notice) = notice {
             self.announce(notice)?;
@@ -295,7 +313,10 @@ impl Writer {
             }
         };
         if mem::replace(&mut self.is_torn, true) {
+            // This gives back what was kept beyond the end, too.
+            self.kept_to = 0;
             tail.file.set_len(tail.len)?;
+            hold(&tail.file, tail.len, self.config.reserve_bytes)?;
         }
         tail.file.write_all(&self.pending)?;
         tail.file.sync_data()?;
@@ -303,11 +324,27 @@ impl Writer {
         self.shared.set_tail_len(tail.len);
         self.is_torn = false;
         self.pending.clear();
+        self.keep_room();
         self.queue.written(self.head.clone());
         for (done, head) in self.waiting.drain(..) {
             let _ = done.send(Ok(head));
         }
         Ok(())
+    }
+
+    /// Has the file system keep room beyond the tail's end, once an eighth of it is used up. Where there is none, that is tried again.
+    fn keep_room(&mut self) {
+        let wanted = self.config.reserve_bytes;
+        let Some(tail) = self.tail.as_ref().filter(|_| wanted > 0) else { return };
+        let is_enough = |held: u64| held >= wanted - wanted / 8;
+        let mut kept = Kept { held_bytes: self.kept_to.saturating_sub(tail.len), wanted_bytes: wanted };
+        if !is_enough(kept.held_bytes) {
+            kept = hold(&tail.file, tail.len, wanted).unwrap_or(Kept { held_bytes: 0, wanted_bytes: wanted });
+            self.kept_to = tail.len + kept.held_bytes;
+        }
+        let is_short = !is_enough(kept.held_bytes) && kept.wanted_bytes > 0;
+        self.reserve_due = is_short.then(|| Instant::now() + RESERVE_RETRY);
+        self.shared.set_reserve(if is_short { kept } else { Kept { held_bytes: kept.wanted_bytes, ..kept } });
     }
 
     /// A file that is gone, or not as long as it was left, is somebody else's now: it stays as it is, and a new one begins.
@@ -322,22 +359,56 @@ impl Writer {
 
     fn close_tail(&mut self) {
         self.tail = None;
+        self.kept_to = 0;
         self.rotate_due = None;
         self.shared.tail_closed(self.head.seq + 1);
     }
 
-    /// Ends a file that is long enough, or old enough and not without events, with a checkpoint. The next flush makes another.
+    /// Ends a file that is long enough, or old enough and not without events, with a checkpoint, once the next one is there. Where none
+    /// can be made, as on a full disk, the present one is written on, into the room that is kept for it.
     fn rotate(&mut self) -> io::Result<()> {
-        let is_old = self.rotate_due.is_some_and(|due| due <= Instant::now());
-        if self.tail.as_ref().is_none_or(|tail| tail.len < self.config.segment_len() && !is_old) {
+        let now = Instant::now();
+        let is_old = self.rotate_due.is_some_and(|due| due <= now);
+        let is_due = self.tail.as_ref().is_some_and(|tail| tail.len >= self.config.segment_len() || is_old);
+        if !is_due || self.next_due.is_some_and(|due| due > now) {
             return Ok(());
         }
         if self.unsigned > 0 {
             self.encode_checkpoint();
             self.flush()?;
         }
-        self.close_tail();
-        self.restate()
+        match self.begin_next() {
+            Ok(next) => {
+                if let Some(ended) = &self.tail {
+                    let_go(&ended.file)?;
+                }
+                self.close_tail();
+                self.shared.set_tail(self.head.seq + 1, 0);
+                self.tail = Some(next);
+                self.next_due = None;
+                self.keep_room();
+                self.restate()
+            }
+            Err(error) => {
+                if self.next_due.replace(now + NEXT_RETRY).is_none() {
+                    tracing::warn!(%error, "the audit log cannot begin its next file; it goes on with the present one");
+                }
+                self.rotate_due = is_old.then(|| now + NEXT_RETRY).or(self.rotate_due);
+                Ok(())
+            }
+        }
+    }
+
+    /// The next file, with all the room kept for it that is wanted.
+    fn begin_next(&self) -> io::Result<Tail> {
+        let (file, path) = files::create(&self.config.dir, self.head.seq + 1)?;
+        let kept = hold(&file, 0, self.config.reserve_bytes)
+            .and_then(|kept| if kept.is_whole() { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) });
+        if let Err(error) = kept {
+            fs::remove_file(&path)?;
+            return Err(error);
+        }
+        Ok(Tail { file, path, len: 0, begun: OffsetDateTime::now_utc() })
     }
 
     /// Tells the queue how it went.

@@ -5,11 +5,12 @@ mod common;
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::{Duration, Instant};
 
 use common::{Home, event, files, key, records, request_ids, verify};
 use strongroom_audit::{AuditError, AuditLog, AuditSink, Defect, Event, Head, LogConfig, Repair, SigningKey};
+use strongroom_space::Kept;
 use zeroize::Zeroizing;
 
 #[tokio::test]
@@ -387,4 +388,32 @@ async fn an_absent_directory_cannot_be_verified() {
     let home = Home::new();
     let AuditError::Unwritable(text) = verify(&home.dir(), None, None).unwrap_err();
     assert!(text.starts_with(&format!("cannot list {}", home.dir().display())), "{text}");
+}
+
+#[tokio::test]
+async fn the_file_that_is_written_on_has_room_kept_for_it_and_an_ended_one_gives_it_back() {
+    let home = Home::new();
+    let config = LogConfig { reserve_bytes: 2 << 20, rotate_bytes: 100_000, ..home.config() };
+    let kept = |path: &std::path::Path| {
+        let found = fs::metadata(path).unwrap();
+        (found.blocks() * 512).saturating_sub(found.len())
+    };
+    let (log, _) = AuditLog::open(config.clone(), key(), None).await.unwrap();
+    assert_eq!(log.usage().reserve, Kept { held_bytes: 2 << 20, wanted_bytes: 2 << 20 });
+    for number in 0..600 {
+        log.record(event(number)).await.unwrap();
+    }
+    log.append(&event(600)).await.unwrap();
+    let paths: Vec<_> = files(&home.dir()).into_iter().map(|(name, _)| home.dir().join(name)).collect();
+    let (last, ended) = paths.split_last().unwrap();
+    assert!(!ended.is_empty() && ended.iter().all(|path| kept(path) < 100_000), "{paths:?}");
+    assert!(kept(last) >= 7 << 18, "no more than an eighth of it is missing: {}", kept(last));
+    assert_eq!(log.usage().reserve.wanted_bytes, 2 << 20);
+    log.close().await.unwrap();
+    assert!(kept(last) >= 7 << 18, "it is kept for the next start");
+    let (log, report) = AuditLog::open(config, key(), None).await.unwrap();
+    assert_eq!((report.findings, report.repaired), (vec![], None));
+    log.append(&event(601)).await.unwrap();
+    assert!(log.usage().reserve.is_whole());
+    assert_eq!(home.verify(None).findings, vec![]);
 }
