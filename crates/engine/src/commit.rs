@@ -97,7 +97,8 @@ impl Engine {
         if !matches!(condition, WriteCondition::Matches(_)) {
             let expect = self.expectation(condition, bucket, &version.key).await?;
             let permits = self.admit(user, at, [&version.envelope]).await?;
-            return Ok(self.to_the_end(permits, kept, |catalog| async move { catalog.put_version(version, expect).await }).await??);
+            let committed = self.to_the_end(permits, kept, |catalog| async move { catalog.put_version(version, expect).await }).await?;
+            return self.settled(committed).await;
         }
         for _ in 0..MAX_ATTEMPTS {
             let expect = self.expectation(condition, bucket, &version.key).await?;
@@ -105,7 +106,7 @@ impl Engine {
             let (kept, attempt) = (Arc::clone(&kept), version.clone());
             match self.to_the_end(permits, kept, |catalog| async move { catalog.put_version(attempt, expect).await }).await? {
                 Err(CatalogError::PreconditionFailed) => {}
-                other => return Ok(other?),
+                other => return self.settled(other).await,
             }
         }
         Err(Error::ConditionalConflict)

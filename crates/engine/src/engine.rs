@@ -9,7 +9,7 @@ use strongroom_catalog::Catalog;
 use strongroom_kms::KeySource;
 use strongroom_seal::StoreKey;
 
-use crate::{SealedSettings, budget::Budget, in_use::InUse, integrity::Integrity, rekey::Running, sse::BucketKeys};
+use crate::{SealedSettings, budget::Budget, in_use::InUse, integrity::Integrity, rekey::Running, space::Space, sse::BucketKeys};
 
 /// What the engine works with.
 pub struct EngineParts {
@@ -78,6 +78,7 @@ pub struct Engine {
     parts: EngineParts,
     options: EngineOptions,
     budget: Budget,
+    space: Arc<Space>,
     bucket_keys: BucketKeys,
     in_use: InUse,
     integrity: Integrity,
@@ -87,10 +88,15 @@ pub struct Engine {
 impl Engine {
     /// Starts the engine. Re-key jobs that were running go on with [`Engine::resume_rekeys`].
     pub fn open(parts: EngineParts, options: EngineOptions) -> Arc<Self> {
+        Self::open_in(Space::default(), parts, options)
+    }
+
+    /// As [`Self::open`], where disks are watched. They are from [`Engine::start_space_watch`] on.
+    pub fn open_in(space: Space, parts: EngineParts, options: EngineOptions) -> Arc<Self> {
         let bucket_keys = BucketKeys::new(options.bucket_key_lifetime);
         let budget = Budget::new(options.memory_budget_bytes);
         let (in_use, integrity, rekeys) = Default::default();
-        Arc::new(Self { parts, options, budget, bucket_keys, in_use, integrity, rekeys })
+        Arc::new(Self { parts, options, budget, space: Arc::new(space), bucket_keys, in_use, integrity, rekeys })
     }
 
     /// Zeroizes the bucket keys in use, so that the next objects get one of the present version of their key. To be called when a key
@@ -107,6 +113,11 @@ impl Engine {
     /// The memory that requests take. Who collects a body whole holds its length here first.
     pub fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// The room on the disks.
+    pub fn space(&self) -> &Arc<Space> {
+        &self.space
     }
 
     pub(crate) fn catalog(&self) -> &dyn Catalog {

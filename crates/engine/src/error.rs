@@ -238,6 +238,12 @@ pub enum Error {
     /// The disk is full.
     #[error("The store is full: nothing was stored. Free space or add a disk.")]
     StorageFull,
+    /// The disk is mounted read-only.
+    #[error("The store's disk is mounted read-only: nothing was changed. Objects can still be read.")]
+    StorageReadOnly,
+    /// The disk answers writes with errors.
+    #[error("The store's disk cannot be written: nothing was changed. Objects can still be read.")]
+    StorageFailing,
     /// Too much at once: the memory for requests or the catalog's queue is used up. Trying again later is right.
     #[error("Please reduce your request rate.")]
     Busy,

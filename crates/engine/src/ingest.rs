@@ -86,7 +86,16 @@ impl Ingested {
 impl Engine {
     /// Reads `stream` to its end, which is after `length` bytes where that is known, seals it, verifies every digest that the client
     /// sent along, and makes it durable. On any error nothing is kept.
-    pub(crate) async fn ingest<S, E>(&self, mut stream: S, length: Option<u64>, intake: Intake<'_>) -> Result<Ingested, Error>
+    pub(crate) async fn ingest<S, E>(&self, stream: S, length: Option<u64>, intake: Intake<'_>) -> Result<Ingested, Error>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+        E: Into<Error>,
+    {
+        let ingested = self.ingest_all(stream, length, intake).await;
+        self.settled(ingested).await
+    }
+
+    async fn ingest_all<S, E>(&self, mut stream: S, length: Option<u64>, intake: Intake<'_>) -> Result<Ingested, Error>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: Into<Error>,

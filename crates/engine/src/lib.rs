@@ -9,6 +9,7 @@
 //! - Every use of a key is in the audit log before it counts (`sse::uses`).
 //! - A re-keying seals the object keys anew and moves no data ([`rekey`]).
 //! - What nothing refers to any more is swept ([`sweep`]).
+//! - An upload for which a disk has no room is refused before it is read ([`space`]).
 //! - What requests keep in memory meanwhile comes out of one budget ([`budget`]).
 #![forbid(unsafe_code)]
 
@@ -33,6 +34,7 @@ mod ops;
 mod record;
 pub mod rekey;
 mod settings;
+pub mod space;
 mod sse;
 mod sweep;
 mod trust;

@@ -1,7 +1,8 @@
 //! The engine's errors as S3's codes and statuses: one match, no wildcard.
 //!
 //! Rows that the seeds and Amazon answer differently depend on the dialect. Where S3 has no code: a full store is
-//! `InsufficientStorage` 507, which SDKs do not retry, for trying again does not help.
+//! `InsufficientStorage` 507, which SDKs do not retry, for trying again does not help. A disk that is read-only or fails may be
+//! mended meanwhile: `ServiceUnavailable` 503.
 
 use http::StatusCode;
 use strongroom_engine::{Error, api::BodyError};
@@ -127,6 +128,7 @@ pub(crate) fn verdict(error: &Error, dialect: ErrorDialect) -> Verdict<'static> 
         (Error::BucketOwnerMismatch, _) => row("AccessDenied", 403),
 
         (Error::StorageFull, _) => row("InsufficientStorage", 507),
+        (Error::StorageReadOnly | Error::StorageFailing, _) => row("ServiceUnavailable", 503).retry_after(5),
         (Error::Busy, _) => row("SlowDown", 503).retry_after(1),
         (Error::Internal(_), _) => row("InternalError", 500),
     }

@@ -234,7 +234,10 @@ fn take_apart(parts: Parts, mut caller: Caller, findings: &mut Findings) -> Resu
 /// The cause of a failure of the server, which the client does not get to see.
 pub(crate) fn report(refusal: &Refusal, request_id: &str, code: &str) {
     // What passes when there is memory or room again is counted, and told by who ran out of it.
-    let passes = |error: &Error| matches!(error, Error::Busy | Error::AuditUnavailable(_));
+    let passes = |error: &Error| {
+        let is_storage = matches!(error, Error::StorageFull | Error::StorageReadOnly | Error::StorageFailing);
+        is_storage || matches!(error, Error::Busy | Error::AuditUnavailable(_))
+    };
     if let Refusal::Engine(error) = refusal
         && !passes(error)
     {

@@ -124,6 +124,8 @@ impl From<Error> for ApiError {
             Error::KmsUnavailable(cause) => Self::unavailable("KmsUnavailable", cause.to_string()),
             Error::AuditUnavailable(cause) => Self::unavailable("AuditUnavailable", cause.to_string()),
             Error::Busy => Self::unavailable("SlowDown", text),
+            Error::StorageFull => Self::new(StatusCode::INSUFFICIENT_STORAGE, "InsufficientStorage", text),
+            Error::StorageReadOnly | Error::StorageFailing => Self::unavailable("ServiceUnavailable", text),
             Error::KmsUnsupported(_) => Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", text),
             Error::InvalidArgument(_) | Error::InvalidRequest(_) | Error::InvalidBucketName(_) => Self::invalid(text),
             Error::CustomerKeyMd5Mismatch
@@ -165,7 +167,6 @@ impl From<Error> for ApiError {
             | Error::IncompleteBody
             | Error::Body(_)
             | Error::MissingContentLength
-            | Error::StorageFull
             | Error::Internal(_) => Self::internal(&error),
         }
     }

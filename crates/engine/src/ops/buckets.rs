@@ -26,9 +26,10 @@ impl Engine {
             tag: Vec::new(),
         };
         bucket.tag = self.bucket_tag(&bucket)?;
+        self.space().admit(None)?;
         match self.catalog().create_bucket(bucket).await {
             Err(CatalogError::BucketExists { owner }) if owner == caller.identity.name => Err(Error::BucketAlreadyOwnedByYou),
-            other => Ok(other?),
+            other => self.settled(other).await,
         }
     }
 
@@ -73,7 +74,7 @@ impl Engine {
 
     /// DeleteBucket.
     pub async fn delete_bucket(&self, name: &str) -> Result<(), Error> {
-        Ok(self.catalog().delete_bucket(name).await?)
+        self.settled(self.making_room(|| self.catalog().delete_bucket(name)).await).await
     }
 
     /// GetBucketEncryption.
@@ -95,7 +96,7 @@ impl Engine {
     async fn change_encryption(&self, name: &str, encryption: Option<BucketEncryption>) -> Result<(), Error> {
         let bucket = Bucket { encryption, ..self.bucket(name).await? };
         let tag = self.bucket_tag(&bucket)?;
-        Ok(self.catalog().set_bucket_encryption(name, bucket.encryption, tag).await?)
+        self.settled(self.catalog().set_bucket_encryption(name, bucket.encryption, tag).await).await
     }
 }
 

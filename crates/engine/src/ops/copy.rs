@@ -50,6 +50,7 @@ impl Engine {
         let decision = decide(&request.sse, caller.sse_c_allowed, bucket.encryption.as_ref(), self.encrypts_by_default())?;
         let customer = CustomerKey::from_copy_source(&request.source.customer, caller.sse_c_allowed)?;
         check_changes_something(&request)?;
+        self.space().admit(None)?;
         for _ in 0..MAX_ATTEMPTS {
             let source = self.open_source(caller, &request.source, customer.as_ref()).await?;
             self.check_write_early(&request.condition, &bucket.name, &request.key).await?;
@@ -187,6 +188,7 @@ impl Engine {
         source: OpenedSource,
     ) -> Result<(Draft<'a>, Bytes, SseReply), Error> {
         let OpenedSource { opened, facts, mut memory } = source;
+        self.space().admit(Some(facts.size_bytes))?;
         let keys = self.keys_for_writing(User::Caller(caller), decision, at, None).await?;
         let reading = memory.split(egress::minimum(&opened.manifest, opened.inline.as_deref()));
         let intake = Intake {

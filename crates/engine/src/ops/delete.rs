@@ -25,10 +25,12 @@ impl Engine {
         for _ in 0..MAX_ATTEMPTS {
             let expect = self.expectation(&condition, &bucket.name, key).await?;
             let now = ids::now_ms();
-            match self.catalog().delete_version(bucket.id, key, which, expect, ids::new_version_id(now), now).await {
+            let marker = ids::new_version_id(now);
+            let deleted = self.making_room(|| self.catalog().delete_version(bucket.id, key, which, expect, marker, now)).await;
+            match deleted {
                 Err(CatalogError::PreconditionFailed) => {}
                 Err(CatalogError::NoSuchVersion) => return Ok(DeletedObject { version_id, delete_marker: false }),
-                other => return Ok(answer(bucket.versioning, which, &other?)),
+                other => return self.settled(other).await.map(|deleted| answer(bucket.versioning, which, &deleted)),
             }
         }
         Err(Error::ConditionalConflict)

@@ -18,6 +18,7 @@ impl Engine {
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
         let decision = decide(&request.sse, caller.sse_c_allowed, bucket.encryption.as_ref(), self.encrypts_by_default())?;
         self.check_write_early(&request.condition, &bucket.name, &request.key).await?;
+        self.space().admit(request.body.length)?;
 
         let memory = self.budget().hold(ingest::minimum(request.body.length, Some(self.options().inline_limit_bytes))).await?;
         let version_id = ids::new_version_id(ids::now_ms());

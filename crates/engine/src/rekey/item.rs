@@ -108,6 +108,10 @@ impl Engine {
         decision: &Decision,
         target: Option<&KeyRef>,
     ) -> Result<Resealed, Error> {
+        if matches!(user, User::Job { .. }) {
+            // A job waits until there is room again: it would use up what is kept for deletes.
+            self.space().admit(None)?;
+        }
         let at = item.at();
         let existing = self.keys_for_reading(user, at, item.envelope()?, record.sse(), None).await;
         let existing = existing.map_err(|error| self.integrity().note(error, &at.bucket.name, at.key))?;
@@ -128,7 +132,7 @@ impl Engine {
             Ok(()) => Ok(Resealed::Done),
             Err(CatalogError::PreconditionFailed) => Ok(Resealed::Changed),
             Err(CatalogError::NoSuchVersion | CatalogError::NoSuchUpload | CatalogError::NoSuchBucket) => Ok(Resealed::Gone),
-            Err(error) => Err(error.into()),
+            Err(error) => self.settled(Err(error)).await,
         }
     }
 

@@ -80,7 +80,7 @@ impl Engine {
         let commit = |catalog: Arc<dyn Catalog>| async move { catalog.complete_upload(upload_id, used, version, expect).await };
         let committed = match self.to_the_end(permits, Arc::default(), commit).await? {
             Err(CatalogError::PreconditionFailed) if matches!(expect, Expect::Latest(_)) => return Err(Error::ConditionalConflict),
-            other => other?,
+            other => self.settled(other).await?,
         };
         let sse = sse_reply(&found.upload.envelope, &found.record.sse, customer)?;
         Ok(stored(&draft, sse, size_bytes, committed.is_null))

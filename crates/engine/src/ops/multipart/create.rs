@@ -37,6 +37,7 @@ impl Engine {
         let checksum = checksum_choice(request.checksum_algorithm, request.checksum_kind)?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
         let decision = decide(&request.sse, caller.sse_c_allowed, bucket.encryption.as_ref(), self.encrypts_by_default())?;
+        self.space().admit(None)?;
         let now = ids::now_ms();
         let (upload_id, version_id) = (strongroom_seal::random_array(), ids::new_version_id(now));
         let at = Identified { bucket: &bucket, key: &request.key, version_id: &version_id };
@@ -54,7 +55,8 @@ impl Engine {
         };
         upload.record = record.seal(self.store_key(), &upload)?;
         let permits = self.admit(User::Caller(caller), identified(&bucket, &upload), [&upload.envelope]).await?;
-        self.to_the_end(permits, Arc::default(), |catalog| async move { catalog.create_upload(upload).await }).await??;
+        let created = self.to_the_end(permits, Arc::default(), |catalog| async move { catalog.create_upload(upload).await }).await?;
+        self.settled(created).await?;
         Ok(CreatedUpload { upload_id: ids::render(&upload_id), sse: keys.reply, checksum })
     }
 
@@ -62,7 +64,7 @@ impl Engine {
     pub async fn abort_multipart_upload(&self, upload: &UploadRef) -> Result<(), Error> {
         let bucket = self.bucket(&upload.bucket).await?;
         let upload_id = ids::parse_upload(&upload.upload_id)?;
-        Ok(self.catalog().abort_upload(bucket.id, &upload.key, upload_id).await?)
+        self.settled(self.making_room(|| self.catalog().abort_upload(bucket.id, &upload.key, upload_id)).await).await
     }
 
     pub(crate) async fn find_upload(&self, expected_owner: Option<&str>, upload: &UploadRef) -> Result<FoundUpload, Error> {

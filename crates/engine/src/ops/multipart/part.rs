@@ -43,6 +43,7 @@ impl Engine {
         let number = part_number(request.part_number)?;
         let found = self.find_upload(caller.expected_owner.as_deref(), &request.upload).await?;
         let incoming = Incoming { number, sse: &request.sse, content_md5: request.content_md5.as_deref(), checksum: request.checksum };
+        self.space().admit(request.body.length)?;
         let memory = self.budget().hold(ingest::minimum(request.body.length, None)).await?;
         let (uploaded, _) = self.take_part(caller, &found, incoming, request.body.stream, request.body.length, memory).await?;
         Ok(uploaded)
@@ -54,6 +55,7 @@ impl Engine {
         let found = self.find_upload(caller.expected_owner.as_deref(), &request.upload).await?;
         let customer = CustomerKey::from_copy_source(&request.source.customer, caller.sse_c_allowed)?;
         let (plain, len, source_version_id, memory) = self.copied_range(caller, &request, customer.as_ref()).await?;
+        self.space().admit(Some(len))?;
         let incoming = Incoming { number, sse: &request.sse, content_md5: None, checksum: UploadChecksum::default() };
         let (part, modified_ms) = self.take_part(caller, &found, incoming, plain, Some(len), memory).await?;
         Ok(CopiedPart { part, modified_ms, source_version_id })
@@ -113,7 +115,8 @@ impl Engine {
         let modified = part.modified;
         let (upload_id, kept) = (found.upload.upload_id, kept(ingested));
         let permits = self.admit_part(caller, found).await?;
-        self.to_the_end(permits, kept, |catalog| async move { catalog.put_part(upload_id, part).await }).await??;
+        let put = self.to_the_end(permits, kept, |catalog| async move { catalog.put_part(upload_id, part).await }).await?;
+        self.settled(put).await?;
         let sse = sse_reply(envelope, recorded, customer.as_ref())?;
         Ok((UploadedPart { etag: record.etag.shown, sse, checksum: record.checksum }, modified))
     }
