@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use strongroom_audit::AuditLog;
 use strongroom_catalog::Catalog;
+use strongroom_engine::space::{Condition, Space};
 use tokio::sync::watch;
 
 use crate::listen::Phase;
@@ -20,12 +21,13 @@ const CATALOG_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Health {
     catalog: Arc<dyn Catalog>,
     audit: Arc<AuditLog>,
+    space: Arc<Space>,
     phase: watch::Receiver<Phase>,
 }
 
 impl Health {
-    pub(crate) fn new(catalog: Arc<dyn Catalog>, audit: Arc<AuditLog>, phase: watch::Receiver<Phase>) -> Self {
-        Self { catalog, audit, phase }
+    pub(crate) fn new(catalog: Arc<dyn Catalog>, audit: Arc<AuditLog>, space: Arc<Space>, phase: watch::Receiver<Phase>) -> Self {
+        Self { catalog, audit, space, phase }
     }
 
     /// Whether the request is for one of the two. A signed request is one for an object of a bucket named `health`.
@@ -45,8 +47,9 @@ impl Health {
         let is_readiness = path == "/health/ready";
         let is_well = !is_readiness || self.is_ready().await;
         let (status, word) = if is_well { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "unavailable") };
-        let detail = self.audit_detail().filter(|_| is_readiness).unwrap_or_default();
-        Some(json(status, &format!("{{\"status\":\"{word}\"{detail}}}\n")))
+        let details = [self.audit_detail().unwrap_or_default(), &self.storage_detail().unwrap_or_default()].concat();
+        let details = if is_readiness { details } else { String::new() };
+        Some(json(status, &format!("{{\"status\":\"{word}\"{details}}}\n")))
     }
 
     /// A member that tells of an audit log that refuses or is about to. What needs no key is served all the same.
@@ -57,10 +60,18 @@ impl Health {
         }
     }
 
-    /// Whether requests are served: the server is not stopping, and its catalog answers.
+    /// A member that tells of a disk on which nothing more is stored. Reads go on, and deletes on a full one.
+    fn storage_detail(&self) -> Option<String> {
+        let condition = self.space.condition();
+        (condition != Condition::Open).then(|| format!(",\"storage\":\"{}\"", condition.name()))
+    }
+
+    /// Whether requests are served: the server is not stopping, its catalog answers, and there is something left that it can do: with no
+    /// room and no audit log neither uploads nor reads.
     pub(crate) async fn is_ready(&self) -> bool {
         let read = tokio::time::timeout(CATALOG_TIMEOUT, self.catalog.setting("readiness"));
-        *self.phase.borrow() == Phase::Serving && matches!(read.await, Ok(Ok(_)))
+        let is_dead_end = self.space.condition() != Condition::Open && self.audit.health().is_err();
+        *self.phase.borrow() == Phase::Serving && matches!(read.await, Ok(Ok(_))) && !is_dead_end
     }
 }
 

@@ -40,7 +40,8 @@ impl DataDirLock {
             Err(TryLockError::WouldBlock) => return Err(LockError::InUse { data_dir: data_dir.to_owned(), process: holder(&mut file) }),
             Err(TryLockError::Error(source)) => return Err(io_error(source)),
         }
-        note_process(&mut file).map_err(io_error)?;
+        // It only helps whoever looks who it is; a full or read-only disk is no reason not to serve.
+        let _ = note_process(&mut file);
         Ok(Self { _file: file })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use strongroom_audit::AuditLog;
 use strongroom_catalog::{CatalogNumbers, SqliteCatalog};
-use strongroom_engine::{Engine, budget::BudgetUsage};
+use strongroom_engine::{Engine, budget::BudgetUsage, space::Space};
 use strongroom_keyring::{Keyring, ServiceState};
 use strongroom_kms::MAX_PAGE_KEYS;
 use time::OffsetDateTime;
@@ -33,6 +33,10 @@ impl Observed {
 
     pub(crate) fn catalog(&self) -> CatalogNumbers {
         self.catalog.numbers()
+    }
+
+    pub(crate) fn space(&self) -> &Space {
+        self.engine.space()
     }
 
     pub(crate) async fn kms(&self) -> KmsNumbers {

@@ -10,7 +10,7 @@ use strongroom_s3::{ConnectionInfo, ResponseBody, S3Service};
 
 use crate::health::{Health, json, text};
 use crate::listen::{Arrival, Handler};
-use crate::metrics::{Metrics, catalog, memory};
+use crate::metrics::{Metrics, catalog, disk, memory};
 use crate::observed::Observed;
 
 /// Source: Prometheus, "Exposition formats".
@@ -76,6 +76,8 @@ impl Handler for AdminPort {
             let mut metrics = self.metrics.render(integrity_events, self.health.is_ready().await, &kms);
             memory::render(&mut metrics, self.observed.memory());
             catalog::render(&mut metrics, self.observed.catalog());
+            let space = self.observed.space();
+            disk::render(&mut metrics, space.condition(), space.refused(), &space.usage());
             return text(StatusCode::OK, METRICS_TYPE, &metrics).map(Either::Left);
         }
         let connection = ConnectionInfo { secure: from.secure, peer: from.peer };

@@ -292,6 +292,13 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         Value("134217728"),
         "What all requests together may keep in memory of bodies and answers; beyond it requests wait their turn, or get 503 SlowDown",
     ),
+    option(
+        "disk_reserve_mib",
+        Number(0),
+        "MIB",
+        Value("128"),
+        "What is kept of the disk for reads and deletes when it is full, at most an eighth of it; uploads are refused before; 0: none",
+    ),
     option("sweep_interval_seconds", Number(1), "SECONDS", Value("2"), "How often blobs that nothing refers to any more are looked for"),
     option("dead_blob_grace_seconds", Number(1), "SECONDS", Value("5"), "How long such a blob is kept for reads that already know of it"),
     option(

@@ -80,6 +80,8 @@ pub(crate) struct Limits {
     /// `None`: the engine's own.
     pub(crate) inline_limit_bytes: Option<usize>,
     pub(crate) memory_budget_bytes: usize,
+    /// Of each disk with data or audit log on it.
+    pub(crate) disk_reserve_bytes: u64,
     pub(crate) sweep_interval: Duration,
     pub(crate) dead_blob_grace: Duration,
     pub(crate) orphan_age: Duration,
@@ -192,6 +194,7 @@ fn limits(layer: &Layer) -> Result<Limits, ConfigError> {
         drain_timeout: layer.seconds("drain_timeout_seconds")?,
         inline_limit_bytes: layer.optional_size("inline_limit_bytes")?,
         memory_budget_bytes: layer.size("memory_budget_bytes")?,
+        disk_reserve_bytes: layer.number("disk_reserve_mib")? << 20,
         sweep_interval: layer.seconds("sweep_interval_seconds")?,
         dead_blob_grace: layer.seconds("dead_blob_grace_seconds")?,
         orphan_age: layer.seconds("orphan_age_seconds")?,

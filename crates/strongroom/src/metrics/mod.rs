@@ -1,6 +1,7 @@
 //! What `/metrics` tells, in Prometheus' text format.
 
 pub(crate) mod catalog;
+pub(crate) mod disk;
 mod exposition;
 mod kms;
 pub(crate) mod memory;

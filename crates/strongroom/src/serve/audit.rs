@@ -20,10 +20,10 @@ const ANCHOR_INTERVAL: Duration = Duration::from_secs(10);
 const SETTLE_SECONDS: u64 = 3600;
 
 /// Opens the log, and says loudly what is wrong with it.
-pub(super) async fn open(settings: &Settings, sealed: &Arc<SealedSettings>) -> Result<Arc<AuditLog>, StartError> {
+pub(super) async fn open(settings: &Settings, reserve_bytes: u64, sealed: &Arc<SealedSettings>) -> Result<Arc<AuditLog>, StartError> {
     let key = SigningKey::from_seed(seed(sealed).await?).map_err(StartError::AuditKey)?;
     let expected = anchor(sealed).await?;
-    let (log, report) = AuditLog::open(config(&settings.audit), key, expected).await.map_err(StartError::Audit)?;
+    let (log, report) = AuditLog::open(config(&settings.audit, reserve_bytes), key, expected).await.map_err(StartError::Audit)?;
     if let Some(repair) = &report.repaired {
         tracing::warn!(file = repair.file, cut_bytes = repair.cut_bytes, "the audit log ended in an incomplete record, which was cut off");
     }
@@ -31,8 +31,9 @@ pub(super) async fn open(settings: &Settings, sealed: &Arc<SealedSettings>) -> R
     Ok(Arc::new(log))
 }
 
-fn config(settings: &AuditSettings) -> LogConfig {
+fn config(settings: &AuditSettings, reserve_bytes: u64) -> LogConfig {
     LogConfig {
+        reserve_bytes,
         rotate_bytes: settings.segment_bytes,
         rotate_seconds: settings.segment_seconds,
         compress: settings.compress,

@@ -7,6 +7,7 @@ mod keys;
 mod losses;
 mod parts;
 mod server;
+mod space;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::tls;
 use certificate::Certificate;
 pub(crate) use error::StartError;
 use server::{Server, Signals};
+use space::Plan;
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
@@ -30,11 +32,14 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     let root = Root::of(&settings)?;
     let certificate = Certificate::prepare(&settings)?;
     let tls = tls::server_config(Arc::clone(&certificate.present))?;
-    let catalog = parts::open_catalog(&settings).await?;
+    let plan = Plan::of(&settings);
+    let catalog = parts::open_catalog(&settings, &plan).await?;
     let keys = keys::open(&settings, Arc::clone(&catalog) as _).await?;
-    let audit = audit::open(&settings, &keys.settings).await?;
+    let audit = audit::open(&settings, plan.audit_reserve_bytes(), &keys.settings).await?;
     let identities = Arc::new(parts::identities(root.keys(), &settings.users)?);
-    let engine = parts::open_engine(&settings, &keys, Arc::clone(&catalog) as _, Arc::clone(&audit), Arc::clone(&identities)).await?;
+    let space = plan.space(&catalog, &audit);
+    let engine =
+        parts::open_engine(&settings, &keys, space, Arc::clone(&catalog) as _, Arc::clone(&audit), Arc::clone(&identities)).await?;
     let admin = parts::admin(&keys, &engine, &audit);
     let s3 = S3Service::new(Arc::clone(&engine), identities, parts::s3_options(&settings)?);
     let s3 = s3.with_admin(Arc::new(AdminApi(Arc::clone(&admin))));
@@ -50,6 +55,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     engine.resume_rekeys().await?;
     let background = [
         engine.start_sweeper(),
+        engine.start_space_watch(),
         tokio::spawn(certificate.keep()),
         admin.start_background(),
         tokio::spawn(audit::keep_anchor(Arc::clone(&audit), Arc::clone(&keys.settings))),
@@ -59,6 +65,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     engine.pause_rekeys().await;
     audit::close(&audit, &keys.settings).await;
     catalog.close().await;
+    plan.close();
     tracing::info!("stopped");
     Ok(())
 }

@@ -7,11 +7,12 @@ use strongroom_admin::{Admin, AdminParts};
 use strongroom_audit::AuditLog;
 use strongroom_blobs::FileBlobs;
 use strongroom_catalog::{Catalog, SqliteCatalog, SqliteOptions};
-use strongroom_engine::{Engine, EngineOptions, EngineParts};
+use strongroom_engine::{Engine, EngineOptions, EngineParts, space::Space};
 use strongroom_s3::{ErrorDialect, Network, S3Options};
 use tokio::task::spawn_blocking;
 
 use super::keys::Keys;
+use super::space::Plan;
 use super::{StartError, losses};
 use crate::config::{RootKeys, Settings, User};
 
@@ -19,16 +20,20 @@ pub(super) const CATALOG_FILE: &str = "catalog.db";
 pub(super) const BLOBS_DIR: &str = "blobs";
 
 /// Opens the catalog of the data directory.
-pub(super) async fn open_catalog(settings: &Settings) -> Result<Arc<SqliteCatalog>, StartError> {
+pub(super) async fn open_catalog(settings: &Settings, plan: &Plan) -> Result<Arc<SqliteCatalog>, StartError> {
     losses::require_catalog(&settings.data_dir)?;
     let path = settings.data_dir.join(CATALOG_FILE);
-    Ok(Arc::new(spawn_blocking(move || SqliteCatalog::open(&path, SqliteOptions::default())).await??))
+    let defaults = SqliteOptions::default();
+    let log_bytes = plan.catalog_log_bytes().unwrap_or(defaults.log_bytes);
+    let options = SqliteOptions { log_bytes, ..defaults };
+    Ok(Arc::new(spawn_blocking(move || SqliteCatalog::open(&path, options)).await??))
 }
 
 /// Opens the blobs, and the engine over everything.
 pub(super) async fn open_engine(
     settings: &Settings,
     keys: &Keys,
+    space: Space,
     catalog: Arc<dyn Catalog>,
     audit: Arc<AuditLog>,
     identities: Arc<Identities>,
@@ -47,7 +52,9 @@ pub(super) async fn open_engine(
         orphan_age: settings.limits.orphan_age,
         ..defaults
     };
-    Ok(Engine::open(parts, options))
+    let engine = Engine::open_in(space, parts, options);
+    engine.space().look().await;
+    Ok(engine)
 }
 
 /// The admin API over everything.

@@ -41,7 +41,7 @@ impl Server {
         catalog: Arc<dyn Catalog>,
     ) -> Result<Self, StartError> {
         let (phase, phase_of_health) = watch::channel(Phase::Serving);
-        let health = Arc::new(Health::new(catalog, Arc::clone(&observed.audit), phase_of_health));
+        let health = Arc::new(Health::new(catalog, Arc::clone(&observed.audit), Arc::clone(observed.engine.space()), phase_of_health));
         let metrics = Arc::new(Metrics::default());
         let s3_port = S3Port { s3: s3.clone(), health: Arc::clone(&health), metrics: Arc::clone(&metrics) };
         let admin_port = AdminPort { s3, observed, health, metrics: Arc::clone(&metrics) };
