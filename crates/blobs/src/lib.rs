@@ -1,6 +1,6 @@
 //! Immutable sealed bytes by blob id.
 //!
-//! [`BlobStore`] is what an engine implements: create, open, delete, list. It takes nothing but
+//! [`BlobStore`] is what an engine implements: create, open, delete, scan. It takes nothing but
 //! [`strongroom_seal::SealedBytes`], so plaintext cannot reach a disk by mistake. A blob is invisible until
 //! [`BlobWriter::finish`], durable once that returns, and never changes afterwards.
 //!
@@ -15,4 +15,4 @@ mod sys;
 pub mod testing;
 
 pub use files::FileBlobs;
-pub use store::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter, ListedBlob};
+pub use store::{BlobError, BlobId, BlobReader, BlobScan, BlobStore, BlobWriter, ListedBlob};

@@ -23,7 +23,7 @@ impl fmt::Debug for BlobId {
     }
 }
 
-/// A blob as [`BlobStore::list`] finds it.
+/// A blob as a [`BlobScan`] finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListedBlob {
     /// The blob.
@@ -70,9 +70,16 @@ pub trait BlobStore: Send + Sync + 'static {
     /// Deletes a blob; deleting one that is not there is no error.
     async fn delete(&self, id: BlobId) -> Result<(), BlobError>;
 
-    /// Up to `limit` blobs whose ids are greater than `after`, in ascending order: finished blobs and leftovers of
-    /// broken writes alike, so that a sweep finds both. One that is deleted meanwhile may be among them.
-    async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<ListedBlob>, BlobError>;
+    /// Begins to go through all blobs, in no order: finished ones and leftovers of broken writes alike, so that a sweep finds both.
+    async fn scan(&self) -> Result<Box<dyn BlobScan>, BlobError>;
+}
+
+/// One pass over a store. Takes as long as there are blobs, and as much memory as one batch.
+#[async_trait]
+pub trait BlobScan: Send {
+    /// Some more blobs; none at the end. What was there before the pass and is there after it comes, and comes once (twice where a blob
+    /// lies there both finished and in part). What is written or deleted meanwhile may come or not.
+    async fn next(&mut self) -> Result<Vec<ListedBlob>, BlobError>;
 }
 
 /// Writes one blob, front to back. Dropping it unfinished removes what was written.

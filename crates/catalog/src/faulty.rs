@@ -32,6 +32,7 @@ pub struct FaultyCatalog {
 #[derive(Default)]
 struct Plan {
     writes: u64,
+    blobs_asked_for: u64,
     faults: Vec<Fault>,
 }
 
@@ -58,6 +59,11 @@ impl FaultyCatalog {
     /// Writes so far, failed ones too.
     pub fn writes(&self) -> u64 {
         self.plan().writes
+    }
+
+    /// Blobs that [`Catalog::known_blobs`] was asked for so far.
+    pub fn blobs_asked_for(&self) -> u64 {
+        self.plan().blobs_asked_for
     }
 
     /// Faults that have not struck yet.
@@ -211,6 +217,7 @@ impl Catalog for FaultyCatalog {
     }
 
     async fn known_blobs(&self, blobs: Vec<BlobKey>) -> Result<Vec<bool>, CatalogError> {
+        self.plan().blobs_asked_for += blobs.len() as u64;
         self.inner.known_blobs(blobs).await
     }
 

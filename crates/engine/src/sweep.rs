@@ -5,7 +5,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use strongroom_blobs::{BlobError, BlobId, ListedBlob};
@@ -17,27 +17,33 @@ use crate::{Engine, Error, ids};
 const BATCH: usize = 256;
 /// Orphans only come from crashes and broken uploads: looking for them means listing the whole store.
 const ORPHAN_INTERVAL: Duration = Duration::from_hours(1);
+/// A sweep that fails again and again is told of at most so often.
+const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 
 impl Engine {
-    /// Sweeps for as long as the task runs: orphans at the start and then hourly, dead blobs every [`crate::EngineOptions::sweep_interval`].
+    /// Sweeps dead blobs every [`crate::EngineOptions::sweep_interval`], for as long as the task runs.
     pub fn start_sweeper(self: &Arc<Self>) -> JoinHandle<()> {
         let engine = Arc::clone(self);
         tokio::spawn(async move {
-            let mut orphans = tokio::time::interval(ORPHAN_INTERVAL);
             let mut dead = tokio::time::interval(engine.options().sweep_interval);
+            let mut report = Report::default();
             loop {
-                let swept = tokio::select! {
-                    _ = orphans.tick() => engine.sweep_orphans().await,
-                    _ = dead.tick() => {
-                        engine.bucket_keys().purge();
-                        engine.sweep_dead().await
-                    }
-                };
-                match swept {
-                    Ok(0) => {}
-                    Ok(count) => tracing::debug!(count, "swept blobs"),
-                    Err(error) => tracing::warn!(%error, "the sweep failed and will be tried again"),
-                }
+                dead.tick().await;
+                engine.bucket_keys().purge();
+                report.tell(engine.sweep_dead().await);
+            }
+        })
+    }
+
+    /// Sweeps orphans at the start and then hourly, for as long as the task runs. A task of its own: a pass over a large store takes long.
+    pub fn start_orphan_sweeper(self: &Arc<Self>) -> JoinHandle<()> {
+        let engine = Arc::clone(self);
+        tokio::spawn(async move {
+            let mut orphans = tokio::time::interval(ORPHAN_INTERVAL);
+            let mut report = Report::default();
+            loop {
+                orphans.tick().await;
+                report.tell(engine.sweep_orphans().await);
             }
         })
     }
@@ -56,7 +62,7 @@ impl Engine {
             swept += gone.len();
             failure = failed.or(failure);
             if !gone.is_empty() {
-                self.catalog().forget_blobs(gone).await?;
+                self.making_room(|| self.catalog().forget_blobs(gone.clone())).await?;
             }
             if dead.len() < BATCH {
                 return failure.map_or(Ok(swept), |error| Err(error.into()));
@@ -79,16 +85,15 @@ impl Engine {
     /// Deletes the blobs that the catalog does not know, that nobody is writing, and that are older than
     /// [`crate::EngineOptions::orphan_age`]. How many.
     pub async fn sweep_orphans(&self) -> Result<usize, Error> {
-        let (mut after, mut swept, mut failure) = (None, 0, None);
+        let (mut scan, mut swept, mut failure) = (self.blobs().scan().await?, 0, None);
         loop {
-            let listed = self.blobs().list(after, BATCH).await?;
-            let Some(last) = listed.last() else {
+            let found = scan.next().await?;
+            if found.is_empty() {
                 return failure.map_or(Ok(swept), |error: BlobError| Err(error.into()));
-            };
-            after = Some(last.id);
+            }
             // Being written is asked before being known: what is committed in between is known by then.
             let idle: Vec<_> =
-                listed.iter().filter(|blob| self.is_old(blob)).map(|blob| blob.id.0).filter(|blob| !self.in_use().contains(blob)).collect();
+                found.iter().filter(|blob| self.is_old(blob)).map(|blob| blob.id.0).filter(|blob| !self.in_use().contains(blob)).collect();
             let known = self.catalog().known_blobs(idle.clone()).await?;
             let orphans = idle.into_iter().zip(known).filter(|(_, known)| !known).map(|(blob, _)| blob);
             let (gone, failed) = self.delete_all(orphans).await;
@@ -100,5 +105,29 @@ impl Engine {
     /// A blob from the future, by a clock that was set back, is young.
     fn is_old(&self, blob: &ListedBlob) -> bool {
         SystemTime::now().duration_since(blob.modified).is_ok_and(|age| age >= self.options().orphan_age)
+    }
+}
+
+/// What the log was told of one sweep's failures: while they last, it is told now and then.
+#[derive(Default)]
+struct Report {
+    told_at: Option<Instant>,
+}
+
+impl Report {
+    fn tell(&mut self, swept: Result<usize, Error>) {
+        match swept {
+            Ok(count) => {
+                self.told_at = None;
+                if count > 0 {
+                    tracing::debug!(count, "swept blobs");
+                }
+            }
+            Err(error) if self.told_at.is_none_or(|at| at.elapsed() >= REPORT_INTERVAL) => {
+                self.told_at = Some(Instant::now());
+                tracing::warn!(error = &error as &dyn std::error::Error, "the sweep failed and will be tried again");
+            }
+            Err(_) => {}
+        }
     }
 }

@@ -25,8 +25,8 @@ fn store() -> Home {
 
 /// The files in the directories of a directory.
 fn files(dir: &Path) -> Vec<PathBuf> {
-    let entries = |dir: &Path| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
-    entries(dir).iter().flat_map(|dir| entries(dir)).collect()
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 fn is_refused(home: &Home, flags: &[&str], words: &[&str]) {

@@ -1,55 +1,130 @@
-//! Blobs in the ascending order of their ids, directory by directory.
+//! One pass over the directories of a store, each read once.
 
-use std::collections::BTreeSet;
-use std::fs::{read_dir, symlink_metadata};
+use std::fs::{ReadDir, read_dir, symlink_metadata};
 use std::io::{self, ErrorKind};
+use std::mem;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::{BlobId, ListedBlob};
+use async_trait::async_trait;
 
-use super::layout::{Layout, parse_name};
+use super::layout::{Layout, Name, Shelf};
+use crate::blocking::{blocking, failed};
+use crate::{BlobError, BlobScan, ListedBlob};
 
-/// Up to `limit` blobs greater than `after`. Holds no more than `limit` + 1 ids, however large a directory is.
-pub(super) fn list(layout: &Layout, after: Option<BlobId>, limit: usize) -> io::Result<Vec<ListedBlob>> {
-    let mut found = Vec::new();
-    for first in after.map_or(0, |id| id.0[0])..=u8::MAX {
-        let wanted = limit - found.len();
-        if wanted == 0 {
-            break;
-        }
-        for id in smallest_of(layout, first, after, wanted)? {
-            found.push(ListedBlob { id, modified: modified(layout, id)? });
-        }
-    }
-    Ok(found)
+/// Blobs of one batch.
+const BATCH: usize = 256;
+
+/// Hands the walk to a blocking thread and back.
+pub(super) struct FileScan {
+    /// None once a batch failed or was given up.
+    walk: Option<Walk>,
 }
 
-/// The `wanted` smallest ids of one directory, each once even where a blob lies there both in part and finished.
-fn smallest_of(layout: &Layout, first: u8, after: Option<BlobId>, wanted: usize) -> io::Result<BTreeSet<BlobId>> {
-    let mut smallest = BTreeSet::new();
-    for entry in read_dir(layout.directory(first))? {
-        let name = entry?.file_name();
-        let id = name.to_str().and_then(parse_name).filter(|id| id.0[0] == first);
-        let Some(id) = id.filter(|id| after.is_none_or(|after| *id > after)) else { continue };
-        smallest.insert(id);
-        if smallest.len() > wanted {
-            smallest.pop_last();
-        }
+impl FileScan {
+    pub(super) fn new(layout: Arc<Layout>) -> Self {
+        Self { walk: Some(Walk { layout, firsts: 0..=u8::MAX, shelves: Vec::new(), open: None }) }
     }
-    Ok(smallest)
 }
 
-/// When the newest file of the blob was written to. One that has gone meanwhile counts as new: leaving it out would
-/// make a page end early.
-fn modified(layout: &Layout, id: BlobId) -> io::Result<SystemTime> {
-    let mut newest = None;
-    // The part first: what it is renamed to in between is found as the blob.
-    for path in [layout.part(id), layout.blob(id)] {
-        match symlink_metadata(path).and_then(|metadata| metadata.modified()) {
-            Ok(modified) => newest = newest.max(Some(modified)),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+#[async_trait]
+impl BlobScan for FileScan {
+    async fn next(&mut self) -> Result<Vec<ListedBlob>, BlobError> {
+        let Some(mut walk) = self.walk.take() else { return Err(BlobError::Io(io::Error::other("the scan is spent"))) };
+        let (walk, batch) = blocking(move || {
+            let batch = walk.batch().map_err(failed)?;
+            Ok((walk, batch))
+        })
+        .await?;
+        self.walk = Some(walk);
+        Ok(batch)
+    }
+}
+
+/// Where a pass is.
+struct Walk {
+    layout: Arc<Layout>,
+    /// The directories of the first level that are still to come.
+    firsts: RangeInclusive<u8>,
+    /// The shelves of the present one that are still to come: 16 at the most.
+    shelves: Vec<Shelf>,
+    open: Option<(Place, ReadDir)>,
+}
+
+/// What is being read.
+#[derive(Clone, Copy)]
+enum Place {
+    /// A directory of the first level: blobs of older stores, and the shelves.
+    First(u8),
+    Shelf(Shelf),
+}
+
+impl Walk {
+    fn batch(&mut self) -> io::Result<Vec<ListedBlob>> {
+        let mut batch = Vec::with_capacity(BATCH);
+        while batch.len() < BATCH {
+            let Some((place, entries)) = &mut self.open else { if self.open_next()? { continue } else { break } };
+            let Some(entry) = entries.next().transpose()? else {
+                self.open = None;
+                continue;
+            };
+            let (place, name) = (*place, entry.file_name());
+            match (place, name.to_str().and_then(Name::parse)) {
+                (Place::First(first), Some(Name::Shelf(second))) => self.shelves.push(Shelf { first, second }),
+                (_, Some(Name::Blob(id))) if place.holds(Shelf::of(id)) => {
+                    // The other file of the blob, if there is one, counts too: the newest tells.
+                    let own = symlink_metadata(entry.path());
+                    let other = symlink_metadata(entry.path().with_file_name(Name::other_of(id, &name)));
+                    if let Some(modified) = newest(own)?.max(newest(other)?) {
+                        batch.push(ListedBlob { id, modified });
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Opens the next directory, if there is one.
+    fn open_next(&mut self) -> io::Result<bool> {
+        let shelves = mem::take(&mut self.shelves);
+        let (next, rest) = match shelves.split_last() {
+            Some((shelf, rest)) => (Some(Place::Shelf(*shelf)), rest.to_vec()),
+            None => (self.firsts.next().map(Place::First), Vec::new()),
+        };
+        self.shelves = rest;
+        let Some(place) = next else { return Ok(false) };
+        let directory = match place {
+            Place::First(first) => self.layout.first(first),
+            Place::Shelf(shelf) => self.layout.shelf(shelf),
+        };
+        #[cfg(any(test, feature = "testing"))]
+        self.layout.count_directory_read();
+        self.open = match (read_dir(directory), place) {
+            // Something else than a directory is not the server's, and a shelf may go while nobody needs it.
+            (Err(error), Place::Shelf(_)) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
+            (entries, _) => Some((place, entries?)),
+        };
+        Ok(true)
+    }
+}
+
+impl Place {
+    /// Whether a blob of that shelf belongs here. One in another place is not the server's.
+    fn holds(self, shelf: Shelf) -> bool {
+        match self {
+            Self::First(first) => shelf.first == first,
+            Self::Shelf(own) => shelf == own,
         }
     }
-    Ok(newest.unwrap_or_else(SystemTime::now))
+}
+
+/// None for what has gone meanwhile.
+fn newest(metadata: io::Result<std::fs::Metadata>) -> io::Result<Option<SystemTime>> {
+    match metadata.and_then(|metadata| metadata.modified()) {
+        Ok(modified) => Ok(Some(modified)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }

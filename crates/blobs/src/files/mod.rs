@@ -15,20 +15,22 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::blocking::{blocking, failed};
-use crate::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter, ListedBlob};
+use crate::{BlobError, BlobId, BlobReader, BlobScan, BlobStore, BlobWriter};
 use layout::Layout;
+use listing::FileScan;
 use part_file::PartFile;
 use reader::FileReader;
 use writer::FileWriter;
 
-/// Blobs as files, each by its id in one of 256 directories: `root/4f/4f…`, and `4f….part` while it is being written.
+/// Blobs as files, each by its id in a directory of two levels: `root/4f/a/4fa3…`, and `4fa3….part` while it is being written.
+/// What an earlier release put into `root/4f/4fa3…` is read there and deleted there.
 ///
 /// A blob is renamed once its last byte is written, and its directory is fsynced after the file: what bears the final
 /// name is whole even if the process is killed at any instant, and one journal commit serves both fsyncs. (After a power
 /// cut in the middle of [`BlobWriter::finish`] a short file may bear it; nothing refers to that blob yet, and
-/// [`BlobStore::list`] finds it, as it finds every `.part`.)
+/// [`BlobStore::scan`] finds it, as it finds every `.part`.)
 ///
-/// Directory fsyncs are not grouped here: two blobs rarely share one of 256 directories, and the journal groups them all.
+/// Directory fsyncs are not grouped here: two blobs rarely share one of 4,096 directories, and the journal groups them all.
 /// Files have mode 0600, directories 0700. Every operation runs on tokio's blocking threads.
 #[derive(Clone)]
 pub struct FileBlobs {
@@ -40,13 +42,19 @@ impl FileBlobs {
     pub fn open(root: PathBuf) -> Result<Self, BlobError> {
         Ok(Self { layout: Arc::new(Layout::prepare(root).map_err(failed)?) })
     }
+
+    /// How often a directory was read since the store was opened.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn directory_reads(&self) -> u64 {
+        self.layout.directory_reads()
+    }
 }
 
 #[async_trait]
 impl BlobStore for FileBlobs {
     async fn create(&self, id: BlobId) -> Result<Box<dyn BlobWriter>, BlobError> {
         let layout = Arc::clone(&self.layout);
-        let part = blocking(move || PartFile::create(&layout, id)).await?;
+        let part = blocking(move || PartFile::create(layout, id)).await?;
         Ok(Box::new(FileWriter::new(part)))
     }
 
@@ -61,7 +69,7 @@ impl BlobStore for FileBlobs {
     async fn delete(&self, id: BlobId) -> Result<(), BlobError> {
         let layout = Arc::clone(&self.layout);
         blocking(move || {
-            for path in [layout.blob(id), layout.part(id)] {
+            for path in [layout.blob(id), layout.part(id), layout.old_blob(id), layout.old_part(id)] {
                 match std::fs::remove_file(path) {
                     Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
                     _ => {}
@@ -72,8 +80,7 @@ impl BlobStore for FileBlobs {
         .await
     }
 
-    async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<ListedBlob>, BlobError> {
-        let layout = Arc::clone(&self.layout);
-        blocking(move || listing::list(&layout, after, limit).map_err(failed)).await
+    async fn scan(&self) -> Result<Box<dyn BlobScan>, BlobError> {
+        Ok(Box::new(FileScan::new(Arc::clone(&self.layout))))
     }
 }

@@ -1,9 +1,9 @@
 //! One blob while it is written: the file, and the duty to remove it. All of this blocks.
 
-use std::fs::{File, OpenOptions, remove_file, rename};
+use std::fs::{File, remove_file, rename};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use strongroom_files::sync_dir;
 
@@ -11,7 +11,7 @@ use crate::blocking::failed;
 use crate::sys::start_write_back;
 use crate::{BlobError, BlobId};
 
-use super::layout::Layout;
+use super::layout::{Layout, Shelf};
 
 /// So much is written between two starts of write-back: the final fsync of a large blob finds little left to do.
 const WRITE_BACK_STEP_BYTES: u64 = 8 << 20;
@@ -24,6 +24,7 @@ pub(super) struct PartFile {
     path: PathBuf,
     blob_path: PathBuf,
     directory: PathBuf,
+    layout: Arc<Layout>,
     len_bytes: u64,
     written_back_bytes: u64,
     state: State,
@@ -38,14 +39,14 @@ enum State {
 
 impl PartFile {
     /// Creates the file; it must exist neither in part nor finished, since ids are never used twice.
-    pub(super) fn create(layout: &Layout, id: BlobId) -> Result<Self, BlobError> {
+    pub(super) fn create(layout: Arc<Layout>, id: BlobId) -> Result<Self, BlobError> {
         let (path, blob_path) = (layout.part(id), layout.blob(id));
-        if blob_path.symlink_metadata().is_ok() {
+        if [&blob_path, &layout.old_blob(id), &layout.old_part(id)].iter().any(|path| path.symlink_metadata().is_ok()) {
             return Err(BlobError::Io(ErrorKind::AlreadyExists.into()));
         }
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
-        let directory = layout.directory(id.0[0]);
-        Ok(Self { id, file, path, blob_path, directory, len_bytes: 0, written_back_bytes: 0, state: State::Writing })
+        let file = layout.create_part(id).map_err(failed)?;
+        let directory = layout.shelf(Shelf::of(id));
+        Ok(Self { id, file, path, blob_path, directory, layout, len_bytes: 0, written_back_bytes: 0, state: State::Writing })
     }
 
     /// Appends; on an error everything of the blob is removed.
@@ -70,6 +71,7 @@ impl PartFile {
             part.path.clone_from(&part.blob_path);
             part.file.sync_data()?;
             sync_dir(&part.directory)?;
+            part.layout.sync_shelf(Shelf::of(part.id))?;
             Ok(part.len_bytes)
         })
     }
@@ -119,13 +121,13 @@ mod tests {
     #[test]
     fn no_space_left_is_full_and_leaves_nothing() {
         let root = tempfile::tempdir().unwrap();
-        let layout = Layout::prepare(root.path().join("blobs")).unwrap();
+        let layout = Arc::new(Layout::prepare(root.path().join("blobs")).unwrap());
         let id = BlobId([7; 16]);
-        let mut part = PartFile::create(&layout, id).unwrap();
+        let mut part = PartFile::create(Arc::clone(&layout), id).unwrap();
         assert!(layout.part(id).exists());
 
         // The device answers every write with ENOSPC, as a full disk does.
-        part.file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        part.file = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         assert!(matches!(part.append(b"sealed"), Err(BlobError::Full(error)) if error.raw_os_error() == Some(libc::ENOSPC)));
         assert!(!layout.part(id).exists());
 
@@ -137,9 +139,9 @@ mod tests {
     #[test]
     fn a_failing_fsync_removes_the_renamed_file() {
         let root = tempfile::tempdir().unwrap();
-        let layout = Layout::prepare(root.path().join("blobs")).unwrap();
+        let layout = Arc::new(Layout::prepare(root.path().join("blobs")).unwrap());
         let id = BlobId([8; 16]);
-        let mut part = PartFile::create(&layout, id).unwrap();
+        let mut part = PartFile::create(Arc::clone(&layout), id).unwrap();
         part.append(b"sealed").unwrap();
         part.directory = root.path().join("gone");
         assert!(matches!(part.publish(), Err(BlobError::Io(_))));
@@ -150,9 +152,9 @@ mod tests {
     #[test]
     fn a_part_published_but_not_kept_is_removed() {
         let root = tempfile::tempdir().unwrap();
-        let layout = Layout::prepare(root.path().join("blobs")).unwrap();
+        let layout = Arc::new(Layout::prepare(root.path().join("blobs")).unwrap());
         let id = BlobId([9; 16]);
-        let mut part = PartFile::create(&layout, id).unwrap();
+        let mut part = PartFile::create(Arc::clone(&layout), id).unwrap();
         part.append(b"sealed").unwrap();
         assert_eq!(part.publish().unwrap(), 6);
         assert!(layout.blob(id).exists());

@@ -23,7 +23,11 @@ pub(super) struct FileReader {
 impl FileReader {
     /// Opens a finished blob. Works on the disk, but never waits for what somebody put in the file's place.
     pub(super) fn open(layout: &Layout, id: BlobId) -> Result<Self, BlobError> {
-        match strongroom_files::open(&layout.blob(id), Links::Refuse) {
+        let opened = match strongroom_files::open(&layout.blob(id), Links::Refuse) {
+            Err(FileError::Io(error)) if error.kind() == ErrorKind::NotFound => strongroom_files::open(&layout.old_blob(id), Links::Refuse),
+            opened => opened,
+        };
+        match opened {
             Ok(file) => Ok(Self { id, file: Arc::new(file) }),
             Err(FileError::Io(error)) if error.kind() == ErrorKind::NotFound => Err(BlobError::Missing(id)),
             Err(FileError::NotRegular | FileError::Link) => Err(BlobError::NotAFile(id)),

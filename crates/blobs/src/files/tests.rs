@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 use super::FileBlobs;
-use crate::testing::conformance::{id, list, sealed, write_blob};
-use crate::{BlobError, BlobStore, ListedBlob};
+use crate::testing::conformance::{id, list, scan, sealed, write_blob};
+use crate::{BlobError, BlobId, BlobStore, ListedBlob};
 
 mod conformance {
     use super::*;
@@ -31,11 +31,13 @@ fn fresh() -> (TempDir, FileBlobs) {
 
 /// Every file under the root.
 fn files(root: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for directory in std::fs::read_dir(root).unwrap() {
-        found.extend(std::fs::read_dir(directory.unwrap().path()).unwrap().map(|entry| entry.unwrap().path()));
-    }
-    found
+    let entries = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// The shelf of the ids that begin with 01 80, as those of these tests do.
+fn shelf_01(root: &TempDir) -> PathBuf {
+    root.path().join("blobs/01/8")
 }
 
 fn mode(path: &Path) -> u32 {
@@ -55,7 +57,8 @@ async fn nobody_but_the_owner_can_read_files_or_directories() {
     }
     let mut found = files(&blobs);
     found.sort();
-    let directory = blobs.join("ab");
+    let directory = blobs.join("ab/8");
+    assert_eq!(mode(&directory), 0o700);
     assert_eq!(found, [directory.join(format!("{}.part", id(0xab, 1))), directory.join(id(0xab, 2).to_string())]);
     assert!(found.iter().all(|file| mode(file) == 0o600));
     drop(unfinished);
@@ -84,22 +87,89 @@ async fn a_store_opened_again_has_its_blobs() {
     assert_eq!(reader.read(0, expected.len()).await.unwrap(), expected);
 }
 
+/// Puts a blob where an earlier release had it.
+fn put_at_its_old_place(root: &TempDir, id: BlobId) {
+    let name = id.to_string();
+    let first = root.path().join("blobs").join(&name[..2]);
+    std::fs::rename(first.join(&name[2..3]).join(&name), first.join(&name)).unwrap();
+}
+
+#[tokio::test]
+async fn a_blob_of_an_earlier_release_is_read_scanned_and_deleted_at_its_old_place() {
+    let (root, store) = fresh();
+    let mut expected = Vec::new();
+    for number in 1..=4 {
+        expected.push(write_blob(&store, id(1, number), 1, 1000).await);
+    }
+    put_at_its_old_place(&root, id(1, 1));
+    put_at_its_old_place(&root, id(1, 3));
+    std::fs::write(root.path().join("blobs/01").join(format!("{}.part", id(1, 7))), "what a crash left").unwrap();
+    drop(store);
+    let store = FileBlobs::open(root.path().join("blobs")).unwrap();
+    assert_eq!(list(&store).await, [1, 2, 3, 4, 7].map(|number| id(1, number)));
+    for (number, expected) in (1..).zip(&expected) {
+        let reader = store.open(id(1, number)).await.unwrap();
+        assert!(reader.read(0, expected.len()).await.unwrap() == *expected);
+    }
+    for number in [1, 7] {
+        assert!(matches!(store.create(id(1, number)).await, Err(BlobError::Io(_))), "an id is never written twice");
+    }
+    for number in [1, 2, 7] {
+        store.delete(id(1, number)).await.unwrap();
+    }
+    assert_eq!(list(&store).await, [id(1, 3), id(1, 4)]);
+    assert!(matches!(store.open(id(1, 1)).await, Err(BlobError::Missing(_))));
+}
+
+/// 256 directories, and the one shelf of each that there is: with twenty times the blobs it is not one more.
+#[tokio::test]
+async fn a_pass_reads_each_directory_once_however_many_blobs_lie_there() {
+    let (root, store) = fresh();
+    let put = |numbers: std::ops::Range<u16>| {
+        let store = store.clone();
+        async move {
+            for number in numbers {
+                let mut id = [0x80; 16];
+                id[0] = 1;
+                id[14..].copy_from_slice(&number.to_be_bytes());
+                store.create(BlobId(id)).await.unwrap().finish().await.unwrap();
+            }
+        }
+    };
+    put(0..50).await;
+    assert_eq!(list(&store).await.len(), 50);
+    assert_eq!(store.directory_reads(), 257);
+    put(50..1000).await;
+    assert_eq!(list(&store).await.len(), 1000);
+    assert_eq!(store.directory_reads(), 2 * 257);
+    drop(root);
+}
+
+#[tokio::test]
+async fn something_else_in_a_shelfs_place_does_not_stop_a_pass() {
+    let (root, store) = fresh();
+    write_blob(&store, id(1, 1), 1, 10).await;
+    std::fs::write(root.path().join("blobs/01/7"), "").unwrap();
+    std::fs::create_dir(root.path().join("blobs/01/other")).unwrap();
+    assert_eq!(list(&store).await, [id(1, 1)]);
+}
+
 #[tokio::test]
 async fn foreign_files_are_not_listed() {
     let (root, store) = fresh();
     write_blob(&store, id(1, 1), 1, 10).await;
-    let directory = root.path().join("blobs/01");
+    let directory = shelf_01(&root);
     // A stranger, and a blob in a directory that is not its own.
     std::fs::write(directory.join("notes.txt"), "x").unwrap();
     std::fs::write(directory.join(id(2, 1).to_string()), "x").unwrap();
-    assert_eq!(list(&store, None, 10).await, [id(1, 1)]);
+    assert_eq!(list(&store).await, [id(1, 1)]);
 }
 
 #[tokio::test]
 async fn the_newest_file_of_a_blob_tells_when_it_was_written() {
     let (root, store) = fresh();
     write_blob(&store, id(1, 1), 1, 10).await;
-    let blob = root.path().join("blobs/01").join(id(1, 1).to_string());
+    let blob = shelf_01(&root).join(id(1, 1).to_string());
     let part = blob.with_extension("part");
     std::fs::write(&part, "what a crash left").unwrap();
     let [long_ago, later] = [1_000_000, 2_000_000].map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
@@ -107,7 +177,7 @@ async fn the_newest_file_of_a_blob_tells_when_it_was_written() {
         for (path, time) in [&blob, &part].into_iter().zip(times) {
             std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
         }
-        assert_eq!(store.list(None, 10).await.unwrap(), [ListedBlob { id: id(1, 1), modified: newest }]);
+        assert_eq!(scan(&store).await, [ListedBlob { id: id(1, 1), modified: newest }]);
     }
 }
 
@@ -116,7 +186,7 @@ async fn a_blob_cut_on_the_disk_is_short_even_for_an_open_reader() {
     let (root, store) = fresh();
     let expected = write_blob(&store, id(1, 1), 1, 1000).await;
     let reader = store.open(id(1, 1)).await.unwrap();
-    let path = root.path().join("blobs/01").join(id(1, 1).to_string());
+    let path = shelf_01(&root).join(id(1, 1).to_string());
     std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(100).unwrap();
     assert!(matches!(reader.read(0, expected.len()).await, Err(BlobError::Short { len_bytes: 100, .. })));
     assert_eq!(reader.read(90, 10).await.unwrap(), expected[90..100]);
@@ -139,7 +209,7 @@ fn a_finish_that_nobody_waits_for_leaves_nothing() {
     runtime.block_on(async {
         let mut writer = store.create(id(1, 1)).await.unwrap();
         writer.write(sealed(1 << 20)).await.unwrap();
-        assert_eq!(list(&store, None, 10).await, [id(1, 1)]);
+        assert_eq!(list(&store).await, [id(1, 1)]);
 
         let (release, held) = std::sync::mpsc::channel::<()>();
         let holder = tokio::task::spawn_blocking(move || held.recv());
@@ -154,7 +224,7 @@ fn a_finish_that_nobody_waits_for_leaves_nothing() {
         assert_eq!(files(&root.path().join("blobs")).len(), 1);
         release.send(()).unwrap();
         holder.await.unwrap().unwrap();
-        assert_eq!(list(&store, None, 10).await, []);
+        assert_eq!(list(&store).await, []);
     });
 }
 
@@ -191,14 +261,14 @@ async fn a_killed_writer_leaves_what_list_finds_and_open_does_not() {
     writer.kill().unwrap();
     writer.wait().unwrap();
 
-    assert_eq!(list(&store, None, 10).await, [id(1, 1), id(1, 2)]);
+    assert_eq!(list(&store).await, [id(1, 1), id(1, 2)]);
     assert_eq!(store.open(id(1, 1)).await.unwrap().read(0, finished).await.unwrap().len(), finished);
     assert!(matches!(store.open(id(1, 2)).await, Err(BlobError::Missing(_))));
-    let leftover = root.path().join("blobs/01").join(format!("{}.part", id(1, 2)));
+    let leftover = shelf_01(&root).join(format!("{}.part", id(1, 2)));
     assert!(leftover.metadata().unwrap().len() >= 2 << 20);
 
     store.delete(id(1, 2)).await.unwrap();
-    assert_eq!(list(&store, None, 10).await, [id(1, 1)]);
+    assert_eq!(list(&store).await, [id(1, 1)]);
 }
 
 /// The process of the story above: reads the root from its input, and waits to be killed.
@@ -235,7 +305,7 @@ fn in_time<T: Send + 'static>(what: &str, work: impl Future<Output = T> + Send +
 async fn whatever_lies_in_a_blobs_place_and_is_no_file_is_refused_at_once() {
     let (root, store) = fresh();
     write_blob(&store, id(1, 9), 1, 10).await;
-    let directory = root.path().join("blobs/01");
+    let directory = shelf_01(&root);
     let place = |number| directory.join(id(1, number).to_string());
     rustix::fs::mkfifoat(rustix::fs::CWD, place(1), rustix::fs::Mode::RWXU).unwrap();
     std::os::unix::fs::symlink(place(9), place(2)).unwrap();
@@ -249,13 +319,13 @@ async fn whatever_lies_in_a_blobs_place_and_is_no_file_is_refused_at_once() {
         assert!(matches!(opened, Err(BlobError::NotAFile(blob)) if blob == id(1, number)), "{what}: {opened:?}");
     }
     // They are old from the day they were made, a link to nothing too, so that the sweep of orphans takes them.
-    let listed = store.list(None, 10).await.unwrap();
+    let listed = scan(&store).await;
     assert_eq!(listed.iter().map(|blob| blob.id).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 9].map(|number| id(1, number)));
     let link = std::fs::symlink_metadata(place(4)).unwrap().modified().unwrap();
     assert_eq!(listed[3].modified, link);
     for number in [1, 2, 3, 4, 6] {
         store.delete(id(1, number)).await.unwrap();
     }
-    assert_eq!(list(&store, None, 10).await, [id(1, 5), id(1, 9)]);
+    assert_eq!(list(&store).await, [id(1, 5), id(1, 9)]);
     assert_eq!(store.open(id(1, 9)).await.unwrap().read(0, 1).await.unwrap().len(), 1, "what a link pointed to is left alone");
 }

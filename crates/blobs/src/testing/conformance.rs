@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use strongroom_seal::{Layers, ObjectKeys, SealedBytes, seal_part};
 
-use crate::{BlobError, BlobId, BlobStore};
+use crate::{BlobError, BlobId, BlobStore, ListedBlob};
 
 /// Makes a `#[tokio::test]` of every rule. The expression gives a guard, dropped after the test, and a fresh `Arc<dyn BlobStore>`.
 #[macro_export]
@@ -23,9 +23,9 @@ macro_rules! blob_store_conformance {
             a_deleted_blob_is_missing_and_deleting_twice_is_no_error
             a_reader_outlives_the_deletion
             an_id_is_never_written_twice
-            a_listing_is_ascending_and_finds_leftovers
-            a_listing_goes_on_after_an_id
-            a_listing_tells_when_a_blob_was_written
+            a_scan_finds_each_blob_once_and_leftovers_too
+            a_scan_goes_on_while_what_it_found_is_deleted
+            a_scan_tells_when_a_blob_was_written
             blobs_written_at_once_do_not_mix
         }
     };
@@ -59,9 +59,22 @@ pub async fn write_blob(store: &dyn BlobStore, id: BlobId, batches: usize, batch
     expected
 }
 
-/// The ids of [`BlobStore::list`].
-pub async fn list(store: &dyn BlobStore, after: Option<BlobId>, limit: usize) -> Vec<BlobId> {
-    store.list(after, limit).await.unwrap().into_iter().map(|blob| blob.id).collect()
+/// All that one pass finds, in the order of the ids.
+pub async fn scan(store: &dyn BlobStore) -> Vec<ListedBlob> {
+    let (mut scan, mut found) = (store.scan().await.unwrap(), Vec::new());
+    loop {
+        let batch = scan.next().await.unwrap();
+        if batch.is_empty() {
+            found.sort_unstable_by_key(|blob: &ListedBlob| blob.id);
+            return found;
+        }
+        found.extend(batch);
+    }
+}
+
+/// The ids of it.
+pub async fn list(store: &dyn BlobStore) -> Vec<BlobId> {
+    scan(store).await.into_iter().map(|blob| blob.id).collect()
 }
 
 /// An id that begins with one byte and ends with another.
@@ -90,7 +103,7 @@ pub async fn an_empty_blob_can_be_finished(store: Arc<dyn BlobStore>) {
     let reader = store.open(id(1, 1)).await.unwrap();
     assert_eq!(reader.read(0, 0).await.unwrap().len(), 0);
     assert!(matches!(reader.read(0, 1).await, Err(BlobError::Short { len_bytes: 0, .. })));
-    assert_eq!(list(&*store, None, 10).await, [id(1, 1)]);
+    assert_eq!(list(&*store).await, [id(1, 1)]);
 }
 
 /// Until `finish` returns there is nothing to open.
@@ -108,11 +121,11 @@ pub async fn an_unfinished_blob_is_missing(store: Arc<dyn BlobStore>) {
 pub async fn a_dropped_writer_leaves_nothing(store: Arc<dyn BlobStore>) {
     let mut writer = store.create(id(1, 1)).await.unwrap();
     writer.write(sealed(4 << 20)).await.unwrap();
-    assert_eq!(list(&*store, None, 10).await, [id(1, 1)]);
+    assert_eq!(list(&*store).await, [id(1, 1)]);
     drop(writer);
     // The removal happens behind the caller's back, on another thread.
     let deadline = Instant::now() + Duration::from_secs(30);
-    while !list(&*store, None, 10).await.is_empty() {
+    while !list(&*store).await.is_empty() {
         assert!(Instant::now() < deadline, "the leftover of a dropped writer stays");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -134,7 +147,7 @@ pub async fn a_read_past_the_end_is_short(store: Arc<dyn BlobStore>) {
 pub async fn a_blob_never_written_is_missing(store: Arc<dyn BlobStore>) {
     assert!(matches!(store.open(id(1, 1)).await, Err(BlobError::Missing(missing)) if missing == id(1, 1)));
     store.delete(id(1, 1)).await.unwrap();
-    assert_eq!(list(&*store, None, 10).await, []);
+    assert_eq!(list(&*store).await, []);
 }
 
 /// Deleting is idempotent, and takes the blob meant only.
@@ -144,7 +157,7 @@ pub async fn a_deleted_blob_is_missing_and_deleting_twice_is_no_error(store: Arc
     store.delete(id(1, 1)).await.unwrap();
     store.delete(id(1, 1)).await.unwrap();
     assert!(matches!(store.open(id(1, 1)).await, Err(BlobError::Missing(_))));
-    assert_eq!(list(&*store, None, 10).await, [id(1, 2)]);
+    assert_eq!(list(&*store).await, [id(1, 2)]);
     assert!(store.open(id(1, 2)).await.is_ok());
 }
 
@@ -169,8 +182,8 @@ pub async fn an_id_is_never_written_twice(store: Arc<dyn BlobStore>) {
     assert!(reader.read(0, expected.len()).await.unwrap() == expected);
 }
 
-/// Pages through finished and unfinished blobs alike, each once.
-pub async fn a_listing_is_ascending_and_finds_leftovers(store: Arc<dyn BlobStore>) {
+/// Finished and unfinished blobs alike, in however many batches.
+pub async fn a_scan_finds_each_blob_once_and_leftovers_too(store: Arc<dyn BlobStore>) {
     let mut expected = Vec::new();
     for (first, last) in [(0xff, 2), (0, 9), (7, 3), (7, 1), (0xff, 1), (7, 2), (0x10, 0)] {
         write_blob(&*store, id(first, last), 1, 10).await;
@@ -179,37 +192,38 @@ pub async fn a_listing_is_ascending_and_finds_leftovers(store: Arc<dyn BlobStore
     let unfinished = store.create(id(7, 4)).await.unwrap();
     expected.push(id(7, 4));
     expected.sort_unstable();
-
-    assert_eq!(list(&*store, None, 100).await, expected);
-    for limit in 1..=expected.len() {
-        let mut paged: Vec<BlobId> = Vec::new();
-        loop {
-            let page = list(&*store, paged.last().copied(), limit).await;
-            assert!(page.len() <= limit);
-            if page.is_empty() {
-                break;
-            }
-            paged.extend(page);
-        }
-        assert_eq!(paged, expected, "pages of {limit}");
-    }
+    assert_eq!(list(&*store).await, expected);
+    assert_eq!(list(&*store).await, expected, "each pass begins anew");
     drop(unfinished);
 }
 
-/// `after` is exclusive and need not exist; a limit of nothing is nothing.
-pub async fn a_listing_goes_on_after_an_id(store: Arc<dyn BlobStore>) {
-    for (first, last) in [(1, 1), (1, 3), (2, 1)] {
-        write_blob(&*store, id(first, last), 1, 10).await;
+/// A sweep deletes as it goes, and must miss none of the others.
+pub async fn a_scan_goes_on_while_what_it_found_is_deleted(store: Arc<dyn BlobStore>) {
+    let mut expected = Vec::new();
+    for number in 0..700_u16 {
+        let mut id = [7; 16];
+        id[14..].copy_from_slice(&number.to_be_bytes());
+        store.create(BlobId(id)).await.unwrap().finish().await.unwrap();
+        expected.push(BlobId(id));
     }
-    assert_eq!(list(&*store, Some(id(1, 1)), 10).await, [id(1, 3), id(2, 1)]);
-    assert_eq!(list(&*store, Some(id(1, 2)), 10).await, [id(1, 3), id(2, 1)]);
-    assert_eq!(list(&*store, Some(id(1, 3)), 10).await, [id(2, 1)]);
-    assert_eq!(list(&*store, Some(BlobId([0xff; 16])), 10).await, []);
-    assert_eq!(list(&*store, None, 0).await, []);
+    let (mut scan, mut found) = (store.scan().await.unwrap(), Vec::new());
+    loop {
+        let batch = scan.next().await.unwrap();
+        if batch.is_empty() {
+            break;
+        }
+        for blob in batch {
+            store.delete(blob.id).await.unwrap();
+            found.push(blob.id);
+        }
+    }
+    found.sort_unstable();
+    assert_eq!(found, expected);
+    assert_eq!(list(&*store).await, []);
 }
 
 /// A sweep leaves alone what is young, finished or not: it must be told so.
-pub async fn a_listing_tells_when_a_blob_was_written(store: Arc<dyn BlobStore>) {
+pub async fn a_scan_tells_when_a_blob_was_written(store: Arc<dyn BlobStore>) {
     // A store may count whole seconds, and a file system's clock lags by some milliseconds.
     const COARSENESS: Duration = Duration::from_secs(1);
     let before = SystemTime::now() - COARSENESS;
@@ -217,7 +231,7 @@ pub async fn a_listing_tells_when_a_blob_was_written(store: Arc<dyn BlobStore>) 
     let mut unfinished = store.create(id(1, 2)).await.unwrap();
     unfinished.write(sealed(10)).await.unwrap();
     let after = SystemTime::now() + COARSENESS;
-    let listed = store.list(None, 10).await.unwrap();
+    let listed = scan(&*store).await;
     assert_eq!(listed.len(), 2);
     for blob in listed {
         assert!((before..=after).contains(&blob.modified), "{blob:?}");
@@ -238,5 +252,5 @@ pub async fn blobs_written_at_once_do_not_mix(store: Arc<dyn BlobStore>) {
         let reader = store.open(id).await.unwrap();
         assert!(reader.read(0, expected.len()).await.unwrap() == expected);
     }
-    assert_eq!(list(&*store, None, 100).await.len(), 16);
+    assert_eq!(list(&*store).await.len(), 16);
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::BytesMut;
 use strongroom_seal::SealedBytes;
 
-use crate::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter, ListedBlob};
+use crate::{BlobError, BlobId, BlobReader, BlobScan, BlobStore, BlobWriter, ListedBlob};
 
 /// What has passed through a [`CountingBlobs`]; only what succeeded counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Counts {
     pub reads: u64,
     /// Calls of [`BlobStore::delete`].
     pub deleted: u64,
+    /// Blobs that scans found.
+    pub scanned: u64,
     /// Sealed bytes that were read.
     pub bytes_read: u64,
     /// Sealed bytes that were written.
@@ -42,6 +44,7 @@ struct Tally {
     opened: AtomicU64,
     reads: AtomicU64,
     deleted: AtomicU64,
+    scanned: AtomicU64,
     bytes_read: AtomicU64,
     bytes_written: AtomicU64,
     opened_ids: Mutex<Vec<BlobId>>,
@@ -70,13 +73,14 @@ impl CountingBlobs {
     }
 
     fn read_all(&self, value: impl Fn(&AtomicU64) -> u64) -> Counts {
-        let Tally { created, finished, opened, reads, deleted, bytes_read, bytes_written, opened_ids: _ } = &*self.tally;
+        let Tally { created, finished, opened, reads, deleted, scanned, bytes_read, bytes_written, opened_ids: _ } = &*self.tally;
         Counts {
             created: value(created),
             finished: value(finished),
             opened: value(opened),
             reads: value(reads),
             deleted: value(deleted),
+            scanned: value(scanned),
             bytes_read: value(bytes_read),
             bytes_written: value(bytes_written),
         }
@@ -104,8 +108,23 @@ impl BlobStore for CountingBlobs {
         Ok(())
     }
 
-    async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<ListedBlob>, BlobError> {
-        self.inner.list(after, limit).await
+    async fn scan(&self) -> Result<Box<dyn BlobScan>, BlobError> {
+        let inner = self.inner.scan().await?;
+        Ok(Box::new(CountingScan { inner, tally: Arc::clone(&self.tally) }))
+    }
+}
+
+struct CountingScan {
+    inner: Box<dyn BlobScan>,
+    tally: Arc<Tally>,
+}
+
+#[async_trait]
+impl BlobScan for CountingScan {
+    async fn next(&mut self) -> Result<Vec<ListedBlob>, BlobError> {
+        let found = self.inner.next().await?;
+        self.tally.scanned.fetch_add(found.len() as u64, Relaxed);
+        Ok(found)
     }
 }
 

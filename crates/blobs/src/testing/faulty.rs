@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use bytes::BytesMut;
 use strongroom_seal::SealedBytes;
 
-use crate::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter, ListedBlob};
+use crate::{BlobError, BlobId, BlobReader, BlobScan, BlobStore, BlobWriter, ListedBlob};
 
 /// A call that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the method of that name")]
+#[expect(missing_docs, reason = "each is the method of that name; of a scan, its batches")]
 pub enum Operation {
     Create,
     Write,
@@ -19,7 +19,7 @@ pub enum Operation {
     Open,
     Read,
     Delete,
-    List,
+    Scan,
 }
 
 /// How a call fails.
@@ -160,9 +160,22 @@ impl BlobStore for FaultyBlobs {
         self.inner.delete(id).await
     }
 
-    async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<ListedBlob>, BlobError> {
-        refuse(strike(&self.script, Operation::List))?;
-        self.inner.list(after, limit).await
+    async fn scan(&self) -> Result<Box<dyn BlobScan>, BlobError> {
+        let inner = self.inner.scan().await?;
+        Ok(Box::new(FaultyScan { inner, script: Arc::clone(&self.script) }))
+    }
+}
+
+struct FaultyScan {
+    inner: Box<dyn BlobScan>,
+    script: Arc<Mutex<Script>>,
+}
+
+#[async_trait]
+impl BlobScan for FaultyScan {
+    async fn next(&mut self) -> Result<Vec<ListedBlob>, BlobError> {
+        refuse(strike(&self.script, Operation::Scan))?;
+        self.inner.next().await
     }
 }
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use strongroom_seal::SealedBytes;
 
-use crate::{BlobError, BlobId, BlobReader, BlobStore, BlobWriter, ListedBlob};
+use crate::{BlobError, BlobId, BlobReader, BlobScan, BlobStore, BlobWriter, ListedBlob};
 
 /// Blobs in memory, with the visibility rules of the real ones and no durability.
 #[derive(Clone, Default)]
@@ -73,11 +73,29 @@ impl BlobStore for MemoryBlobs {
         Ok(())
     }
 
-    async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<ListedBlob>, BlobError> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let blobs = self.lock();
-        let listed = blobs.range((from, Bound::Unbounded)).take(limit);
-        Ok(listed.map(|(id, entry)| ListedBlob { id: *id, modified: entry.modified }).collect())
+    async fn scan(&self) -> Result<Box<dyn BlobScan>, BlobError> {
+        Ok(Box::new(MemoryScan { store: self.clone(), after: Bound::Unbounded }))
+    }
+}
+
+/// Blobs of one batch.
+const BATCH: usize = 256;
+
+struct MemoryScan {
+    store: MemoryBlobs,
+    after: Bound<BlobId>,
+}
+
+#[async_trait]
+impl BlobScan for MemoryScan {
+    async fn next(&mut self) -> Result<Vec<ListedBlob>, BlobError> {
+        let batch: Vec<ListedBlob> = {
+            let blobs = self.store.lock();
+            let left = blobs.range((self.after, Bound::Unbounded)).take(BATCH);
+            left.map(|(id, entry)| ListedBlob { id: *id, modified: entry.modified }).collect()
+        };
+        self.after = batch.last().map_or(self.after, |last| Bound::Excluded(last.id));
+        Ok(batch)
     }
 }
 

@@ -17,7 +17,7 @@ use strongroom_access::{Identity, IdentitySource, PolicySet, SecretKey};
 use strongroom_audit::testing::MemoryAudit;
 use strongroom_blobs::{
     BlobId, BlobStore,
-    testing::{CountingBlobs, MemoryBlobs},
+    testing::{CountingBlobs, MemoryBlobs, conformance::list},
 };
 use strongroom_catalog::{Catalog, Clock, MemoryCatalog, SqliteCatalog, SqliteOptions};
 use strongroom_engine::{
@@ -253,7 +253,7 @@ impl Rig {
 
     /// Every blob that lies in the store, finished or not.
     pub async fn blob_ids(&self) -> BTreeSet<BlobId> {
-        self.memory.list(None, usize::MAX).await.unwrap().into_iter().map(|blob| blob.id).collect()
+        list(&self.memory).await.into_iter().collect()
     }
 
     /// The only blob of the store that was not there before.

@@ -173,7 +173,9 @@ impl Row {
         let identity = ObjectIdentity { bucket_id: &self.bucket_id, key, version_id: &self.version_id };
         let object = OfflineObject::open(&self.sealed_keys, &identity, external, &self.manifest).unwrap();
         let name = hex::encode(object.manifest().parts()[0].blob);
-        let blob = std::fs::read(store.dir.path().join("blobs").join(&name[..2]).join(name)).unwrap();
+        let first = store.dir.path().join("blobs").join(&name[..2]);
+        // Where the first releases had it, or where it goes now.
+        let blob = std::fs::read(first.join(&name)).or_else(|_| std::fs::read(first.join(&name[2..3]).join(&name))).unwrap();
         object.open_blob(0, &blob).unwrap().concat()
     }
 }

@@ -10,7 +10,10 @@ use std::{
 };
 
 use proptest::test_runner::{Config, TestRunner};
-use strongroom_blobs::{BlobStore, FileBlobs, testing::FaultyBlobs};
+use strongroom_blobs::{
+    BlobStore, FileBlobs,
+    testing::{FaultyBlobs, conformance::list},
+};
 use strongroom_catalog::{Catalog, CatalogError, FaultyCatalog};
 use strongroom_engine::{
     Error,
@@ -372,7 +375,7 @@ impl World {
         };
         let referred = pairs("SELECT blob, count(*) FROM (SELECT blob FROM version_blobs UNION ALL SELECT blob FROM parts) GROUP BY blob");
         assert_eq!(referred, pairs("SELECT id, refs FROM blobs"), "references add up, and dead blobs are forgotten");
-        let stored: BTreeSet<_> = self.files.list(None, usize::MAX).await.unwrap().into_iter().map(|blob| blob.id.0).collect();
+        let stored: BTreeSet<_> = list(&self.files).await.into_iter().map(|blob| blob.0).collect();
         assert_eq!(stored, referred.into_keys().collect());
         stored.len()
     }

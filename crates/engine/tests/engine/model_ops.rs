@@ -82,7 +82,7 @@ fn failure() -> impl Strategy<Value = Failure> {
         (Operation::Read, Fault::Flip { at_bytes: 50 }),
         (Operation::Delete, Fault::Io),
         (Operation::Delete, Fault::LostAnswer),
-        (Operation::List, Fault::Io),
+        (Operation::Scan, Fault::Io),
     ]);
     let moment = prop::sample::select(vec![FaultMoment::Before, FaultMoment::After]);
     let kms = prop::sample::select(vec![KmsFault::Unavailable, KmsFault::KeyDisabled]);

@@ -9,10 +9,10 @@ use std::{
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use strongroom_blobs::{
-    BlobId, BlobStore as _,
+    BlobError, BlobId, BlobReader, BlobScan, BlobStore, BlobWriter, FileBlobs,
     testing::{Fault, FaultyBlobs, Operation},
 };
-use strongroom_catalog::{CatalogError, FaultMoment, FaultyCatalog};
+use strongroom_catalog::{Catalog, CatalogError, FaultMoment, FaultyCatalog};
 use strongroom_engine::{
     EngineOptions, Error,
     api::{BodyError, PutObject},
@@ -262,14 +262,14 @@ async fn a_client_that_leaves_during_the_commit_takes_no_blob_with_it() {
 
 async fn rig_with_gate(gate: &Arc<Gate>) -> Rig {
     let gate = Arc::clone(gate);
-    let wrap: Wrap<dyn strongroom_catalog::Catalog> = Box::new(move |catalog| Arc::new(GatedCatalog::new(catalog, gate)));
+    let wrap: Wrap<dyn Catalog> = Box::new(move |catalog| Arc::new(GatedCatalog::new(catalog, gate)));
     Rig::with(Plan { wrap_catalog: Some(wrap), ..Plan::default() }).await
 }
 
 async fn rig_with_faulty_blobs(options: EngineOptions) -> (Rig, FaultyBlobs) {
     let faulty = Arc::new(std::sync::OnceLock::new());
     let slot = Arc::clone(&faulty);
-    let wrap: Wrap<dyn strongroom_blobs::BlobStore> = Box::new(move |blobs| {
+    let wrap: Wrap<dyn BlobStore> = Box::new(move |blobs| {
         let faulty = FaultyBlobs::new(blobs);
         slot.set(faulty.clone()).ok().unwrap();
         Arc::new(faulty)
@@ -348,7 +348,7 @@ async fn a_blob_that_cannot_be_deleted_is_tried_again_and_keeps_no_other_from_be
 async fn a_commit_whose_answer_is_lost_is_whole() {
     let faulty = Arc::new(std::sync::OnceLock::new());
     let slot = Arc::clone(&faulty);
-    let wrap: Wrap<dyn strongroom_catalog::Catalog> = Box::new(move |catalog| {
+    let wrap: Wrap<dyn Catalog> = Box::new(move |catalog| {
         let faulty = Arc::new(FaultyCatalog::new(catalog));
         slot.set(Arc::clone(&faulty)).ok().unwrap();
         faulty
@@ -363,6 +363,77 @@ async fn a_commit_whose_answer_is_lost_is_whole() {
     assert!(matches!(rig.try_put("object", As::S3, &data(100_000, 2)).await, Err(Error::StorageFull)));
     assert_eq!(rig.engine.sweep_orphans().await.unwrap(), 1);
     assert!(rig.get("object", As::S3).await.unwrap() == data(100_000, 1));
+}
+
+/// 500 blobs of one directory, and then ten times as many: the catalog is asked for each once, and no directory is read again.
+#[tokio::test]
+async fn a_pass_for_orphans_costs_each_blob_one_question_and_each_directory_one_reading() {
+    let home = tempfile::tempdir().unwrap();
+    let files = FileBlobs::open(home.path().join("blobs")).unwrap();
+    let (store, faulty) = (files.clone(), Arc::new(std::sync::OnceLock::new()));
+    let slot = Arc::clone(&faulty);
+    let wrap_catalog: Wrap<dyn Catalog> = Box::new(move |catalog| {
+        let faulty = Arc::new(FaultyCatalog::new(catalog));
+        slot.set(Arc::clone(&faulty)).ok().unwrap();
+        faulty
+    });
+    let wrap_blobs: Wrap<dyn BlobStore> = Box::new(move |_| Arc::new(store));
+    let rig = Rig::with(Plan { wrap_catalog: Some(wrap_catalog), wrap_blobs: Some(wrap_blobs), ..Plan::default() }).await;
+    let catalog = faulty.get().unwrap();
+    Shape::Blob.put(&rig, "object", As::S3).await;
+    for blobs in [500_u16, 5000] {
+        for number in 0..blobs {
+            let mut id = [1; 16];
+            id[14..].copy_from_slice(&number.to_be_bytes());
+            files.create(BlobId(id)).await.unwrap().finish().await.unwrap();
+        }
+        let (asked, read) = (catalog.blobs_asked_for(), files.directory_reads());
+        assert_eq!(rig.engine.sweep_orphans().await.unwrap(), usize::from(blobs));
+        assert_eq!(catalog.blobs_asked_for() - asked, u64::from(blobs) + 1, "and the object's own");
+        // 256 directories and, in them, the shelves that the two ids need.
+        assert!((257..=258).contains(&(files.directory_reads() - read)), "{blobs}: {}", files.directory_reads() - read);
+    }
+}
+
+/// Passes calls on; a scan never answers.
+struct HangingScan(Arc<dyn BlobStore>);
+
+#[async_trait::async_trait]
+impl BlobStore for HangingScan {
+    async fn create(&self, id: BlobId) -> Result<Box<dyn BlobWriter>, BlobError> {
+        self.0.create(id).await
+    }
+
+    async fn open(&self, id: BlobId) -> Result<Box<dyn BlobReader>, BlobError> {
+        self.0.open(id).await
+    }
+
+    async fn delete(&self, id: BlobId) -> Result<(), BlobError> {
+        self.0.delete(id).await
+    }
+
+    async fn scan(&self) -> Result<Box<dyn BlobScan>, BlobError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_pass_for_orphans_that_takes_for_ever_keeps_no_dead_blob_from_being_swept() {
+    let options = EngineOptions { sweep_interval: Duration::from_millis(1), ..Plan::default().options };
+    let wrap: Wrap<dyn BlobStore> = Box::new(|blobs| Arc::new(HangingScan(blobs)));
+    let rig = Rig::with(Plan { options, wrap_blobs: Some(wrap), ..Plan::default() }).await;
+    let sweepers = [rig.engine.start_orphan_sweeper(), rig.engine.start_sweeper()];
+    for _ in 0..3 {
+        Shape::Blob.put(&rig, "object", As::S3).await;
+        rig.delete("object").await;
+        let swept = async {
+            while !rig.blob_ids().await.is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), swept).await.unwrap();
+    }
+    sweepers.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test]

@@ -98,9 +98,11 @@ fn is_empty(path: &Path) -> Result<bool, FilesError> {
     }
 }
 
-/// Whether there is a file in the directory or in one of those in it.
-fn holds_files(dir: &Path) -> io::Result<bool> {
-    any_entry(dir, |path| if path.is_dir() { any_entry(path, |path| Ok(!path.is_dir())) } else { Ok(true) })
+/// Whether there is a file among the blobs: in the directory, or in one of the two levels below it.
+fn holds_files(blobs: &Path) -> io::Result<bool> {
+    let in_shelf = |path: &Path| Ok(!path.is_dir());
+    let in_first = |path: &Path| if path.is_dir() { any_entry(path, in_shelf) } else { Ok(true) };
+    any_entry(blobs, |path| if path.is_dir() { any_entry(path, in_first) } else { Ok(true) })
 }
 
 /// Whether a key's file lies there; locks and leftovers do not count.

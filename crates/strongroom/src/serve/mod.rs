@@ -55,6 +55,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     engine.resume_rekeys().await?;
     let background = [
         engine.start_sweeper(),
+        engine.start_orphan_sweeper(),
         engine.start_space_watch(),
         tokio::spawn(certificate.keep()),
         admin.start_background(),
