@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
 use strongroom_files::Links;
 use time::{Date, OffsetDateTime, PrimitiveDateTime, Time};
 
@@ -16,6 +18,8 @@ const COMPRESSED: &str = ".jsonl.gz";
 /// A compressed file that is not whole yet.
 const PARTIAL: &str = ".jsonl.gz.partial";
 const LOCK_FILE: &str = ".lock";
+/// A file that has room kept for it and waits for the first record.
+const NEXT_FILE: &str = ".next";
 
 /// One file of a log.
 #[derive(Clone, Debug)]
@@ -131,16 +135,52 @@ fn name(first_seq: u64, now: OffsetDateTime) -> String {
     format!("{PREFIX}{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z-{first_seq}{PLAIN}")
 }
 
-/// Makes the next file, empty and of mode 0600, under a durable name. After an error there is none.
-pub(crate) fn create(dir: &Path, first_seq: u64) -> io::Result<(File, PathBuf)> {
+/// Makes the next file, empty and of mode 0600, under a durable name: the one that was prepared, if there is one. After an error
+/// there is none.
+pub(crate) fn create(dir: &Path, first_seq: u64, prepared: Option<File>) -> io::Result<(File, PathBuf)> {
     let path = dir.join(name(first_seq, OffsetDateTime::now_utc()));
-    let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
+    let file = match prepared.or_else(|| left_prepared(dir)) {
+        Some(file) => {
+            rename_to_new(&dir.join(NEXT_FILE), &path)?;
+            file
+        }
+        None => OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?,
+    };
     if let Err(error) = strongroom_files::sync_dir(dir) {
         // Best effort: an empty file under a name of its own does no harm.
         let _ = fs::remove_file(&path);
         return Err(error);
     }
     Ok((file, path))
+}
+
+/// Prepares the next file, without a name of the log yet: an empty one, of mode 0600.
+pub(crate) fn prepare(dir: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let options = options.append(true).create(true).mode(0o600);
+    let file = strongroom_files::open_with(options, &dir.join(NEXT_FILE), Links::Refuse)?;
+    file.set_len(0)?;
+    Ok(file)
+}
+
+/// Removes what was prepared.
+pub(crate) fn discard_prepared(dir: &Path) {
+    let _ = fs::remove_file(dir.join(NEXT_FILE));
+}
+
+/// One that was prepared before the server was stopped.
+fn left_prepared(dir: &Path) -> Option<File> {
+    let file = strongroom_files::open_with(OpenOptions::new().append(true), &dir.join(NEXT_FILE), Links::Refuse).ok()?;
+    file.metadata().is_ok_and(|found| found.len() == 0).then_some(file)
+}
+
+/// Never in the place of another file.
+fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system can be asked so.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if to.symlink_metadata().is_err() => fs::rename(from, to),
+        renamed => Ok(renamed?),
+    }
 }
 
 /// Creates the directory if absent, makes last what a killed writer left in it unsynced, and locks it for one writer until the file is

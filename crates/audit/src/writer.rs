@@ -59,6 +59,8 @@ pub(crate) struct Writer {
     /// Up to here the file system keeps room for the tail, and when to ask for more, if that is less than is wanted.
     kept_to: u64,
     reserve_due: Option<Instant>,
+    /// The next file, which has no name yet.
+    next: Option<File>,
     /// When to try again to begin the next file, if that failed. Until then the present one gets longer than it should.
     next_due: Option<Instant>,
     /// The quota, if the log has reached it.
@@ -105,6 +107,7 @@ impl Writer {
             has_failed: false,
             kept_to: 0,
             reserve_due: None,
+            next: None,
             next_due: None,
             full: None,
             held: VecDeque::new(),
@@ -307,7 +310,7 @@ impl Writer {
         let tail = match &mut self.tail {
             Some(tail) => tail,
             none => {
-                let (file, path) = files::create(&self.config.dir, self.pending_seq)?;
+                let (file, path) = files::create(&self.config.dir, self.pending_seq, self.next.take())?;
                 self.shared.set_tail(self.pending_seq, 0);
                 none.insert(Tail { file, path, len: 0, begun: OffsetDateTime::now_utc() })
             }
@@ -377,16 +380,14 @@ impl Writer {
             self.encode_checkpoint();
             self.flush()?;
         }
-        match self.begin_next() {
+        match self.prepare_next() {
             Ok(next) => {
                 if let Some(ended) = &self.tail {
                     let_go(&ended.file)?;
                 }
                 self.close_tail();
-                self.shared.set_tail(self.head.seq + 1, 0);
-                self.tail = Some(next);
+                self.next = Some(next);
                 self.next_due = None;
-                self.keep_room();
                 self.restate()
             }
             Err(error) => {
@@ -399,16 +400,13 @@ impl Writer {
         }
     }
 
-    /// The next file, with all the room kept for it that is wanted.
-    fn begin_next(&self) -> io::Result<Tail> {
-        let (file, path) = files::create(&self.config.dir, self.head.seq + 1)?;
-        let kept = hold(&file, 0, self.config.reserve_bytes)
-            .and_then(|kept| if kept.is_whole() { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) });
-        if let Err(error) = kept {
-            fs::remove_file(&path)?;
-            return Err(error);
-        }
-        Ok(Tail { file, path, len: 0, begun: OffsetDateTime::now_utc() })
+    /// The next file, with all the room kept for it that is wanted. It gets its name with its first record.
+    fn prepare_next(&self) -> io::Result<File> {
+        let prepared = files::prepare(&self.config.dir).and_then(|file| {
+            let kept = hold(&file, 0, self.config.reserve_bytes)?;
+            if kept.is_whole() { Ok(file) } else { Err(io::ErrorKind::StorageFull.into()) }
+        });
+        prepared.inspect_err(|_| files::discard_prepared(&self.config.dir))
     }
 
     /// Tells the queue how it went.

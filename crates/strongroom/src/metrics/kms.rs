@@ -172,7 +172,7 @@ mod tests {
             keys: vec![KeyAge { backend: "vault".to_owned(), key_id: "k".to_owned(), age_seconds: 86_400 }],
             is_audit_writable: true,
             audit_records: 9,
-            audit: Usage { bytes: 10, files: 11, quota_bytes: Some(12), removed_records: 13, suspect_files: 14 },
+            audit: Usage { bytes: 10, files: 11, quota_bytes: Some(12), removed_records: 13, suspect_files: 14, ..Usage::default() },
         };
         let mut text = String::new();
         render(&mut text, &numbers);
