@@ -12,8 +12,11 @@ from powercut.files import Files
 from powercut.ledger import ABSENT, Ledger
 from powercut.store import Store
 
-# How long clients write, at the most, before the server is killed, once more, and then is stopped.
+# How long clients write before the server is killed, at the most, then once more, and then is stopped, at the least: when there are so many
+# requests that there are several files of the audit log, or when that takes too long.
 PHASES_SECONDS = (1.0, 1.0, 1.5)
+ENOUGH_REQUESTS = 450
+LONGEST_SECONDS = 30
 # The server is killed as one of its threads begins the sync of this number: after something was written or named, and before it lasts. It
 # may be one of its start.
 FATAL_SYNCS = (3, 60)
@@ -72,7 +75,7 @@ class Life:
         if is_killed:
             self._wait_for_the_kill(seconds)
         else:
-            time.sleep(seconds)
+            self._wait_for_enough(seconds)
         for one in clients:
             one.stopping.set()
         for one in clients:
@@ -89,6 +92,12 @@ class Life:
             self.store.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.store.kill()
+
+    def _wait_for_enough(self, seconds):
+        longest = time.monotonic() + LONGEST_SECONDS
+        time.sleep(seconds)
+        while len(self.ledger.operations) < ENOUGH_REQUESTS and time.monotonic() < longest:
+            time.sleep(0.1)
 
     def moment(self, chance):
         """When the power fails: most often as soon as something was acknowledged, or just before; else as a call begins or returns."""

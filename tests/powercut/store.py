@@ -8,6 +8,7 @@ allow_insecure_sse_c_on_loopback = true
 sweep_interval_seconds = 1
 dead_blob_grace_seconds = 1
 orphan_age_seconds = 0
+audit_retention_mib = 1  # files of the audit log are ended, and compressed, at an eighth of it
 """
 
 

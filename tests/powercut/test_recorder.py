@@ -48,13 +48,14 @@ os.rmdir(f"{data}/sub")
 KILLED = """
 import os, sys
 data, keys = sys.argv[1:]
-f = os.open(f"{data}/a", os.O_CREAT | os.O_RDWR)
-while True:
-    os.write(f, b"x" * (2 << 20))
-    os.rename(f"{data}/a", f"{data}/b")
-    os.rename(f"{data}/b", f"{data}/a")
+for turn in range(4):
+    f = os.open(f"{data}/a-{turn}", os.O_CREAT | os.O_RDWR)
+    os.write(f, b"x" * (1 << 20))
+    os.rename(f"{data}/a-{turn}", f"{data}/b-{turn}")
+    os.link(f"{data}/b-{turn}", f"{data}/c-{turn}")
     os.ftruncate(f, 0)
-    os.lseek(f, 0, os.SEEK_SET)
+    os.unlink(f"{data}/c-{turn}")
+    os.mkdir(f"{data}/d-{turn}")
 """
 
 
@@ -65,11 +66,12 @@ def disks(tmp_path):
     return made
 
 
-def followed(tmp_path, program, kill_after=None, options=()):
+def followed(tmp_path, program, is_killed=False, options=()):
     made, path = disks(tmp_path), tmp_path / "calls"
     process = subprocess.Popen([*record.prefix(path, *options), sys.executable, "-c", program, *made])
-    if kill_after is not None:
-        time.sleep(kill_after)
+    if is_killed:
+        while not (made[0] / "b-1").exists():
+            time.sleep(0.001)
         process.kill()
     process.wait(60)
     files = Files(made)
@@ -93,9 +95,14 @@ def test_a_sync_is_the_file_s_and_comes_after_what_it_follows(tmp_path):
         assert write.returned <= sync.began
 
 
-@pytest.mark.parametrize("milliseconds", range(0, 160, 40))
-def test_a_call_in_which_the_program_was_killed_is_taken_as_far_as_it_went(tmp_path, milliseconds):
-    assert followed(tmp_path, KILLED, kill_after=milliseconds / 1000 + 0.3).differences() == []
+@pytest.mark.parametrize("call", ["write", "rename", "linkat", "ftruncate", "unlink", "mkdir"])
+def test_a_call_in_which_the_program_was_killed_is_taken_as_far_as_it_went(tmp_path, call):
+    files = followed(tmp_path, KILLED, options=(f"--inject={call}:signal=KILL:when=2",))
+    assert files.differences() == []
+
+
+def test_a_program_that_was_killed_anywhere_is_followed_to_where_it_was(tmp_path):
+    assert followed(tmp_path, KILLED, is_killed=True).differences() == []
 
 
 def test_what_the_program_wrote_without_a_call_that_is_known_is_missed_and_told(tmp_path):
