@@ -190,9 +190,13 @@ pub fn end_libraries(patience: Duration) -> bool {
     // On a thread of its own, since nothing makes a library return.
     let ending = std::thread::Builder::new().name("pkcs11-end".to_owned()).spawn(move || {
         let leaving = std::mem::take(&mut *LEAVING.lock().unwrap_or_else(PoisonError::into_inner));
-        leaving.into_iter().for_each(|thread| drop(thread.join()));
-        // Whoever is inside the library holds the state.
-        modules.iter().for_each(|module| module.write().reset());
+        for thread in leaving {
+            let _ = thread.join();
+        }
+        for module in modules {
+            // Whoever is inside the library holds the state.
+            module.write().reset();
+        }
         let _ = done.send(());
     });
     let Ok(ending) = ending else { return false };
