@@ -134,7 +134,7 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
 }
 
 /// A small file of an earlier version is written anew, once, so that it can give room back from then on. A large one would take long, and
-/// more room: its operator does that (docs/operations.md).
+/// more room: its operator does that (docs/catalog.md).
 fn make_shrinkable(connection: &Connection) {
     let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, u32>(0));
     let is_old = number("PRAGMA auto_vacuum").is_ok_and(|mode| mode == 0);
