@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use common::{answer, bucket, envelope, id, new_blob, part, upload, version, version_in};
 use strongroom_catalog::{
     BlobUse, BucketId, BucketUsage, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, FaultMoment, FaultyCatalog, Job,
-    ListEntry, ListQuery, MAX_FINISHED_JOBS, MemoryCatalog, NewVersion, Reseal, Scope, ScopePlace, ScopeTally, SqliteCatalog,
-    SqliteOptions, Upload, Version, VersionData, VersionId, VersionSelector, Versioning,
+    ListEntry, ListQuery, MAX_FINISHED_JOBS, MemoryCatalog, NewVersion, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedVersion,
+    SqliteCatalog, SqliteOptions, Upload, Version, VersionData, VersionId, VersionSelector, Versioning,
 };
 
 const B: BucketId = [b'K'; 16];
@@ -336,6 +336,24 @@ async fn a_walk_finds_all_versions_in_its_scope_in_the_order_of_commit_or_with_a
             }
         }
         assert!(catalog.last_position().await.unwrap() >= 7);
+    }
+}
+
+#[tokio::test]
+async fn a_walk_with_a_prefix_looks_at_no_version_without_it() {
+    for scene in Scene::each(Versioning::Enabled).await {
+        for number in 1..=40 {
+            scene.put(&format!("{}/{number}", if number % 13 == 0 { "few" } else { "many" }), number).await;
+        }
+        // One that was overwritten, and one that was deleted: both are older versions now.
+        scene.put("few/13", 41).await;
+        scene.delete("few/26", VersionSelector::Latest, 42).await;
+        let scope = Scope { bucket_id: Some(B), prefix: "few/".to_owned(), ..Scope::default() };
+        let first = scene.catalog.versions_in(scope.clone(), ScopePlace::default(), 3).await.unwrap();
+        let ids = |page: &ScopePage<ScopedVersion>| page.items.iter().map(|item| item.version.version_id).collect::<Vec<_>>();
+        assert_eq!(ids(&first), [13, 41, 26].map(v));
+        let second = scene.catalog.versions_in(scope, first.next.unwrap(), 3).await.unwrap();
+        assert_eq!((ids(&second), second.next), (vec![v(39)], None));
     }
 }
 

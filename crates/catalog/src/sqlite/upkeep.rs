@@ -13,6 +13,8 @@ use crate::{CatalogError, Clock};
 
 /// How long it takes until what failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// What goes on failing is told of this often.
+const WARN_INTERVAL: Duration = Duration::from_mins(1);
 /// Of the file's pages, so many parts of this many may be free: they will be used again.
 const KEPT_FREE: (u32, u32) = (1, 8);
 
@@ -133,13 +135,17 @@ impl Worker {
 
     /// Takes steps until there is no more to do. False at the end of the thread.
     fn work_off(&self, what: &str, step: impl Fn(&Self) -> Result<bool, CatalogError>) -> bool {
+        let mut warned = None::<Instant>;
         loop {
             match step(self) {
                 Ok(false) => return true,
                 Ok(true) if self.bell.sleep(Duration::ZERO) => {}
                 Ok(true) => return false,
                 Err(error) => {
-                    tracing::warn!(%error, "the catalog could not {what}, and tries again");
+                    if warned.is_none_or(|warned| warned.elapsed() >= WARN_INTERVAL) {
+                        warned = Some(Instant::now());
+                        tracing::warn!(%error, "the catalog could not {what}, and tries again");
+                    }
                     if !self.bell.sleep(RETRY) {
                         return false;
                     }
@@ -168,7 +174,7 @@ impl Worker {
 /// Gives up to `pages` free pages back. Whether more are to be given.
 fn vacuum(connection: &Connection, free_pages: u32, pages: u32) -> Result<bool, CatalogError> {
     let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, u32>(0));
-    // Only a file that was made so can shrink in steps (docs/operations.md).
+    // Only a file that was made so can shrink in steps (docs/catalog.md).
     let is_incremental = number("PRAGMA auto_vacuum")? == 2;
     let (free, all) = (number("PRAGMA freelist_count")?, number("PRAGMA page_count")?);
     let kept = free_pages.max(all / KEPT_FREE.1 * KEPT_FREE.0);

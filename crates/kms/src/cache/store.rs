@@ -83,7 +83,9 @@ impl Store {
         self.generation += 1;
         let of_keys = |(_, entry): &(&EntryId, &Entry)| key_ids.contains(&entry.key_id.as_str());
         let forgotten: Vec<EntryId> = self.entries.iter().filter(of_keys).map(|(id, _)| *id).collect();
-        forgotten.iter().for_each(|id| self.remove(id));
+        for id in &forgotten {
+            self.remove(id);
+        }
     }
 
     /// Wipes all entries.

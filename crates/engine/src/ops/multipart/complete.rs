@@ -197,8 +197,8 @@ fn is_repeated(request: &CompleteMultipartUpload, size_bytes: u64, record: &Obje
         None => record.etag.shown_is_md5() && record.etag.md5 == md5_of(&request.parts),
     };
     let same_checksum = request.checksum.as_ref().is_none_or(|(algorithm, value)| {
-        let is_meant = |kept: &&Checksum| kept.algorithm == *algorithm && says(value, kept, request.parts.len());
-        record.checksum.as_ref().filter(is_meant).is_some()
+        let is_meant = |kept: &Checksum| kept.algorithm == *algorithm && says(value, kept, request.parts.len());
+        record.checksum.as_ref().is_some_and(is_meant)
     });
     let kept_kind = record.checksum.as_ref().map(|checksum| checksum.kind);
     same_parts
