@@ -83,7 +83,7 @@ fn ordinal(error: &Error) -> usize {
     }
 }
 
-const ORDINALS: usize = 72;
+const ORDINALS: usize = 74;
 
 type Row = (Error, &'static str, u16, Option<(&'static str, u16)>);
 

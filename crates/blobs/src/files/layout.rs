@@ -1,4 +1,5 @@
 //! Where a blob lies: paths, names, and making the directories.
+#![expect(clippy::similar_names, reason = "a shelf is not self")]
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions};

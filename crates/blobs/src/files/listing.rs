@@ -1,4 +1,5 @@
 //! One pass over the directories of a store, each read once.
+#![expect(clippy::similar_names, reason = "a shelf is not self")]
 
 use std::fs::{ReadDir, read_dir, symlink_metadata};
 use std::io::{self, ErrorKind};
@@ -64,7 +65,12 @@ impl Walk {
     fn batch(&mut self) -> io::Result<Vec<ListedBlob>> {
         let mut batch = Vec::with_capacity(BATCH);
         while batch.len() < BATCH {
-            let Some((place, entries)) = &mut self.open else { if self.open_next()? { continue } else { break } };
+            let Some((place, entries)) = &mut self.open else {
+                if self.open_next()? {
+                    continue;
+                }
+                break;
+            };
             let Some(entry) = entries.next().transpose()? else {
                 self.open = None;
                 continue;

@@ -441,3 +441,38 @@ async fn a_row_that_makes_no_sense_is_left_out_of_a_listing_and_counted() {
     let listed = catalog.list_objects(crate::ListQuery { limit: 3, ..crate::ListQuery::default() }).await;
     assert!(matches!(listed, Err(CatalogError::Damaged(_))), "with so much damage there is no listing: {listed:?}");
 }
+
+/// What the file system keeps for a file beyond its end.
+fn kept_beyond(path: &std::path::Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let found = path.metadata().unwrap();
+    (found.blocks() * 512).saturating_sub(found.len())
+}
+
+#[tokio::test]
+async fn room_is_kept_for_the_log_and_the_database_and_taken_again_when_a_checkpoint_lets_go_of_it() {
+    const LOG: u32 = 1 << 20;
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("catalog.db");
+    let catalog = SqliteCatalog::open(&path, SqliteOptions { log_bytes: LOG, ..SqliteOptions::default() }).unwrap();
+    assert!(kept_beyond(&path) < 64 << 10, "nothing is kept before it is asked for");
+    let kept = catalog.keep_room().unwrap();
+    assert!(kept.is_whole() && kept.wanted_bytes >= 2 * u64::from(LOG), "{kept:?}");
+    // Three times the length at which the log is copied into the database, which cuts the database to its length.
+    for number in 0..200 {
+        catalog.set_setting(&number.to_string(), None, vec![7; 8000]).await.unwrap();
+        let log = log_path(&path);
+        assert!(kept_beyond(&log) + log.metadata().unwrap().len() >= u64::from(LOG) - (128 << 10));
+        // The writer takes it again right after it has answered.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while kept_beyond(&path) < u64::from(LOG) - (128 << 10) {
+            assert!(std::time::Instant::now() < deadline, "{} bytes are kept for the database after write {number}", kept_beyond(&path));
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+    assert!(path.metadata().unwrap().len() > 1 << 20, "the log was copied");
+    catalog.close().await;
+    drop(catalog);
+    let catalog = SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
+    assert_eq!(catalog.setting("199").await.unwrap(), Some(vec![7; 8000]));
+}

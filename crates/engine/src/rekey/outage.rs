@@ -70,8 +70,13 @@ impl Outage {
 pub(super) fn passes(error: &Error) -> bool {
     match error {
         Error::KmsUnavailable(cause) => matches!(cause, KmsError::Unavailable(_) | KmsError::Denied(_)),
-        Error::KmsSealed | Error::KmsNotConfigured | Error::AuditUnavailable(_) | Error::Busy => true,
-        Error::StorageFull | Error::StorageReadOnly | Error::StorageFailing => true,
+        Error::KmsSealed
+        | Error::KmsNotConfigured
+        | Error::AuditUnavailable(_)
+        | Error::Busy
+        | Error::StorageFull
+        | Error::StorageReadOnly
+        | Error::StorageFailing => true,
         _ => false,
     }
 }
