@@ -223,7 +223,7 @@ async fn a_torn_last_record_is_cut_off_and_said_so() {
     }
 }
 
-/// Power fails while records are written that were not synced: of the sectors that they fill any may be there, and the others read as zeros.
+/// Power fails before records were synced: of the sectors that they fill any may be there, and the others read as zeros.
 #[tokio::test]
 async fn holes_that_a_power_cut_left_at_the_end_are_cut_off_and_said_so() {
     let home = Home::new();

@@ -70,7 +70,7 @@ impl Module {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `user` needs no login any more. Closing sessions may take a while on a distant token, so nobody waits for it before the process ends.
+    /// `user` needs no login any more. Closing sessions may take a while on a distant token: nobody waits for it before the process ends.
     pub(super) fn leave(self: &Arc<Self>, user: u64) {
         let module = Arc::clone(self);
         let leaving = std::thread::Builder::new().name("pkcs11-leave".to_owned()).spawn(move || module.write().leave(user));
