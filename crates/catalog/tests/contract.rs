@@ -358,6 +358,27 @@ async fn a_walk_with_a_prefix_looks_at_no_version_without_it() {
 }
 
 #[tokio::test]
+async fn a_walk_with_a_prefix_that_an_earlier_version_began_goes_on_in_the_order_of_commit() {
+    for scene in Scene::each(Versioning::Enabled).await {
+        for (number, key) in (1..).zip(["a/3", "a/2", "b", "a/1", "a/0"]) {
+            scene.put(key, number).await;
+        }
+        let everything = scene.catalog.versions_in(Scope::default(), ScopePlace::default(), 100).await.unwrap();
+        // It had got to the second version, and kept no more than that.
+        let mut after = ScopePlace { key: None, position: everything.items[1].position };
+        let scope = Scope { bucket_id: Some(B), prefix: "a/".to_owned(), ..Scope::default() };
+        let mut found = Vec::new();
+        loop {
+            let page = scene.catalog.versions_in(scope.clone(), after, 2).await.unwrap();
+            found.extend(page.items.iter().map(|item| item.version.version_id));
+            let Some(next) = page.next else { break };
+            after = next;
+        }
+        assert_eq!(found, [4, 5].map(v));
+    }
+}
+
+#[tokio::test]
 async fn a_job_is_kept_until_a_thousand_newer_ones_have_ended() {
     for scene in Scene::each(Versioning::Unversioned).await {
         let catalog = &scene.catalog;
