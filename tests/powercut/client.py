@@ -1,5 +1,7 @@
 """Clients that keep their connection: thousands of requests are sent, and a handshake for each would be most of the work."""
 
+import http.client
+
 from harness.admin import Admin
 from harness.raw import TIMEOUT_SECONDS, RawClient, receive
 
@@ -21,6 +23,9 @@ class Lasting(RawClient):
             if body:
                 connection.send(body)
             reply = receive(connection)
+        except http.client.HTTPException as error:
+            connection.close()
+            raise ConnectionError("the answer makes no sense: the server was killed") from error
         except BaseException:
             connection.close()
             raise
@@ -28,6 +33,8 @@ class Lasting(RawClient):
             self._connection = connection
         else:
             connection.close()
+        if not reply.complete:
+            raise ConnectionError("the answer was cut")
         return reply
 
 
