@@ -143,7 +143,8 @@ def judge_audit(server, ledger, moment):
     report = verify(server.data / "audit")
     assert report["findings"] == [], report
     records = []
-    for path in (server.data / "audit").glob("audit-*.jsonl*"):
+    # The server was killed: a compressed file that is not whole yet does not count.
+    for path in [*(server.data / "audit").glob("audit-*.jsonl"), *(server.data / "audit").glob("audit-*.jsonl.gz")]:
         content = (gzip.decompress if path.suffix == ".gz" else bytes)(path.read_bytes())
         records += [json.loads(line) for line in content.splitlines()]
     if any("removed" in record for record in records):
