@@ -37,7 +37,8 @@ class Server:
         self.ca = self.secrets / "tls" / "ca.pem"
         self.log = self.home / "server.log"
         self.access_key = "AK" + secrets.token_hex(9).upper()
-        self.secret_key = secrets.token_urlsafe(30)
+        # A word that begins with a dash would be an option to mc.
+        self.secret_key = secrets.token_hex(20)
         self.config, self.flags, self.extra_env = config, list(flags), dict(env or {})
         self.prefix = list(prefix)  # a command that executes the server
         if credentials:

@@ -44,13 +44,14 @@ fn value_of<'a>(line: &'a str, key: &str) -> Option<&'a str> {
 
 fn create(path: &Path) -> Result<RootKeys, CredentialsError> {
     let access_key = random_word(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 20)?;
-    let secret_key = random_word(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", 43)?;
+    // 260 bits. No dash: a word that begins with one is an option to mc and others.
+    let secret_key = random_word(b"abcdefghijklmnopqrstuvwxyz234567", 52)?;
     let text = Zeroizing::new(format!("access_key = \"{}\"\nsecret_key = \"{}\"\n", *access_key, *secret_key));
     files::write_atomically(path, text.as_bytes(), Readers::Owner)?;
     Ok(RootKeys { access_key: access_key.to_string(), secret_key, origin: Origin::File(path.to_owned()) })
 }
 
-/// `len` letters, each drawn evenly: the alphabets have 32 and 64 letters, which divide 256.
+/// `len` letters, each drawn evenly: the alphabets have 32 letters, which divides 256.
 fn random_word(alphabet: &[u8], len: usize) -> Result<Zeroizing<String>, CredentialsError> {
     let mut bytes = Zeroizing::new(vec![0; len]);
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| CredentialsError::NoRandom)?;
@@ -70,7 +71,8 @@ mod tests {
         let path = dir.path().join("root-credentials");
         let made = load_or_create(&path).unwrap();
         let read = load_or_create(&path).unwrap();
-        assert_eq!((made.access_key.len(), made.secret_key.len()), (20, 43));
+        assert_eq!((made.access_key.len(), made.secret_key.len()), (20, 52));
+        assert!(made.access_key.bytes().chain(made.secret_key.bytes()).all(|byte| byte.is_ascii_alphanumeric()));
         assert_eq!((&made.access_key, made.secret_key.as_str()), (&read.access_key, read.secret_key.as_str()));
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
     }
