@@ -9,7 +9,7 @@ SYNCS = ("fsync", "fdatasync")
 WRITES = ("write", "writev", "pwrite64", "pwritev", "pwritev2")
 # Nothing is said here of what these do; the server uses none of them on its files.
 UNKNOWN = (
-    "open creat close_range dup2 dup3 fallocate copy_file_range sendfile splice truncate symlink symlinkat sync syncfs".split()
+    "open creat close_range dup2 dup3 copy_file_range sendfile splice truncate symlink symlinkat sync syncfs".split()
 )
 
 
@@ -107,6 +107,11 @@ class Files:
     def _refuse_unknown(self, call):
         is_ours = any(number in self._open for number in call.numbers[:2]) or any(self._place(path) for path in call.strings)
         assert not is_ours, f"the model does not know {call.name}: {call.text[:200]}"
+
+    def _fallocate(self, call, _):
+        """Room that is kept beyond the end of a file is no part of it."""
+        if ", FALLOC_FL_KEEP_SIZE," not in call.text:
+            self._refuse_unknown(call)
 
     def _openat(self, call, returned):
         path, flags = call.strings[0], call.text.rsplit('"', 1)[1]
