@@ -107,7 +107,7 @@ fn root_credentials_are_made_once_and_never_printed() {
     let path = home.path("data.secrets/root-credentials");
     let made = fs::read_to_string(&path).unwrap();
     let secret = made.lines().find_map(|line| line.strip_prefix("secret_key = \"")).unwrap().trim_end_matches('"');
-    assert_eq!(secret.len(), 43);
+    assert_eq!(secret.len(), 52);
     assert!(server.banner.contains(path.to_str().unwrap()), "{}", server.banner);
     assert!(!server.banner.contains(secret));
     assert_eq!(server.stop(), Some(0));
