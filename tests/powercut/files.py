@@ -7,6 +7,9 @@ from pathlib import Path
 
 SYNCS = ("fsync", "fdatasync")
 WRITES = ("write", "writev", "pwrite64", "pwritev", "pwritev2")
+# What others may have used before the call returned, or the process was killed in it, counts from where it began: the number of a closed
+# descriptor is free for the next file, and a directory is there for those who meet it as they make it too. The rest counts when it has returned.
+EARLY = ("close", "mkdir", "mkdirat")
 # Nothing is said here of what these do; the server uses none of them on its files.
 UNKNOWN = (
     "open creat close_range dup2 dup3 copy_file_range sendfile splice truncate symlink symlinkat sync syncfs".split()
@@ -78,15 +81,14 @@ class Files:
     def follow(self, calls, ended):
         """Takes over what a process did; it ended at that moment."""
         self._open = {}
-        # A descriptor is free for the next file from the moment its closing begins; everything else counts when it has returned.
-        moments = [(call.began if call.name == "close" else call.returned, call) for call in calls if call.returned is not None]
+        moments = [(call.began if call.name in EARLY else call.returned, call) for call in calls if call.returned is not None]
+        moments += [(call.began if call.name in EARLY else ended + number, call) for number, call in enumerate(calls) if call.returned is None]
         for _, call in sorted(moments, key=lambda pair: pair[0]):
-            if call.result is not None and call.result >= 0:
+            if call.returned is None:
+                if self._was_done(call):
+                    self._did(call, ended)
+            elif call.result >= 0:
                 self._did(call, call.returned)
-        killed = [call for call in calls if call.returned is None]
-        for call in killed:
-            if self._was_done(call):
-                self._did(call, ended)
         self.effects.sort(key=lambda effect: effect.returned)
 
     def _did(self, call, returned):
@@ -213,7 +215,10 @@ class Files:
             file = self._open.get(call.descriptor)
             path = file and self._path_of(file.inode)
             return path is not None and os.path.getsize(path) == call.numbers[1]
-        if call.name.startswith(("rename", "link")):
+        if call.name.startswith("rename"):
+            place = self._place(call.strings[0])  # what it replaces is there before and after
+            return place is not None and not Path(call.strings[0].decode()).exists() and self._look_up(*place) is not None
+        if call.name.startswith("link"):
             place = self._place(call.strings[1])
             return place is not None and Path(call.strings[1].decode()).exists() and self._look_up(*place) is None
         if call.name in ("mkdir", "mkdirat"):
@@ -224,10 +229,11 @@ class Files:
             return place is not None and not Path(call.strings[0].decode()).exists() and self._look_up(*place) is not None
         if call.name == "openat":
             place = self._place(call.strings[0])
-            if place is None or not Path(call.strings[0].decode()).exists() or self._look_up(*place) is not None:
+            if place is None or not Path(call.strings[0].decode()).exists():
                 return False
             call.result = -1  # no descriptor was ever used
-            return True
+            was_emptied = "O_TRUNC" in call.text and os.path.getsize(call.strings[0]) == 0
+            return was_emptied or self._look_up(*place) is None
         return False
 
     def _was_written(self, call):

@@ -51,7 +51,8 @@ class Life:
             clients = [one.on(self.store) for one in clients]
             self._write(clients, seconds, is_killed)
         self.files.follow(*record.calls(path))
-        assert self.files.differences() == []
+        differences = self.files.differences()
+        assert not differences, "the record is not what happened: " + "; ".join(differences[:20])
         return clients
 
     def _starts(self, is_killed):

@@ -105,6 +105,64 @@ def test_a_program_that_was_killed_anywhere_is_followed_to_where_it_was(tmp_path
     assert followed(tmp_path, KILLED, is_killed=True).differences() == []
 
 
+class Told:
+    """A record that is made by hand: calls of a program that was killed at the moment 1,000."""
+
+    def __init__(self, data):
+        self.data, self.calls = data, []
+
+    def __call__(self, name, path, *rest, result=0, began, returned):
+        arguments = [f'AT_FDCWD, "{self._hex(path)}"' if name == "openat" else f'"{self._hex(path)}"', *rest]
+        self.calls.append(record.Call(name, ", ".join(arguments), result, began, returned))
+
+    def path(self, name):
+        return f'"{self._hex(name)}"'
+
+    def _hex(self, name):
+        return "".join(f"\\x{byte:02x}" for byte in bytes(self.data / name))
+
+    def differences(self, disks):
+        files = Files(disks)
+        files.follow(sorted(self.calls, key=lambda call: call.began), 1000)
+        return files.differences()
+
+
+@pytest.mark.parametrize("returned", [200, None])
+def test_a_directory_is_there_for_another_thread_before_the_call_that_makes_it_returns(tmp_path, returned):
+    made = disks(tmp_path)
+    (made[0] / "sub").mkdir()
+    (made[0] / "sub/file").touch()
+    told = Told(made[0])
+    told("mkdir", "sub", "0700", began=100, returned=returned)
+    told("mkdir", "sub", "0700", result=-17, began=101, returned=110)
+    told("openat", "sub/file", "O_WRONLY|O_CREAT|O_EXCL, 0600", result=7, began=120, returned=130)
+    assert told.differences(made) == []
+
+
+@pytest.mark.parametrize("was_done", [True, False])
+def test_whether_a_rename_replaced_a_file_before_the_kill_is_told_by_the_old_name(tmp_path, was_done):
+    made = disks(tmp_path)
+    (made[0] / "key").touch()
+    if not was_done:
+        (made[0] / "key.tmp").touch()
+    told = Told(made[0])
+    for name in ("key", "key.tmp"):
+        told("openat", name, "O_WRONLY|O_CREAT, 0600", result=7, began=100, returned=110)
+    told("rename", "key.tmp", told.path("key"), began=900, returned=None)
+    assert told.differences(made) == []
+
+
+@pytest.mark.parametrize("was_done", [True, False])
+def test_whether_an_opened_file_was_emptied_before_the_kill_is_told_by_its_size(tmp_path, was_done):
+    made = disks(tmp_path)
+    (made[0] / "file").write_bytes(b"" if was_done else b"x")
+    told = Told(made[0])
+    told("openat", "file", "O_WRONLY|O_CREAT, 0600", result=7, began=100, returned=110)
+    told.calls.append(record.Call("write", '7, "\\x78", 1', 1, 120, 130))
+    told("openat", "file", "O_WRONLY|O_TRUNC", result=None, began=900, returned=None)
+    assert told.differences(made) == []
+
+
 def test_what_the_program_wrote_without_a_call_that_is_known_is_missed_and_told(tmp_path):
     program = "import os, sys\nwith open(sys.argv[1] + '/a', 'w+b') as f: os.posix_fallocate(f.fileno(), 0, 100)"
     with pytest.raises(AssertionError, match="the model does not know fallocate"):
