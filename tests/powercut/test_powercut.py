@@ -16,7 +16,7 @@ import pytest
 
 from powercut.files import Named, Synced
 from powercut.judge import Judge, judge_audit
-from powercut.life import Life
+from powercut.life import recorded
 
 CUTS = int(os.environ.get("STRONGROOM_TEST_POWERCUTS", "40"))
 SEED = int(os.environ.get("STRONGROOM_TEST_POWERCUT_SEED", random.SystemRandom().randrange(1 << 32)))
@@ -60,7 +60,7 @@ def survives(life, home, seed, effects=None):
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory):
-    made = Life(tmp_path_factory.mktemp("life") / "home", SEED)
+    made = recorded(tmp_path_factory.mktemp("life"), SEED)
     yield made
     made.store.remove()
 
@@ -70,7 +70,7 @@ def test_everything_acknowledged_survives_a_power_cut(life, tmp_path):
     print(f"seed {SEED}")
     failures = cut_all(life, tmp_path, range(SEED, SEED + min(CUTS, CUTS_PER_LIFE)))
     for first in range(CUTS_PER_LIFE, CUTS, CUTS_PER_LIFE):
-        further = Life(tmp_path / "home", SEED + first)
+        further = recorded(tmp_path / f"life-{first}", SEED + first)
         failures += cut_all(further, tmp_path, range(SEED + first, SEED + min(CUTS, first + CUTS_PER_LIFE)))
         further.store.remove()
     assert not failures, f"seed {SEED}: {len(failures)} of {CUTS} cuts:\n" + "\n".join(failures[:10])
