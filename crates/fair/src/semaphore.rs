@@ -26,6 +26,8 @@ struct State {
     waiting: FairQueue<Arc<Waiter>>,
     /// How many tickets each tenant has, all of them more than none.
     tickets: HashMap<Tenant, usize>,
+    /// The sum of these.
+    tasks: usize,
 }
 
 /// Locked only while the semaphore's state is, so there is no second order of locks.
@@ -56,13 +58,13 @@ impl FairSemaphore {
     /// A semaphore with so many permits, at least one.
     pub fn new(permits: usize) -> Self {
         let permits = permits.max(1);
-        let state = State { permits, free: permits, waiting: FairQueue::default(), tickets: HashMap::new() };
+        let state = State { permits, free: permits, waiting: FairQueue::default(), tickets: HashMap::new(), tasks: 0 };
         Self(Arc::new(Shared { state: Mutex::new(state) }))
     }
 
     /// For a task of this tenant.
     pub fn ticket(&self, tenant: Tenant) -> Ticket {
-        *self.0.lock().tickets.entry(tenant.clone()).or_default() += 1;
+        self.0.lock().count(&tenant);
         Ticket { shared: Arc::clone(&self.0), tenant, waiter: None }
     }
 
@@ -96,10 +98,22 @@ impl Ticket {
         self.poll(context, State::is_contended)
     }
 
-    /// Takes a step, for this tenant, once it is its turn.
-    pub fn poll_in_turn<T>(&mut self, context: &mut Context<'_>, step: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    /// Takes a step, for this tenant, once it is its turn. The step may say that the task is another tenant's from there on.
+    pub(crate) fn poll_in_turn<T>(&mut self, context: &mut Context<'_>, step: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
         let _permit = ready!(self.poll_turn(context));
-        self.tenant.scope(|| step(context))
+        let (outcome, tenant) = self.tenant.scope_of_task(|| step(context));
+        if tenant != self.tenant {
+            self.pass_to(tenant);
+        }
+        outcome
+    }
+
+    fn pass_to(&mut self, tenant: Tenant) {
+        let mut state = self.shared.lock();
+        state.count(&tenant);
+        state.forget(&self.tenant);
+        drop(state);
+        self.tenant = tenant;
     }
 
     fn poll(&mut self, context: &Context<'_>, must_line_up: impl FnOnce(&State) -> bool) -> Poll<Permit> {
@@ -150,7 +164,7 @@ impl Drop for Permit {
 impl State {
     /// Whether there are more tasks than permits, and of more than one tenant.
     fn is_contended(&self) -> bool {
-        self.tickets.len() > 1 && self.tickets.values().sum::<usize>() > self.permits
+        self.tickets.len() > 1 && self.tasks > self.permits
     }
 
     /// Grants a free permit to who is next, and answers whom to wake. None where none is free or nobody waits.
@@ -177,7 +191,13 @@ impl State {
         others
     }
 
+    fn count(&mut self, tenant: &Tenant) {
+        self.tasks += 1;
+        *self.tickets.entry(tenant.clone()).or_default() += 1;
+    }
+
     fn forget(&mut self, tenant: &Tenant) {
+        self.tasks -= 1;
         if let Some(tickets) = self.tickets.get_mut(tenant) {
             *tickets -= 1;
             if *tickets == 0 {

@@ -7,7 +7,8 @@ use std::{cell::RefCell, fmt, sync::Arc};
 pub struct Tenant(Option<Arc<str>>);
 
 thread_local! {
-    static CURRENT: RefCell<Tenant> = const { RefCell::new(Tenant::SERVER) };
+    /// None outside of every scope.
+    static CURRENT: RefCell<Option<Tenant>> = const { RefCell::new(None) };
 }
 
 impl Tenant {
@@ -21,20 +22,35 @@ impl Tenant {
 
     /// For whom this thread works at present: within [`crate::InTurns`] its tenant, elsewhere the server.
     pub fn current() -> Self {
-        CURRENT.with_borrow(Clone::clone)
+        CURRENT.with_borrow(Clone::clone).unwrap_or(Self::SERVER)
+    }
+
+    /// From here on the task that runs within [`crate::InTurns`] works for this tenant: a connection, once it has said whose it is.
+    /// Elsewhere this does nothing.
+    pub fn take_over(self) {
+        CURRENT.with_borrow_mut(|current| {
+            if let Some(current) = current {
+                *current = self;
+            }
+        });
     }
 
     /// Runs `work` for this tenant.
     pub fn scope<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.scope_of_task(work).0
+    }
+
+    /// The same, and for whom it worked in the end.
+    pub(crate) fn scope_of_task<T>(&self, work: impl FnOnce() -> T) -> (T, Self) {
         // Restored also when `work` panics.
-        struct Restore(Tenant);
+        struct Restore(Option<Tenant>);
         impl Drop for Restore {
             fn drop(&mut self) {
-                CURRENT.set(self.0.clone());
+                CURRENT.set(self.0.take());
             }
         }
-        let _restore = Restore(CURRENT.replace(self.clone()));
-        work()
+        let _restore = Restore(CURRENT.replace(Some(self.clone())));
+        (work(), Self::current())
     }
 }
 
@@ -59,6 +75,12 @@ mod tests {
             assert!(std::panic::catch_unwind(|| other.scope(|| panic!("expected by the test"))).is_err());
             assert_eq!(Tenant::current(), one);
         });
+        assert_eq!(Tenant::current(), Tenant::SERVER);
+    }
+
+    #[test]
+    fn nobody_takes_over_where_no_task_runs() {
+        Tenant::named("one").take_over();
         assert_eq!(Tenant::current(), Tenant::SERVER);
     }
 }

@@ -9,7 +9,8 @@ use std::{
 use crate::{FairSemaphore, Tenant, Ticket};
 
 pin_project_lite::pin_project! {
-    /// Runs a future for a tenant. Each step, from where it is woken to where it waits again, takes a permit; while it waits it has none.
+    /// Runs a task for a tenant. Each step, from where it is woken to where it waits again, takes a permit; while it waits it has none.
+    /// A task that serves one tenant after the other says so with [`Tenant::take_over`].
     #[derive(Debug)]
     #[must_use = "a future does nothing unless it is awaited"]
     pub struct InTurns<F> {
@@ -85,6 +86,32 @@ mod tests {
         InTurns::new(&permits, Tenant::named("other"), yield_now()).await;
         never.notify_waiters();
         assert_eq!(tasks.join_all().await.len(), 100);
+    }
+
+    #[tokio::test]
+    async fn a_task_whose_tenant_took_over_is_served_in_the_turns_of_that_one() {
+        let (permits, steps) = (FairSemaphore::new(1), Arc::new(Mutex::new(Vec::new())));
+        let mut tasks = JoinSet::new();
+        for number in 0..100 {
+            let (permits, steps) = (permits.clone(), Arc::clone(&steps));
+            let tenant = if number == 99 { "one" } else { "crowd" };
+            tasks.spawn(InTurns::new(&permits, Tenant::named("newcomers"), async move {
+                Tenant::named(tenant).take_over();
+                assert_eq!(Tenant::current(), Tenant::named(tenant));
+                for _ in 0..3 {
+                    wait().await;
+                    assert_eq!(Tenant::current(), Tenant::named(tenant));
+                    steps.lock().unwrap().push(tenant);
+                }
+            }));
+        }
+        tasks.join_all().await;
+        let steps = steps.lock().unwrap();
+        let last = steps.iter().rposition(|tenant| *tenant == "one").unwrap();
+        // It is the last of the newcomers, by whose end some others have had their steps.
+        let first = steps.iter().position(|tenant| *tenant == "one").unwrap();
+        assert!(last - first < 10, "{first} to {last}");
+        assert_eq!(Tenant::current(), Tenant::SERVER);
     }
 
     /// Ready at the next step, which is due at once: `yield_now` would be woken only after the runtime has looked for other events.

@@ -12,6 +12,7 @@ use http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use hyper::body::{Body, Incoming};
 use strongroom_access::Identity;
 use strongroom_engine::{Error, budget::Budget};
+use strongroom_fair::Tenant;
 
 use crate::{
     access_log::AccessRecord,
@@ -145,6 +146,7 @@ async fn admit(
     hide_secrets(&mut parts.headers);
     let admitted = gate.admit(&parts, Door::Admin)?;
     identity.clone_from(&admitted.identity.name);
+    Tenant::named(identity).take_over();
     if !admitted.covers_body {
         return Err(Refusal::InvalidRequest(UNSIGNED_BODY.to_owned()));
     }

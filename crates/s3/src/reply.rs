@@ -7,11 +7,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::Stream;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use hyper::body::{Body, Frame, SizeHint};
 use strongroom_engine::api::ReplyStream;
-use strongroom_fair::Ticket;
 
 use crate::{access_log::AccessRecord, admin::AdminBody, refusal::Refusal, xml::Xml};
 
@@ -66,8 +64,6 @@ pub(crate) fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) -> 
 /// A response's body on its way to hyper. Dropping it writes the line of the access log.
 pub struct ResponseBody {
     payload: Payload,
-    /// A stream's pieces are made when they are asked for, so that, too, is done in turns.
-    ticket: Ticket,
     sent_bytes: u64,
     record: Option<Box<AccessRecord>>,
 }
@@ -85,8 +81,8 @@ impl fmt::Display for ResponseCut {
 impl std::error::Error for ResponseCut {}
 
 impl ResponseBody {
-    pub(crate) fn new(payload: Payload, record: AccessRecord, ticket: Ticket) -> Self {
-        Self { payload, ticket, sent_bytes: 0, record: Some(Box::new(record)) }
+    pub(crate) fn new(payload: Payload, record: AccessRecord) -> Self {
+        Self { payload, sent_bytes: 0, record: Some(Box::new(record)) }
     }
 
     fn cut(&mut self, reason: &dyn fmt::Display) -> ResponseCut {
@@ -96,12 +92,6 @@ impl ResponseBody {
         }
         ResponseCut
     }
-}
-
-type Piece = <ReplyStream as Stream>::Item;
-
-fn in_turn(ticket: &mut Ticket, stream: &mut ReplyStream, context: &mut Context<'_>) -> Poll<Option<Piece>> {
-    ticket.poll_in_turn(context, |context| stream.as_mut().poll_next(context))
 }
 
 impl Body for ResponseBody {
@@ -117,7 +107,7 @@ impl Body for ResponseBody {
                 this.payload = Payload::Empty;
                 bytes
             }
-            Payload::Stream { stream, left_bytes } => match std::task::ready!(in_turn(&mut this.ticket, stream, context)) {
+            Payload::Stream { stream, left_bytes } => match std::task::ready!(stream.as_mut().poll_next(context)) {
                 Some(Ok(chunk)) if chunk.len() as u64 <= *left_bytes => {
                     *left_bytes -= chunk.len() as u64;
                     chunk

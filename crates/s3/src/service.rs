@@ -2,7 +2,6 @@
 
 use std::{
     sync::{Arc, atomic::AtomicU64},
-    thread::available_parallelism,
     time::Instant,
 };
 
@@ -11,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, req
 use hyper::body::Incoming;
 use strongroom_access::Identities;
 use strongroom_engine::{Engine, Error, api::Caller};
-use strongroom_fair::{FairSemaphore, InTurns, Tenant};
+use strongroom_fair::Tenant;
 
 use crate::{
     access_log::AccessRecord,
@@ -46,8 +45,6 @@ pub struct S3Service {
 pub(crate) struct Inner {
     pub(crate) gate: Gate,
     pub(crate) api: Api,
-    /// One permit for each thread that runs requests.
-    pub(crate) turns: FairSemaphore,
     host_id: String,
 }
 
@@ -66,8 +63,7 @@ impl S3Service {
         let gate = Gate::new(identities, &options.region);
         let host_id = BASE64_STANDARD.encode(random::<24>());
         let api = Api::new(engine, options);
-        let turns = FairSemaphore::new(available_parallelism().map_or(1, usize::from));
-        Self { inner: Arc::new(Inner { gate, api, turns, host_id }), admin: None }
+        Self { inner: Arc::new(Inner { gate, api, host_id }), admin: None }
     }
 
     /// Answers a request. Errors are responses; the response's body ends in an error where the connection must be cut.
@@ -120,28 +116,25 @@ impl Inner {
         self.find_resource(&parts, findings)?;
         let admitted = self.gate.admit(&parts, Door::S3)?;
         findings.identity.clone_from(&admitted.identity.name);
-        let tenant = Tenant::named(&findings.identity);
-        let served = async {
-            let caller = Caller {
-                identity: Arc::clone(&admitted.identity),
-                secure,
-                sse_c_allowed,
-                expected_owner: None,
-                request_id: request_id.to_owned(),
-                operation: "",
-            };
-            let (operation, mut request) = take_apart(parts, caller, findings)?;
-            authorize(&self.api.engine, operation, &request).await?;
-            if operation.takes_body {
-                if !admitted.covers_body && !takes_uncovered_body(secure, connection, &self.api.options) {
-                    return Err(Refusal::InvalidRequest(UNCOVERED_BODY.to_owned()));
-                }
-                request.body = Some(admitted.decode(&request.headers, body)?);
-            }
-            ops::run(&self.api, operation, request).await
+        // The connection is this identity's until another one signs on it.
+        Tenant::named(&findings.identity).take_over();
+        let caller = Caller {
+            identity: Arc::clone(&admitted.identity),
+            secure,
+            sse_c_allowed,
+            expected_owner: None,
+            request_id: request_id.to_owned(),
+            operation: "",
         };
-        // Now that it is known for whom the server works, callers take turns.
-        InTurns::new(&self.turns, tenant, served).await
+        let (operation, mut request) = take_apart(parts, caller, findings)?;
+        authorize(&self.api.engine, operation, &request).await?;
+        if operation.takes_body {
+            if !admitted.covers_body && !takes_uncovered_body(secure, connection, &self.api.options) {
+                return Err(Refusal::InvalidRequest(UNCOVERED_BODY.to_owned()));
+            }
+            request.body = Some(admitted.decode(&request.headers, body)?);
+        }
+        ops::run(&self.api, operation, request).await
     }
 
     /// The request with a body that is counted, and given up when the client is too slow.
@@ -210,8 +203,7 @@ impl Inner {
             }
         }
         headers.insert(header::SERVER, HeaderValue::from_static("Strongroom"));
-        let ticket = self.turns.ticket(Tenant::named(&record.identity));
-        let mut response = http::Response::new(ResponseBody::new(payload, record, ticket));
+        let mut response = http::Response::new(ResponseBody::new(payload, record));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response

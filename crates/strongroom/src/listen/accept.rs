@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustls::ServerConfig;
+use strongroom_fair::{FairSemaphore, InTurns};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_rustls::TlsAcceptor;
 
+use super::address::ClientAddress;
 use super::report::Report;
 use super::{Handler, Phase, PortLimits, Table, connection};
 
@@ -38,14 +40,23 @@ pub(super) struct Shared<H> {
     table: Arc<Table>,
     /// One for each connection that is not wholly closed: those that lost their place included.
     permits: Arc<Semaphore>,
+    /// A permit for each thread that runs connections.
+    pub(super) turns: FairSemaphore,
 }
 
 impl<H: Handler> Listener<H> {
-    /// Takes the port. Connections wait in its backlog until [`Listener::run`].
-    pub(crate) async fn bind(address: &str, tls: Arc<ServerConfig>, limits: PortLimits, table: Arc<Table>, handler: H) -> io::Result<Self> {
+    /// Takes the port. Connections wait in its backlog until [`Listener::run`]. They run in turns with all that share `turns`.
+    pub(crate) async fn bind(
+        address: &str,
+        tls: Arc<ServerConfig>,
+        limits: PortLimits,
+        table: Arc<Table>,
+        turns: FairSemaphore,
+        handler: H,
+    ) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let permits = Arc::new(Semaphore::new(table.capacity()));
-        let shared = Arc::new(Shared { handler, tls: TlsAcceptor::from(tls), limits, table, permits });
+        let shared = Arc::new(Shared { handler, tls: TlsAcceptor::from(tls), limits, table, permits, turns });
         Ok(Self { socket, shared, neighbours: Vec::new() })
     }
 
@@ -92,7 +103,10 @@ impl<H: Handler> Listener<H> {
             };
             // Who lost a place for this connection is about to let go of its permit.
             let Ok(permit) = Arc::clone(&self.shared.permits).acquire_owned().await else { return };
-            tokio::spawn(connection::serve(Arc::clone(&self.shared), stream, peer, (place, permit), phase.clone()));
+            let connection = connection::serve(Arc::clone(&self.shared), stream, peer, (place, permit), phase.clone());
+            // Its address's, until a request says whose it is.
+            let tenant = ClientAddress::of(peer.ip()).tenant();
+            tokio::spawn(InTurns::new(&self.shared.turns, tenant, connection));
         }
     }
 

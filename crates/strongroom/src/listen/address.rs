@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use strongroom_fair::Tenant;
+
 /// One client: an IPv4 address, or a /64 of IPv6, which one host may fill with addresses of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ClientAddress(IpAddr);
@@ -15,6 +17,11 @@ impl ClientAddress {
             IpAddr::V4(address) => IpAddr::V4(address),
             IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & NETWORK)),
         })
+    }
+
+    /// In whose turns it is served before it has said who it is. No identity has a name with a space.
+    pub(super) fn tenant(self) -> Tenant {
+        Tenant::named(&format!("address {}", self.0))
     }
 }
 

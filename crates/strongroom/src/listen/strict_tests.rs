@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use strongroom_fair::FairSemaphore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -56,8 +57,8 @@ struct EchoPort {
 impl EchoPort {
     async fn open() -> Self {
         let handled = Arc::new(AtomicUsize::new(0));
-        let listener =
-            Listener::bind("127.0.0.1:0", tls(), limits(), table(256, Duration::from_mins(1)), Echo(Arc::clone(&handled))).await.unwrap();
+        let (table, handler) = (table(256, Duration::from_mins(1)), Echo(Arc::clone(&handled)));
+        let listener = Listener::bind("127.0.0.1:0", tls(), limits(), table, FairSemaphore::new(2), handler).await.unwrap();
         let (address, (phase, of_port)) = (listener.address().unwrap(), watch::channel(Phase::Serving));
         tokio::spawn(listener.run(of_port));
         Self { address, handled, _phase: phase }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use strongroom_fair::{FairSemaphore, Tenant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
@@ -37,6 +38,11 @@ impl Handler for Patient {
             "/urgent" => return Response::new(Full::from("answer")),
             "/status" | "/small" => return Response::new(Full::from(vec![b'x'; SMALL])),
             "/denied" => return Response::builder().status(http::StatusCode::FORBIDDEN).body(Full::from("denied")).unwrap(),
+            "/signed" => {
+                let before = Tenant::current();
+                Tenant::named("alice").take_over();
+                return Response::new(Full::from(format!("{before:?}, then {:?};", Tenant::current())));
+            }
             "/large" => return Response::new(Full::from(vec![b'x'; LARGE])),
             _ => {}
         }
@@ -102,7 +108,7 @@ impl Port {
     async fn with(table: Arc<Table>) -> Self {
         let (arrived, may_answer) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let handler = Patient { arrived: Arc::clone(&arrived), may_answer: Arc::clone(&may_answer) };
-        let listener = Listener::bind("127.0.0.1:0", tls(), limits(), table, handler).await.unwrap();
+        let listener = Listener::bind("127.0.0.1:0", tls(), limits(), table, FairSemaphore::new(2), handler).await.unwrap();
         let (address, (phase, of_port)) = (listener.address().unwrap(), watch::channel(Phase::Serving));
         Self { address, phase, arrived, may_answer, ended: tokio::spawn(listener.run(of_port)) }
     }
@@ -149,6 +155,18 @@ async fn a_request_under_way_is_answered_before_the_port_ends() {
     let reply = answer(client).await;
     assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.ends_with("\r\n\r\nanswer"), "{reply}");
     ended.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_is_one_tenant_until_a_request_says_whose_the_connection_is() {
+    let port = Port::open(4).await;
+    for _ in 0..2 {
+        let mut client = port.send(b"GET /signed HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        client.write_all(b"GET /signed HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        let answers = answer(client).await;
+        let whose: Vec<&str> = answers.split("\r\n").filter_map(|line| line.split_once(';').map(|(whose, _)| whose)).collect();
+        assert_eq!(whose, ["address 127.0.0.1, then alice", "alice, then alice"], "{answers}");
+    }
 }
 
 #[tokio::test]

@@ -3,10 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use rustls::ServerConfig;
 use strongroom_catalog::Catalog;
+use strongroom_fair::FairSemaphore;
 use strongroom_s3::S3Service;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -50,9 +52,10 @@ impl Server {
         let (s3_table, admin_table) =
             (Table::new(s3_places, Arc::clone(&metrics.s3_port)), Table::new(admin_places, Arc::clone(&metrics.admin_port)));
         let (address, admin_address) = (&settings.address, &settings.admin_address);
-        let bound = Listener::bind(address, Arc::clone(&tls), s3_limits, Arc::clone(&s3_table), s3_port).await;
+        let turns = FairSemaphore::new(available_parallelism().map_or(1, usize::from));
+        let bound = Listener::bind(address, Arc::clone(&tls), s3_limits, Arc::clone(&s3_table), turns.clone(), s3_port).await;
         let s3 = bound.map_err(|source| StartError::Listen { address: address.clone(), source })?;
-        let bound = Listener::bind(admin_address, tls, admin_limits, Arc::clone(&admin_table), admin_port).await;
+        let bound = Listener::bind(admin_address, tls, admin_limits, Arc::clone(&admin_table), turns, admin_port).await;
         let admin = bound.map_err(|source| StartError::Listen { address: admin_address.clone(), source })?;
         Ok(Self { s3: s3.with_neighbour(admin_table), admin: admin.with_neighbour(s3_table), phase })
     }
