@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
+use strongroom_fair::FairSemaphore;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::BlobError;
@@ -9,6 +10,19 @@ use crate::BlobError;
 /// Runs file work on a blocking thread. It runs to its end even if the caller stops waiting.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, BlobError> + Send + 'static) -> Result<T, BlobError> {
     settled(&mut spawn_blocking(work)).await
+}
+
+/// The same, in turns with other tenants: under a permit, which work keeps that outlives its caller.
+pub(crate) async fn in_turn<T: Send + 'static>(
+    permits: &FairSemaphore,
+    work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
+) -> Result<T, BlobError> {
+    let permit = permits.acquire().await;
+    blocking(move || {
+        let _permit = permit;
+        work()
+    })
+    .await
 }
 
 /// Waits for work that was handed to a blocking thread.

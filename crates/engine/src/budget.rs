@@ -17,6 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use strongroom_fair::FairSemaphore;
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::Error;
@@ -35,6 +36,8 @@ pub struct Budget(Arc<Shared>);
 struct Shared {
     limit_units: usize,
     free: Semaphore,
+    /// The one permit is with whoever is next to wait for `free`; the others line up for it in turns.
+    line: FairSemaphore,
     held_units: AtomicUsize,
     waiting: AtomicUsize,
     refused: AtomicU64,
@@ -64,10 +67,10 @@ impl Budget {
     pub fn new(limit_bytes: usize) -> Self {
         let limit_units = (limit_bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
         let (held_units, waiting, refused) = Default::default();
-        Self(Arc::new(Shared { limit_units, free: Semaphore::new(limit_units), held_units, waiting, refused }))
+        Self(Arc::new(Shared { limit_units, free: Semaphore::new(limit_units), line: FairSemaphore::new(1), held_units, waiting, refused }))
     }
 
-    /// Waits until `bytes` are free: first come, first served. [`Error::Busy`] after 10 seconds, or at once where `bytes` exceed the
+    /// Waits until `bytes` are free: tenants in turns, each of them first come, first served. [`Error::Busy`] after 10 seconds, or at once where `bytes` exceed the
     /// whole budget. Never call it while holding some of the budget: take all at once, and [`Held::split`] it.
     pub async fn hold(&self, bytes: usize) -> Result<Held, Error> {
         if let Some(held) = self.try_hold(bytes) {
@@ -78,7 +81,11 @@ impl Budget {
             return Err(self.refuse());
         };
         let _waiting = Waiting::new(&self.0.waiting);
-        match timeout(MAX_WAIT, self.0.free.acquire_many(permits)).await {
+        let acquired = async {
+            let _next = self.0.line.acquire().await;
+            self.0.free.acquire_many(permits).await
+        };
+        match timeout(MAX_WAIT, acquired).await {
             Ok(Ok(permit)) => {
                 permit.forget();
                 Ok(self.taken(units))

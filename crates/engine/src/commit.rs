@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use strongroom_catalog::{BlobUse, Bucket, Catalog, CatalogError, Committed, Envelope, NewVersion, VersionData};
+use strongroom_fair::ForTenant;
 use strongroom_kms::CommitPermit;
 use strongroom_seal::{Manifest, ManifestPart};
 use tokio::time::Instant;
@@ -147,14 +148,14 @@ impl Engine {
         F: Future<Output = Result<T, CatalogError>> + Send + 'static,
     {
         let commit = commit(self.shared_catalog());
-        let task = tokio::spawn(async move {
+        let task = tokio::spawn(ForTenant::current(async move {
             let result = commit.await;
             drop(permits);
             if let Some(hold) = &kept.blob {
                 hold.after_commit(&result);
             }
             result
-        });
+        }));
         task.await.map_err(|error| Error::Internal(error.into()))
     }
 

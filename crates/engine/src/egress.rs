@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use strongroom_blobs::{BlobError, BlobId, BlobReader};
 use strongroom_catalog::{VersionId, VersionSelector};
+use strongroom_fair::ForTenant;
 use strongroom_seal::{BLOB_HEADER_LEN, CHUNK_LEN, Layers, Manifest, ManifestPart, ObjectKeys, PartOpener, PartRange, SealError};
 use sync_wrapper::SyncStream;
 use tokio::{
@@ -249,7 +250,7 @@ impl PartReader {
         let Some((chunks, lease)) = self.memory.spare(self.end_chunk - self.next_read) else { return };
         let blob = Arc::clone(blob);
         let (offset, len) = self.next_extent(chunks);
-        self.ahead = Some(tokio::spawn(async move { Ok(Block { sealed: blob.read(offset, len).await?, lease }) }));
+        self.ahead = Some(tokio::spawn(ForTenant::current(async move { Ok(Block { sealed: blob.read(offset, len).await?, lease }) })));
     }
 
     /// Offset and length of the next chunks, which are going to be read.

@@ -11,10 +11,12 @@ mod writer;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use async_trait::async_trait;
+use strongroom_fair::FairSemaphore;
 
-use crate::blocking::{blocking, failed};
+use crate::blocking::{failed, in_turn};
 use crate::{BlobError, BlobId, BlobReader, BlobScan, BlobStore, BlobWriter};
 use layout::Layout;
 use listing::FileScan;
@@ -35,12 +37,19 @@ use writer::FileWriter;
 #[derive(Clone)]
 pub struct FileBlobs {
     layout: Arc<Layout>,
+    /// Operations of requests, which take turns. Listings, of which there is one at a time, need no permit.
+    disk: FairSemaphore,
 }
+
+/// How many operations are at the disk at once, for each processor: enough to keep the disk busy where they wait for it, and so few that
+/// where they do not, as they copy from the page cache, the threads of the catalog find a processor among them.
+const AT_THE_DISK_PER_PROCESSOR: usize = 4;
+const LEAST_AT_THE_DISK: usize = 8;
 
 impl FileBlobs {
     /// Opens the store under `root`, making the directories that are missing. Blocks; call it at the start.
     pub fn open(root: PathBuf) -> Result<Self, BlobError> {
-        Ok(Self { layout: Arc::new(Layout::prepare(root).map_err(failed)?) })
+        Ok(Self { layout: Arc::new(Layout::prepare(root).map_err(failed)?), disk: FairSemaphore::new(at_the_disk()) })
     }
 
     /// How often a directory was read since the store was opened.
@@ -50,17 +59,22 @@ impl FileBlobs {
     }
 }
 
+fn at_the_disk() -> usize {
+    let processors = available_parallelism().map_or(1, usize::from);
+    LEAST_AT_THE_DISK.max(AT_THE_DISK_PER_PROCESSOR * processors)
+}
+
 #[async_trait]
 impl BlobStore for FileBlobs {
     async fn create(&self, id: BlobId) -> Result<Box<dyn BlobWriter>, BlobError> {
         let layout = Arc::clone(&self.layout);
-        let part = blocking(move || PartFile::create(layout, id)).await?;
-        Ok(Box::new(FileWriter::new(part)))
+        let part = in_turn(&self.disk, move || PartFile::create(layout, id)).await?;
+        Ok(Box::new(FileWriter::new(part, self.disk.clone())))
     }
 
     async fn open(&self, id: BlobId) -> Result<Box<dyn BlobReader>, BlobError> {
-        let layout = Arc::clone(&self.layout);
-        let reader = blocking(move || FileReader::open(&layout, id)).await?;
+        let (layout, disk) = (Arc::clone(&self.layout), self.disk.clone());
+        let reader = in_turn(&self.disk, move || FileReader::open(&layout, id, disk)).await?;
         Ok(Box::new(reader))
     }
 
@@ -68,7 +82,7 @@ impl BlobStore for FileBlobs {
     /// has no reference, and the sweep finds it.
     async fn delete(&self, id: BlobId) -> Result<(), BlobError> {
         let layout = Arc::clone(&self.layout);
-        blocking(move || {
+        in_turn(&self.disk, move || {
             for path in [layout.blob(id), layout.part(id), layout.old_blob(id), layout.old_part(id)] {
                 match std::fs::remove_file(path) {
                     Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),

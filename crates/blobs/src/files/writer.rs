@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use strongroom_fair::FairSemaphore;
 use strongroom_seal::SealedBytes;
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::blocking::{blocking, settled};
+use crate::blocking::{in_turn, settled};
 use crate::{BlobError, BlobWriter};
 
 use super::part_file::PartFile;
@@ -15,13 +16,14 @@ use super::part_file::PartFile;
 /// At most one batch is in flight on a blocking thread while the caller seals the next.
 pub(super) struct FileWriter {
     part: Arc<Mutex<PartFile>>,
+    disk: FairSemaphore,
     in_flight: Option<JoinHandle<Result<(), BlobError>>>,
     finished: bool,
 }
 
 impl FileWriter {
-    pub(super) fn new(part: PartFile) -> Self {
-        Self { part: Arc::new(Mutex::new(part)), in_flight: None, finished: false }
+    pub(super) fn new(part: PartFile, disk: FairSemaphore) -> Self {
+        Self { part: Arc::new(Mutex::new(part)), disk, in_flight: None, finished: false }
     }
 
     /// Waits for the batch in flight. Cancelling this leaves it in flight.
@@ -38,15 +40,18 @@ impl BlobWriter for FileWriter {
     /// Returns when the batch before is written and this one is handed over: its own failure shows in the next call.
     async fn write(&mut self, sealed: SealedBytes) -> Result<(), BlobError> {
         self.settle().await?;
-        let part = Arc::clone(&self.part);
-        self.in_flight = Some(spawn_blocking(move || lock(&part).append(sealed.as_slice())));
+        let (part, permit) = (Arc::clone(&self.part), self.disk.acquire().await);
+        self.in_flight = Some(spawn_blocking(move || {
+            let _permit = permit;
+            lock(&part).append(sealed.as_slice())
+        }));
         Ok(())
     }
 
     async fn finish(mut self: Box<Self>) -> Result<u64, BlobError> {
         self.settle().await?;
         let part = Arc::clone(&self.part);
-        let len_bytes = blocking(move || lock(&part).publish()).await?;
+        let len_bytes = in_turn(&self.disk, move || lock(&part).publish()).await?;
         // Kept only here: a caller that stops waiting never learns of the blob, so it goes again.
         lock(&self.part).keep();
         self.finished = true;

@@ -12,8 +12,8 @@ mod service;
 use std::sync::Arc;
 use std::time::Duration;
 
+use strongroom_fair::FairSemaphore;
 use strongroom_kms::KmsError;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use self::breaker::Breaker;
@@ -49,7 +49,7 @@ impl Default for GuardConfig {
 pub struct Guard<K: ?Sized> {
     inner: Arc<K>,
     config: GuardConfig,
-    turns: Semaphore,
+    turns: FairSemaphore,
     breaker: Breaker,
     recorder: Arc<Recorder>,
 }
@@ -57,7 +57,7 @@ pub struct Guard<K: ?Sized> {
 impl<K: ?Sized> Guard<K> {
     /// Wraps `inner`, and counts in `recorder`, which may be that of an earlier guard of the same backend.
     pub fn new(inner: Arc<K>, config: GuardConfig, recorder: Arc<Recorder>) -> Self {
-        let turns = Semaphore::new(config.max_concurrent_calls.clamp(1, Semaphore::MAX_PERMITS));
+        let turns = FairSemaphore::new(config.max_concurrent_calls);
         Self { inner, turns, breaker: Breaker::new(config.breaker, Arc::clone(&recorder)), config, recorder }
     }
 
@@ -85,7 +85,6 @@ impl<K: ?Sized> Guard<K> {
         if self.breaker.is_open() {
             return Err(Failure::BreakerOpen);
         }
-        // The semaphore is never closed.
         let _turn = timeout_at(deadline, self.turns.acquire()).await.map_err(|_| Failure::Overloaded)?;
         let retries = if operation.is_idempotent() { self.config.retry_attempts } else { 0 };
         let mut failed = Failure::BreakerOpen;
