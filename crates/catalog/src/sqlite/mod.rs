@@ -9,6 +9,7 @@ mod connection;
 mod failure;
 mod jobs;
 mod keys;
+mod line;
 mod listing;
 mod readers;
 mod releases;
@@ -106,7 +107,7 @@ impl SqliteCatalog {
             vacuum_pages: options.vacuum_pages.max(1),
             vacuum_interval: options.vacuum_interval,
         };
-        let queue = writer.queue().ok_or(CatalogError::Busy)?;
+        let queue = writer.queue();
         Ok(Self {
             lookups: lane("catalog-lookup", options.lookups)?,
             scans: lane("catalog-scan", options.scans)?,

@@ -1,17 +1,16 @@
 //! A few threads that read, each with a connection of its own.
 //!
 //! There are two lanes of them. One answers look-ups, which each take microseconds; the other takes what may look at many rows, in turns: a
-//! scan that has had its turn goes to the end of the queue. So no number of listings keeps a look-up waiting, nor a long listing a short one. Within a lane tenants take
-//! turns, for places in it as for its threads.
+//! scan that has had its turn goes to the end of the line. So no number of listings keeps a look-up waiting, nor a long listing a short one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
-use strongroom_fair::{FairQueue, FairSemaphore, Permit, Tenant};
 use tokio::sync::oneshot;
 
+use super::line::Line;
 use crate::CatalogError;
 
 /// Something to read, which is called once for each of its turns.
@@ -26,39 +25,20 @@ enum Turn {
 
 /// The way to the threads of a lane.
 pub(super) struct Readers {
-    shared: Arc<Shared>,
+    line: Arc<Line<Reading>>,
     threads: Vec<JoinHandle<()>>,
-}
-
-struct Shared {
-    queue: Mutex<Queue>,
-    ready: Condvar,
-    /// Places in the lane.
-    room: FairSemaphore,
-}
-
-/// A reading in its place.
-struct Placed {
-    reading: Reading,
-    _place: Permit,
-}
-
-#[derive(Default)]
-struct Queue {
-    readings: FairQueue<Placed>,
-    is_closed: bool,
 }
 
 impl Readers {
     /// Starts a thread for each connection; `queue` readings may wait for one.
     pub(super) fn start(name: &str, connections: Vec<Connection>, queue: usize) -> std::io::Result<Self> {
-        let queue = queue.max(1) + connections.len();
-        let shared = Arc::new(Shared { queue: Mutex::default(), ready: Condvar::new(), room: FairSemaphore::new(queue) });
-        let mut readers = Self { shared, threads: Vec::with_capacity(connections.len()) };
+        // A reading keeps its place while it is under way.
+        let line = Arc::new(Line::new(queue.max(1) + connections.len()));
+        let mut readers = Self { line, threads: Vec::with_capacity(connections.len()) };
         for connection in connections {
-            let shared = Arc::clone(&readers.shared);
+            let line = Arc::clone(&readers.line);
             let thread = std::thread::Builder::new().name(name.to_owned());
-            readers.threads.push(thread.spawn(move || shared.run(&connection))?);
+            readers.threads.push(thread.spawn(move || run(&line, &connection))?);
         }
         Ok(readers)
     }
@@ -94,25 +74,24 @@ impl Readers {
             }
             Turn::Over
         };
-        self.shared.push(Box::new(reading)).await?;
+        self.line.push(Box::new(reading)).await?;
         answer.await.unwrap_or(Err(CatalogError::Busy))
     }
 
     /// How many readings are in the lane, those under way included.
     pub(super) fn len(&self) -> usize {
-        self.shared.room.held()
+        self.line.taken()
     }
 
     /// How many wait for a place.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
-        self.shared.room.waiting()
+        self.line.waiting()
     }
 
     /// Takes no more; what is in the lane is still answered. Who waits for a place is told so when there is one.
     pub(super) fn close(&self) {
-        self.shared.lock().is_closed = true;
-        self.shared.ready.notify_all();
+        self.line.close();
     }
 }
 
@@ -125,41 +104,10 @@ impl Drop for Readers {
     }
 }
 
-impl Shared {
-    async fn push(&self, reading: Reading) -> Result<(), CatalogError> {
-        let placed = Placed { reading, _place: self.room.acquire().await };
-        let mut queue = self.lock();
-        if queue.is_closed {
-            return Err(CatalogError::Busy);
+fn run(line: &Line<Reading>, connection: &Connection) {
+    while let Some((tenant, mut placed)) = line.pop() {
+        if (placed.item)(connection) == Turn::Again {
+            line.push_again(&tenant, placed);
         }
-        queue.readings.push(&Tenant::current(), placed);
-        drop(queue);
-        self.ready.notify_one();
-        Ok(())
-    }
-
-    fn run(&self, connection: &Connection) {
-        while let Some((tenant, mut placed)) = self.next() {
-            if (placed.reading)(connection) == Turn::Again {
-                self.lock().readings.push(&tenant, placed);
-            }
-        }
-    }
-
-    fn next(&self) -> Option<(Tenant, Placed)> {
-        let mut queue = self.lock();
-        loop {
-            if let Some(next) = queue.readings.pop() {
-                return Some(next);
-            }
-            if queue.is_closed {
-                return None;
-            }
-            queue = self.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use strongroom_fair::{FairSemaphore, InTurns, Tenant};
 use tempfile::TempDir;
 
 use super::checkpoint::Checkpointer;
@@ -20,7 +21,7 @@ type Outcome = Result<(), CatalogError>;
 struct Bench {
     writer: Arc<Writer>,
     reader: Connection,
-    _home: TempDir,
+    home: TempDir,
 }
 
 impl Bench {
@@ -33,7 +34,7 @@ impl Bench {
         let own = connection::open_checkpointer(&path, &options).unwrap();
         let log = Checkpointer::start(&connection, own, Arc::new(Reserve::new(&path, options.log_bytes())), &options).unwrap();
         let writer = Arc::new(Writer::start(connection, log, Arc::default(), 16, 16).unwrap());
-        Self { writer, reader: connection::open_reader(&path, &options).unwrap(), _home: home }
+        Self { writer, reader: connection::open_reader(&path, &options).unwrap(), home }
     }
 
     fn settings(&self) -> Vec<String> {
@@ -41,7 +42,7 @@ impl Bench {
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
-    /// Runs the writes as one batch: they queue up while the writer is held.
+    /// Runs the writes as one batch: they line up while its first write holds the writer.
     async fn batch(&self, writes: Vec<fn(&Connection) -> Outcome>) -> Vec<Outcome> {
         let (let_go, gone) = mpsc::channel::<()>();
         let (began, holds) = tokio::sync::oneshot::channel();
@@ -65,7 +66,8 @@ impl Bench {
             .await;
         }
         let_go.send(()).unwrap();
-        holding.await.unwrap().unwrap();
+        // It is the batch's first write, and fails with it.
+        drop(holding.await.unwrap());
         let mut outcomes = Vec::new();
         for write in waiting {
             outcomes.push(write.await);
@@ -475,4 +477,73 @@ async fn room_is_kept_for_the_log_and_the_database_and_taken_again_when_a_checkp
     drop(catalog);
     let catalog = SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
     assert_eq!(catalog.setting("199").await.unwrap(), Some(vec![7; 8000]));
+}
+
+/// While its first write holds the writer, ten of a crowd line up, then one of another. Answers who was written, in that order, and how
+/// many were committed when the last one of the crowd ran.
+async fn crowd_and(other: &'static str) -> (Vec<&'static str>, i64) {
+    let bench = Bench::new(|_| {});
+    let path = bench.home.path().join("catalog.db");
+    let outsider = connection::open_reader(&path, &SqliteOptions::default()).unwrap();
+    let (let_go, gone) = mpsc::channel::<()>();
+    let (began, holds) = tokio::sync::oneshot::channel();
+    let (tell, told) = mpsc::channel();
+    let task = |tenant, write: Box<dyn FnOnce(&Connection) -> Outcome + Send>| {
+        let (writer, permits) = (Arc::clone(&bench.writer), FairSemaphore::new(1));
+        tokio::spawn(InTurns::new(&permits, Tenant::named(tenant), async move { writer.write(write).await.unwrap() }))
+    };
+    let mut tasks = vec![task(
+        "crowd",
+        Box::new(move |transaction| {
+            set(transaction, "first", 1)?;
+            began.send(()).unwrap();
+            gone.recv().unwrap();
+            Ok(())
+        }),
+    )];
+    holds.await.unwrap();
+    for number in 0..9 {
+        let tell = tell.clone();
+        tasks.push(task(
+            "crowd",
+            Box::new(move |transaction| {
+                tell.send(("crowd", 0)).unwrap();
+                set(transaction, &format!("crowd {number}"), 1)
+            }),
+        ));
+    }
+    let last = tell.clone();
+    tasks.push(task(
+        "crowd",
+        Box::new(move |_| {
+            let committed = outsider.query_row("SELECT count(*) FROM settings", [], |row| row.get(0))?;
+            last.send(("crowd", committed)).unwrap();
+            Ok(())
+        }),
+    ));
+    tokio::task::yield_now().await;
+    tasks.push(task(other, Box::new(move |_| tell.send((other, 0)).map_err(|_| CatalogError::Busy))));
+    tokio::task::yield_now().await;
+    // Longer than a commit takes.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let_go.send(()).unwrap();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let told: Vec<(&str, i64)> = told.iter().collect();
+    (told.iter().map(|(tenant, _)| *tenant).collect(), told.iter().map(|(_, committed)| *committed).max().unwrap())
+}
+
+#[tokio::test]
+async fn a_tenant_s_write_is_in_the_batch_under_way_and_ends_that_batch_where_another_tenant_fills_it() {
+    let (order, committed) = crowd_and("one").await;
+    assert_eq!(order.iter().position(|tenant| *tenant == "one"), Some(1), "{order:?}");
+    assert_eq!(order.len(), 11);
+    assert!(committed > 0, "the rest of the crowd's is another batch");
+}
+
+#[tokio::test]
+async fn what_one_tenant_writes_is_committed_together() {
+    let (order, committed) = crowd_and("crowd").await;
+    assert_eq!((order.len(), committed), (11, 0));
 }

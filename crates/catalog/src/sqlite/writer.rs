@@ -5,12 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ffi};
-use strongroom_fair::{FairSemaphore, Permit};
-use tokio::sync::{mpsc, oneshot};
+use strongroom_fair::Tenant;
+use tokio::sync::oneshot;
 
 use super::checkpoint::Checkpointer;
+use super::line::Line;
 use super::upkeep::Bell;
 use super::{failure, releases};
 use crate::CatalogError;
@@ -18,21 +20,22 @@ use crate::CatalogError;
 /// A transaction that has changed so many rows takes no more writes in, so that none waits for many others.
 const MAX_BATCH_ROWS: u64 = 1024;
 
+/// Tenants that have written together are expected to meet again for so long.
+const TENANTS_MEET: Duration = Duration::from_millis(100);
+
 /// The way to the writing thread.
 pub(super) struct Writer {
-    queue: Option<Queue>,
-    /// Places among what waits, which tenants take in turn. So a write waits for the batch under way and the next, whoever wrote those.
-    places: FairSemaphore,
+    queue: Queue,
     most_rows: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What waits to be written.
+/// What waits to be written. A batch takes from it while it runs, so a tenant's first write is in the batch under way, whoever fills that.
 #[derive(Clone)]
-pub(super) struct Queue(mpsc::Sender<Message>);
+pub(super) struct Queue(Arc<Line<Message>>);
 
 enum Message {
-    Write(Box<dyn Write>, Option<Permit>),
+    Write(Box<dyn Write>),
     Close(oneshot::Sender<()>),
 }
 
@@ -46,17 +49,25 @@ impl Writer {
         queue: usize,
         max_batch: usize,
     ) -> std::io::Result<Self> {
-        let (sender, receiver) = mpsc::channel(queue.max(1));
-        let places = FairSemaphore::new(queue);
+        let waiting = Arc::new(Line::new(queue));
         let most_rows = Arc::new(AtomicU64::new(0));
-        let lane =
-            Lane { log, connection, max_batch: max_batch.max(1), bell, rows_before: Cell::new(0), most_rows: Arc::clone(&most_rows) };
-        let thread = std::thread::Builder::new().name("catalog-writer".to_owned()).spawn(move || lane.run(receiver))?;
-        Ok(Self { queue: Some(Queue(sender)), places, most_rows, thread: Some(thread) })
+        let lane = Lane {
+            log,
+            connection,
+            max_batch: max_batch.max(1),
+            bell,
+            rows_before: Cell::new(0),
+            most_rows: Arc::clone(&most_rows),
+            last_commit: Cell::new(Duration::ZERO),
+            met: Cell::new(None),
+        };
+        let queue = Queue(Arc::clone(&waiting));
+        let thread = std::thread::Builder::new().name("catalog-writer".to_owned()).spawn(move || lane.run(&waiting))?;
+        Ok(Self { queue, most_rows, thread: Some(thread) })
     }
 
     /// The way to the thread, for a thread that writes on its own account.
-    pub(super) fn queue(&self) -> Option<Queue> {
+    pub(super) fn queue(&self) -> Queue {
         self.queue.clone()
     }
 
@@ -71,22 +82,16 @@ impl Writer {
         work: impl FnOnce(&Connection) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, CatalogError> {
         let (reply, answer) = oneshot::channel();
-        let place = self.places.acquire().await;
-        self.send(Message::Write(Box::new(Job { work: Some(work), result: None, reply }), Some(place))).await?;
+        self.queue.0.push(Message::Write(Box::new(Job { work: Some(work), result: None, reply }))).await?;
         answer.await.unwrap_or(Err(CatalogError::Busy))
     }
 
     /// Commits what waits, moves the log into the database and stops.
     pub(super) async fn close(&self) {
         let (reply, closed) = oneshot::channel();
-        if self.send(Message::Close(reply)).await.is_ok() {
+        if self.queue.0.push(Message::Close(reply)).await.is_ok() {
             let _ = closed.await;
         }
-    }
-
-    async fn send(&self, message: Message) -> Result<(), CatalogError> {
-        let queue = self.queue.as_ref().ok_or(CatalogError::Busy)?;
-        queue.0.send(message).await.map_err(|_| CatalogError::Busy)
     }
 }
 
@@ -97,8 +102,7 @@ impl Queue {
         work: impl FnOnce(&Connection) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, CatalogError> {
         let (reply, answer) = oneshot::channel();
-        let write = Message::Write(Box::new(Job { work: Some(work), result: None, reply }), None);
-        self.0.blocking_send(write).map_err(|_| CatalogError::Busy)?;
+        self.0.push_now(Message::Write(Box::new(Job { work: Some(work), result: None, reply })))?;
         answer.blocking_recv().unwrap_or(Err(CatalogError::Busy))
     }
 }
@@ -106,7 +110,7 @@ impl Queue {
 impl Drop for Writer {
     /// Waits for what is queued to be committed.
     fn drop(&mut self) {
-        self.queue = None;
+        self.queue.0.close();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -172,29 +176,26 @@ struct Lane {
     /// Rows that were changed before the transaction.
     rows_before: Cell<u64>,
     most_rows: Arc<AtomicU64>,
+    /// How long the last commit took: mostly its fsync.
+    last_commit: Cell<Duration>,
+    /// When a batch had writes of several tenants, the last time.
+    met: Cell<Option<Instant>>,
+}
+
+/// Writes that share a transaction.
+struct Batch {
+    began: Instant,
+    writes: usize,
+    /// Of its first write.
+    tenant: Tenant,
+    ran: Vec<Box<dyn Write>>,
 }
 
 impl Lane {
-    fn run(mut self, mut queue: mpsc::Receiver<Message>) {
+    fn run(mut self, line: &Line<Message>) {
         let mut closing = Vec::new();
-        let mut batch = Vec::with_capacity(self.max_batch);
-        while let Some(first) = queue.blocking_recv() {
-            let mut next = Some(first);
-            while let Some(message) = next {
-                match message {
-                    Message::Write(write, _) if write.is_abandoned() => {}
-                    Message::Write(write, place) => {
-                        drop(place);
-                        batch.push(write);
-                    }
-                    Message::Close(reply) => {
-                        queue.close();
-                        closing.push(reply);
-                    }
-                }
-                next = if batch.len() < self.max_batch { queue.try_recv().ok() } else { None };
-            }
-            self.commit_all(&mut batch);
+        while let Some((tenant, first)) = line.pop() {
+            self.commit_batch(tenant, first.leave(), line, &mut closing);
             self.log.committed(&self.connection);
             if releases::is_due(&self.connection).unwrap_or(true) {
                 self.bell.ring();
@@ -207,26 +208,49 @@ impl Lane {
         }
     }
 
-    /// Runs and commits the batch, in as many transactions as its rows take. Each write is undone alone where it fails; what fails a
-    /// transaction fails all that are in it.
-    fn commit_all(&self, batch: &mut Vec<Box<dyn Write>>) {
-        let mut ran: Vec<Box<dyn Write>> = Vec::with_capacity(batch.len());
-        for mut write in batch.drain(..) {
-            let outcome = self.begin().and_then(|()| self.run_one(write.as_mut()));
-            ran.push(write);
-            if let Err(error) = outcome {
-                self.roll_back();
-                answer_all(&mut ran, Err(error));
-            } else if self.rows() >= MAX_BATCH_ROWS {
-                self.end(&mut ran);
+    /// Runs what waits, and what comes meanwhile, and commits it. Each write is undone alone where it fails; what fails the transaction
+    /// fails all that are in it.
+    fn commit_batch(&self, tenant: Tenant, first: Message, line: &Line<Message>, closing: &mut Vec<oneshot::Sender<()>>) {
+        let mut batch = Batch { began: Instant::now(), writes: 0, tenant: tenant.clone(), ran: Vec::new() };
+        let mut next = Some((tenant, first));
+        while let Some((tenant, message)) = next {
+            match message {
+                Message::Write(write) if write.is_abandoned() => {}
+                Message::Write(mut write) => {
+                    batch.writes += 1;
+                    if tenant != batch.tenant {
+                        self.met.set(Some(Instant::now()));
+                    }
+                    let outcome = self.begin().and_then(|()| self.run_one(write.as_mut()));
+                    batch.ran.push(write);
+                    if let Err(error) = outcome {
+                        self.roll_back();
+                        answer_all(&mut batch.ran, Err(error));
+                    }
+                }
+                Message::Close(reply) => {
+                    line.close();
+                    closing.push(reply);
+                }
             }
+            next = if self.takes_more(&batch) { line.try_pop().map(|(tenant, placed)| (tenant, placed.leave())) } else { None };
         }
-        self.end(&mut ran);
+        self.end(&mut batch.ran);
+    }
+
+    /// Where tenants meet, a batch takes about as long as a commit does: then none waits long for another's many writes, and at most half
+    /// of the time goes to commits.
+    fn takes_more(&self, batch: &Batch) -> bool {
+        let have_met = self.met.get().is_some_and(|met| met.elapsed() < TENANTS_MEET);
+        let is_long = have_met && batch.began.elapsed() >= self.last_commit.get();
+        batch.writes < self.max_batch && self.rows() < MAX_BATCH_ROWS && !is_long
     }
 
     /// Commits what ran, and answers it.
     fn end(&self, ran: &mut Vec<Box<dyn Write>>) {
+        let began = Instant::now();
         let outcome = self.commit();
+        self.last_commit.set(began.elapsed());
         if outcome.is_err() {
             self.roll_back();
         }
