@@ -1,9 +1,13 @@
 """Clients that keep their connection: thousands of requests are sent, and a handshake for each would be most of the work."""
 
 import http.client
+import time
 
 from harness.admin import Admin
 from harness.raw import TIMEOUT_SECONDS, RawClient, receive
+
+# The admin port closes a connection that is idle for 5 seconds, which must not look like a server that was killed.
+IDLE_SECONDS = 2
 
 
 class Lasting(RawClient):
@@ -11,10 +15,10 @@ class Lasting(RawClient):
 
     def __init__(self, port, ca, access_key, secret_key, tls):
         super().__init__(port, ca, access_key, secret_key)
-        self.tls, self._connection = tls, None
+        self.tls, self._connection, self._idle_since = tls, None, 0
 
     def send(self, method, target, headers, body=b"", *, tls=None, timeout=TIMEOUT_SECONDS):
-        connection, self._connection = self._connection or self.connect(self.tls, timeout), None
+        connection = self._lasting() or self.connect(self.tls, timeout)
         try:
             connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
             for name, value in headers.items():
@@ -30,12 +34,20 @@ class Lasting(RawClient):
             connection.close()
             raise
         if reply.complete and reply.headers.get("connection") != "close":
-            self._connection = connection
+            self._connection, self._idle_since = connection, time.monotonic()
         else:
             connection.close()
         if not reply.complete:
             raise ConnectionError("the answer was cut")
         return reply
+
+    def _lasting(self):
+        """The connection that was kept, if the server has not closed it meanwhile."""
+        connection, self._connection = self._connection, None
+        if connection is not None and time.monotonic() - self._idle_since > IDLE_SECONDS:
+            connection.close()
+            return None
+        return connection
 
 
 def s3(server):

@@ -82,13 +82,15 @@ def cut_all(life, home, seeds):
         return [failure for failure in pool.map(lambda seed: survives(life, home / f"cut-{seed}", seed), seeds) if failure]
 
 
+@pytest.mark.timeout(300 + 10 * MOST_CUTS_UNTIL_NOTICED)
 @pytest.mark.parametrize("what", LACKING)
 def test_a_server_that_does_not_sync_is_found_out(what, life, tmp_path):
     """The record without those syncs is that of a server that lacks them. It would not be noticed if the test above could not fail."""
     lacking = inodes(life, LACKING[what])
     effects = [effect for effect in life.effects if not (isinstance(effect, Synced) and effect.inode in lacking)]
     assert len(effects) < len(life.effects), "there are such syncs"
-    assert any(survives(life, tmp_path / f"cut-{seed}", seed, effects) for seed in range(SEED, SEED + MOST_CUTS_UNTIL_NOTICED))
+    seeds = range(SEED, SEED + MOST_CUTS_UNTIL_NOTICED)
+    assert any(survives(life, tmp_path / f"cut-{seed}", seed, effects) for seed in seeds), f"seed {SEED}: nobody notices"
 
 
 def inodes(life, pattern):

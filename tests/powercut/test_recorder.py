@@ -71,6 +71,7 @@ def followed(tmp_path, program, is_killed=False, options=()):
     process = subprocess.Popen([*record.prefix(path, *options), sys.executable, "-c", program, *made])
     if is_killed:
         while not (made[0] / "b-1").exists():
+            assert process.poll() is None, "the program has ended before it came so far"
             time.sleep(0.001)
         process.kill()
     process.wait(60)
