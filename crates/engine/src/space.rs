@@ -1,8 +1,7 @@
-//! Whether there is room for more, and what is kept for when there is none. The one place that decides whether an upload is refused
-//! for the state of a disk.
+//! Watches the disks and their reserves. This is the one place that decides whether an upload is refused because of the state of a disk.
 //!
-//! A disk is full for uploads while there is still room for what goes on: records of reads, and deletes. [`Reserve`]s hold that room.
-//! The watch looks at each disk again and again, so uploads are taken again without anybody's doing.
+//! For uploads a disk counts as full while it still has room for what must go on: records of reads, and deletes. [`Reserve`]s hold that
+//! room. The watch checks each disk again and again, so the server takes uploads again without anybody's help.
 
 use std::io;
 use std::path::PathBuf;
@@ -16,26 +15,26 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::{Engine, Error};
 
-/// How often a disk is looked at: one that has room, and one that has none or little.
+/// How often a disk with enough room is checked, and one with little or none.
 const INTERVAL: Duration = Duration::from_secs(1);
 const SHORT_INTERVAL: Duration = Duration::from_millis(200);
-/// A disk has little room up to so many times its margin.
+/// A disk has little room if less than this many times its margin is free.
 const LITTLE: u64 = 16;
-/// A write that makes room is tried so often, and one spare is given up in this time, however many ask.
+/// How often a write that makes room is tried, and the time in which at most one spare is given up, however many writes ask for one.
 const MAX_ATTEMPTS: usize = 16;
 const GIVE_INTERVAL: Duration = Duration::from_millis(100);
-/// Files of a disk below which it counts as full: so many, or a share of all.
+/// A disk with fewer free files than this, or than this share of all where that is less, counts as full.
 const MIN_FILES: u64 = 64;
 const MIN_FILES_SHARE: u64 = 32;
-/// The log is told of a disk's state at most so often.
+/// A change of a disk's state is logged at most this often.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Something that has a file system keep room. All of it blocks.
+/// Something that reserves room on a file system. All methods block.
 pub trait Reserve: Send + Sync {
-    /// Takes what is missing, as far as there is room.
+    /// Reserves what is missing, as far as there is room.
     fn fill(&self) -> io::Result<Kept>;
 
-    /// Gives some of it up for others. Whether there was any to give.
+    /// Gives some of it up for other writes. False if there was nothing to give.
     fn give(&self) -> bool {
         false
     }
@@ -45,15 +44,15 @@ pub trait Reserve: Send + Sync {
 pub struct Volume {
     /// What lies there, for the log and the metrics.
     pub name: &'static str,
-    /// Where it is looked at, and where a probe writes.
+    /// The directory that is checked, and in which a probe writes.
     pub dir: PathBuf,
     /// Uploads are refused when less is free, in bytes.
     pub margin_bytes: u64,
-    /// What is kept there, the most important first.
+    /// The reserves on it, the most important first.
     pub reserves: Vec<Arc<dyn Reserve>>,
 }
 
-/// What may be written to a disk, or to all of them: the worst counts.
+/// What may be written to a disk. For several disks the worst one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Condition {
@@ -61,14 +60,14 @@ pub enum Condition {
     Open,
     /// No uploads: bytes or files are short, or the reserve is not whole.
     Full,
-    /// Nothing, by an error of the disk.
+    /// Nothing: the disk answers with errors.
     Failing,
     /// Nothing: it is mounted read-only.
     ReadOnly,
 }
 
 impl Condition {
-    /// As health and metrics spell it.
+    /// The name in health answers and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -89,46 +88,46 @@ impl Condition {
     }
 }
 
-/// What was found at the last look at a disk.
+/// The state of a disk at the last check.
 #[derive(Clone, Copy, Debug)]
 pub struct VolumeUsage {
     /// What lies there.
     pub name: &'static str,
-    /// What is left of it; zeros where it could not be looked at.
+    /// What is free on it; zeros if it could not be checked.
     pub free: Free,
-    /// What is kept of it.
+    /// What is reserved on it.
     pub kept: Kept,
     /// What may be written.
     pub condition: Condition,
 }
 
-/// The room on all disks. Without any, everything may be written.
+/// The room on all disks. Without any disks, everything may be written.
 #[derive(Default)]
 pub struct Space {
     volumes: Vec<Volume>,
     condition: AtomicU8,
-    /// What uploads may still take of the first disk before the next look.
+    /// How many bytes of the first disk uploads may still take before the next check.
     left_bytes: AtomicI64,
     /// A write has failed, and none has succeeded since.
     is_suspect: AtomicBool,
     refused: AtomicU64,
     state: Mutex<State>,
-    /// One look at a time.
+    /// Only one check or give at a time.
     turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
     usage: Vec<VolumeUsage>,
-    /// When the last look began.
+    /// When the last check began.
     looked_at: Option<Instant>,
-    /// When the log was told last of why a write failed.
+    /// When it was last logged why a write failed.
     cause_told_at: Option<Instant>,
     given_at: Option<Instant>,
     told: Vec<Told>,
 }
 
-/// What the log was told of a disk, and when.
+/// The state of a disk that was last logged, and when.
 #[derive(Clone, Copy)]
 struct Told {
     condition: Condition,
@@ -136,28 +135,28 @@ struct Told {
 }
 
 impl Space {
-    /// The room on these disks. The first is that of the objects.
+    /// The room on these disks. The first one holds the objects.
     pub fn new(volumes: Vec<Volume>) -> Self {
         Self { volumes, ..Self::default() }
     }
 
-    /// What may be written at present.
+    /// What may be written now.
     pub fn condition(&self) -> Condition {
         let found = Condition::ALL.get(usize::from(self.condition.load(Ordering::Relaxed)));
         found.copied().unwrap_or(Condition::Failing)
     }
 
-    /// The disks as they were at the last look.
+    /// The disks at the last check.
     pub fn usage(&self) -> Vec<VolumeUsage> {
         self.lock().usage.clone()
     }
 
-    /// Uploads that were refused before a byte of them was read.
+    /// How many uploads were refused before a byte of them was read.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Refuses an upload of so many bytes for which there is no room, before anything of it is read or stored.
+    /// Refuses an upload of this length if there is no room for it, before anything of it is read or stored.
     pub(crate) fn admit(&self, len_bytes: Option<u64>) -> Result<(), Error> {
         let admitted = match self.condition() {
             Condition::Open => self.take(len_bytes.unwrap_or(0)),
@@ -171,7 +170,7 @@ impl Space {
         admitted
     }
 
-    /// What is admitted between two looks counts, or many small uploads would use the reserve up before the next one.
+    /// Counts what is admitted between two checks. Otherwise many small uploads could use up the reserve before the next check.
     fn take(&self, len_bytes: u64) -> Result<(), Error> {
         if self.volumes.is_empty() {
             return Ok(());
@@ -182,7 +181,7 @@ impl Space {
         taken.map(drop).map_err(|_| Error::StorageFull)
     }
 
-    /// Looks at the disks on a thread that may block. One look serves all who waited for their turn meanwhile.
+    /// Checks the disks on a thread that may block. One check serves all callers that waited for their turn meanwhile.
     pub async fn look(self: &Arc<Self>) {
         let asked_at = Instant::now();
         let _turn = self.turn.lock().await;
@@ -190,11 +189,11 @@ impl Space {
             return;
         }
         let space = Arc::clone(self);
-        // A look that panics leaves things as they are.
+        // A check that panics leaves things as they are.
         let _ = spawn_blocking(move || space.look_blocking()).await;
     }
 
-    /// Looks at the disks and fills the reserves.
+    /// Checks the disks and fills the reserves.
     fn look_blocking(&self) {
         let now = Instant::now();
         let before = self.usage();
@@ -206,7 +205,7 @@ impl Space {
             .map(|(at, volume)| volume.look(before.get(at).map_or(Condition::Open, |before| before.condition), is_suspect))
             .collect();
         let worst = usage.iter().map(|volume| volume.condition).max().unwrap_or(Condition::Open);
-        // What fails, or is full though bytes are free, as with a quota, is tried by writing until that succeeds.
+        // Keep probing a disk that fails, or that is full though bytes are free (a quota), until a write succeeds.
         if is_suspect && worst != Condition::Open {
             self.is_suspect.store(true, Ordering::SeqCst);
         }
@@ -220,7 +219,7 @@ impl Space {
         state.looked_at = Some(now);
     }
 
-    /// What the failure of a write means, after a look at the disk that it may come from.
+    /// The error to answer when a write failed: checks the disks, and says so if one of them is the cause.
     pub(crate) async fn explained(self: &Arc<Self>, error: Error) -> Error {
         if self.volumes.is_empty() || !matches!(error, Error::StorageFull | Error::Internal(_)) {
             return error;
@@ -237,7 +236,7 @@ impl Space {
         explanation
     }
 
-    /// Tells the log now and then what the client is not told.
+    /// Logs the cause, which the client does not see, now and then.
     fn tell_cause(&self, error: &Error) {
         let mut state = self.lock();
         if state.cause_told_at.is_none_or(|at| at.elapsed() >= REPORT_INTERVAL) {
@@ -246,7 +245,7 @@ impl Space {
         }
     }
 
-    /// Gives up a spare, unless that was just done. Whether it may have helped.
+    /// Gives up a spare, unless that was just done. Answers whether trying the write again may help.
     async fn give(self: &Arc<Self>) -> bool {
         let _turn = self.turn.lock().await;
         if self.lock().given_at.is_some_and(|at| at.elapsed() < GIVE_INTERVAL) {
@@ -261,14 +260,14 @@ impl Space {
         given
     }
 
-    /// When to look again.
+    /// How long to wait until the next check.
     fn interval(&self) -> Duration {
         let margin = self.volumes.first().map_or(0, |volume| volume.margin_bytes);
         let is_little = self.left_bytes.load(Ordering::Relaxed) < i64::try_from(margin.saturating_mul(LITTLE)).unwrap_or(i64::MAX);
         if is_little || self.condition() != Condition::Open { SHORT_INTERVAL } else { INTERVAL }
     }
 
-    /// Nothing under the lock can leave it half-way.
+    /// Poisoning is no concern: nothing leaves the state half changed.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -289,7 +288,7 @@ impl Volume {
         VolumeUsage { name: self.name, free: free.unwrap_or(nothing), kept, condition }
     }
 
-    /// Fills the reserves, and tries to write if that is in doubt. Not where it is read-only: every attempt fails.
+    /// Fills the reserves, and probes the disk if a write has failed. Does neither on a read-only disk, where every attempt fails.
     fn keep(&self, is_suspect: bool) -> (Kept, io::Result<()>) {
         if look(&self.dir).is_ok_and(|free| free.is_read_only) {
             return (Kept::default(), Ok(()));
@@ -304,7 +303,7 @@ impl Volume {
         self.reserves.iter().try_fold(Kept::default(), |kept, reserve| Ok(kept.and(reserve.fill()?)))
     }
 
-    /// A disk that was full has to have twice as much free, so that its state does not change with every upload.
+    /// A disk that was full must have twice as much free, so that its state does not flip with every upload.
     fn is_full(&self, free: &Free, kept: Kept, before: Condition) -> bool {
         let times = if before == Condition::Open { 1 } else { 2 };
         let min_files = free.total_files.map_or(0, |total| MIN_FILES.min(total / MIN_FILES_SHARE));
@@ -313,7 +312,7 @@ impl Volume {
     }
 }
 
-/// Tells the log of what changed, not more often than it is worth.
+/// Logs changes of state, but not too often.
 fn report(told: &mut Vec<Told>, usage: &[VolumeUsage], now: Instant) {
     told.resize(usage.len(), Told { condition: Condition::Open, at: now.checked_sub(REPORT_INTERVAL).unwrap_or(now) });
     for (told, found) in told.iter_mut().zip(usage) {
@@ -339,7 +338,7 @@ fn report(told: &mut Vec<Told>, usage: &[VolumeUsage], now: Instant) {
 }
 
 impl Engine {
-    /// Watches the disks for as long as the task runs.
+    /// Checks the disks again and again, for as long as the task runs.
     pub fn start_space_watch(self: &Arc<Self>) -> JoinHandle<()> {
         let space = Arc::clone(self.space());
         tokio::spawn(async move {
@@ -350,7 +349,7 @@ impl Engine {
         })
     }
 
-    /// Hands the result of a write on; a failure that comes from a disk's state is told as that.
+    /// Passes on the result of a write. If the state of a disk is why it failed, the error says so.
     pub(crate) async fn settled<T, E: Into<Error>>(&self, result: Result<T, E>) -> Result<T, Error> {
         match result {
             Ok(value) => Ok(value),
@@ -358,7 +357,7 @@ impl Engine {
         }
     }
 
-    /// Runs a write that makes room. Where there is none even for that, spares are given up for it, one after the other.
+    /// Runs a write that makes room. If there is no room even for that, gives up spares for it, one after the other.
     pub(crate) async fn making_room<T, F>(&self, write: impl Fn() -> F) -> Result<T, CatalogError>
     where
         F: Future<Output = Result<T, CatalogError>>,

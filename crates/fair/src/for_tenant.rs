@@ -20,7 +20,7 @@ pin_project_lite::pin_project! {
 }
 
 impl<F> ForTenant<F> {
-    /// For whom this thread works now: a request that spawns a task keeps its place in the lines of the disk and of the catalog.
+    /// Works for the tenant that this thread works for now, so that a task which a request spawns takes that request's turns.
     pub fn current(future: F) -> Self {
         Self { tenant: Tenant::current(), future }
     }

@@ -1,11 +1,12 @@
-//! Fair shares between tenants of what all of them use: the processors, the threads of the disk, those of the catalog.
+//! Shares what all tenants use, such as processors and the catalog's threads, fairly between them.
 //!
-//! A [`Tenant`] is an identity, whatever the number of its connections. Where there is less than is asked for, tenants are served in
-//! turn, and each of them first come, first served ([`FairQueue`]). [`FairSemaphore`] hands out permits so, and [`InTurns`] runs a
-//! connection step by step, each step under a permit, so that it holds none while it waits for its client, the disk or a KMS.
+//! A [`Tenant`] is an identity, however many connections it has, or an address of which nothing more is known. When demand exceeds supply,
+//! tenants take turns, and each tenant's own requests are served first come, first served ([`FairQueue`]). [`FairSemaphore`] hands out
+//! permits this way. [`InTurns`] runs a connection step by step, each step under a permit, so a connection holds none while it waits for
+//! its client, the disk or a KMS.
 //!
-//! What serves requests in places of its own asks [`Tenant::current`] for whom it works; a task that a request spawns is told by
-//! [`ForTenant`].
+//! Code that queues requests in a place of its own asks [`Tenant::current`] for whom it works. A task that a request spawns keeps its
+//! tenant with [`ForTenant`].
 #![forbid(unsafe_code)]
 
 mod for_tenant;

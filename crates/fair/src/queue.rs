@@ -1,15 +1,15 @@
-//! Who is next.
+//! A queue in which tenants take turns.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::Tenant;
 
-/// A queue in which tenants take turns, and the items of one tenant keep their order. It has no bound of its own: who fills it bounds it.
+/// A queue in which tenants take turns, and the items of one tenant keep their order. It has no bound: its users must bound it.
 #[derive(Debug)]
 pub struct FairQueue<T> {
-    /// Never empty ones.
+    /// The waiting items of each tenant; no line is ever empty.
     lines: HashMap<Tenant, VecDeque<T>>,
-    /// Each tenant with a line, once; the first is next.
+    /// Each tenant that has a line, once. The first one is next.
     turns: VecDeque<Tenant>,
     len: usize,
 }
@@ -26,7 +26,7 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// The first of the tenant whose turn it is, with its tenant, who then comes after all others.
+    /// The first item of the tenant whose turn it is, with that tenant, who then goes to the end.
     pub fn pop(&mut self) -> Option<(Tenant, T)> {
         let tenant = self.turns.pop_front()?;
         let line = self.lines.get_mut(&tenant)?;
@@ -82,12 +82,12 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// None pops, the others push for that tenant.
+        /// Of the steps, `None` pops, and `Some` pushes for that tenant.
         #[test]
         fn nothing_is_lost_lines_keep_their_order_and_nobody_is_passed_over_twice(steps in vec(prop::option::of(0_usize..5), 0..200)) {
             let mut queue = FairQueue::default();
             let mut lines: Vec<VecDeque<usize>> = vec![VecDeque::new(); 5];
-            // How many items were popped since the tenant, who has a line, had its turn.
+            // For each tenant with a line: how many items were popped since its last turn.
             let mut passed = [0; 5];
             for (number, step) in steps.into_iter().enumerate() {
                 if let Some(pushed) = step {

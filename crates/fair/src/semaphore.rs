@@ -1,4 +1,4 @@
-//! Permits, handed out to tenants in turn.
+//! A semaphore whose permits go to tenants in turn.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use std::{
 
 use crate::{FairQueue, Tenant};
 
-/// So many permits and no more. Clones are the same semaphore.
+/// A fixed number of permits. Clones share them.
 #[derive(Clone, Debug)]
 pub struct FairSemaphore(Arc<Shared>);
 
@@ -24,13 +24,13 @@ struct State {
     permits: usize,
     free: usize,
     waiting: FairQueue<Arc<Waiter>>,
-    /// How many tickets each tenant has, all of them more than none.
+    /// How many tickets each tenant has; never 0.
     tickets: HashMap<Tenant, usize>,
     /// The sum of these.
     tasks: usize,
 }
 
-/// Locked only while the semaphore's state is, so there is no second order of locks.
+/// Locked after the semaphore's state or alone, never before it: the order of locks is always the same.
 #[derive(Debug)]
 struct Waiter(Mutex<Phase>);
 
@@ -42,11 +42,11 @@ enum Phase {
     Gone,
 }
 
-/// A permit, given back when dropped.
+/// A permit. Dropping it gives it back.
 #[derive(Debug)]
 pub struct Permit(Arc<Shared>);
 
-/// The way of one tenant's task to one permit after the other. What is dropped while it waits gives its place up.
+/// Lets one task of a tenant get one permit after the other. A ticket that is dropped while it waits gives up its place.
 #[derive(Debug)]
 pub struct Ticket {
     shared: Arc<Shared>,
@@ -55,50 +55,50 @@ pub struct Ticket {
 }
 
 impl FairSemaphore {
-    /// A semaphore with so many permits, at least one.
+    /// A semaphore with this many permits, at least one.
     pub fn new(permits: usize) -> Self {
         let permits = permits.max(1);
         let state = State { permits, free: permits, waiting: FairQueue::default(), tickets: HashMap::new(), tasks: 0 };
         Self(Arc::new(Shared { state: Mutex::new(state) }))
     }
 
-    /// For a task of this tenant.
+    /// A ticket for a task of this tenant.
     pub fn ticket(&self, tenant: Tenant) -> Ticket {
         self.0.lock().count(&tenant);
         Ticket { shared: Arc::clone(&self.0), tenant, waiter: None }
     }
 
-    /// A permit for the present tenant, once it is its turn.
+    /// Waits for a permit for the current tenant.
     pub fn acquire(&self) -> Acquire {
         Acquire(self.ticket(Tenant::current()))
     }
 
-    /// How many permits are held, or granted and not yet fetched.
+    /// How many permits are held, or granted and not fetched yet.
     pub fn held(&self) -> usize {
         let state = self.0.lock();
         state.permits - state.free
     }
 
-    /// How many wait. Those that gave up count until their turn would have come.
+    /// How many wait. Those that gave up still count until their turn would have come.
     pub fn waiting(&self) -> usize {
         self.0.lock().waiting.len()
     }
 }
 
 impl Ticket {
-    /// A permit, once it is this tenant's turn. Until then the task is woken when it is.
+    /// A permit, once it is this tenant's turn. Until then it is pending, and the task is woken when the turn comes.
     pub fn poll_permit(&mut self, context: &Context<'_>) -> Poll<Permit> {
         self.poll(context, |_| false)
     }
 
-    /// The same where permits stand for the threads that the tasks run on. A task that runs finds a permit free each time, however many
-    /// others the runtime has queued before and behind it. So where tenants compete, it stands in line first and comes back when all that
-    /// can run now have done the same.
+    /// The same for permits that represent the threads that run the tasks. A running task would always find a permit free, however many
+    /// tasks the runtime has queued around it. So when tenants compete, a task first lines up, and comes back after all others that can
+    /// run now have lined up too.
     fn poll_turn(&mut self, context: &Context<'_>) -> Poll<Permit> {
         self.poll(context, State::is_contended)
     }
 
-    /// Takes a step, for this tenant, once it is its turn. The step may say that the task is another tenant's from there on.
+    /// Runs a step for this tenant, once it is its turn. The step may hand the task to another tenant ([`Tenant::take_over`]).
     pub(crate) fn poll_in_turn<T>(&mut self, context: &mut Context<'_>, step: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
         let _permit = ready!(self.poll_turn(context));
         let (outcome, tenant) = self.tenant.scope_of_task(|| step(context));
@@ -130,7 +130,7 @@ impl Ticket {
             let waiter = Arc::new(Waiter(Mutex::new(Phase::Waiting(context.waker().clone()))));
             state.waiting.push(&self.tenant, Arc::clone(&waiter));
             self.waiter = Some(waiter);
-            // Whoever has a permit passes it on; where one is free, this task comes back for it.
+            // A permit that is held will be passed on. If one is free, wake this task at once, so that it comes back for it.
             (state.free > 0).then(|| vec![context.waker().clone()])
         };
         drop(state);
@@ -162,12 +162,12 @@ impl Drop for Permit {
 }
 
 impl State {
-    /// Whether there are more tasks than permits, and of more than one tenant.
+    /// Whether there are more tasks than permits, from more than one tenant.
     fn is_contended(&self) -> bool {
         self.tickets.len() > 1 && self.tasks > self.permits
     }
 
-    /// Grants a free permit to who is next, and answers whom to wake. None where none is free or nobody waits.
+    /// Grants a free permit to the next waiter, and returns that waiter and its waker. None if no permit is free or nobody waits.
     fn grant(&mut self) -> Option<(Arc<Waiter>, Waker)> {
         while self.free > 0 {
             let (_, waiter) = self.waiting.pop()?;
@@ -180,7 +180,7 @@ impl State {
         None
     }
 
-    /// Grants all that is free. Answers whom to wake, other than who asks.
+    /// Grants all free permits. Returns the wakers of those granted, except the one that asks.
     fn grant_free(&mut self, asking: &Arc<Waiter>) -> Option<Vec<Waker>> {
         let mut others = None;
         while let Some((waiter, waker)) = self.grant() {
@@ -208,13 +208,13 @@ impl State {
 }
 
 impl Shared {
-    /// Passes a permit on to who is next, or keeps it.
+    /// Passes a permit on to the next waiter, or keeps it if there is none.
     fn release(&self) {
         let mut state = self.lock();
         state.free += 1;
         let next = state.grant();
         drop(state);
-        // A waker may do anything, also come back here.
+        // Unlocked by now: a waker may do anything, even come back here.
         if let Some((_, waker)) = next {
             waker.wake();
         }
@@ -295,7 +295,7 @@ mod tests {
         assert!(last.poll_permit(&Context::from_waker(&Arc::clone(&woken).into())).is_pending());
         drop(gone);
         drop(held);
-        // Granted, and never fetched.
+        // `first` was granted the permit, and never fetches it.
         assert!(!*woken.0.lock().unwrap_or_else(PoisonError::into_inner));
         drop(first);
         assert!(*woken.0.lock().unwrap_or_else(PoisonError::into_inner));

@@ -1,8 +1,8 @@
-//! For whom work is done.
+//! Whom work is done for.
 
 use std::{cell::RefCell, fmt, sync::Arc};
 
-/// An identity among which what there is, is shared. Clones are cheap.
+/// An identity that gets a fair share. Clones are cheap.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Tenant(Option<Arc<str>>);
 
@@ -12,7 +12,7 @@ thread_local! {
 }
 
 impl Tenant {
-    /// The server itself: its sweeps, its jobs, and whatever no request asked for.
+    /// The server itself: its sweeps, its jobs, and everything else that no request asked for.
     pub const SERVER: Self = Self(None);
 
     /// The tenant of this name.
@@ -20,13 +20,13 @@ impl Tenant {
         Self(Some(Arc::from(name)))
     }
 
-    /// For whom this thread works at present: within [`crate::InTurns`] its tenant, elsewhere the server.
+    /// The tenant that this thread works for now: within [`crate::InTurns`] its tenant, elsewhere the server.
     pub fn current() -> Self {
         CURRENT.with_borrow(Clone::clone).unwrap_or(Self::SERVER)
     }
 
-    /// From here on the task that runs within [`crate::InTurns`] works for this tenant: a connection, once it has said whose it is.
-    /// Elsewhere this does nothing.
+    /// Hands the task that runs within [`crate::InTurns`] to this tenant from here on: a connection, once a request has said whose it is.
+    /// Outside of a task this does nothing.
     pub fn take_over(self) {
         CURRENT.with_borrow_mut(|current| {
             if let Some(current) = current {
@@ -40,9 +40,9 @@ impl Tenant {
         self.scope_of_task(work).0
     }
 
-    /// The same, and for whom it worked in the end.
+    /// Also returns for whom `work` worked in the end.
     pub(crate) fn scope_of_task<T>(&self, work: impl FnOnce() -> T) -> (T, Self) {
-        // Restored also when `work` panics.
+        // Restores the former tenant even if `work` panics.
         struct Restore(Option<Tenant>);
         impl Drop for Restore {
             fn drop(&mut self) {

@@ -1,4 +1,4 @@
-//! A request, step by step.
+//! Running a request step by step.
 
 use std::{
     future::Future,
@@ -9,8 +9,8 @@ use std::{
 use crate::{FairSemaphore, Tenant, Ticket};
 
 pin_project_lite::pin_project! {
-    /// Runs a task for a tenant. Each step, from where it is woken to where it waits again, takes a permit; while it waits it has none.
-    /// A task that serves one tenant after the other says so with [`Tenant::take_over`].
+    /// Runs a future for a tenant. Each step, from a wake-up to the next wait, takes a permit; while the future waits, it holds none.
+    /// A future that serves one tenant after the other says so with [`Tenant::take_over`].
     #[derive(Debug)]
     #[must_use = "a future does nothing unless it is awaited"]
     pub struct InTurns<F> {
@@ -21,7 +21,7 @@ pin_project_lite::pin_project! {
 }
 
 impl<F> InTurns<F> {
-    /// The permits are those of all that shall share with it.
+    /// `permits` are shared with everything that this future takes turns with.
     pub fn new(permits: &FairSemaphore, tenant: Tenant, future: F) -> Self {
         Self { ticket: permits.ticket(tenant), future }
     }
@@ -147,7 +147,7 @@ mod tests {
         tasks.join_all().await;
         let steps = steps.lock().unwrap();
         let last = steps.iter().rposition(|tenant| *tenant == "one").unwrap();
-        // The last of its three steps would come at the end of the third hundred without turns.
+        // Without turns the last of its three steps would come after three hundred others.
         assert!(last < 10, "{last}");
     }
 }

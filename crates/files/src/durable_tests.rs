@@ -1,4 +1,4 @@
-//! What is there after a sync that failed, and what is synced though it was there before.
+//! What is left after a failed sync, and that what was found is synced, too.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -65,7 +65,7 @@ fn a_directory_that_was_there_and_what_lies_in_it_is_synced_all_the_same() {
         create_dir(made, 0o700).unwrap();
     }
     assert_eq!(fs::metadata(&lower).unwrap().permissions().mode() & 0o777, 0o700);
-    // Missing ones: the lowest that is there may be a killed process's too.
+    // When a directory is missing, the lowest one that exists may be a killed process's, too.
     fs::remove_dir(&lower).unwrap();
     fail_syncs(dir.path(), 1);
     assert!(create_dir(&lower, 0o700).is_err());

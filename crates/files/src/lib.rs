@@ -1,12 +1,12 @@
-//! Opens files without ever hanging on what lies in their place, and writes small ones that a power cut leaves whole.
+//! Opens files without ever hanging on what lies in their place, and writes small ones that survive a power cut whole.
 //!
 //! Opening a FIFO waits for its other end, opening a device may do anything, and a file may never end. So every file
 //! that the server reads is opened here: [`open`] and [`open_with`] give regular files only and never block, [`read`]
 //! and [`read_text`] read a bounded file whole. Where the server wrote the file itself, in a directory of its own,
 //! a symbolic link is refused as well: [`Links`].
 //!
-//! A file lasts once its content is synced, and then the directory that names it. [`replace`] and [`create_new`] do both
-//! before they return, so that nobody uses what a power cut could still take away; [`create_dir`] does it for directories.
+//! A file is durable once its content is synced, and then the directory that names it. [`replace`] and [`create_new`] do
+//! both before they return, so that nobody uses what a power cut could still take away. [`create_dir`] does it for directories.
 //!
 //! ```no_run
 //! use std::path::Path;

@@ -1,4 +1,4 @@
-//! Blocks of a file beyond its end.
+//! Reserving blocks for a file beyond its end.
 
 use std::fs::File;
 use std::io;
@@ -9,35 +9,36 @@ use rustix::io::Errno;
 
 /// The unit that `st_blocks` counts in.
 const BLOCK_LEN: u64 = 512;
-/// What a file system may need beside the data, or round away: so much less counts as all, or an eighth if that is less.
+/// What a file system may use for itself, or round away. If no more than this is missing, or an eighth where that is less, the
+/// reservation counts as complete.
 const SLACK_LEN: u64 = 64 << 10;
-/// Where not everything is to be had, less is tried, down to this.
+/// Where the file system cannot give everything, half as much is tried, and so on, down to this.
 const MIN_STEP_LEN: u64 = 256 << 10;
 
 /// How much of a reserve there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// What is kept now, in bytes.
+    /// What is reserved now, in bytes.
     pub held_bytes: u64,
-    /// What is to be kept. 0 where the file system cannot keep any.
+    /// What should be reserved, in bytes. 0 where the file system cannot reserve anything.
     pub wanted_bytes: u64,
 }
 
 impl Kept {
-    /// Whether as much is kept as is to be.
+    /// Whether everything is reserved that should be.
     pub fn is_whole(&self) -> bool {
         self.held_bytes >= self.wanted_bytes
     }
 
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self { held_bytes: self.held_bytes + other.held_bytes, wanted_bytes: self.wanted_bytes + other.wanted_bytes }
     }
 }
 
-/// Has the file system keep `beyond_bytes` for the file beyond its first `len_bytes`, as far as there is room. The length of the file
-/// stays as it is. Fails for other reasons than a lack of room.
+/// Reserves `beyond_bytes` for the file beyond its first `len_bytes`, or as much as there is room for. The length of the file stays as
+/// it is. A lack of room is no error.
 pub fn hold(file: &File, len_bytes: u64, beyond_bytes: u64) -> io::Result<Kept> {
     let mut step = beyond_bytes;
     loop {
@@ -58,7 +59,7 @@ pub fn hold(file: &File, len_bytes: u64, beyond_bytes: u64) -> io::Result<Kept> 
     }
 }
 
-/// Gives back what is held for the file beyond its end.
+/// Gives back what is reserved for the file beyond its end.
 pub fn let_go(file: &File) -> io::Result<()> {
     file.set_len(file.metadata()?.len())
 }

@@ -1,8 +1,8 @@
-//! The room on a disk: how much there is, and how some of it is kept for when there is none.
+//! The space on a disk: how much is free, and how to keep some in reserve for the time when nothing is.
 //!
-//! Space is kept in two ways. [`hold`] gives a file blocks beyond its end: no other process can take them, and a write into them
-//! does not fail on a full disk. [`Spares`] are small files that are removed when something else needs blocks or a file of its own,
-//! as a start does; they are made again when there is room. [`look`] and [`probe`] say how a file system is.
+//! There are two kinds of reserve. [`hold`] gives a file blocks beyond its end: no other process can take them, and a write into them
+//! succeeds on a full disk. [`Spares`] are small files. They are removed when something else, such as a start, needs blocks or a file
+//! of its own, and made again when there is room. [`look`] and [`probe`] tell the state of a file system.
 #![forbid(unsafe_code)]
 
 mod hold;

@@ -1,4 +1,4 @@
-//! Small files that stand for blocks and for files, and are removed when something needs either.
+//! Small files that hold blocks in reserve, and are removed when something needs blocks or a file of its own.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::hold::{Kept, hold};
 use crate::look;
 
-/// How many there are. Each gives a file as well as its blocks.
+/// How many there are. Removing one frees a file (an inode) as well as its blocks.
 const COUNT: usize = 8;
 const PREFIX: &str = "spare-";
 const STEP_LEN: usize = 64 << 10;
@@ -17,14 +17,14 @@ const STEP_LEN: usize = 64 << 10;
 /// The spares in one directory of their own.
 pub struct Spares {
     dir: PathBuf,
-    /// Of one of them, in bytes.
+    /// The size of one, in bytes.
     len_bytes: u64,
-    /// One thread at a time makes and removes them.
+    /// Only one thread at a time makes or removes them.
     turn: Mutex<()>,
 }
 
 impl Spares {
-    /// The spares of a directory, `total_bytes` in all. Makes the directory if it is missing and can be made; touches no disk beyond that.
+    /// The spares of a directory, `total_bytes` in all. Tries to make the directory if it is missing, and does nothing else on the disk.
     pub fn new(dir: PathBuf, total_bytes: u64) -> Self {
         let _ = DirBuilder::new().mode(0o700).create(&dir);
         Self { dir, len_bytes: total_bytes / COUNT as u64, turn: Mutex::default() }
@@ -35,7 +35,7 @@ impl Spares {
         &self.dir
     }
 
-    /// Makes those that are missing, as far as there is room. Blocks.
+    /// Makes the missing ones, as far as there is room. Blocks.
     pub fn fill(&self) -> io::Result<Kept> {
         let _turn = self.turn();
         let wanted_bytes = self.len_bytes * COUNT as u64;
@@ -56,13 +56,14 @@ impl Spares {
         Ok(Kept { held_bytes: held * self.len_bytes, wanted_bytes })
     }
 
-    /// Removes one, so that something else finds its blocks and its file. Whether there was one. Blocks.
+    /// Removes one, so that its blocks and its file are free for something else. False if there was none. Blocks.
     pub fn give(&self) -> bool {
         let _turn = self.turn();
         (0..COUNT).any(|number| fs::remove_file(self.path(number)).is_ok())
     }
 
-    /// Removes spares until the file system has room for a server to start, as it makes a few small files. How many.
+    /// Removes spares until the file system has this much room, which a server needs for the few small files that it makes when it
+    /// starts. Answers how many it removed.
     pub fn make_room(&self, wanted_bytes: u64, wanted_files: u64) -> usize {
         let has_room =
             || look(&self.dir).is_ok_and(|free| free.bytes >= wanted_bytes && free.files.is_none_or(|files| files >= wanted_files));
@@ -77,7 +78,7 @@ impl Spares {
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
         let kept = hold(&file, 0, self.len_bytes)?;
         match (kept.wanted_bytes, kept.is_whole()) {
-            // The file system can keep nothing ahead: bytes that no compression takes away must do.
+            // The file system cannot reserve blocks. So fill the file, with bytes that it cannot compress.
             (0, _) => fill_with_noise(file, self.len_bytes),
             (_, true) => Ok(()),
             (_, false) => Err(ErrorKind::StorageFull.into()),
@@ -85,7 +86,7 @@ impl Spares {
     }
 
     fn is_whole(&self, path: &Path) -> bool {
-        // Some blocks may be missing to the file system's rounding.
+        // The file system may round some blocks away.
         path.symlink_metadata().is_ok_and(|found| found.is_file() && found.blocks() * 512 >= self.len_bytes - self.len_bytes / 8)
     }
 
@@ -93,7 +94,7 @@ impl Spares {
         self.dir.join(format!("{PREFIX}{number}"))
     }
 
-    /// Nothing under the lock can leave it half-way.
+    /// Poisoning is no concern: the lock guards no data.
     fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! How a file system is.
+//! The state of a file system.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -11,16 +11,16 @@ use strongroom_files::Links;
 const PROBE_FILE: &str = "probe";
 const PROBE: [u8; 4096] = [0x5a; 4096];
 
-/// What there is left of a file system.
+/// How much of a file system is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Free {
-    /// Bytes that the server's user may write.
+    /// Bytes that the server's user may still write.
     pub bytes: u64,
-    /// All there are.
+    /// The size of the file system, in bytes.
     pub total_bytes: u64,
-    /// Files that may be made. None where the file system has no such limit.
+    /// Files that may still be made. None where the file system does not limit them.
     pub files: Option<u64>,
-    /// All there may be. None where the file system has no such limit.
+    /// Files that there may be in all. None where the file system does not limit them.
     pub total_files: Option<u64>,
     /// Whether it is mounted read-only.
     pub is_read_only: bool,
@@ -33,12 +33,12 @@ pub enum WriteFault {
     Full,
     /// `EROFS`
     ReadOnly,
-    /// Anything else, as `EIO`.
+    /// Anything else, such as `EIO`.
     Failing,
 }
 
 impl WriteFault {
-    /// What an error of the operating system means to one who writes.
+    /// What an error of the operating system means for a write.
     pub fn of(error: &io::Error) -> Self {
         match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full,
@@ -48,10 +48,10 @@ impl WriteFault {
     }
 }
 
-/// What there is left of the file system that `path` lies on. One system call; it may wait where the file system lies elsewhere.
+/// How much is free on the file system that `path` lies on. One system call, which may wait on a network file system.
 pub fn look(path: &Path) -> io::Result<Free> {
     let StatVfs { f_frsize, f_blocks, f_bavail, f_files, f_favail, f_flag, .. } = rustix::fs::statvfs(path)?;
-    // Those that make files as they need them report none at all.
+    // File systems that make inodes as they need them report none at all.
     let limited = |count| (f_files > 0).then_some(count);
     Ok(Free {
         bytes: f_bavail.saturating_mul(f_frsize),
@@ -62,7 +62,7 @@ pub fn look(path: &Path) -> io::Result<Free> {
     })
 }
 
-/// Whether a small file can be made, written, made durable and removed in the directory. Waits for the disk.
+/// Tries to make, write, sync and remove a small file in the directory. Blocks.
 pub fn probe(dir: &Path) -> io::Result<()> {
     let path = dir.join(PROBE_FILE);
     let written = write(&path);
