@@ -18,7 +18,8 @@ pub const MAX_UNREADABLE: usize = 1000;
 ///
 /// Every call is one transaction: it happens wholly or not at all, and a call that returned `Ok` survives a crash.
 /// Calls that run at the same time behave as if they ran one after another, and a read sees every write that was answered before
-/// it began. Listings are read in steps: of a write that comes between two of them, the page may have a part. Nothing here is particular to one database: ids come from the caller, and order is by UTF-8 bytes.
+/// it began. Listings are the exception: they are read in steps, so a page may show only part of a write made between two steps.
+/// Nothing here is particular to one database: ids come from the caller, and order is by UTF-8 bytes.
 ///
 /// A write whose future is dropped may still take effect: blobs that it names must not be deleted on that account.
 /// A bucket id that is not there is [`CatalogError::NoSuchBucket`]; an id given as new that is taken is [`CatalogError::Damaged`].
@@ -139,14 +140,15 @@ pub trait Catalog: Send + Sync + 'static {
 
     // ---- walks
 
-    /// The versions in a scope, current or not, without delete markers, behind `after`. Looks at `limit` versions at the most, which those
-    /// in the scope are some of. In the order of commit; where the scope has a bucket and a prefix, in that of keys, and of commit of each.
+    /// The versions in a scope after `after`, current or not, without delete markers. Looks at `limit` versions at most, and answers
+    /// those of them that are in the scope. They come in the order of commit. If the scope has a bucket and a prefix, they come in the
+    /// order of keys, and within a key in the order of commit.
     async fn versions_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopePage<ScopedVersion>, CatalogError>;
 
     /// As [`Catalog::versions_in`], only counted.
     async fn tally_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopeTally, CatalogError>;
 
-    /// The uploads in a scope behind `after`, in the order of their beginning. Looks at `limit` uploads at the most.
+    /// The uploads in a scope after `after`, in the order in which they were begun. Looks at `limit` uploads at most.
     async fn uploads_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError>;
 
     /// The greatest position of a version there is; 0 where there is none.

@@ -61,7 +61,7 @@ impl FaultyCatalog {
         self.plan().writes
     }
 
-    /// Blobs that [`Catalog::known_blobs`] was asked for so far.
+    /// How many blobs [`Catalog::known_blobs`] was asked for so far.
     pub fn blobs_asked_for(&self) -> u64 {
         self.plan().blobs_asked_for
     }

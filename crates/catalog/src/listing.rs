@@ -1,9 +1,9 @@
-//! Prefix, delimiter and paging, folded over rows in order. Engine-neutral: an engine only reads rows from where a [`Listing`] says.
+//! Prefix, delimiter and paging, applied to rows in order. Independent of the engine, which only reads rows from where a [`Listing`] says.
 
 use crate::{ListEntry, ListPage, ListQuery, MAX_UNREADABLE, UnixMillis, Upload, Version};
 
-/// So many rows under a common prefix that is listed already are read on over; then a new scan begins behind all of them. To read a row on
-/// costs less than to begin a scan, and most prefixes have one row below them or many.
+/// A scan reads past this many rows under a common prefix that is already listed. Then a new scan begins behind all of them. Reading one
+/// more row costs less than beginning a scan, and most prefixes have either one row below them or many.
 const MAX_PASSED: usize = 2;
 
 /// A row that can be listed.
@@ -61,7 +61,7 @@ pub(crate) enum Onward {
     Seek,
 }
 
-/// A listing under way. It can be left after any row, and goes on where [`Listing::next`] says.
+/// A listing under way. It can stop after any row, and continues where [`Listing::next`] says.
 pub(crate) struct Listing<T: Listed> {
     prefix: String,
     delimiter: Option<String>,
@@ -69,15 +69,15 @@ pub(crate) struct Listing<T: Listed> {
     end: Vec<u8>,
     /// Where the next scan begins; none when the page is complete.
     next: Option<Start<T::Place>>,
-    /// The common prefix that was listed last, while rows below it may follow.
+    /// The common prefix that was listed last, as long as rows below it may follow.
     rolled: Option<String>,
-    /// Rows below it that were read since.
+    /// How many rows below it were read since.
     passed: usize,
     page: ListPage<T>,
 }
 
 impl<T: Listed> Listing<T> {
-    /// The beginning of what `query` asks for.
+    /// A listing at the beginning of what `query` asks for.
     pub(crate) fn new(query: &ListQuery, resume: Resume<T::Place>) -> Self {
         let mut listing = Self {
             prefix: query.prefix.clone(),
@@ -95,15 +95,15 @@ impl<T: Listed> Listing<T> {
         listing
     }
 
-    /// Where the next scan begins, and the bound that its keys stay below; none at the end. More than [`MAX_UNREADABLE`] rows that make
-    /// no sense are the end as well: the page is then not whole, and its reader has to say so.
+    /// Where the next scan begins, and the bound that its keys stay below; none at the end. More than [`MAX_UNREADABLE`] unreadable rows
+    /// end the listing as well: the page is then incomplete, and the caller must say so.
     pub(crate) fn next(&self) -> Option<(&Start<T::Place>, &[u8])> {
         let next = self.next.as_ref().filter(|_| self.page.unreadable <= MAX_UNREADABLE)?;
         Some((next, &self.end))
     }
 
-    /// Takes the next row of a scan: its key as it is stored, where it stands among the rows of its key, and the row itself, which is read only
-    /// where it is needed; none where it makes no sense.
+    /// Takes the next row of a scan: its key as stored, its place among the rows of that key, and the row itself, which is read only if
+    /// needed; none if it is unreadable.
     pub(crate) fn take<E>(
         &mut self,
         key: &[u8],
@@ -136,7 +136,7 @@ impl<T: Listed> Listing<T> {
         Ok(Onward::Read)
     }
 
-    /// No row follows.
+    /// To be called when no row follows.
     pub(crate) fn end(&mut self) {
         self.next = None;
     }
@@ -165,7 +165,7 @@ impl<T: Listed> Listing<T> {
         })
     }
 
-    /// Reuses the room of the key before, since this happens for each row.
+    /// Reuses the memory of the previous key, since this happens for each row.
     fn go_past(&mut self, key: &[u8], place: T::Place) {
         if let Some(Start::After(last, last_place)) = &mut self.next {
             last.clear();
@@ -184,7 +184,7 @@ impl<T: Listed> Listing<T> {
     }
 }
 
-/// The least bound greater than every key that begins with `prefix`, and not greater than any other key beyond those.
+/// The least bound that is greater than every key that begins with `prefix`, and not greater than any key beyond those.
 ///
 /// Incrementing the last byte is that bound, because whatever lies between begins with `prefix`. UTF-8 has no byte 0xFF, so
 /// this never overflows, and 0xFF bounds all keys where the prefix is empty.

@@ -372,8 +372,8 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Whether a walk goes through the keys of this bucket with this prefix, and not through all that was committed to it. One that began in
-    /// the order of commit, as an earlier version would have it, goes on so.
+    /// The bucket whose keys with the prefix a walk goes through, in their order. None if it goes through all versions in the order of
+    /// commit instead. A walk that an earlier release began in the order of commit continues that way.
     pub(crate) fn by_key(&self, after: &ScopePlace) -> Option<BucketId> {
         let has_begun_otherwise = after.key.is_none() && after.position > 0;
         self.bucket_id.filter(|_| !self.prefix.is_empty() && !has_begun_otherwise)
@@ -400,12 +400,12 @@ impl Scope {
     }
 }
 
-/// Where a walk through a [`Scope`] is; the default is its beginning.
+/// The position of a walk through a [`Scope`]. The default is the beginning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ScopePlace {
-    /// In a walk in the order of keys: everything of lesser ones is finished with.
+    /// In a walk in the order of keys: the current key. All lesser ones are done.
     pub key: Option<String>,
-    /// Where it is in the order of commit: of all, or of this key.
+    /// The position in the order of commit: of all versions, or of those of this key.
     pub position: i64,
 }
 

@@ -66,7 +66,7 @@ impl Names {
         Self { prefix: prefix.to_owned(), first: first.max(prefix.as_bytes().to_vec()), limit, listed: Vec::new() }
     }
 
-    /// The buckets, if they are complete after this step of at the most `rows` rows.
+    /// The buckets, if this step of at most `rows` rows completes them.
     pub(super) fn step(&mut self, connection: &Connection, rows: usize) -> Result<Option<Vec<Bucket>>, CatalogError> {
         let sql = concat!("SELECT ", bucket_columns!(), " FROM buckets b WHERE b.name >= ?1 AND b.name < ?2 ORDER BY b.name");
         let mut statement = connection.prepare_cached(sql)?;

@@ -1,8 +1,8 @@
 //! Moves the write-ahead log into the database, on a thread and a connection of its own, so that no write waits for it.
 //!
-//! SQLite begins the log anew only when all of it has been moved, and with writes going on the thread never gets quite so far. Once the log is
-//! long, and nearly all of it has been moved, the writer moves the rest between two commits, and waits a few milliseconds at the most for
-//! readers. While somebody reads an old snapshot (a backup, `sqlite3`) the log can but grow: that is counted and logged.
+//! SQLite starts the log over only when all of it has been moved. While writes go on, the thread never gets quite so far. So once the
+//! log is long and nearly all of it has been moved, the writer itself moves the rest between two commits, and waits at most a few
+//! milliseconds for readers. While somebody reads an old snapshot (a backup, `sqlite3`), the log can only grow. That is counted and logged.
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -17,13 +17,13 @@ use rusqlite::hooks::Wal;
 use super::SqliteOptions;
 use super::reserve::Reserve;
 
-/// How much of the log is left to the writer.
+/// At most this much of the log is left for the writer to move.
 const REST_PAGES: u32 = 512;
-/// How long the writer waits for readers, so that the log begins anew.
+/// How long the writer waits for readers, so that the log can start over.
 const RESTART_WAIT: Duration = Duration::from_millis(10);
-/// How long it takes until what did not succeed is tried again.
+/// How long to wait before trying again.
 const RETRY: Duration = Duration::from_secs(1);
-/// A log that cannot be moved is told of at the most this often.
+/// A log that cannot be moved is reported at most this often.
 const WARN_INTERVAL: Duration = Duration::from_mins(1);
 
 thread_local! {
@@ -31,7 +31,7 @@ thread_local! {
     static LOG_PAGES: Cell<u32> = const { Cell::new(0) };
 }
 
-/// What is counted of the log.
+/// Numbers about the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogNumbers {
     /// Pages in the log now.
@@ -40,7 +40,7 @@ pub struct LogNumbers {
     pub checkpoints: u64,
     /// How often an old snapshot kept it from being moved.
     pub held_back: u64,
-    /// How often it could not begin anew because readers were faster.
+    /// How often it could not start over because somebody was reading it.
     pub busy: u64,
     /// How often moving it failed.
     pub failed: u64,
@@ -63,7 +63,7 @@ pub(super) struct Checkpointer {
     thread: Option<JoinHandle<()>>,
 }
 
-/// The counts, for who watches them.
+/// The numbers, for the metrics.
 #[derive(Clone)]
 pub(super) struct LogCounts(Arc<Shared>);
 
@@ -81,22 +81,22 @@ struct Shared {
 struct Log {
     /// Its length after the last commit.
     pages: u32,
-    /// So many of them have been moved.
+    /// How many of them have been moved.
     moved: u32,
-    /// Whether the writer is to move the rest.
+    /// Whether the writer must move the rest.
     restart: bool,
     is_closed: bool,
 }
 
 impl Checkpointer {
-    /// Starts the thread. `writer` is the connection whose commits make the log.
-    /// `reserve` gets back what a checkpoint lets go of.
+    /// Starts the thread. `writer` is the connection whose commits write the log.
+    /// `reserve` takes back the room that a checkpoint gives up.
     pub(super) fn start(writer: &Connection, own: Connection, reserve: Arc<Reserve>, options: &SqliteOptions) -> std::io::Result<Self> {
         let (log, due) = (Mutex::default(), Condvar::new());
         let (checkpoints, held_back, busy, failed) = Default::default();
         let shared = Arc::new(Shared { log, due, checkpoints, held_back, busy, failed });
         let limits = Limits {
-            // It begins anew before it is longer than what is kept for it on a full disk.
+            // The log starts over before it outgrows what is kept for it on a full disk.
             checkpoint_pages: options.checkpoint_pages.clamp(1, options.log_pages() / 2),
             restart_pages: options.restart_pages.clamp(1, options.log_pages() / 4 * 3),
             snapshot_patience: options.snapshot_patience,
@@ -118,7 +118,7 @@ impl Checkpointer {
         let mut log = self.shared.lock();
         let pages = LOG_PAGES.get();
         if pages < log.pages {
-            // It has begun anew.
+            // The log has started over.
             (log.moved, log.restart) = (0, false);
         }
         log.pages = pages;
@@ -130,7 +130,7 @@ impl Checkpointer {
         }
     }
 
-    /// Ends the thread, and moves all of the log.
+    /// Ends the thread, and moves the whole log.
     pub(super) fn finish(&mut self, writer: &Connection) {
         self.stop();
         if let Err(error) = move_log(writer, "PRAGMA wal_checkpoint(TRUNCATE)") {
@@ -138,7 +138,7 @@ impl Checkpointer {
         }
     }
 
-    /// Moves the rest, so that the next commit begins the log anew.
+    /// Moves the rest, so that the next commit starts the log over.
     fn restart(&self, writer: &Connection) {
         let patience = |duration| writer.busy_timeout(duration);
         let moved = patience(RESTART_WAIT).and_then(|()| move_log(writer, "PRAGMA wal_checkpoint(RESTART)"));
@@ -192,7 +192,7 @@ impl Shared {
 }
 
 impl Log {
-    /// Whether enough of it waits to be moved. Of a long one less is enough, so that it comes to an end.
+    /// Whether enough of it waits to be moved. In a long log less is enough, so that it gets moved completely.
     fn is_due(&self, limits: &Limits) -> bool {
         let waiting = self.pages.saturating_sub(self.moved);
         waiting >= limits.checkpoint_pages || (self.pages >= limits.restart_pages && waiting > REST_PAGES)
@@ -205,7 +205,7 @@ struct Mover {
     shared: Arc<Shared>,
     reserve: Arc<Reserve>,
     limits: Limits,
-    /// Up to here the log could not be moved, since when.
+    /// Up to which page the log could not be moved, and since when.
     held_since: Option<(u32, Instant)>,
     warned: Option<Instant>,
 }
@@ -224,7 +224,7 @@ impl Mover {
         }
     }
 
-    /// Until there is something to do. False at the end.
+    /// Waits until there is something to do. False at the end.
     fn wait(&self, not_before: Option<Instant>) -> bool {
         let mut log = self.shared.lock();
         loop {
@@ -241,12 +241,12 @@ impl Mover {
         }
     }
 
-    /// Notes how far the log was moved; when to go on, if not at once.
+    /// Notes how far the log was moved. Answers when to continue, if not at once.
     fn has_moved(&mut self, moved: Moved) -> Option<Instant> {
         self.reserve.take_again();
         add(&self.shared.checkpoints);
         let mut log = self.shared.lock();
-        // Otherwise it has begun anew meanwhile.
+        // Otherwise the log has started over meanwhile.
         if moved.pages <= log.pages {
             log.moved = moved.done;
         }
@@ -258,11 +258,11 @@ impl Mover {
             return None;
         }
         self.is_held_back(moved);
-        // A reader of this moment is gone by then.
+        // A reader of this moment will be gone by then.
         Some(Instant::now() + RETRY.min(self.limits.snapshot_patience))
     }
 
-    /// A reader that began a moment ago keeps back a few pages, which is nothing to tell. One that keeps back what was there long ago is.
+    /// A reader that began a moment ago holds back a few pages, which is normal. One that holds back old pages is reported.
     fn is_held_back(&mut self, moved: Moved) {
         let (pages, since) = *self.held_since.get_or_insert((moved.pages, Instant::now()));
         if moved.done >= pages {
@@ -279,7 +279,7 @@ impl Mover {
             tracing::warn!(
                 log_pages,
                 seconds,
-                "the catalog's log grows: somebody has been reading an old state of it for long (a backup, sqlite3)"
+                "the catalog's log grows: somebody has been reading an old state of it for long (a backup, sqlite3). End that reader"
             );
         }
     }
@@ -289,9 +289,9 @@ impl Mover {
 #[derive(Clone, Copy, Debug)]
 struct Moved {
     is_busy: bool,
-    /// The length of the log when it began.
+    /// The length of the log when the checkpoint began.
     pages: u32,
-    /// So many of them are in the database.
+    /// How many of them are in the database now.
     done: u32,
 }
 

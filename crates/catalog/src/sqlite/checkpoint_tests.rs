@@ -1,4 +1,4 @@
-//! How the write-ahead log comes into the database, and what it does not keep waiting.
+//! How the write-ahead log gets into the database, and that no write waits for it.
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::Catalog;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What happens by the pages of a large log happens by those of a small one, and whoever waits for a lock waits longer than the test.
+/// A small log, which behaves as a large one does; and whoever waits for a lock waits longer than the test.
 fn options() -> SqliteOptions {
     SqliteOptions {
         checkpoint_pages: 16,
@@ -23,7 +23,7 @@ fn options() -> SqliteOptions {
     }
 }
 
-/// Writes values of this length until `is_enough`, each within a time that no checkpoint takes.
+/// Writes values of this length until `is_enough`. Each write must take less time than waiting for a lock would.
 async fn write_until(catalog: &SqliteCatalog, len_bytes: usize, what: &str, is_enough: impl Fn(LogNumbers) -> bool) {
     let began = Instant::now();
     let mut present = catalog.setting("s").await.unwrap();
@@ -45,7 +45,7 @@ fn log_bytes(path: &Path) -> u64 {
     std::fs::metadata(PathBuf::from(log)).unwrap().len()
 }
 
-/// Reads a state of the catalog, as a backup does, and keeps it.
+/// Begins to read a state of the catalog, as a backup does, and stays in it.
 fn old_snapshot(path: &Path) -> Connection {
     let reader = connection::open_reader(path, &SqliteOptions::default()).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM settings").unwrap();
@@ -56,7 +56,7 @@ fn old_snapshot(path: &Path) -> Connection {
 async fn while_an_old_snapshot_lives_writes_go_on_and_it_is_told() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("catalog.db");
-    // The limits that the server has: beyond 64 MiB the log used to be moved with the writer waiting for the snapshot.
+    // With the server's limits: in an earlier version the writer waited for the snapshot once the log was longer than 64 MiB.
     let options = SqliteOptions { snapshot_patience: Duration::ZERO, busy_timeout: Duration::from_hours(1), ..SqliteOptions::default() };
     let catalog = SqliteCatalog::open(&path, options).unwrap();
     catalog.set_setting("s", None, vec![0]).await.unwrap();

@@ -18,13 +18,13 @@ const PAGE_BYTES: u32 = 4096;
 const FREE_PAGES: u32 = 2048;
 /// 1 MiB.
 const VACUUM_PAGES: u32 = 256;
-/// 64 MiB, of which a copy is made in memory.
+/// 64 MiB. SQLite makes a copy of that in memory.
 const REWRITTEN_PAGES: u32 = 16_384;
 /// 16 MiB.
 const CHECKPOINT_PAGES: u32 = 4096;
 /// 64 MiB.
 const RESTART_PAGES: u32 = 16_384;
-/// Shorter, the log would be copied back into the database all the time.
+/// A shorter log would be copied into the database all the time.
 const MIN_LOG_BYTES: u32 = 512 << 10;
 
 /// How a [`super::SqliteCatalog`] runs.
@@ -36,25 +36,25 @@ pub struct SqliteOptions {
     pub scans: usize,
     /// Rows that a scan reads before the next one has its turn; at least 1.
     pub step_rows: usize,
-    /// Look-ups that may wait for a thread, and scans that may; more wait in their callers. Tenants take turns for places.
+    /// How many look-ups may wait for a thread, and how many scans. More wait in their callers. Tenants take turns for places.
     pub read_queue: usize,
-    /// Writes that may wait for the writer; more wait in their callers. Tenants take turns for places.
+    /// How many writes may wait for the writer. More wait in their callers. Tenants take turns for places.
     pub write_queue: usize,
     /// Writes that are committed together at the most.
     pub max_batch: usize,
-    /// So many rows that what was deleted left behind a transaction lets go of; at least 1.
+    /// How many rows left behind by deletions one transaction deletes; at least 1.
     pub release_rows: usize,
-    /// So many free pages the file keeps, however small it is.
+    /// How many free pages the file keeps, however small it is.
     pub free_pages: u32,
-    /// So many free pages a transaction gives back to the file system; at least 1.
+    /// How many free pages one transaction gives back to the file system; at least 1.
     pub vacuum_pages: u32,
-    /// How often it is looked whether there are more free pages than the file keeps.
+    /// How often to check whether there are more free pages than the file keeps.
     pub vacuum_interval: Duration,
-    /// So many pages of the log are moved into the database together.
+    /// How many pages of the log are moved into the database together.
     pub checkpoint_pages: u32,
-    /// A log of so many pages is moved wholly, so that it begins anew.
+    /// A log of this many pages is moved completely, so that it starts over.
     pub restart_pages: u32,
-    /// For how long a snapshot may keep the log from being moved before it is told of.
+    /// How long a snapshot may keep the log from being moved before that is logged and counted.
     pub snapshot_patience: Duration,
     /// How long to wait for a lock that another process holds (a backup, `sqlite3`).
     pub busy_timeout: Duration,
@@ -64,7 +64,8 @@ pub struct SqliteOptions {
     /// Measured with `catalog_bench`: no difference beyond noise, since the pages are logged anyway. (The log itself keeps old
     /// pages until it is written over.)
     pub secure_delete: bool,
-    /// What the log file is cut back to, and what is kept for it on a full disk. It is moved when it is half so long at the latest.
+    /// The length that the log file is cut back to, and that is reserved for it for when the disk is full. Moving it begins at half of this
+    /// at the latest, and it starts over at three quarters.
     pub log_bytes: u32,
     /// Says when a blob died.
     pub clock: Clock,
@@ -115,7 +116,7 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, options)?;
     schema::check(&connection)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
-    // Of a new file, before anything is written to it; an older one stays as it is.
+    // This affects a new file only, before anything is written to it; an older one stays as it is.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
@@ -133,8 +134,8 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
     Ok(connection)
 }
 
-/// A small file of an earlier version is written anew, once, so that it can give room back from then on. A large one would take long, and
-/// more room: its operator does that (docs/catalog.md).
+/// Rewrites a small file of an earlier release once, so that it can give room back from then on. A large file would take long, and need
+/// more room: that is left to the operator (docs/catalog.md).
 fn make_shrinkable(connection: &Connection) {
     let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, u32>(0));
     let is_old = number("PRAGMA auto_vacuum").is_ok_and(|mode| mode == 0);
@@ -143,20 +144,20 @@ fn make_shrinkable(connection: &Connection) {
         && is_small
         && let Err(error) = connection.execute_batch("VACUUM")
     {
-        tracing::warn!(%error, "the catalog's file could not be written anew, and will not shrink");
+        tracing::warn!(%error, "the catalog's file could not be rewritten, and will not shrink (docs/catalog.md)");
     }
 }
 
 /// A connection that moves the log; [`open_writer`] has been there before.
 pub(super) fn open_checkpointer(path: &Path, options: &SqliteOptions) -> Result<Connection, CatalogError> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, options)?;
-    // The log is on the disk before the database is written to, and the database before the log is written over.
+    // The log must be on the disk before the database is written, and the database before the log is overwritten.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", cache_kib(0))?;
-    // Nothing but a look at the header: only a connection that has read is in WAL mode and can move the log.
+    // Reads only the header. A connection is in WAL mode, and can move the log, only after it has read something.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(connection)
 }
@@ -176,7 +177,7 @@ fn open(path: &Path, access: OpenFlags, options: &SqliteOptions) -> Result<Conne
     harden(&connection)?;
     connection.busy_timeout(options.busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
-    // What is bound to a statement must not have it prepared anew: of a listing by prefixes that took most of the time.
+    // Binding other values must not make SQLite prepare the statement again: that took most of the time of a listing by prefixes.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "foreign_keys", false)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
@@ -206,8 +207,8 @@ fn create_file(path: &Path) -> Result<(), CatalogError> {
     }
 }
 
-/// Makes last what was found: a killed server may have left commits in the log, or the names of the files, unsynced, and nothing may be
-/// answered from them that a power cut takes away. The database itself is synced before anything of the log is let go of.
+/// Syncs what was found. A killed server may have left commits in the log, or the names of the files, unsynced. Nothing may be answered
+/// from them that a power cut could take away. SQLite syncs the database itself before it gives up any part of the log.
 fn sync_log(path: &Path) -> Result<(), CatalogError> {
     let log = beside(path, "-wal");
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -9,7 +9,7 @@ use rusqlite::types::FromSqlError;
 
 use crate::CatalogError;
 
-/// Failed commits are told of at most so often: a disk that fails has them by the thousand.
+/// Failed commits are logged at most this often: a failing disk has thousands of them.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 impl From<rusqlite::Error> for CatalogError {
@@ -37,9 +37,9 @@ pub(super) fn of(error: Arc<rusqlite::Error>) -> CatalogError {
     }
 }
 
-/// Tells the log of a commit that failed, with `writes` in it.
+/// Logs a commit that failed, with `writes` in it.
 pub(super) fn tell(error: &rusqlite::Error, writes: usize) {
-    /// When that was last done, and the writes that failed since.
+    /// When that was last done, and how many writes failed since.
     static TOLD: Mutex<(Option<Instant>, usize)> = Mutex::new((None, 0));
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
     told.1 += writes;

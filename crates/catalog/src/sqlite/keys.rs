@@ -82,7 +82,7 @@ pub(super) fn read_key(columns: &mut Columns<'_, '_>) -> Result<Option<KeyRef>, 
     Ok(Some(KeyRef { backend: columns.text()?, key_id: columns.text()?, version: columns.unsigned()? }))
 }
 
-/// Read from the counters alone. Those of a bucket that was deleted may not have been brought down yet.
+/// Read from the counters alone. Those of a deleted bucket may still be there, and are left out.
 fn usage_of(connection: &Connection, row: i64, key: KeyRef) -> Result<KeyUsage, CatalogError> {
     let sql = "SELECT b.name, u.versions, u.bytes, u.uploads FROM key_usage u JOIN buckets b ON b.id = u.bucket \
                WHERE u.kms_key = ?1 ORDER BY b.name";
@@ -103,7 +103,7 @@ fn usage_of(connection: &Connection, row: i64, key: KeyRef) -> Result<KeyUsage, 
     Ok(usage)
 }
 
-/// Whether anything depends on a key. Asks the versions themselves, since what is destroyed for a wrong count does not come back.
+/// Whether anything depends on a key. Asks the versions themselves: a key destroyed because of a wrong count would not come back.
 pub(super) fn is_in_use(connection: &Connection, backend: &str, key_id: &str) -> Result<bool, CatalogError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM kms_keys k WHERE k.backend = ?1 AND k.key_id = ?2 AND \
                (EXISTS (SELECT 1 FROM versions v INDEXED BY versions_by_kms_key WHERE v.kms_key = k.id) OR \
@@ -131,7 +131,7 @@ pub(super) fn forget_upload(transaction: &Connection, key: Option<i64>, bucket: 
     count(transaction, key, bucket, [0, 0, -1])
 }
 
-/// Adds to the versions, bytes and uploads of a key in a bucket. A row that counts nothing goes.
+/// Adds to the versions, bytes and uploads of a key in a bucket. Removes a row that counts nothing any more.
 fn count(transaction: &Connection, key: Option<i64>, bucket: i64, [versions, bytes, uploads]: [i64; 3]) -> Result<(), CatalogError> {
     let Some(key) = key else { return Ok(()) };
     let sql = "INSERT INTO key_usage (kms_key, bucket, versions, bytes, uploads) VALUES (?1, ?2, ?3, ?4, ?5) \

@@ -1,4 +1,4 @@
-//! What waits for what among the reads.
+//! Which reads wait for which others.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::{Bucket, Catalog, CatalogError, ListEntry, ListQuery, VersionSelector
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A catalog with the bucket `b`, which holds so many keys under each of so many prefixes.
+/// A catalog with the bucket `b`, which has `keys` keys under each of `prefixes` prefixes.
 async fn catalog(path: &Path, options: SqliteOptions, prefixes: u32, keys: u32) -> SqliteCatalog {
     let catalog = SqliteCatalog::open(path, options).unwrap();
     let bucket = Bucket {
@@ -47,7 +47,7 @@ fn by_prefix(limit: usize) -> ListQuery {
     ListQuery { delimiter: Some("/".to_owned()), limit, ..ListQuery::default() }
 }
 
-/// Holds a thread of the scans until something is sent, or the sender goes.
+/// Holds a thread of the scans until something is sent, or the sender is dropped.
 async fn hold(catalog: &SqliteCatalog) -> (mpsc::Sender<()>, impl Future<Output = Result<(), CatalogError>>) {
     let (let_go, gone) = mpsc::channel::<()>();
     let (began, holds) = tokio::sync::oneshot::channel();
@@ -136,7 +136,7 @@ async fn one_look_up_of_a_tenant_is_behind_one_of_another_and_not_behind_all_of_
     while order.recv().await.unwrap() == "crowd" {
         before += 1;
     }
-    // Those that had places when it came, and one more.
+    // Those that had places before it came, and one more.
     assert!(before <= 9, "{before}");
 }
 
@@ -227,14 +227,14 @@ async fn no_listing_has_its_statement_prepared_anew() {
         };
         assert!(page.entries.iter().all(|entry| matches!(entry, ListEntry::Prefix { .. })));
     }
-    // It comes out of the cache of statements.
+    // This statement comes out of the cache.
     let statement = reader.prepare_cached(super::listing::OBJECTS).unwrap();
     assert!(statement.get_status(StatementStatus::Run) >= 100, "this is the statement");
     assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
 }
 
-/// `.cargo/config.toml` says so. Without the first SQLite counts each allocation under one lock of all connections; with the second it keeps
-/// the pages of all of them in one cache under one lock.
+/// `.cargo/config.toml` sees to it. Without the first option SQLite counts each allocation under one lock shared by all connections. With
+/// the second it would keep the pages of all connections in one cache under one lock.
 #[test]
 fn connections_share_no_lock_for_memory() {
     let connection = Connection::open_in_memory().unwrap();

@@ -1,5 +1,5 @@
-//! Listings, read in steps: each looks at a bounded number of rows in a snapshot of its own. So none holds a thread for long, nor keeps the
-//! write-ahead log from being moved into the database.
+//! Listings are read in steps. Each step looks at a bounded number of rows, in a snapshot of its own. So no listing holds a thread for
+//! long, or keeps the write-ahead log from being moved into the database.
 
 use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
@@ -11,7 +11,7 @@ use super::versions::{self, version_columns};
 use crate::listing::{Listed, Listing, Onward, Resume, Start, next_key};
 use crate::{CatalogError, ListPage, ListQuery, MAX_UNREADABLE, UnixMillis, Upload, UploadId, Version};
 
-/// So many rows are read in a step, scans begun counted as well: a millisecond's worth.
+/// How many rows a step reads, which takes about a millisecond. Each scan that it begins counts as a row.
 pub(super) const STEP_ROWS: usize = 256;
 
 /// ListObjects under way.
@@ -66,7 +66,7 @@ fn read_on<T: Listed>(
     rows: usize,
     mut scan: impl FnMut(&mut Listing<T>, &mut usize) -> Result<(), CatalogError>,
 ) -> Result<(), CatalogError> {
-    // One for the scan, and one for a row: each step comes further.
+    // At least one for the scan and one for a row, so that each step makes progress.
     let mut rows = rows.max(2);
     while listing.next().is_some() && rows > 0 {
         rows -= 1;
@@ -75,7 +75,7 @@ fn read_on<T: Listed>(
     Ok(())
 }
 
-/// The page, if it is complete, and whole.
+/// The page, if it is finished; an error if too many rows were unreadable.
 fn finished<T: Listed>(listing: &mut Option<Listing<T>>) -> Result<Option<ListPage<T>>, CatalogError> {
     let Some(listing) = listing.take_if(|listing| listing.next().is_none()) else { return Ok(None) };
     let page = listing.into_page();
@@ -85,7 +85,7 @@ fn finished<T: Listed>(listing: &mut Option<Listing<T>>) -> Result<Option<ListPa
     Ok(Some(page))
 }
 
-/// No statement here has a LIMIT: a scan mostly ends before it, and each number that is bound to it would be one more to prepare for.
+/// No statement here has a LIMIT: a scan mostly ends before it, and SQLite would prepare the statement again for each value.
 pub(super) const OBJECTS: &str = concat!(
     "SELECT ",
     version_columns!(),
@@ -149,7 +149,7 @@ fn take_rows<T: Listed>(
     Ok(())
 }
 
-/// What of the key `query.after` itself is still to be listed.
+/// Which rows of the key `query.after` itself must still be listed.
 fn resume(
     connection: &Connection,
     bucket: i64,

@@ -57,7 +57,7 @@ use writer::Writer;
 ///
 /// Dropping it commits what is queued; [`SqliteCatalog::close`] does so without blocking.
 pub struct SqliteCatalog {
-    // Closed in this order: the writer leaves no log behind if its connection is the last.
+    // Dropped in this order: the writer leaves no log behind if its connection is closed last.
     lookups: Readers,
     scans: Readers,
     upkeep: Upkeep,
@@ -66,18 +66,18 @@ pub struct SqliteCatalog {
     step_rows: usize,
     release_rows: usize,
     clock: Clock,
-    // Closed last: closing a file lets go of the locks that this process has on it.
+    // Dropped last: closing a file releases the locks that this process has on it.
     reserve: Arc<Reserve>,
 }
 
-/// What is counted of a catalog.
+/// Numbers about a catalog.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CatalogNumbers {
     /// Look-ups that wait or are under way.
     pub lookups: usize,
     /// Listings and other scans that wait or are under way.
     pub scans: usize,
-    /// The most rows that a transaction has changed yet: what the others wait for.
+    /// The most rows that a transaction has changed so far: the most that other writes had to wait for.
     pub most_rows: u64,
     /// The write-ahead log.
     pub log: LogNumbers,
@@ -121,9 +121,8 @@ impl SqliteCatalog {
         })
     }
 
-    /// Has the file system keep room for the log, and for as much growth of the database as the log can hold, as far as there is
-    /// any. Then deleting goes on when the disk is full, whoever filled it. To be called again and again: the files grow, and the
-    /// log is cut. Blocks.
+    /// Reserves room for the log, and for as much growth of the database as the log can hold, as far as there is room. Then deletes go
+    /// on when the disk is full, whoever filled it. To be called again and again: the files grow, and the log is cut. Blocks.
     pub fn keep_room(&self) -> std::io::Result<Kept> {
         self.reserve.fill()
     }
@@ -136,7 +135,7 @@ impl SqliteCatalog {
         self.writer.close().await;
     }
 
-    /// What is counted of the catalog.
+    /// The catalog's numbers.
     pub fn numbers(&self) -> CatalogNumbers {
         let most_rows = self.writer.most_rows();
         CatalogNumbers { lookups: self.lookups.len(), scans: self.scans.len(), most_rows, log: self.log.numbers() }
@@ -150,7 +149,7 @@ impl SqliteCatalog {
         self.lookups.read(work).await
     }
 
-    /// Reads up to some hundred rows, in one snapshot.
+    /// Reads up to a few hundred rows in one snapshot.
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, CatalogError> + Send + 'static,
@@ -158,7 +157,7 @@ impl SqliteCatalog {
         self.scans.read(work).await
     }
 
-    /// Reads any number of rows, so many in a step.
+    /// Reads any number of rows, in steps.
     async fn scan<T: Send + 'static>(
         &self,
         mut step: impl FnMut(&Connection, usize) -> Result<Option<T>, CatalogError> + Send + 'static,

@@ -1,7 +1,8 @@
 //! A few threads that read, each with a connection of its own.
 //!
-//! There are two lanes of them. One answers look-ups, which each take microseconds; the other takes what may look at many rows, in turns: a
-//! scan that has had its turn goes to the end of the line. So no number of listings keeps a look-up waiting, nor a long listing a short one.
+//! They form two lanes. One answers look-ups, which take microseconds each. The other takes whatever may look at many rows, in turns: a
+//! scan that has had its turn goes to the end of the line. So no number of listings keeps a look-up waiting, and no long listing keeps
+//! a short one waiting.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,10 +14,10 @@ use tokio::sync::oneshot;
 use super::line::Line;
 use crate::CatalogError;
 
-/// Something to read, which is called once for each of its turns.
+/// A read. It is called once for each of its turns.
 type Reading = Box<dyn FnMut(&Connection) -> Turn + Send>;
 
-/// What becomes of a reading after a turn.
+/// Whether a reading goes on after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     Over,
@@ -52,7 +53,7 @@ impl Readers {
         self.scan(move |connection| work.take().map(|work| work(connection)).transpose()).await
     }
 
-    /// Runs `step` until it answers, one step a turn. Waits while the lane is full.
+    /// Runs `step` until it answers, one step per turn. Waits while the lane is full.
     pub(super) async fn scan<T: Send + 'static>(
         &self,
         mut step: impl FnMut(&Connection) -> Result<Option<T>, CatalogError> + Send + 'static,
@@ -89,7 +90,7 @@ impl Readers {
         self.line.waiting()
     }
 
-    /// Takes no more; what is in the lane is still answered. Who waits for a place is told so when there is one.
+    /// Takes no more readings. Those in the lane are still answered; those that wait for a place are refused when they get one.
     pub(super) fn close(&self) {
         self.line.close();
     }

@@ -1,6 +1,6 @@
-//! Letting go in steps. What is deleted is out of sight at once, with one row; what depended on it follows in transactions of a bounded
-//! number of rows, so that no other write waits for ten thousand parts. Rows of the table `releases` name what is left to do, and so it
-//! survives the end of the process between any two steps.
+//! Deleting in steps. The row of what is deleted goes at once. What depended on it follows in transactions of a bounded number of rows,
+//! so that no other write waits for ten thousand parts. The table `releases` names what is left to delete, so the work survives the end
+//! of the process between any two steps.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -8,30 +8,30 @@ use super::columns::{Columns, at_most};
 use super::{blobs, keys};
 use crate::{BlobKey, CatalogError, UnixMillis};
 
-/// So many rows a transaction lets go of.
+/// How many rows one transaction deletes.
 pub(super) const STEP_ROWS: usize = 256;
 
-/// When a transaction lets go, and of how many rows.
+/// The time that a transaction notes for dead blobs, and how many rows it may delete.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     pub(super) now: UnixMillis,
     pub(super) rows: usize,
 }
 
-/// What is left of something that was deleted.
+/// What is left to delete after something was deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remains {
     /// The uploads to a bucket.
     Bucket(i64),
     /// The parts of an upload, and their blobs.
     Upload(i64),
-    /// The parts of an upload, whose blobs passed to a version.
+    /// The parts of an upload whose blobs now belong to a version.
     Passed(i64),
     /// The data of a version, and its blobs.
     Version(i64),
 }
 
-/// Lets go of what remains, as far as one step goes; the rest is left to [`step`].
+/// Deletes what remains, as far as one step goes. The rest is left to [`step`].
 pub(super) fn release(transaction: &Connection, remains: Remains, pace: Pace) -> Result<(), CatalogError> {
     let mut rows = pace.rows;
     if released(transaction, remains, &mut rows, pace.now)? {
@@ -42,7 +42,7 @@ pub(super) fn release(transaction: &Connection, remains: Remains, pace: Pace) ->
     Ok(())
 }
 
-/// Goes on with what is left. Whether there is still more.
+/// Deletes more of what is left. True if there is still more.
 pub(super) fn step(transaction: &Connection, pace: Pace) -> Result<bool, CatalogError> {
     let mut rows = pace.rows;
     while let Some(remains) = first(transaction)? {
@@ -60,7 +60,7 @@ pub(super) fn is_due(connection: &Connection) -> Result<bool, CatalogError> {
     Ok(first(connection)?.is_some())
 }
 
-/// The row for the next of something. Not that of one whose remains are there, or they would become the new one's.
+/// The row id for a new entry. Never that of a deleted one that still has remains: they would become the new one's.
 pub(super) fn next_row(transaction: &Connection, table: Table) -> Result<i64, CatalogError> {
     let sql = match table {
         Table::Buckets => {
@@ -78,7 +78,7 @@ pub(super) fn next_row(transaction: &Connection, table: Table) -> Result<i64, Ca
     last.checked_add(1).ok_or_else(|| CatalogError::Damaged("there are no more rows".to_owned()))
 }
 
-/// A table whose rows leave remains.
+/// A table whose rows leave remains when they are deleted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Table {
     Buckets,
@@ -113,7 +113,7 @@ fn first(connection: &Connection) -> Result<Option<Remains>, CatalogError> {
     first.map(|(kind, row)| Remains::of(kind, row)).transpose()
 }
 
-/// Lets go of up to `rows` rows, which it counts down. Whether nothing is left.
+/// Deletes up to `rows` rows, and counts them down. True if nothing is left.
 fn released(transaction: &Connection, remains: Remains, rows: &mut usize, now: UnixMillis) -> Result<bool, CatalogError> {
     match remains {
         Remains::Bucket(bucket) => bucket_released(transaction, bucket, rows, now),
@@ -173,7 +173,7 @@ fn version_released(transaction: &Connection, version: i64, rows: &mut usize, no
     Ok(true)
 }
 
-/// Whether that was less than there was room for; counts it.
+/// Counts `done` rows down. True if there were fewer than allowed, so that none are left.
 fn is_all(done: usize, rows: &mut usize) -> bool {
     let is_all = done < *rows;
     *rows = rows.saturating_sub(done);

@@ -1,5 +1,5 @@
-//! The story: something large is deleted, and the process ends between any two of the steps in which it is let go of. Nobody ever sees a
-//! half of it, no other write waits for more than a step, and in the end every blob is dead and every row gone.
+//! The story: something large is deleted in steps, and the process ends between any two of them. Nobody ever sees half of it, no other
+//! write waits for more than one step, and in the end every blob is dead and every row gone.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const B: BucketId = [b'K'; 16];
-/// What a step may change beside the rows that it lets go of and their blobs, and what may be committed with it.
+/// The most rows of a transaction: a full batch, and what a step changes beside the rows that it deletes.
 const MOST_ROWS: u64 = 1024 + 4 * releases::STEP_ROWS as u64;
 
 fn bucket(name: &str, id: BucketId) -> Bucket {
@@ -47,7 +47,7 @@ fn numbered(kind: char, number: u64) -> [u8; 16] {
     format!("{kind}{number:015}").into_bytes().try_into().unwrap()
 }
 
-/// A file with the bucket `b`, and in it the object `large` of so many blobs, and so many uploads of so many parts each.
+/// A file with the bucket `b`, and in it the object `large` of `blobs` blobs, and `uploads` uploads of `parts` parts each.
 fn fill(path: &Path, blobs: u64, uploads: u64, parts: u64) {
     let connection = connection::open_writer(path, &SqliteOptions::default()).unwrap();
     let pace = Pace { now: 0, rows: 1 };
@@ -79,7 +79,7 @@ fn count(path: &Path, sql: &str) -> i64 {
     Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-/// Waits until all that was deleted has been let go of, and compares every count.
+/// Waits until nothing is left of what was deleted, and compares every count.
 fn settle(path: &Path) {
     let began = Instant::now();
     while count(path, "SELECT count(*) FROM releases") > 0 {
@@ -108,7 +108,7 @@ fn denied<T: std::fmt::Debug>(result: &Result<T, CatalogError>) -> bool {
     matches!(result, Err(CatalogError::NoSuchUpload))
 }
 
-/// Neither the bucket of before nor an upload to it is to be seen.
+/// Neither the former bucket nor an upload to it can be seen.
 async fn sees_no_upload(catalog: &SqliteCatalog, uploads: u64) {
     for number in [1, uploads / 2 + 1, uploads] {
         let (upload, name) = (numbered('U', number), format!("{number:07}"));
@@ -133,7 +133,7 @@ async fn a_bucket_with_thousands_of_uploads_is_gone_at_once_and_let_go_of_in_ste
     assert_eq!(catalog.key_usage("local", "default").await.unwrap()[0].uploads, 3000);
     catalog.delete_bucket("b").await.unwrap();
     assert!(catalog.bucket("b").await.unwrap().is_none());
-    // Another of that name has none of it.
+    // A new bucket of that name has none of it.
     catalog.create_bucket(bucket("b", B)).await.unwrap();
     sees_no_upload(&catalog, 3000).await;
     let query = ListQuery { bucket_id: B, limit: 10, ..ListQuery::default() };
@@ -157,7 +157,7 @@ async fn an_object_of_ten_thousand_parts_that_is_deleted_or_replaced_is_let_go_o
             assert!(catalog.find_version("b", "large", VersionSelector::Latest).await.unwrap().unwrap().1.is_none());
             assert!(!catalog.is_key_in_use("local", "default").await.unwrap());
         }
-        // Nothing of it becomes the next one's, which is the newest as it was.
+        // The next object of that name inherits nothing from it.
         catalog.put_version(version("large", 2), Expect::Any).await.unwrap();
         let (_, found) = catalog.find_version_data("b", "large", VersionSelector::Latest).await.unwrap().unwrap();
         assert_eq!(found.unwrap().1.inline, Some(vec![5; 4]));

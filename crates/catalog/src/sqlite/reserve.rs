@@ -1,4 +1,4 @@
-//! Room that the file system keeps for the database, its log and its shared memory.
+//! Reserves room on the file system for the database, its log and its shared memory.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -8,17 +8,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use strongroom_files::Links;
 use strongroom_space::{Kept, hold};
 
-/// The shared memory file of a log of 64 MiB.
+/// The length of the shared memory file of a log of 64 MiB.
 const SHARED_MEMORY_BYTES: u64 = 160 << 10;
 
-/// What is kept for the files of one catalog.
+/// The room reserved for the files of one catalog.
 pub(super) struct Reserve {
     database: PathBuf,
     log_bytes: u64,
     open: Mutex<Option<Open>>,
 }
 
-/// Files on which SQLite has locks. They stay open: closing one would let go of the locks.
+/// Files on which SQLite has locks. They stay open: closing one would release the locks.
 struct Open {
     database: File,
     shared_memory: File,
@@ -29,7 +29,7 @@ impl Reserve {
         Self { database: database.to_owned(), log_bytes: log_bytes.into(), open: Mutex::default() }
     }
 
-    /// Takes what is missing, as far as there is room.
+    /// Reserves what is missing, as far as there is room.
     pub(super) fn fill(&self) -> io::Result<Kept> {
         let mut open = self.lock();
         match &mut *open {
@@ -38,8 +38,8 @@ impl Reserve {
         }
     }
 
-    /// Takes again what a checkpoint has let go of, if anything was ever kept: it cuts the database to its length. At once, since
-    /// somebody else may be waiting for every free byte. What cannot be taken now is tried again by [`Self::fill`].
+    /// Reserves again what a checkpoint has given up, since it cuts the database to its length; nothing if nothing was reserved before.
+    /// Must happen at once: somebody else may be waiting for every free byte. What fails here is tried again by [`Self::fill`].
     pub(super) fn take_again(&self) {
         if let Some(open) = &*self.lock() {
             let _ = self.fill_files(open);
@@ -47,19 +47,20 @@ impl Reserve {
     }
 
     fn fill_files(&self, open: &Open) -> io::Result<Kept> {
-        // SQLite has no locks on its log. There is none after another program has checkpointed, until the next write.
+        // SQLite has no locks on its log, so it may be opened and closed. After another program's checkpoint there may be no log until
+        // the next write.
         let log = match open_file(&beside(&self.database, "-wal")) {
             Ok(log) => hold(&log, 0, self.log_bytes.max(log.metadata()?.len()))?,
             Err(error) if error.kind() == ErrorKind::NotFound => Kept::default(),
             Err(error) => return Err(error),
         };
         let shared_memory = hold(&open.shared_memory, 0, SHARED_MEMORY_BYTES)?;
-        // Without the log the database cannot change, so the log comes first.
+        // The log comes first: without it the database cannot change.
         let growth = hold(&open.database, open.database.metadata()?.len(), self.log_bytes)?;
         Ok(log.and(shared_memory).and(growth))
     }
 
-    /// Nothing under the lock can leave it half-way.
+    /// Poisoning is no concern: nothing leaves the files half open.
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,7 +76,7 @@ fn beside(database: &Path, suffix: &str) -> PathBuf {
     beside.into()
 }
 
-/// The database itself may be a link of the operator's.
+/// The operator may have made the database a symbolic link.
 fn open_file(path: &Path) -> io::Result<File> {
     Ok(strongroom_files::open_with(OpenOptions::new().write(true), path, Links::Follow)?)
 }

@@ -13,8 +13,8 @@ const VERSION: u32 = 3;
 ///   the latest, the one with the greatest id. The two indexes of latest versions are disjoint, so that a listing never walks over
 ///   delete markers and a write touches one of them; the indexes of older versions are empty where versioning is off.
 /// - `versions_by_kms_key` and `versions_by_bucket` are for walks in the order of ids, and the former tells whether anything depends on a key.
-/// - `key_usage` counts what depends on a key in a bucket, changed in the transaction that changes what it counts.
-/// - `releases` names what was deleted and has not been let go of wholly (`releases.rs`).
+/// - `key_usage` counts what depends on a key in a bucket. It changes in the same transaction as what it counts.
+/// - `releases` names what is still to be deleted after a deletion (`releases.rs`).
 /// - `version_data` stands apart so that listings never read it.
 /// - `version_blobs` and `parts` are what `blobs.refs` counts. There are no foreign keys: each would be one more look-up for every
 ///   row, and the tests compare the counts instead.
@@ -136,7 +136,7 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_order ON jobs (kind, started);
 ";
 
-/// What version 3 has beside version 2, and what it has no longer.
+/// What version 3 adds to version 2, and what it drops.
 const ADDED_IN_3: &str = "
 DROP INDEX versions_kms_key;
 

@@ -1,8 +1,8 @@
 //! Walks through the versions and uploads in a scope.
 //!
-//! Each call looks at a bounded number of rows: of a bucket those whose keys have the scope's prefix, in the order of keys; else, in the order of
-//! commit, those of the scope's KMS keys, each key's from an index of its own, or those of its bucket, or all. What else the scope leaves
-//! out is left out of these.
+//! Each call looks at a bounded number of rows. If the scope has a bucket and a prefix, it looks at the bucket's keys with that prefix, in
+//! the order of keys. Otherwise it looks, in the order of commit, at the rows of the scope's KMS keys (one index each), or of its bucket, or
+//! at all rows. Then it leaves out what is not in the scope.
 
 use rusqlite::{Connection, params};
 
@@ -14,19 +14,19 @@ use super::versions::{self, version_columns};
 use crate::listing::end_of;
 use crate::{CatalogError, Envelope, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion};
 
-/// The rows of so many key versions are merged; a scope of more is walked by its bucket, or wholly.
+/// The rows of up to this many key versions are merged. A scope with more is walked by its bucket, or completely.
 const MAX_MERGED_KEYS: usize = 256;
 
-/// Rows to look at, and where to go on behind them.
+/// Rows to look at, and where to continue after them.
 type Next = (Vec<i64>, Option<ScopePlace>);
 
 /// The queries for the next rows of a table.
 struct Walk {
-    /// Of a key version: its row, after, limit.
+    /// By key version. Parameters: its row, after, limit.
     by_key: &'static str,
-    /// Of a bucket, where there is an index of it: its row, after, limit.
+    /// By bucket, if there is an index for it. Parameters: its row, after, limit.
     by_bucket: Option<&'static str>,
-    /// After, limit.
+    /// Parameters: after, limit.
     all: &'static str,
 }
 
@@ -97,7 +97,7 @@ pub(super) fn last_position(connection: &Connection) -> Result<i64, CatalogError
     Ok(connection.prepare_cached("SELECT coalesce(max(id), 0) FROM versions")?.query_row([], |row| row.get(0))?)
 }
 
-/// The next versions to look at, and where to go on.
+/// The next versions to look at, and where to continue.
 fn next_versions(snapshot: &Connection, scope: &Scope, after: &ScopePlace, limit: usize) -> Result<Next, CatalogError> {
     match scope.by_key(after) {
         Some(bucket) => next_by_key(snapshot, buckets::place(snapshot, bucket)?.row, &scope.prefix, after, limit),
@@ -105,7 +105,7 @@ fn next_versions(snapshot: &Connection, scope: &Scope, after: &ScopePlace, limit
     }
 }
 
-/// The next rows to look at, and where to go on.
+/// The next rows to look at, and where to continue.
 fn next_rows(snapshot: &Connection, walk: &Walk, scope: &Scope, after: i64, limit: usize) -> Result<Next, CatalogError> {
     let keys = if scope.names_keys() { key_rows(snapshot, scope)? } else { None };
     let mut rows = Vec::new();
@@ -127,7 +127,7 @@ fn next_rows(snapshot: &Connection, walk: &Walk, scope: &Scope, after: i64, limi
     Ok((rows, next.map(|position| ScopePlace { key: None, position })))
 }
 
-/// The next versions of a bucket whose keys begin so, in the order of keys: those of two indexes, merged.
+/// The next versions of a bucket whose keys begin with `prefix`, in the order of keys, merged from two indexes.
 fn next_by_key(snapshot: &Connection, bucket: i64, prefix: &str, after: &ScopePlace, limit: usize) -> Result<Next, CatalogError> {
     let start = after.key.as_deref().unwrap_or(prefix).as_bytes();
     let mut found: Vec<(Vec<u8>, i64)> = Vec::new();
@@ -155,7 +155,7 @@ fn next_by_key(snapshot: &Connection, bucket: i64, prefix: &str, after: &ScopePl
     Ok((found.into_iter().map(|(_, row)| row).collect(), next))
 }
 
-/// The rows of the key versions in the scope; none where there are too many to merge.
+/// The rows of the key versions in the scope; none if there are too many to merge.
 fn key_rows(snapshot: &Connection, scope: &Scope) -> Result<Option<Vec<i64>>, CatalogError> {
     let sql = "SELECT id FROM kms_keys WHERE (?1 IS NULL OR backend = ?1) AND (?2 IS NULL OR key_id = ?2) \
                AND (?3 IS NULL OR version = ?3) LIMIT ?4";
@@ -187,7 +187,7 @@ fn version(snapshot: &Connection, position: i64) -> Result<Option<ScopedVersion>
     Ok(Some(ScopedVersion { position, bucket, part_record, version: versions::read(&mut columns)? }))
 }
 
-/// None where its bucket is gone: it is about to be let go of.
+/// None if its bucket is gone: then the upload is about to be deleted.
 fn upload(snapshot: &Connection, position: i64) -> Result<Option<ScopedUpload>, CatalogError> {
     let sql = concat!(
         "SELECT ",

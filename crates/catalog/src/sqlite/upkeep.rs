@@ -1,5 +1,5 @@
-//! A thread that works off what was put off: it lets go of what was deleted, and gives room that is free back to the file system. Each step
-//! is a write as any other, in the same queue, so that the others wait for one step at the most.
+//! A thread for work that can wait: it deletes what deletions left behind, and gives free room back to the file system. Each step is a
+//! write in the same queue as all others, so other writes wait for at most one step.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -11,24 +11,24 @@ use super::releases::{self, Pace};
 use super::writer::Queue;
 use crate::{CatalogError, Clock};
 
-/// How long it takes until what failed is tried again.
+/// How long to wait before trying again what failed.
 const RETRY: Duration = Duration::from_secs(1);
-/// What goes on failing is told of this often.
+/// Repeated failures are logged at most this often.
 const WARN_INTERVAL: Duration = Duration::from_mins(1);
-/// Of the file's pages, so many parts of this many may be free: they will be used again.
+/// The share of the file's pages that may stay free (numerator and denominator): SQLite will use them again.
 const KEPT_FREE: (u32, u32) = (1, 8);
 
-/// What the thread goes by.
+/// The limits of the thread's work.
 #[derive(Clone, Debug)]
 pub(super) struct Limits {
     pub(super) clock: Clock,
-    /// So many rows a step lets go of.
+    /// How many rows a step deletes.
     pub(super) rows: usize,
-    /// So many free pages are kept, however small the file is.
+    /// How many free pages are kept, however small the file is.
     pub(super) free_pages: u32,
-    /// So many pages a step gives back.
+    /// How many pages a step gives back.
     pub(super) vacuum_pages: u32,
-    /// How often it is looked whether there are any to give back.
+    /// How often to check whether there are any to give back.
     pub(super) vacuum_interval: Duration,
 }
 
@@ -52,7 +52,7 @@ struct State {
 }
 
 impl Upkeep {
-    /// Starts the thread, which looks at once for what an earlier process left.
+    /// Starts the thread, which first continues what an earlier process left.
     pub(super) fn start(bell: Arc<Bell>, queue: Queue, limits: Limits) -> std::io::Result<Self> {
         bell.ring();
         let worker = Worker { bell: Arc::clone(&bell), queue, limits };
@@ -60,7 +60,7 @@ impl Upkeep {
         Ok(Self { bell, thread: Some(thread) })
     }
 
-    /// Has it end after the step that it is at.
+    /// Makes it end after its current step.
     pub(super) fn close(&self) {
         self.bell.lock().is_closed = true;
         self.bell.rung.notify_one();
@@ -77,7 +77,7 @@ impl Drop for Upkeep {
 }
 
 impl Bell {
-    /// There is something to do.
+    /// Says that there is something to do.
     pub(super) fn ring(&self) {
         self.lock().is_due = true;
         self.rung.notify_one();
@@ -159,7 +159,7 @@ impl Worker {
         self.queue.write_blocking(move |transaction| releases::step(transaction, Pace { now: clock.now(), rows }))
     }
 
-    /// Half of the time is left to others: each page moved is one more to be written.
+    /// Leaves half of the time to others: each page that moves must be written.
     fn vacuum(&self) -> Result<bool, CatalogError> {
         let began = Instant::now();
         let Limits { free_pages, vacuum_pages, .. } = self.limits;
@@ -171,10 +171,10 @@ impl Worker {
     }
 }
 
-/// Gives up to `pages` free pages back. Whether more are to be given.
+/// Gives up to `pages` free pages back. True if there are more to give.
 fn vacuum(connection: &Connection, free_pages: u32, pages: u32) -> Result<bool, CatalogError> {
     let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, u32>(0));
-    // Only a file that was made so can shrink in steps (docs/catalog.md).
+    // Only a file made with incremental vacuum can shrink in steps (docs/catalog.md).
     let is_incremental = number("PRAGMA auto_vacuum")? == 2;
     let (free, all) = (number("PRAGMA freelist_count")?, number("PRAGMA page_count")?);
     let kept = free_pages.max(all / KEPT_FREE.1 * KEPT_FREE.0);
@@ -182,7 +182,7 @@ fn vacuum(connection: &Connection, free_pages: u32, pages: u32) -> Result<bool, 
     if !is_incremental || pages == 0 {
         return Ok(false);
     }
-    // It moves a page each time that it is asked for a row.
+    // It moves one page for each row that is asked for.
     let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
     let mut rows = statement.raw_query();
     while rows.next()?.is_some() {}

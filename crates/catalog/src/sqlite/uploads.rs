@@ -88,7 +88,7 @@ impl Parts {
         Self { upload, after, limit, listed: Vec::new() }
     }
 
-    /// The parts, if they are complete after this step of at the most `rows` rows.
+    /// The parts, if this step of at most `rows` rows completes them.
     pub(super) fn step(&mut self, connection: &Connection, rows: usize) -> Result<Option<Vec<Part>>, CatalogError> {
         let sql = "SELECT p.number, p.blob, b.len_bytes, p.size_bytes, p.modified, p.record FROM parts p LEFT JOIN blobs b ON b.id = p.blob \
                    WHERE p.upload = (SELECT u.id FROM uploads u JOIN buckets h ON h.id = u.bucket WHERE u.upload_id = ?1) AND p.number > ?2 ORDER BY p.number";
@@ -115,8 +115,8 @@ fn read_part(columns: &mut Columns<'_, '_>) -> Result<Part, CatalogError> {
     })
 }
 
-/// The blobs of the parts used pass to the version with the reference that they have; the other parts let go of theirs. Those of which there
-/// are few are dealt with here, the many later.
+/// The blobs of the parts used pass to the version, along with their references; the other parts release theirs. Whichever of the two are
+/// few are handled here, and the many later.
 pub(super) fn complete(
     transaction: &Connection,
     id: UploadId,
@@ -196,7 +196,7 @@ fn remove_part(transaction: &Connection, upload: i64, number: u16) -> Result<(),
     Ok(())
 }
 
-/// The row of an upload to a bucket that is there; the uploads to one that is not may not have been let go of yet.
+/// The row of an upload to an existing bucket. Uploads to a deleted bucket may still have rows, and are not found.
 fn row_of_id(transaction: &Connection, id: UploadId) -> Result<i64, CatalogError> {
     let mut statement =
         transaction.prepare_cached("SELECT u.id FROM uploads u JOIN buckets b ON b.id = u.bucket WHERE u.upload_id = ?1")?;

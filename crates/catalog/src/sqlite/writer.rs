@@ -17,10 +17,10 @@ use super::upkeep::Bell;
 use super::{failure, releases};
 use crate::CatalogError;
 
-/// A transaction that has changed so many rows takes no more writes in, so that none waits for many others.
+/// A transaction that has changed this many rows takes in no more writes, so that no write waits for many others.
 const MAX_BATCH_ROWS: u64 = 1024;
 
-/// Tenants that have written together are expected to meet again for so long.
+/// For this long after a batch with writes of several tenants, they are expected to meet again.
 const TENANTS_MEET: Duration = Duration::from_millis(100);
 
 /// The way to the writing thread.
@@ -30,7 +30,7 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What waits to be written. A batch takes from it while it runs, so a tenant's first write is in the batch under way, whoever fills that.
+/// The line of waiting writes. A batch takes from it while it runs, so a tenant's first write joins the batch under way, whoever fills that.
 #[derive(Clone)]
 pub(super) struct Queue(Arc<Line<Message>>);
 
@@ -40,8 +40,8 @@ enum Message {
 }
 
 impl Writer {
-    /// Starts the thread. `log` moves the write-ahead log that `connection` writes.
-    /// `bell` is rung after a commit that leaves something to be worked off.
+    /// Starts the thread. `log` moves the write-ahead log that `connection` writes. `bell` is rung after a commit that leaves something
+    /// to be deleted later.
     pub(super) fn start(
         connection: Connection,
         log: Checkpointer,
@@ -66,12 +66,12 @@ impl Writer {
         Ok(Self { queue, most_rows, thread: Some(thread) })
     }
 
-    /// The way to the thread, for a thread that writes on its own account.
+    /// A way to the line for another thread of the catalog.
     pub(super) fn queue(&self) -> Queue {
         self.queue.clone()
     }
 
-    /// The most rows that a transaction has changed yet.
+    /// The most rows that a transaction has changed so far.
     pub(super) fn most_rows(&self) -> u64 {
         self.most_rows.load(Ordering::Relaxed)
     }
@@ -96,7 +96,7 @@ impl Writer {
 }
 
 impl Queue {
-    /// As [`Writer::write`], on a thread of its own.
+    /// As [`Writer::write`], for a caller that may block.
     pub(super) fn write_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, CatalogError> + Send + 'static,
@@ -168,12 +168,12 @@ fn panicked() -> CatalogError {
 
 /// The thread's own state.
 struct Lane {
-    // Closed in this order: the writer's connection is the last.
+    // Fields are dropped in this order: the writer's connection is closed last.
     log: Checkpointer,
     connection: Connection,
     max_batch: usize,
     bell: Arc<Bell>,
-    /// Rows that were changed before the transaction.
+    /// How many rows the connection had changed before the transaction.
     rows_before: Cell<u64>,
     most_rows: Arc<AtomicU64>,
     /// How long the last commit took: mostly its fsync.
@@ -208,8 +208,8 @@ impl Lane {
         }
     }
 
-    /// Runs what waits, and what comes meanwhile, and commits it. Each write is undone alone where it fails; what fails the transaction
-    /// fails all that are in it.
+    /// Runs what waits and what arrives meanwhile, and commits it. A write that fails is undone alone. An error of the transaction fails
+    /// all writes in it.
     fn commit_batch(&self, tenant: Tenant, first: Message, line: &Line<Message>, closing: &mut Vec<oneshot::Sender<()>>) {
         let mut batch = Batch { began: Instant::now(), writes: 0, tenant: tenant.clone(), ran: Vec::new() };
         let mut next = Some((tenant, first));
@@ -238,15 +238,15 @@ impl Lane {
         self.end(&mut batch.ran);
     }
 
-    /// Where tenants meet, a batch takes about as long as a commit does: then none waits long for another's many writes, and at most half
-    /// of the time goes to commits.
+    /// Where tenants meet, a batch takes about as long as a commit. So none waits long for another's many writes, and at most half of the
+    /// time goes to commits.
     fn takes_more(&self, batch: &Batch) -> bool {
         let have_met = self.met.get().is_some_and(|met| met.elapsed() < TENANTS_MEET);
         let is_long = have_met && batch.began.elapsed() >= self.last_commit.get();
         batch.writes < self.max_batch && self.rows() < MAX_BATCH_ROWS && !is_long
     }
 
-    /// Commits what ran, and answers it.
+    /// Commits the writes that ran, and answers them.
     fn end(&self, ran: &mut Vec<Box<dyn Write>>) {
         let began = Instant::now();
         let outcome = self.commit();
