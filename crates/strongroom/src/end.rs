@@ -1,4 +1,4 @@
-//! The last thing that the process does, and the only `unsafe` of this crate.
+//! The last thing that the process does, with the only `unsafe` of this crate.
 #![allow(unsafe_code)]
 
 use std::io::Write;
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use strongroom_keyring::end_libraries;
 
-/// How long a token's library may take to return from its last calls, and to end.
+/// How long the libraries of tokens may take to return from their last calls and to end.
 const LIBRARIES_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Ends the libraries of tokens, and gives the exit status back. Everything that lasts is on the disk already, and the log, which has no
-/// buffer, is written.
+/// Ends the libraries of tokens, and returns the exit status. Everything durable is on the disk by now, and the log, which has no buffer,
+/// is written.
 ///
-/// Where a library does not return, the process is left here and now: its destructors would run under the call, and crash.
+/// If a library does not return, the process exits right here: otherwise destructors would run during the call, and crash.
 pub(crate) fn process(code: u8) -> ExitCode {
     if end_libraries(LIBRARIES_PATIENCE) {
         return ExitCode::from(code);

@@ -60,14 +60,14 @@ impl Health {
         }
     }
 
-    /// A member that tells of a disk on which nothing more is stored. Reads go on, and deletes on a full one.
+    /// A member for a disk on which nothing new is stored. Reads go on, and on a full disk deletes do too.
     fn storage_detail(&self) -> Option<String> {
         let condition = self.space.condition();
         (condition != Condition::Open).then(|| format!(",\"storage\":\"{}\"", condition.name()))
     }
 
-    /// Whether requests are served: the server is not stopping, its catalog answers, and there is something left that it can do: with no
-    /// room and no audit log neither uploads nor reads.
+    /// Whether requests are served: the server is not stopping, its catalog answers, and there is something left that it can do. Without
+    /// room and without an audit log it can neither take uploads nor serve reads of encrypted objects.
     pub(crate) async fn is_ready(&self) -> bool {
         let read = tokio::time::timeout(CATALOG_TIMEOUT, self.catalog.setting("readiness"));
         let is_dead_end = self.space.condition() != Condition::Open && self.audit.health().is_err();

@@ -40,7 +40,7 @@ impl DataDirLock {
             Err(TryLockError::WouldBlock) => return Err(LockError::InUse { data_dir: data_dir.to_owned(), process: holder(&mut file) }),
             Err(TryLockError::Error(source)) => return Err(io_error(source)),
         }
-        // It only helps whoever looks who it is; a full or read-only disk is no reason not to serve.
+        // The number only helps people who look at the file; a full or read-only disk is no reason not to serve.
         let _ = note_process(&mut file);
         Ok(Self { _file: file })
     }

@@ -297,7 +297,7 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         Number(0),
         "MIB",
         Value("128"),
-        "What is kept of the disk for reads and deletes when it is full, at most an eighth of it; uploads are refused before; 0: none",
+        "What is kept of the disk (an eighth at most), so that reads and deletes go on when it is full and uploads are refused; 0: none",
     ),
     option("sweep_interval_seconds", Number(1), "SECONDS", Value("2"), "How often blobs that nothing refers to any more are looked for"),
     option("dead_blob_grace_seconds", Number(1), "SECONDS", Value("5"), "How long such a blob is kept for reads that already know of it"),

@@ -1,10 +1,10 @@
-//! What waits for the catalog, and how its write-ahead log is doing.
+//! What waits for the catalog, and the state of its write-ahead log.
 
 use strongroom_catalog::{CatalogNumbers, LogNumbers};
 
 use super::exposition::Family;
 
-/// Pages of the catalog are so long.
+/// The length of a page of the catalog.
 const PAGE_BYTES: u64 = 4096;
 
 /// Appends the families.

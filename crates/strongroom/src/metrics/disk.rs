@@ -4,7 +4,7 @@ use strongroom_engine::space::{Condition, VolumeUsage};
 
 use super::exposition::Family;
 
-/// Appends what is left of each disk and what is kept there.
+/// Appends what is free on each disk and what is kept in reserve there.
 pub(crate) fn render(text: &mut String, condition: Condition, refused: u64, volumes: &[VolumeUsage]) {
     type Read = fn(&VolumeUsage) -> u64;
     let families: [(&str, &str, Read); 4] = [

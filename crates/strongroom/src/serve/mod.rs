@@ -130,6 +130,6 @@ fn print_banner(settings: &Settings, root: &Root<'_>, certificate: &Certificate,
     });
     // Nobody may be reading; that is no reason not to serve.
     if let Err(error) = printed {
-        tracing::warn!(%error, "what is to be known of the server could not be printed");
+        tracing::warn!(%error, "the addresses and first steps could not be printed");
     }
 }

@@ -1,4 +1,4 @@
-//! The disks of the server: what is kept of each, and for what.
+//! The server's disks: how much is kept in reserve on each, and for what.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -13,30 +13,30 @@ use strongroom_space::{Kept, Spares, look};
 use crate::config::Settings;
 
 const SPARES_DIR: &str = "reserve";
-/// The reserve is at most such a share of a disk,
+/// The reserve is at most an eighth of a disk.
 const MAX_SHARE: u64 = 8;
-/// and a quarter of it each is for the catalog's log, the catalog's growth, the audit log, and spare files.
+/// It has four equal parts: the catalog's log, the catalog's growth, the audit log, and spare files.
 const PARTS: u64 = 4;
-/// Uploads are refused when less than such a share of the reserve is free beside it, but not less than this.
+/// Uploads are refused when less than an eighth of the reserve is free beside it, or less than this minimum.
 const MARGIN_SHARE: u64 = 8;
 const MIN_MARGIN_BYTES: u64 = 1 << 20;
-/// What a start needs of a full disk: the catalog's log and shared memory are made anew.
+/// What a start needs on a full disk: SQLite makes the catalog's log and shared memory again.
 const START_BYTES: u64 = 512 << 10;
 const START_FILES: u64 = 4;
 
-/// How much of the disks is kept, found out before anything is opened.
+/// How much of each disk is kept in reserve. Decided before anything is opened.
 pub(super) struct Plan {
     data_dir: PathBuf,
     audit_dir: PathBuf,
     /// The reserve of the disk with the data, in bytes.
     data_bytes: u64,
-    /// That of the disk with the audit log, if it is another one.
+    /// The reserve of the disk with the audit log, if that is another one.
     audit_bytes: Option<u64>,
     spares: Arc<Spares>,
 }
 
 impl Plan {
-    /// Looks at the disks, and makes room on a full one for the start.
+    /// Looks at the disks, and makes room for the start on a full one.
     pub(super) fn of(settings: &Settings) -> Self {
         let (data_dir, audit_dir) = (settings.data_dir.clone(), settings.audit.dir.clone());
         let wanted = settings.limits.disk_reserve_bytes;
@@ -46,17 +46,17 @@ impl Plan {
         let spares = Arc::new(Spares::new(data_dir.join(SPARES_DIR), data_bytes / PARTS));
         let given = spares.make_room(START_BYTES.min(data_bytes), START_FILES);
         if given > 0 {
-            tracing::warn!(given, "the disk is full: spare files were removed so that the server can start");
+            tracing::warn!(given, "the disk is full: spare files were removed so that the server can start. Free space");
         }
         Self { data_dir, audit_dir, data_bytes, audit_bytes, spares }
     }
 
-    /// The catalog's log, in bytes; its own default where nothing is kept.
+    /// The length of the catalog's log, in bytes. None (its own default) if nothing is kept in reserve.
     pub(super) fn catalog_log_bytes(&self) -> Option<u32> {
         Some(u32::try_from(self.data_bytes / PARTS).unwrap_or(u32::MAX)).filter(|bytes| *bytes > 0)
     }
 
-    /// What is kept for the audit log, in bytes.
+    /// What is kept in reserve for the audit log, in bytes.
     pub(super) fn audit_reserve_bytes(&self) -> u64 {
         self.audit_bytes.unwrap_or(self.data_bytes) / PARTS
     }
@@ -83,7 +83,7 @@ impl Plan {
         Space::new(volumes)
     }
 
-    /// After the catalog has been closed: what its log let go of is kept for the next start, if the disk is full.
+    /// To be called after the catalog is closed. Keeps the room that its log gave up, so that the next start has it even on a full disk.
     pub(super) fn close(&self) {
         if let Err(error) = self.spares.fill() {
             tracing::warn!(%error, "spare files could not be made");
@@ -124,7 +124,7 @@ impl Reserve for SpareReserve {
     }
 }
 
-/// The log's writer keeps the room itself.
+/// The audit log's writer fills this reserve itself.
 struct AuditReserve(Arc<AuditLog>);
 
 impl Reserve for AuditReserve {
