@@ -18,7 +18,7 @@ const COMPRESSED: &str = ".jsonl.gz";
 /// A compressed file that is not whole yet.
 const PARTIAL: &str = ".jsonl.gz.partial";
 const LOCK_FILE: &str = ".lock";
-/// A file that has room kept for it and waits for the first record.
+/// The next file: it has room reserved, and waits for its first record.
 const NEXT_FILE: &str = ".next";
 
 /// One file of a log.
@@ -135,8 +135,8 @@ fn name(first_seq: u64, now: OffsetDateTime) -> String {
     format!("{PREFIX}{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z-{first_seq}{PLAIN}")
 }
 
-/// Makes the next file, empty and of mode 0600, under a durable name: the one that was prepared, if there is one. After an error
-/// there is none.
+/// Makes the next file, empty and of mode 0600, under a durable name. Uses the file that was prepared, if there is one. After an error
+/// there is no file.
 pub(crate) fn create(dir: &Path, first_seq: u64, prepared: Option<File>) -> io::Result<(File, PathBuf)> {
     let path = dir.join(name(first_seq, OffsetDateTime::now_utc()));
     let file = match prepared.or_else(|| left_prepared(dir)) {
@@ -147,14 +147,14 @@ pub(crate) fn create(dir: &Path, first_seq: u64, prepared: Option<File>) -> io::
         None => OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?,
     };
     if let Err(error) = strongroom_files::sync_dir(dir) {
-        // Best effort: an empty file under a name of its own does no harm.
+        // Best effort: an empty file under this name does no harm.
         let _ = fs::remove_file(&path);
         return Err(error);
     }
     Ok((file, path))
 }
 
-/// Prepares the next file, without a name of the log yet: an empty one, of mode 0600.
+/// Prepares the next file, empty and of mode 0600. It does not have its name in the log yet.
 pub(crate) fn prepare(dir: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let options = options.append(true).create(true).mode(0o600);
@@ -168,22 +168,22 @@ pub(crate) fn discard_prepared(dir: &Path) {
     let _ = fs::remove_file(dir.join(NEXT_FILE));
 }
 
-/// One that was prepared before the server was stopped.
+/// A file that was prepared before the server stopped.
 fn left_prepared(dir: &Path) -> Option<File> {
     let file = strongroom_files::open_with(OpenOptions::new().append(true), &dir.join(NEXT_FILE), Links::Refuse).ok()?;
     file.metadata().is_ok_and(|found| found.len() == 0).then_some(file)
 }
 
-/// Never in the place of another file.
+/// Renames, but never replaces another file.
 fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // Not every file system can be asked so.
+        // Not every file system supports the flag.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if to.symlink_metadata().is_err() => fs::rename(from, to),
         renamed => Ok(renamed?),
     }
 }
 
-/// Creates the directory if absent, makes last what a killed writer left in it unsynced, and locks it for one writer until the file is
+/// Creates the directory if it is missing, syncs what a killed writer left in it unsynced, and locks it for one writer until the file is
 /// dropped.
 pub(crate) fn lock(dir: &Path) -> Result<File, AuditError> {
     strongroom_files::create_dir(dir, 0o700).map_err(|error| failed("create", dir, &error))?;

@@ -36,7 +36,7 @@ pub struct LogConfig {
     pub flush_millis: u64,
     /// How long records are kept, and how many.
     pub retention: Retention,
-    /// So many bytes the file system keeps for the file that is written on: records go on when the disk is full, whoever filled it.
+    /// How many bytes to reserve for the current file, so that records go on when the disk is full, whoever filled it.
     pub reserve_bytes: u64,
 }
 

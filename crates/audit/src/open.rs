@@ -19,7 +19,7 @@ use crate::{AuditError, Finding, Head, PublicKey};
 pub struct OpenReport {
     /// The last record that was there.
     pub head: Head,
-    /// What an interrupted write left incomplete, and that was cut off.
+    /// What was cut off because an interrupted write left it incomplete.
     pub repaired: Option<Repair>,
     /// What is wrong from the expected head on, or in the last file; [`verify`](crate::verify) reads the whole log.
     pub findings: Vec<Finding>,
@@ -117,17 +117,17 @@ fn open_tail(last: &LogFile, expected: Option<&Head>) -> io::Result<(Tail, Optio
     if repaired.is_some() {
         file.set_len(len)?;
     }
-    // Also what a killed writer left unsynced: nobody may build on a head that a power cut takes away.
+    // Sync also what a killed writer left unsynced: nobody may build on a head that a power cut could take away.
     file.sync_all()?;
     let begun = last.begun.unwrap_or_else(OffsetDateTime::now_utc);
     Ok((Tail { file, path: last.path.clone(), len, begun }, repaired))
 }
 
-/// Where what was written whole ends: before a line without an end, and before a hole. After a power cut a later part of what was not
-/// synced may be there and an earlier one not; it reads as zeros, which no record has.
+/// The length of the complete part: it ends before an incomplete line, and before a hole. After a power cut a later part of unsynced data
+/// may be on the disk and an earlier one missing. The missing part reads as zeros, which no record contains.
 ///
-/// What is anchored was synced, so a hole up to there is damage, and stays as it is found. One behind it hides no more than cutting the
-/// log off there would: that shows for what is anchored, too.
+/// Everything up to the anchored head was synced. So a hole before it is damage, and is left as it is. A hole after it hides no more than
+/// somebody could hide by cutting the log off there, and what is anchored is protected against that, too.
 fn whole_len(file: &mut File, len: u64, last: &LogFile, expected: Option<&Head>) -> io::Result<u64> {
     let anchored = expected.map_or(0, |head| head.seq);
     if let Some(hole) = first_hole(file, len)? {
@@ -139,7 +139,7 @@ fn whole_len(file: &mut File, len: u64, last: &LogFile, expected: Option<&Head>)
     complete_len(file, len)
 }
 
-/// The first byte that is zero.
+/// The position of the first zero byte.
 fn first_hole(file: &mut File, len: u64) -> io::Result<Option<u64>> {
     let (mut block, mut begin) = (vec![0; 1 << 16], 0);
     file.seek(SeekFrom::Start(0))?;
@@ -154,7 +154,7 @@ fn first_hole(file: &mut File, len: u64) -> io::Result<Option<u64>> {
     Ok(None)
 }
 
-/// The number of the record that ends at `end`; none if that is no record.
+/// The number of the record that ends at `end`; none if no valid record does.
 fn last_seq(file: &mut File, end: u64, last: &LogFile) -> io::Result<Option<u64>> {
     if end == 0 {
         return Ok(Some(last.first_seq - 1));

@@ -24,7 +24,7 @@ pub struct Usage {
     pub removed_records: u64,
     /// Files that retention found to be damaged, foreign or misplaced. While there are any, nothing is removed for its size.
     pub suspect_files: u64,
-    /// What the file system keeps for further records.
+    /// The room reserved for further records.
     pub reserve: Kept,
 }
 

@@ -26,9 +26,9 @@ const RESERVE_LEN: u64 = 1 << 20;
 const MAX_PENDING_IN_RESERVE_LEN: usize = 64 << 10;
 /// How long a writer waits after a failure before it tries again.
 const RETRY: Duration = Duration::from_millis(250);
-/// How long it waits until it tries again to have the reserve filled up.
+/// How long it waits before it tries again to fill up the reserve.
 const RESERVE_RETRY: Duration = Duration::from_secs(1);
-/// How long it waits until it tries again to begin a file.
+/// How long it waits before it tries again to begin a file.
 const NEXT_RETRY: Duration = Duration::from_secs(5);
 
 pub(crate) struct Writer {
@@ -56,12 +56,12 @@ pub(crate) struct Writer {
     /// The file that is written on does not state yet what was removed.
     must_restate: bool,
     has_failed: bool,
-    /// Up to here the file system keeps room for the tail, and when to ask for more, if that is less than is wanted.
+    /// The length up to which room is reserved for the tail, and when to ask for more, if that is less than wanted.
     kept_to: u64,
     reserve_due: Option<Instant>,
     /// The next file, which has no name yet.
     next: Option<File>,
-    /// When to try again to begin the next file, if that failed. Until then the present one gets longer than it should.
+    /// When to try again to begin the next file, if that failed. Until then the current one gets longer than it should.
     next_due: Option<Instant>,
     /// The quota, if the log has reached it.
     full: Option<u64>,
@@ -316,7 +316,7 @@ impl Writer {
             }
         };
         if mem::replace(&mut self.is_torn, true) {
-            // This gives back what was kept beyond the end, too.
+            // Setting the length also gives up the room reserved beyond the end.
             self.kept_to = 0;
             tail.file.set_len(tail.len)?;
             hold(&tail.file, tail.len, self.config.reserve_bytes)?;
@@ -335,7 +335,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Has the file system keep room beyond the tail's end, once an eighth of it is used up. Where there is none, that is tried again.
+    /// Reserves room beyond the tail's end again, once an eighth of it is used up. If there is no room, that is tried again later.
     fn keep_room(&mut self) {
         let wanted = self.config.reserve_bytes;
         let Some(tail) = self.tail.as_ref().filter(|_| wanted > 0) else { return };
@@ -367,8 +367,8 @@ impl Writer {
         self.shared.tail_closed(self.head.seq + 1);
     }
 
-    /// Ends a file that is long enough, or old enough and not without events, with a checkpoint, once the next one is there. Where none
-    /// can be made, as on a full disk, the present one is written on, into the room that is kept for it.
+    /// Ends a file that is long enough, or old enough and not without events, with a checkpoint, once the next one is prepared. If that
+    /// fails, as on a full disk, the current file goes on, in the room reserved for it.
     fn rotate(&mut self) -> io::Result<()> {
         let now = Instant::now();
         let is_old = self.rotate_due.is_some_and(|due| due <= now);
@@ -400,7 +400,7 @@ impl Writer {
         }
     }
 
-    /// The next file, with all the room kept for it that is wanted. It gets its name with its first record.
+    /// Prepares the next file with its full reserve. It gets its name with its first record.
     fn prepare_next(&self) -> io::Result<File> {
         let prepared = files::prepare(&self.config.dir).and_then(|file| {
             let kept = hold(&file, 0, self.config.reserve_bytes)?;
@@ -427,7 +427,7 @@ impl Writer {
 
     fn fail(&mut self, reason: &str, left: VecDeque<Item>) {
         if !mem::replace(&mut self.has_failed, true) {
-            tracing::error!(reason, "the audit log cannot be written; what must be recorded is refused");
+            tracing::error!(reason, "the audit log cannot be written; what must be recorded is refused. Make room or repair its disk");
         }
         // First, so that who is told finds the log refusing.
         self.queue.fail(left, reason);

@@ -70,15 +70,16 @@ pub trait BlobStore: Send + Sync + 'static {
     /// Deletes a blob; deleting one that is not there is no error.
     async fn delete(&self, id: BlobId) -> Result<(), BlobError>;
 
-    /// Begins to go through all blobs, in no order: finished ones and leftovers of broken writes alike, so that a sweep finds both.
+    /// Begins a pass over all blobs, in no particular order. It finds finished blobs and leftovers of broken writes alike, so that a sweep
+    /// sees both.
     async fn scan(&self) -> Result<Box<dyn BlobScan>, BlobError>;
 }
 
-/// One pass over a store. Takes as long as there are blobs, and as much memory as one batch.
+/// One pass over a store. Takes time in proportion to the number of blobs, and memory for one batch.
 #[async_trait]
 pub trait BlobScan: Send {
-    /// Some more blobs; none at the end. What was there before the pass and is there after it comes, and comes once (twice where a blob
-    /// lies there both finished and in part). What is written or deleted meanwhile may come or not.
+    /// The next blobs; none at the end. A blob that exists throughout the pass comes once, or twice if it has both a finished and an
+    /// unfinished file. A blob that is written or deleted meanwhile may or may not come.
     async fn next(&mut self) -> Result<Vec<ListedBlob>, BlobError>;
 }
 

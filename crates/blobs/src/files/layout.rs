@@ -1,4 +1,4 @@
-//! Where a blob lies: paths, names, and making the directories.
+//! Where blobs lie: paths, names, and making the directories.
 #![expect(clippy::similar_names, reason = "a shelf is not self")]
 
 use std::ffi::OsStr;
@@ -17,11 +17,11 @@ const DIRECTORY_MODE: u32 = 0o700;
 /// Shelves in each directory of the first level.
 const SHELVES: u8 = 16;
 
-/// The directory tree under one root: 256 directories by the first byte of the id, in each up to 16 shelves by the next half byte.
-/// Older stores have their blobs in the directories of the first level.
+/// The directory tree under one root: 256 directories by the first byte of the id, and in each up to 16 shelves by the next half byte.
+/// Earlier releases put blobs into the directories of the first level.
 pub(super) struct Layout {
     root: PathBuf,
-    /// A bit for each shelf whose entry in its directory this process knows to be durable.
+    /// A bit for each shelf, set once this process knows that the shelf's own name is durable.
     durable: [AtomicU64; 64],
     #[cfg(any(test, feature = "testing"))]
     directory_reads: AtomicU64,
@@ -42,8 +42,8 @@ impl Shelf {
 }
 
 impl Layout {
-    /// Makes what is missing of the root and its 256 directories, and makes the entries durable: those too that a process made which was
-    /// killed before it could. Shelves are made when they are needed.
+    /// Makes the root and its 256 directories where they are missing, and syncs their names. That includes those made by a process that
+    /// was killed before it could sync them. Shelves are made when they are needed.
     pub(super) fn prepare(root: PathBuf) -> io::Result<Self> {
         let layout = Self::of(root);
         create_dir(&layout.root, DIRECTORY_MODE)?;
@@ -63,7 +63,7 @@ impl Layout {
         }
     }
 
-    /// The directory of the ids that begin with this byte.
+    /// The directory for ids that begin with this byte.
     pub(super) fn first(&self, first: u8) -> PathBuf {
         self.root.join(format!("{first:02x}"))
     }
@@ -83,17 +83,17 @@ impl Layout {
         self.shelf(Shelf::of(id)).join(part_name(id))
     }
 
-    /// Where older stores have the finished blob.
+    /// Where an earlier release put the finished blob.
     pub(super) fn old_blob(&self, id: BlobId) -> PathBuf {
         self.first(id.0[0]).join(id.to_string())
     }
 
-    /// Where older stores have what a broken write left of it.
+    /// Where a broken write of an earlier release left it.
     pub(super) fn old_part(&self, id: BlobId) -> PathBuf {
         self.first(id.0[0]).join(part_name(id))
     }
 
-    /// Makes the file of a blob that is being written, and its shelf where that is missing.
+    /// Makes the file for a blob that is being written, and its shelf if that is missing.
     pub(super) fn create_part(&self, id: BlobId) -> io::Result<File> {
         let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.part(id));
         match create() {
@@ -105,7 +105,7 @@ impl Layout {
         }
     }
 
-    /// Makes the shelf's own entry durable, if that is not known to be so: a process that was killed may have made it last.
+    /// Syncs the shelf's own name, unless it is known to be durable: a process may have been killed right after it made the shelf.
     pub(super) fn sync_shelf(&self, shelf: Shelf) -> io::Result<()> {
         let (word, bit) = shelf.place();
         if self.durable[word].load(Ordering::Relaxed) & bit == 0 {
@@ -127,7 +127,7 @@ impl Layout {
 }
 
 impl Shelf {
-    /// Its word and bit among all shelves.
+    /// The word and the bit of this shelf in [`Layout::durable`].
     fn place(self) -> (usize, u64) {
         let number = usize::from(self.first) * usize::from(SHELVES) + usize::from(self.second);
         (number / 64, 1 << (number % 64))
@@ -159,7 +159,7 @@ impl Name {
         Some(Self::Blob(BlobId(id)))
     }
 
-    /// The name of the same blob in its other form.
+    /// The blob's other name: the finished one for the unfinished one, and the reverse.
     pub(super) fn other_of(id: BlobId, name: &OsStr) -> String {
         if name.as_encoded_bytes().ends_with(PART_SUFFIX.as_bytes()) { id.to_string() } else { part_name(id) }
     }
@@ -169,7 +169,7 @@ fn part_name(id: BlobId) -> String {
     format!("{id}{PART_SUFFIX}")
 }
 
-/// Makes the directory, if it is not there already.
+/// Makes the directory if it is missing.
 fn make_directory(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),

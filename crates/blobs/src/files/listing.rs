@@ -1,4 +1,4 @@
-//! One pass over the directories of a store, each read once.
+//! One pass over the directories of a store. Each directory is read once.
 #![expect(clippy::similar_names, reason = "a shelf is not self")]
 
 use std::fs::{ReadDir, read_dir, symlink_metadata};
@@ -14,12 +14,12 @@ use super::layout::{Layout, Name, Shelf};
 use crate::blocking::{blocking, failed};
 use crate::{BlobError, BlobScan, ListedBlob};
 
-/// Blobs of one batch.
+/// Blobs in one batch.
 const BATCH: usize = 256;
 
 /// Hands the walk to a blocking thread and back.
 pub(super) struct FileScan {
-    /// None once a batch failed or was given up.
+    /// None after a batch failed or was abandoned.
     walk: Option<Walk>,
 }
 
@@ -43,20 +43,20 @@ impl BlobScan for FileScan {
     }
 }
 
-/// Where a pass is.
+/// The position of a pass.
 struct Walk {
     layout: Arc<Layout>,
     /// The directories of the first level that are still to come.
     firsts: RangeInclusive<u8>,
-    /// The shelves of the present one that are still to come: 16 at the most.
+    /// The shelves of the current one that are still to come: 16 at most.
     shelves: Vec<Shelf>,
     open: Option<(Place, ReadDir)>,
 }
 
-/// What is being read.
+/// The directory that is being read.
 #[derive(Clone, Copy)]
 enum Place {
-    /// A directory of the first level: blobs of older stores, and the shelves.
+    /// A directory of the first level, with blobs of earlier releases, and the shelves.
     First(u8),
     Shelf(Shelf),
 }
@@ -79,7 +79,7 @@ impl Walk {
             match (place, name.to_str().and_then(Name::parse)) {
                 (Place::First(first), Some(Name::Shelf(second))) => self.shelves.push(Shelf { first, second }),
                 (_, Some(Name::Blob(id))) if place.holds(Shelf::of(id)) => {
-                    // The other file of the blob, if there is one, counts too: the newest tells.
+                    // If the blob has another file, too, the newer of the two counts.
                     let own = symlink_metadata(entry.path());
                     let other = symlink_metadata(entry.path().with_file_name(Name::other_of(id, &name)));
                     if let Some(modified) = newest(own)?.max(newest(other)?) {
@@ -92,7 +92,7 @@ impl Walk {
         Ok(batch)
     }
 
-    /// Opens the next directory, if there is one.
+    /// Opens the next directory. False if there is none.
     fn open_next(&mut self) -> io::Result<bool> {
         let shelves = mem::take(&mut self.shelves);
         let (next, rest) = match shelves.split_last() {
@@ -108,7 +108,7 @@ impl Walk {
         #[cfg(any(test, feature = "testing"))]
         self.layout.count_directory_read();
         self.open = match (read_dir(directory), place) {
-            // Something else than a directory is not the server's, and a shelf may go while nobody needs it.
+            // Anything that is no directory is not the server's. A shelf may have been removed meanwhile.
             (Err(error), Place::Shelf(_)) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
             (entries, _) => Some((place, entries?)),
         };
@@ -117,7 +117,7 @@ impl Walk {
 }
 
 impl Place {
-    /// Whether a blob of that shelf belongs here. One in another place is not the server's.
+    /// Whether a blob of that shelf belongs here. A file in another place is not the server's.
     fn holds(self, shelf: Shelf) -> bool {
         match self {
             Self::First(first) => shelf.first == first,
@@ -126,7 +126,7 @@ impl Place {
     }
 }
 
-/// None for what has gone meanwhile.
+/// None for a file that has gone meanwhile.
 fn newest(metadata: io::Result<std::fs::Metadata>) -> io::Result<Option<SystemTime>> {
     match metadata.and_then(|metadata| metadata.modified()) {
         Ok(modified) => Ok(Some(modified)),

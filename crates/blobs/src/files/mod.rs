@@ -25,7 +25,7 @@ use reader::FileReader;
 use writer::FileWriter;
 
 /// Blobs as files, each by its id in a directory of two levels: `root/4f/a/4fa3…`, and `4fa3….part` while it is being written.
-/// What an earlier release put into `root/4f/4fa3…` is read there and deleted there.
+/// Blobs that an earlier release put into `root/4f/4fa3…` are read and deleted there.
 ///
 /// A blob is renamed once its last byte is written, and its directory is fsynced after the file: what bears the final
 /// name is whole even if the process is killed at any instant, and one journal commit serves both fsyncs. (After a power
@@ -52,7 +52,7 @@ impl FileBlobs {
         Ok(Self { layout: Arc::new(Layout::prepare(root).map_err(failed)?), disk: FairSemaphore::new(at_the_disk()) })
     }
 
-    /// How often a directory was read since the store was opened.
+    /// How many times directories were read since the store was opened.
     #[cfg(any(test, feature = "testing"))]
     pub fn directory_reads(&self) -> u64 {
         self.layout.directory_reads()
