@@ -1,4 +1,4 @@
-//! Gives a fuzz target all that was ever kept for it, in ordinary tests.
+//! Runs a fuzz target over its whole corpus in ordinary tests.
 
 use std::{fs, path::Path};
 
@@ -9,7 +9,7 @@ pub(super) fn replay(name: &str, target: fn(&[u8])) {
     for entry in fs::read_dir(&dir).expect("every target has a corpus") {
         let path = entry.expect("the corpus is readable").path();
         let input = fs::read(&path).expect("the corpus is readable");
-        // What panics is named.
+        // Printed, so that an input that panics is named.
         let panicked = std::panic::catch_unwind(|| target(&input)).is_err();
         assert!(!panicked, "{}", path.display());
         files += 1;

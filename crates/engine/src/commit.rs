@@ -31,7 +31,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) etag: Etag,
     pub(crate) checksum: Option<Checksum>,
     pub(crate) parts_count: Option<u32>,
-    /// Of a completed upload, so that its request is known again.
+    /// Set for a completed upload, so that a repeated request can be recognised.
     pub(crate) completed_with: Option<String>,
 }
 

@@ -91,7 +91,7 @@ impl Engine {
         Self::open_in(Space::default(), parts, options)
     }
 
-    /// As [`Self::open`], where disks are watched. They are from [`Engine::start_space_watch`] on.
+    /// As [`Self::open`], with disks to watch. [`Engine::start_space_watch`] begins to watch them.
     pub fn open_in(space: Space, parts: EngineParts, options: EngineOptions) -> Arc<Self> {
         let bucket_keys = BucketKeys::new(options.bucket_key_lifetime);
         let budget = Budget::new(options.memory_budget_bytes);

@@ -21,7 +21,7 @@ pub(crate) struct ObjectRecord {
     /// How many parts a multipart upload gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) parts_count: Option<u32>,
-    /// The digest of numbers and ETags of the parts that CompleteMultipartUpload named, hex; none in records of earlier versions.
+    /// The digest, in hex, of the numbers and ETags of the parts that CompleteMultipartUpload named. None in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) completed_with: Option<String>,
     pub(crate) sse: RecordedSse,

@@ -330,8 +330,8 @@ fn report(told: &mut Vec<Told>, usage: &[VolumeUsage], now: Instant) {
                 reserve_bytes,
                 "the disk is full: uploads are refused; reads and deletes go on from the reserve. Free space or add a disk"
             ),
-            Condition::Failing => tracing::error!(volume = name, "the disk cannot be written: writes are refused until it can"),
-            Condition::ReadOnly => tracing::error!(volume = name, "the disk is mounted read-only: writes are refused until it is not"),
+            Condition::Failing => tracing::error!(volume = name, "the disk cannot be written: writes are refused. See the kernel's log"),
+            Condition::ReadOnly => tracing::error!(volume = name, "the disk is mounted read-only: writes are refused. Remount it"),
         }
         *told = Told { condition, at: now };
     }

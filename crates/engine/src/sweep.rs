@@ -17,7 +17,7 @@ use crate::{Engine, Error, ids};
 const BATCH: usize = 256;
 /// Orphans only come from crashes and broken uploads: looking for them means listing the whole store.
 const ORPHAN_INTERVAL: Duration = Duration::from_hours(1);
-/// A sweep that fails again and again is told of at most so often.
+/// A sweep that keeps failing is logged at most this often.
 const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 
 impl Engine {
@@ -35,7 +35,8 @@ impl Engine {
         })
     }
 
-    /// Sweeps orphans at the start and then hourly, for as long as the task runs. A task of its own: a pass over a large store takes long.
+    /// Sweeps orphans at the start and then hourly, for as long as the task runs. This is a task of its own, because a pass over a large
+    /// store takes long.
     pub fn start_orphan_sweeper(self: &Arc<Self>) -> JoinHandle<()> {
         let engine = Arc::clone(self);
         tokio::spawn(async move {
@@ -108,7 +109,7 @@ impl Engine {
     }
 }
 
-/// What the log was told of one sweep's failures: while they last, it is told now and then.
+/// Logs the failures of one sweep: while they last, only now and then.
 #[derive(Default)]
 struct Report {
     told_at: Option<Instant>,

@@ -1,8 +1,8 @@
 //! The engine's errors as S3's codes and statuses: one match, no wildcard.
 //!
 //! Rows that the seeds and Amazon answer differently depend on the dialect. Where S3 has no code: a full store is
-//! `InsufficientStorage` 507, which SDKs do not retry, for trying again does not help. A disk that is read-only or fails may be
-//! mended meanwhile: `ServiceUnavailable` 503.
+//! `InsufficientStorage` 507, which SDKs do not retry, because retrying does not help. A read-only or failing disk may be repaired
+//! meanwhile: `ServiceUnavailable` 503.
 
 use http::StatusCode;
 use strongroom_engine::{Error, api::BodyError};

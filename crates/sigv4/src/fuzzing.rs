@@ -1,5 +1,5 @@
-//! What the fuzzer calls with bytes of its own, and what must hold for any of them. `fuzz/` has the targets and their corpora.
-// To panic is how a target tells.
+//! The functions that the fuzzer calls with arbitrary bytes, and what must hold for all of them. `fuzz/` has the targets and corpora.
+// A target reports a failure by panicking.
 #![allow(clippy::missing_panics_doc)]
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -44,14 +44,14 @@ fn value_of<'a>(line: &'a str, key: &str) -> Option<&'a str> {
 
 fn create(path: &Path) -> Result<RootKeys, CredentialsError> {
     let access_key = random_word(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 20)?;
-    // 260 bits. No dash: a word that begins with one is an option to mc and others.
+    // 260 bits. No dashes: mc and others take a word that begins with one for an option.
     let secret_key = random_word(b"abcdefghijklmnopqrstuvwxyz234567", 52)?;
     let text = Zeroizing::new(format!("access_key = \"{}\"\nsecret_key = \"{}\"\n", *access_key, *secret_key));
     files::write_atomically(path, text.as_bytes(), Readers::Owner)?;
     Ok(RootKeys { access_key: access_key.to_string(), secret_key, origin: Origin::File(path.to_owned()) })
 }
 
-/// `len` letters, each drawn evenly: the alphabets have 32 letters, which divides 256.
+/// `len` letters, each equally likely: the alphabets have 32 letters, and 32 divides 256.
 fn random_word(alphabet: &[u8], len: usize) -> Result<Zeroizing<String>, CredentialsError> {
     let mut bytes = Zeroizing::new(vec![0; len]);
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| CredentialsError::NoRandom)?;

@@ -13,7 +13,7 @@ use crate::shell::quoted;
 /// What may go wrong on the way to a private file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FilesError {
-    #[error("cannot make the directory {}", path.display())]
+    #[error("cannot make or sync the directory {}", path.display())]
     MakeDir {
         path: PathBuf,
         #[source]
@@ -49,7 +49,7 @@ const GROUP_AND_OTHERS: u32 = 0o077;
 /// The bits of a mode that grant something to everybody.
 const OTHERS: u32 = 0o007;
 
-/// Makes the directory, and those above it, with mode 0700 where they are missing, and makes it and what lies in it last.
+/// Makes the directory and its parents with mode 0700 where they are missing, and syncs it and the names in it.
 pub(crate) fn make_private_dir(path: &Path) -> Result<(), FilesError> {
     strongroom_files::create_dir(path, 0o700).map_err(|source| FilesError::MakeDir { path: path.to_owned(), source })
 }
@@ -113,7 +113,7 @@ pub(crate) enum Readers {
     Everyone,
 }
 
-/// Writes a file so that it is there wholly or not at all, and is durable when this returns.
+/// Writes a file durably: afterwards it is there whole or not at all.
 pub(crate) fn write_atomically(path: &Path, contents: &[u8], readers: Readers) -> Result<(), FilesError> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");

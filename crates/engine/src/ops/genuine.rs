@@ -13,7 +13,7 @@ use crate::{
 /// So many altered rows a listing passes over. With more of them nothing is right, and it answers an error.
 const MAX_DAMAGED: usize = 1000;
 
-/// So many rows are opened before other requests have their turn: a tenth of a millisecond.
+/// How many rows to open before other requests get a turn. It takes a tenth of a millisecond.
 const OPENED_A_TURN: usize = 64;
 
 /// Where a listing goes on: behind this key, and this upload of it.

@@ -109,7 +109,7 @@ impl Engine {
         target: Option<&KeyRef>,
     ) -> Result<Resealed, Error> {
         if matches!(user, User::Job { .. }) {
-            // A job waits until there is room again: it would use up what is kept for deletes.
+            // A job must wait until there is room again: it would use up the reserve for deletes.
             self.space().admit(None)?;
         }
         let at = item.at();

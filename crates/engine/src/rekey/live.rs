@@ -30,7 +30,7 @@ pub(super) struct Progress {
     pub(super) stage: Stage,
     /// Everything up to here is finished with.
     pub(super) position: i64,
-    /// Of a walk in the order of keys: the key that this position is of.
+    /// In a walk in the order of keys: the key that the position belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) key: Option<String>,
     /// Versions beyond were committed after the job came to them.
@@ -69,7 +69,7 @@ pub(crate) struct Running {
 }
 
 impl Progress {
-    /// Where the walk goes on.
+    /// Where the walk continues.
     pub(super) fn place(&self) -> ScopePlace {
         ScopePlace { key: self.key.clone(), position: self.position }
     }

@@ -161,7 +161,7 @@ impl Runner {
             let ScopePage { items, next } = page.unwrap_or(ScopePage { items: Vec::new(), next: None });
             let items = items.into_iter().filter(|item| item.position <= end);
             self.rekey_all(items.map(Item::from).collect()).await?;
-            // In the order of commit all that follows came later; in that of keys it may not have.
+            // In the order of commit everything that follows was committed later. In the order of keys it may have been earlier.
             let Some(next) = next.filter(|next| next.key.is_some() || next.position < end) else { return Ok(()) };
             self.live.change(|progress| progress.go_on_at(next));
             self.pass_checkpoint(false).await;

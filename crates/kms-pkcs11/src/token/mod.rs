@@ -143,7 +143,7 @@ impl Token {
     }
 }
 
-/// The last user of a login ends it.
+/// The last user of a login logs out.
 impl Drop for Token {
     fn drop(&mut self) {
         self.module.leave(self.id);

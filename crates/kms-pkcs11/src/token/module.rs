@@ -16,11 +16,11 @@ use strongroom_kms::{KmsError, Secret};
 
 use crate::fault::describe;
 
-/// Every library that this process uses, by its path.
+/// Every library that this process uses, by path.
 static MODULES: Mutex<BTreeMap<PathBuf, Arc<Module>>> = Mutex::new(BTreeMap::new());
-/// The process ends: no library starts any more.
+/// Set when the process ends: then no library starts any more.
 static ENDING: AtomicBool = AtomicBool::new(false);
-/// Threads that log out, until somebody sees that they have ended.
+/// Threads that are logging out. Finished ones are dropped when the next one starts.
 static LEAVING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
 
 /// One library. Whoever works with its sessions holds the state for reading; who opens, logs in or resets, for writing.
@@ -32,9 +32,9 @@ pub(super) struct Module {
 /// What there is of the library in this process.
 #[derive(Default)]
 pub(super) struct State {
-    /// Never unloaded: libraries do not survive that, nor do threads that they have started.
+    /// Never unloaded: neither libraries nor the threads that they have started survive that.
     loaded: Option<Pkcs11>,
-    /// C_Initialize was called, and C_Finalize was not.
+    /// C_Initialize was called, and C_Finalize was not yet.
     is_started: bool,
     /// Counts resets, so that of several who see the same loss one resets.
     generation: u64,
@@ -51,7 +51,7 @@ pub(super) struct Login {
 }
 
 impl Module {
-    /// The library of this path, which is not loaded yet.
+    /// The library at this path. Does not load it.
     pub(super) fn of(path: &Path) -> Arc<Self> {
         let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
         let module = modules.entry(path.to_owned());
@@ -70,13 +70,14 @@ impl Module {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `user` needs no login any more. Closing sessions may take a while on a distant token: nobody waits for it before the process ends.
+    /// `user` needs no login any more. Closing sessions may take a while on a distant token, so a thread does it, and only the end of the
+    /// process waits for it.
     pub(super) fn leave(self: &Arc<Self>, user: u64) {
         let module = Arc::clone(self);
         let leaving = std::thread::Builder::new().name("pkcs11-leave".to_owned()).spawn(move || module.write().leave(user));
         let mut all = LEAVING.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|thread| !thread.is_finished());
-        // Without a thread the sessions stay open until the library ends.
+        // If no thread could be started, the sessions stay open until the library ends.
         all.extend(leaving);
     }
 
@@ -164,7 +165,7 @@ impl State {
         if let Some(library) = &self.loaded {
             return Ok(library.clone());
         }
-        // The loader would wait for a FIFO's other end.
+        // The loader would wait for the other end of a FIFO.
         strongroom_files::open(path, Links::Follow)
             .map_err(|error| KmsError::Unavailable(format!("the PKCS#11 library {}: {error}", path.display())))?;
         Ok(self.loaded.insert(Pkcs11::new(path).map_err(|error| fails(path, &error))?).clone())
@@ -175,11 +176,11 @@ fn fails(path: &Path, error: &Error) -> KmsError {
     KmsError::Unavailable(format!("the PKCS#11 library {}: {}", path.display(), describe(error)))
 }
 
-/// Ends every library of this process, for good: no call begins any more, those under way are waited for, sessions are closed, and
-/// `C_Finalize` is called. To be called when nothing uses keys any more, and before the process ends: a library's destructors do not
-/// survive a call under way, nor, some of them, sessions that are open.
+/// Ends every library of this process for good: lets no call begin, waits for those under way, closes the sessions and calls
+/// `C_Finalize`. To be called when nothing uses keys any more, before the process ends: destructors of a library crash during a call, and
+/// those of some libraries crash while sessions are open.
 ///
-/// False if a call, or the end itself, has not returned in time. Then the process must leave without destructors, as `_exit` does.
+/// False if a call, or the end itself, has not returned in time. Then the process must exit without destructors, as `_exit` does.
 pub fn end_libraries(patience: Duration) -> bool {
     ENDING.store(true, Ordering::SeqCst);
     let modules: Vec<_> = MODULES.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
@@ -187,14 +188,14 @@ pub fn end_libraries(patience: Duration) -> bool {
         return true;
     }
     let (done, ended) = mpsc::channel();
-    // On a thread of its own, since nothing makes a library return.
+    // On a thread of its own, since nothing can make a library return.
     let ending = std::thread::Builder::new().name("pkcs11-end".to_owned()).spawn(move || {
         let leaving = std::mem::take(&mut *LEAVING.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in leaving {
             let _ = thread.join();
         }
         for module in modules {
-            // Whoever is inside the library holds the state.
+            // Waits: whoever is inside the library holds the state.
             module.write().reset();
         }
         let _ = done.send(());

@@ -8,14 +8,14 @@ use zeroize::Zeroizing;
 
 use super::EntryId;
 
-/// A bounded map with a lifetime per entry. Every entry lies in all three maps.
+/// A bounded map with a lifetime per entry. Every entry is in all three maps.
 pub(super) struct Store {
     capacity: usize,
     ttl: Duration,
     entries: HashMap<EntryId, Entry>,
     /// Ticks of last use, oldest first.
     by_use: BTreeMap<u64, EntryId>,
-    /// The next to expire first, so that a purge looks at nothing else.
+    /// Ordered by expiry, so that a purge looks at no other entries.
     by_expiry: BTreeSet<(Instant, EntryId)>,
     last_tick: u64,
     generation: u64,
@@ -194,7 +194,7 @@ mod tests {
     fn a_purge_looks_at_no_entry_whose_turn_has_not_come() {
         let now = Instant::now();
         let mut store = store_of(9, &[1, 2, 3, 4], now);
-        // Had it looked at them, they would be gone.
+        // If the purge looked at these entries, they would be gone.
         store.entries.values_mut().for_each(|entry| entry.expires = now);
         assert_eq!(store.purge(now), Some(now + TTL));
         assert_eq!(store.len(), 4);

@@ -15,7 +15,7 @@ const KEY_SUFFIX: &str = ".key.json";
 const TEMP_PREFIX: &str = ".tmp-";
 const LOCK_FILE: &str = ".lock";
 const SEALED_MARKER: &str = ".service-sealed";
-/// Of every file here.
+/// The mode of every file here.
 pub(super) const PRIVATE: u32 = 0o600;
 /// The longest a key file can be, with every bound of a key reached, rounded up.
 const MAX_KEY_FILE_LEN: u64 = 1 << 20;
@@ -28,8 +28,8 @@ pub(super) struct KeyDir {
 }
 
 impl KeyDir {
-    /// Creates the directory if absent, refuses loose permissions, locks it, and syncs what a killed server may have left unsynced: no key
-    /// is used before it lasts.
+    /// Creates the directory if it is missing, refuses loose permissions, locks it, and syncs what a killed server may have left unsynced:
+    /// no key is used before it is durable.
     pub(super) fn open(path: &Path) -> Result<Self, KmsError> {
         create_private_dir(path)?;
         let found = fs::metadata(path).map_err(|error| io_error("read", path, &error))?;
@@ -79,7 +79,7 @@ impl KeyDir {
         read_bounded(&path, MAX_KEY_FILE_LEN).map(|mut bytes| std::mem::take(&mut *bytes)).map_err(|error| io_error("read", &path, &error))
     }
 
-    /// Replaces a key's file by `bytes`, or creates it, durably: after a crash it is the old one or the new one.
+    /// Writes `bytes` to a key's file durably, new or not: after a crash it is the old file or the new one.
     ///
     /// The former file's blocks are overwritten by [`Replaced::scrub`] only.
     pub(super) fn replace(&self, key_id: &str, bytes: &[u8]) -> Result<Replaced, NotReplaced> {
@@ -129,7 +129,7 @@ impl KeyDir {
 /// Why a key's file was not replaced.
 pub(super) struct NotReplaced {
     pub(super) error: KmsError,
-    /// The new file has the name all the same. It may not last.
+    /// Whether the new file has the name all the same. A power cut may take it away.
     pub(super) is_named: bool,
 }
 
@@ -167,9 +167,9 @@ pub(super) fn check_private_file(path: &Path) -> Result<(), KmsError> {
     check_private(path, found.permissions().mode(), "600")
 }
 
-/// Creates a directory of mode 0700 with its parents where they are missing, and makes it and what lies in it last.
+/// Creates a directory of mode 0700 and its parents where they are missing, and syncs it and the names in it.
 pub(super) fn create_private_dir(path: &Path) -> Result<(), KmsError> {
-    strongroom_files::create_dir(path, 0o700).map_err(|error| io_error("create", path, &error))
+    strongroom_files::create_dir(path, 0o700).map_err(|error| io_error("create or sync", path, &error))
 }
 
 /// A whole file in a buffer that is wiped, refused if it is longer than `max_len`.

@@ -1,4 +1,4 @@
-//! The life of the keys: each change is a durable file before it is the state in memory.
+//! The life of the keys. Each change is durable on the disk before it becomes the state in memory.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

@@ -71,7 +71,7 @@ impl MasterKeySource {
     }
 }
 
-/// Reads the master key, once it is certain to last: whoever made the file may have been killed, or never have synced it.
+/// Reads the master key after syncing it: whoever made the file may have been killed, or never have synced it.
 fn read(path: &Path) -> Result<SecretKey, KmsError> {
     dir::check_private_file(path)?;
     strongroom_files::settle(path).map_err(|error| dir::io_error("sync", path, &error))?;

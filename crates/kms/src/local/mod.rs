@@ -167,7 +167,7 @@ impl Inner {
         self.store(key_id, record)
     }
 
-    /// Writes a key's file, and when it is durable shows the new state to everyone. Only a writer alone may call it.
+    /// Writes a key's file and, once it is durable, makes the new state visible. Only one writer at a time may call it.
     ///
     /// A version that a power cut could take away is never used: what was sealed under it could not be opened again.
     fn store(&self, key_id: &str, record: KeyRecord) -> Result<KeyMetadata, KmsError> {
@@ -187,8 +187,8 @@ impl Inner {
         Ok(metadata)
     }
 
-    /// Gives the name of a key's file back to the state that is in force, so that no restart finds what was refused. Where that fails as
-    /// well, the next start syncs what it finds before it uses it.
+    /// Writes the state in force back to the key's file, so that no restart finds the refused one. If that fails as well, the next start
+    /// syncs what it finds before it uses it.
     fn take_back(&self, master: &SecretKey, key_id: &str) {
         let taken_back = match self.find(key_id) {
             Ok(former) => document::seal(master, key_id, &former)

@@ -151,7 +151,7 @@ impl Engine {
         })
     }
 
-    /// Whether the object's parts have the checksums that are named with them.
+    /// Whether the object's parts have the checksums that the request names.
     async fn has_checksums(&self, bucket: &Bucket, version: &Version, named: &[CompletedPart]) -> Result<bool, Error> {
         if named.iter().all(|part| part.checksum.is_none()) {
             return Ok(true);
@@ -189,11 +189,11 @@ impl Engine {
     }
 }
 
-/// Whether this is the request that the object was completed with: the same parts, and no other checksum or size.
+/// Whether this repeats the request that completed the object: the same parts, and no other checksum or size.
 fn is_repeated(request: &CompleteMultipartUpload, size_bytes: u64, record: &ObjectRecord) -> bool {
     let same_parts = match &record.completed_with {
         Some(digest) => *digest == digest_of(&request.parts),
-        // Of an earlier version, which kept no more than this. What it cannot prove is another request.
+        // The record is of an earlier version, which kept no more than the MD5. If that proves nothing, it counts as another request.
         None => record.etag.shown_is_md5() && record.etag.md5 == md5_of(&request.parts),
     };
     let same_checksum = request.checksum.as_ref().is_none_or(|(algorithm, value)| {

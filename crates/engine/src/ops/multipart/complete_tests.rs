@@ -41,7 +41,7 @@ fn of_an_object_that_an_earlier_version_completed_only_the_md5_proves_which_requ
     let known = record(&md5, Some(md5.clone()));
     assert!(is_repeated(&same, 4, &known));
     assert!(!is_repeated(&other, 4, &known));
-    // Under the KMS modes two parts were as good as two others.
+    // Under the KMS modes an earlier version could not tell two parts from two others.
     let hidden = record(&format!("{OTHER_MD5}-2"), None);
     assert!(!is_repeated(&same, 4, &hidden));
 }
