@@ -1,7 +1,7 @@
-"""A full disk is no dead end: reads, lists and deletes go on to the last byte, over a restart too, and uploads come back by themselves.
+"""A full disk is no dead end: reads, lists and deletes go on to the last byte, also across a restart, and uploads come back by themselves.
 
-The disks are small tmpfs in a mount namespace of their own, filled by uploads or by another process. What no disk here can be made to answer is
-injected into the server's system calls: errors, a quota that is used up, a disk that is mounted read-only.
+Each disk is a small tmpfs in a mount namespace of its own, filled by uploads or by another process. Errors that such a disk never returns (I/O
+errors, a used-up quota, a read-only mount) are injected into the server's system calls.
 """
 
 import errno
@@ -27,7 +27,7 @@ SECONDS = 60
 
 
 class Small:
-    """A server whose data lie on a small disk, with 20 objects in a bucket: half of them in blobs, half in the catalog."""
+    """A server whose data are on a small disk. `store` puts 20 objects into a bucket, half of them in blobs and half in the catalog."""
 
     def __init__(self, home, config=CONFIG, options=DISK, others=None):
         self.home = home
@@ -58,7 +58,7 @@ class Small:
         return reply.status, json.loads(reply.body)
 
     def uploads_are_refused(self):
-        """Small ones and large ones, and whatever else brings new data."""
+        """Small uploads, large ones, and everything else that brings new data."""
         for size in (1, 20_000, 600_000):
             self.raw.put(self.bucket, "new", random_body(size), SSE_KMS.write).fails(507, "InsufficientStorage")
         self.raw.request("PUT", "/another-bucket").fails(507, "InsufficientStorage")
@@ -82,7 +82,7 @@ class Small:
             del self.stored[key]
 
     def uploads_come_back(self, size=600_000):
-        """Without anybody's doing, a short while after there is room."""
+        """Without anybody's help, shortly after there is room again."""
         body, deadline = random_body(size), time.monotonic() + SECONDS
         while (reply := self.raw.put(self.bucket, "again", body, SSE_KMS.write)).status != 200:
             assert reply.status in (503, 507), reply.status
@@ -96,7 +96,7 @@ class Small:
         self.wait_for("strongroom_storage_writable", 0)
 
     def wait_for(self, metric, value):
-        """The metrics tell what the last look at the disk has found, which may have been half-way through its filling."""
+        """The metrics show the disk at the server's last check, which may have been while it was still filling up."""
         deadline = time.monotonic() + SECONDS
         while (found := self.server.metric(metric)) != value:
             assert time.monotonic() < deadline, f"{metric} is {found} and never {value}"
@@ -109,7 +109,7 @@ class Small:
 
 @pytest.fixture
 def small(tmp_path_factory):
-    """Makes servers on small disks, and takes them away in the end."""
+    """Makes servers on small disks, and removes them in the end."""
     made = []
 
     def make(**options):
@@ -231,7 +231,7 @@ def test_a_process_that_grabs_every_free_byte_takes_nothing_of_what_is_kept(smal
 
 
 def test_deletes_that_are_killed_on_a_full_disk_are_whole_or_have_not_been(small):
-    """The server is killed while clients delete; what was acknowledged is gone, and all else is there."""
+    """The server is killed while clients delete. Every object whose delete was acknowledged is gone; all others are there."""
     disk = small().start().store()
     disk.disks.fill(disk.filler)
     disk.wait_until_full()

@@ -1,8 +1,8 @@
 """A server on a PKCS#11 token stops: with status 0, its library ended once, and never under a call.
 
-A library's destructors run when the process ends. They do not expect a call that is under way on another thread, nor sessions that are open:
-SoftHSM's crash then, now and then. So the server waits for calls and ends the library first; and where a call does not return, it leaves
-without destructors, after everything that was acknowledged is on the disk.
+A library's destructors run when the process ends. If another thread is in a call, or sessions are open, they may crash: SoftHSM's do so now
+and then. So the server waits for calls and ends the library first. If a call does not return, the server exits without running destructors,
+after everything acknowledged is on the disk.
 """
 
 import http.client
@@ -29,7 +29,7 @@ USE_SECONDS = 60
 
 @pytest.fixture(scope="module")
 def witness(tmp_path_factory):
-    """A library before SoftHSM's that notes what happens to it, and crashes where others might."""
+    """A library in front of SoftHSM's that notes what happens, and crashes where other libraries might."""
     path = tmp_path_factory.mktemp("witness") / "witness.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", path, REPOSITORY / "tests/harness/witness.c", "-ldl"], check=True)
     return path
@@ -44,7 +44,7 @@ def token():
 
 @pytest.fixture
 def busy_machine():
-    """As many programs that compute as there are processors, and one more. They yield a little: other tests run beside this one."""
+    """One more computing program than there are processors. They are nice to others a little: other tests run beside this one."""
     programs = [subprocess.Popen(["nice", "-n", "5", "python3", "-c", BUSY]) for _ in range((os.cpu_count() or 1) + 1)]
     yield
     for program in programs:
@@ -53,7 +53,7 @@ def busy_machine():
 
 
 class OnToken:
-    """A store whose keys are on a token, and clients that use them until it stops."""
+    """A server whose keys are on a token, and clients that use them until it stops."""
 
     def __init__(self, new_server, token, module=None, timeout_seconds=30, **env):
         fields = token.configuration() | ({"module": str(module)} if module else {})
@@ -78,7 +78,7 @@ class OnToken:
                 return
 
     def under_load(self, do):
-        """What `do` answers while four clients use keys."""
+        """The result of `do`, which runs while four clients use keys."""
         stopped = threading.Event()
         clients = [threading.Thread(target=self.use, args=(stopped,)) for _ in range(4)]
         for client in clients:
@@ -91,7 +91,7 @@ class OnToken:
                 client.join()
 
     def wait_for_a_use(self):
-        """Until one more use of a key was acknowledged: the library is loaded only then."""
+        """Waits until one more use of a key is acknowledged: the library is loaded only at the first use."""
         before, deadline = len(self.acknowledged), time.monotonic() + USE_SECONDS
         while len(self.acknowledged) == before:
             assert time.monotonic() < deadline, "no use of a key is acknowledged"

@@ -1,5 +1,5 @@
-// Loaded into a server: what it asks of files below $FAULT_UNDER fails with the error number that stands in $FAULT_FILE, while that file
-// is there. Writes and syncs fail for every number; making, renaming and removing names for all but EIO.
+// Loaded into a server. While the file $FAULT_FILE exists, system calls on files below $FAULT_UNDER fail with the error number in it.
+// Writes and syncs fail with any number; creating and renaming fail with any but EIO, and removing fails with EROFS only.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

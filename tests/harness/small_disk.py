@@ -1,7 +1,7 @@
 """Disks that can be filled, and disks that fail.
 
-A `SmallDisks` is a mount namespace with a tmpfs at each of some directories. It lives as long as its keeper, so servers in it can be killed and
-started again. A `Fault` is a library that is loaded into a server and has its writes below a directory fail.
+A `SmallDisks` is a mount namespace with a tmpfs at each of some directories. It lives as long as its keeper process, so servers in it can be
+killed and started again. A `Fault` is a library that is loaded into a server and makes its writes below a directory fail.
 """
 
 import subprocess
@@ -78,7 +78,7 @@ class SmallDisks:
         self.run("python3", "-c", FILL_FILES, str(path))
 
     def grab(self, path):
-        """Another process takes all bytes, and every one that anybody lets go of."""
+        """Another process takes all bytes, and every byte that becomes free."""
         grabber = subprocess.Popen([*self.prefix, "python3", "-c", GRAB, str(path)], stdout=subprocess.PIPE, text=True)
         assert grabber.stdout.readline() == "ready\n"
         self.others.append(grabber)

@@ -1,4 +1,4 @@
-/* A PKCS#11 library that passes every call on to another one, and tells what happens to it.
+/* A PKCS#11 library that passes every call on to another one, and notes what happens.
  *
  * WITNESS_OF is the other library, WITNESS_NOTES a file for its notes. While the file WITNESS_HANG is there, C_Encrypt does not return.
  * Its destructor does what those of real libraries do under a call, or before C_Finalize: it crashes. */

@@ -1,4 +1,4 @@
-"""Clients that keep their connection: thousands of requests are sent, and a handshake for each would be most of the work."""
+"""Clients that keep their connection: for thousands of requests, a handshake for each would be most of the work."""
 
 import http.client
 import time

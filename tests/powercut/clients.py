@@ -67,11 +67,11 @@ class Client(threading.Thread):
             self.unexpected = error
 
     def begin(self):
-        """What is to be done before the first step on a server."""
+        """To be done before the first step on a server."""
 
 
 class Objects(Client):
-    """Puts, overwrites, copies, uploads in parts and deletes objects of its own, in every mode."""
+    """Puts, overwrites, copies, uploads in parts and deletes its own objects, in every mode."""
 
     def __init__(self, ledger, seed, name):
         super().__init__(ledger, seed)
@@ -88,7 +88,7 @@ class Objects(Client):
 
 
     def put_large(self):
-        """An upload of a part of the least length that there is and a short one, and one of a part that is copied."""
+        """An upload of a part of the minimum length and a short one, and an upload of one copied part."""
         state, s3 = self.state, self.s3
         large = Content("large", (PART_BYTES, 1000), SSE_KMS)
         state.upload(s3, BUCKET, state.keys[0], large, end=0)
@@ -157,7 +157,7 @@ class Written(State):
                 acknowledged(s3.delete(bucket, key, query={"uploadId": upload}))
 
     def resolve(self, s3):
-        """Looks which of the requests that got no answer were done."""
+        """Finds out which of the unanswered requests were done."""
         for operation in self.unanswered:
             for (kind, *rest), content in operation.effects.items():
                 if kind == "object":

@@ -1,8 +1,8 @@
 """What a disk may hold after the power failed.
 
-The model promises what POSIX promises and nothing more. A sync of a file makes its bytes and its size last, a sync of a directory the names
-in it. Of everything else each piece may have reached the disk or not, in any order: a write as sectors of 512 bytes, each of which has
-gone some way through the writes to it; the size as it was at any time; each change of a name by itself, and a rename even by halves.
+The model promises what POSIX promises and nothing more. A sync of a file makes its bytes and its size durable, a sync of a directory the names
+in it. Any part of everything else may have reached the disk, in any order. A write consists of sectors of 512 bytes, and each sector has gone
+through some of the writes to it, in their order. The size may be any that the file had. Each change of a name is separate, and even the two halves of a rename.
 """
 
 import os

@@ -7,10 +7,11 @@ from pathlib import Path
 
 SYNCS = ("fsync", "fdatasync")
 WRITES = ("write", "writev", "pwrite64", "pwritev", "pwritev2")
-# What others may have used before the call returned, or the process was killed in it, counts from where it began: the number of a closed
-# descriptor is free for the next file, and a directory is there for those who meet it as they make it too. The rest counts when it has returned.
+# These calls count from the moment they began, because others may use their result before they return, or before the process is killed in them: the
+# number of a closed descriptor is free for the next file, and a new directory is there for a thread that tries to make it too. All other calls
+# count from the moment they returned.
 EARLY = ("close", "mkdir", "mkdirat")
-# Nothing is said here of what these do; the server uses none of them on its files.
+# The model does not know what these do. The server uses none of them on its files.
 UNKNOWN = (
     "open creat close_range dup2 dup3 copy_file_range sendfile splice truncate symlink symlinkat sync syncfs".split()
 )
@@ -38,7 +39,7 @@ class Truncated(Effect):
 
 @dataclass(slots=True)
 class Named(Effect):
-    """Names of the directory `inode` that stand for other inodes now, or for none."""
+    """Names in the directory `inode` that now belong to other inodes, or to none."""
 
     changes: tuple  # of (name, inode or None)
 
@@ -50,7 +51,7 @@ class Synced(Effect):
 
 @dataclass
 class Open:
-    """What descriptors stand for."""
+    """What a descriptor refers to."""
 
     inode: int
     appends: bool
@@ -79,7 +80,7 @@ class Files:
     # ---- a process's calls
 
     def follow(self, calls, ended):
-        """Takes over what a process did; it ended at that moment."""
+        """Applies the calls of a process that ended at the moment `ended`."""
         self._open = {}
         moments = [(call.began if call.name in EARLY else call.returned, call) for call in calls if call.returned is not None]
         moments += [(call.began if call.name in EARLY else ended + number, call) for number, call in enumerate(calls) if call.returned is None]
@@ -208,7 +209,7 @@ class Files:
     # ---- a process that was killed in a call
 
     def _was_done(self, call):
-        """Whether the call took effect: the files tell. One that is not certain is not done, and the comparison with the files shows it."""
+        """Whether the call took effect, going by the files. A doubtful call counts as not done; `differences` would show that this is wrong."""
         if call.name in WRITES:
             return self._was_written(call)
         if call.name == "ftruncate":
@@ -237,7 +238,7 @@ class Files:
         return False
 
     def _was_written(self, call):
-        """Also in part: a write of many pages ends with the page that it is at."""
+        """A write may take effect in part: a kill ends one of many pages at the page that it has reached."""
         file = self._open.get(call.descriptor)
         path = file and self._path_of(file.inode)
         if path is None or not path.exists():
@@ -310,7 +311,7 @@ class Files:
     # ---- against what is there
 
     def differences(self):
-        """Where the followed files are not those on the disks: then the record lacks something. Shared memory is written without calls."""
+        """Where the followed files differ from those on the disks: then the record lacks something. Shared memory is left out: it changes without calls."""
         expected = {path: inode for path, inode in self.walk()}
         real = {path for disk in self.disks for path in Path(disk).rglob("*")}
         found = [f"{path}: only in the record" for path in expected.keys() - real] + [f"{path}: not in the record" for path in real - expected.keys()]

@@ -1,4 +1,4 @@
-"""Whether a server that found a cut disk knows all that it acknowledged, and shows nothing half."""
+"""Whether a server that starts after a power cut knows everything that was acknowledged, and shows nothing half done."""
 
 import gzip
 import json
@@ -11,7 +11,7 @@ from powercut import client
 from powercut.clients import BUCKET, CONTEXT, Key, Parts
 from powercut.ledger import ABSENT
 
-# What a server logs that found something wrong. A cut record at the end of the audit log is a warning.
+# What a server logs when it finds something wrong. A cut record at the end of the audit log is only a warning.
 COMPLAINTS = re.compile(r"\bERROR\b|panicked|damaged|altered|cannot be opened")
 RECEIPT_SECONDS = 20
 
@@ -86,7 +86,7 @@ class Judge:
         return found
 
     def _audited(self, outcomes, _):
-        """When the server has ended: `judge_audit`."""
+        """Checked by `judge_audit`, after the server has ended."""
         return outcomes[-1]
 
     def _job(self, outcomes, job):
@@ -139,7 +139,7 @@ class Judge:
 
 
 def judge_audit(server, ledger, moment):
-    """The audit log of a server that has ended: as it was written, with every act of administration that was answered."""
+    """The audit log of a server that has ended is intact, and has every act of administration that was answered."""
     report = verify(server.data / "audit")
     assert report["findings"] == [], report
     records = []

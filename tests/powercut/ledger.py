@@ -1,4 +1,4 @@
-"""What clients did and when they knew it: so what a server must know after the power failed at any moment, and what it may."""
+"""What clients did, and when they were told: from this follows what a server must know, and what it may know, after a power cut at any moment."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ class Operation:
     begun: int
     effects: dict  # thing: what it is afterwards
     acknowledged: int | None = None
-    seen: tuple | None = None  # where no answer came: when somebody looked, and whether it had been done
+    seen: tuple | None = None  # if no answer came: when somebody looked, and whether it had been done
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Ledger:
         return list(dict.fromkeys(thing for operation in self._begun(moment) for thing in operation.effects))
 
     def outcomes(self, thing, moment):
-        """What the thing may be if the power fails at that moment: what was acknowledged last, and what is under way."""
+        """What the thing may be after a power cut at that moment: what was acknowledged last, or what was under way."""
         found = [ABSENT]
         for operation in self._begun(moment):
             if thing not in operation.effects:

@@ -1,4 +1,4 @@
-"""A server's life in which everything that writes is done, recorded, and what its disks may be if the power fails at some moment of it."""
+"""A server's life in which clients use every way to write and every system call is recorded, and what its disks may hold after a power cut."""
 
 import random
 import signal
@@ -12,13 +12,13 @@ from powercut.files import Files
 from powercut.ledger import ABSENT, Ledger
 from powercut.store import Store
 
-# How long clients write before the server is killed, at the most, then once more, and then is stopped, at the least: when there are so many
-# requests that there are several files of the audit log, or when that takes too long.
+# The server lives three times. In the first two, clients write for at most this long before the server is killed. In the third they write for at
+# least this long before it is stopped: until there were enough requests for several files of the audit log, or until that takes too long.
 PHASES_SECONDS = (1.0, 1.0, 1.5)
 ENOUGH_REQUESTS = 450
 LONGEST_SECONDS = 30
-# The server is killed as one of its threads begins the sync of this number: after something was written or named, and before it lasts. It
-# may be one of its start.
+# The server is killed when one of its threads begins its n-th sync, with n from this range: after something was written or named, and before it
+# is durable. That may be during the start.
 FATAL_SYNCS = (3, 60)
 
 
@@ -60,7 +60,7 @@ class Life:
         self.began = min(effect.began for effect in self.effects)
 
     def _live(self, clients, path, seconds, is_killed):
-        """The next part of its life; the clients as they are afterwards."""
+        """Runs the next part of its life. Returns the clients as they are afterwards."""
         fatal = [f"--inject=fsync:signal=KILL:when={self.random.randint(*FATAL_SYNCS)}"] if is_killed else []
         self.store.prefix = record.prefix(path, *fatal)
         if self._starts(is_killed):
@@ -118,7 +118,7 @@ class Life:
             time.sleep(0.1)
 
     def moment(self, chance):
-        """When the power fails: most often as soon as something was acknowledged, or just before; else as a call begins or returns."""
+        """When the power fails: mostly right after something was acknowledged, or just before; otherwise when a call begins or returns."""
         kind = chance.random()
         if kind < 0.65:
             return chance.choice(self.acknowledged) - (kind < 0.15)
@@ -126,7 +126,7 @@ class Life:
         return chance.choice([effect.began, effect.returned, effect.returned - 1])
 
     def cut(self, moment, chance, home, effects=None):
-        """A server over what may be on the disks then, and how that was chosen for each of them."""
+        """A server on what the disks may hold at that moment, and for each disk how its content was chosen."""
         store, ways = Store(home, like=self.store), []
         for disk, copy in zip(self.store.disks, store.disks):
             ways.append(way := chance.choice([*WAYS, SOME, SOME]))

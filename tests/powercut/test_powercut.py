@@ -1,10 +1,10 @@
 """The power fails: what was acknowledged is there, nothing is half there, the server starts and reports no damage.
 
-The story: a server is used in every way that writes, is killed twice and goes on, and every system call that changes its files is recorded.
-A model of the disk says what may be there if the power fails at some moment: all that was synced by then, and any part of the rest. The data
-and the keys lie on disks of their own. From such a state a server is started, and asked about everything that any client was told until then.
+The story: clients use a server in every way that writes. It is killed twice and started again, and every system call that changes its files is
+recorded. A model of the disk says what may be there if the power fails at some moment: everything synced by then, and any part of the rest. The
+data and the keys are on separate disks. A server is started on such a state, and asked about everything that any client was told by then.
 
-STRONGROOM_TEST_POWERCUTS says how many cuts, STRONGROOM_TEST_POWERCUT_SEED which ones.
+STRONGROOM_TEST_POWERCUTS is the number of cuts, and STRONGROOM_TEST_POWERCUT_SEED chooses them.
 """
 
 import os
@@ -41,7 +41,7 @@ MOST_CUTS_UNTIL_NOTICED = 60
 
 
 def survives(life, home, seed, effects=None):
-    """One cut, judged; what is wrong with it, or none."""
+    """Makes one cut and judges it. Returns what is wrong, or None."""
     chance = random.Random(seed)
     moment = life.moment(chance)
     store, ways = life.cut(moment, chance, home, effects)
@@ -85,7 +85,7 @@ def cut_all(life, home, seeds):
 @pytest.mark.timeout(300 + 10 * MOST_CUTS_UNTIL_NOTICED)
 @pytest.mark.parametrize("what", LACKING)
 def test_a_server_that_does_not_sync_is_found_out(what, life, tmp_path):
-    """The record without those syncs is that of a server that lacks them. It would not be noticed if the test above could not fail."""
+    """Without those syncs, the record is that of a server that does not make them. If the test above could not fail, nobody would notice."""
     lacking = inodes(life, LACKING[what])
     effects = [effect for effect in life.effects if not (isinstance(effect, Synced) and effect.inode in lacking)]
     assert len(effects) < len(life.effects), "there are such syncs"
@@ -94,7 +94,7 @@ def test_a_server_that_does_not_sync_is_found_out(what, life, tmp_path):
 
 
 def inodes(life, pattern):
-    """Those of files that ever had such a name, and of directories of such a path."""
+    """The inodes of files that ever had such a name, and of directories with such a path."""
     directories = life.files.directories
     found = {inode for path, inode in life.files.walk() if inode in directories and re.search(pattern, str(path))}
     found |= {inode for disk, inode in life.files.roots.items() if re.search(pattern, disk)}
