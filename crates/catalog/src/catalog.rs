@@ -16,7 +16,8 @@ pub const MAX_UNREADABLE: usize = 1000;
 
 /// Names, versions, uploads, references and settings.
 ///
-/// Every call is one transaction: it happens wholly or not at all, and a call that returned `Ok` survives a crash.
+/// Every call is one transaction: it happens wholly or not at all, and a call that returned `Ok` survives a crash. Rows that a deletion
+/// leaves behind may be removed later, but nobody sees them.
 /// Calls that run at the same time behave as if they ran one after another, and a read sees every write that was answered before
 /// it began. Listings are the exception: they are read in steps, so a page may show only part of a write made between two steps.
 /// Nothing here is particular to one database: ids come from the caller, and order is by UTF-8 bytes.

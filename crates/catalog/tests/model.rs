@@ -142,7 +142,7 @@ impl Pair {
         self.runtime.block_on(found).unwrap().and_then(|(_, upload)| Some(upload?.envelope))
     }
 
-    /// What was deleted is out of sight at once; that its blobs are dead is to be seen when it has been let go of.
+    /// What was deleted disappears at once. Its blobs are dead only after the steps that follow, so this waits for them.
     fn settle(&self) {
         let connection = rusqlite::Connection::open(&self.path).unwrap();
         let is_left = || connection.query_row("SELECT EXISTS (SELECT 1 FROM releases)", [], |row| row.get::<_, bool>(0)).unwrap();

@@ -322,7 +322,7 @@ fn report(told: &mut Vec<Told>, usage: &[VolumeUsage], now: Instant) {
         }
         let (free_bytes, free_files, reserve_bytes) = (free.bytes, free.files, kept.held_bytes);
         match condition {
-            Condition::Open => tracing::info!(volume = name, free_bytes, free_files, "the disk has room again: uploads are taken"),
+            Condition::Open => tracing::info!(volume = name, free_bytes, free_files, "the disk can be written again: uploads are taken"),
             Condition::Full => tracing::error!(
                 volume = name,
                 free_bytes,
