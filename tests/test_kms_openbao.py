@@ -1,5 +1,6 @@
 """A store whose keys are in OpenBao (the Vault API): objects in every KMS mode, and every way in which the key server can fail."""
 
+import json
 import secrets
 import threading
 import time
@@ -267,3 +268,17 @@ def test_no_failure_ever_falls_back_to_plaintext_or_another_key(openbao, store, 
     assert {row["key_id"]: row["objects"] for row in admin("GET", "/keys/in-use")["keys"]} == before
     assert disk.holding(disk.files(store), marker) == []
     raw.get(bucket, "object").fails(404, "NoSuchKey")
+
+
+def test_a_server_logs_in_with_the_token_of_a_file_that_its_options_name(openbao, new_server, tmp_path):
+    token = tmp_path / "token"
+    token.touch(mode=0o600)
+    token.write_text(openbao.token() + "\n")
+    openbao.bao("write", "-f", "transit/keys/of-options")
+    fields = {"backend": "vault", "vault_address": openbao.facts["https"], "vault_ca_file": openbao.facts["ca"]}
+    fields |= {"vault_token_file": str(token), "default_key_id": "of-options"}
+    server = new_server("[kms]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in fields.items()))
+    raw, bucket = server.raw(), make_bucket(server)
+    raw.put(bucket, "object", b"x", {SSE: "aws:kms"}).ok()
+    assert raw.head(bucket, "object").headers[KMS_KEY_ID] == "of-options"
+    assert raw.get(bucket, "object").ok().body == b"x"

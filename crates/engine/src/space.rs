@@ -123,7 +123,7 @@ struct State {
     looked_at: Option<Instant>,
     /// When it was last logged why a write failed.
     cause_told_at: Option<Instant>,
-    given_at: Option<Instant>,
+    given_at: Option<tokio::time::Instant>,
     told: Vec<Told>,
 }
 
@@ -255,7 +255,7 @@ impl Space {
         let given = spawn_blocking(move || space.volumes.iter().flat_map(|volume| &volume.reserves).any(|reserve| reserve.give()));
         let given = given.await.unwrap_or(false);
         if given {
-            self.lock().given_at = Some(Instant::now());
+            self.lock().given_at = Some(tokio::time::Instant::now());
         }
         given
     }

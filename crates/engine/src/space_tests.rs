@@ -84,7 +84,7 @@ fn a_small_disk_may_have_few_files() {
     assert!(!volume(&dir, 100, Vec::new()).is_full(&free, Kept::default(), Condition::Open));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn many_writes_without_room_take_one_spare_after_the_other_and_end_when_there_is_none() {
     let (dir, fake) = (tempfile::tempdir().unwrap(), Arc::new(Fake::default()));
     fake.spares.store(2, Ordering::Relaxed);
@@ -94,7 +94,7 @@ async fn many_writes_without_room_take_one_spare_after_the_other_and_end_when_th
             assert!(space.give().await);
         }
         assert_eq!(fake.spares.load(Ordering::Relaxed), left);
-        tokio::time::sleep(2 * GIVE_INTERVAL).await;
+        tokio::time::advance(2 * GIVE_INTERVAL).await;
     }
     assert!(!space.give().await);
 }

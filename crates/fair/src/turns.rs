@@ -48,7 +48,7 @@ mod tests {
     };
 
     use tokio::{
-        sync::Notify,
+        sync::Semaphore,
         task::{JoinSet, yield_now},
     };
 
@@ -76,15 +76,20 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_for_something_else_keeps_nobody_waiting() {
-        let (permits, never) = (FairSemaphore::new(1), Arc::new(Notify::new()));
-        let mut tasks = JoinSet::new();
+        let (permits, gate) = (FairSemaphore::new(1), Arc::new(Semaphore::new(0)));
+        let (waiting, mut tasks) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
         for _ in 0..100 {
-            let never = Arc::clone(&never);
-            tasks.spawn(InTurns::new(&permits, Tenant::named("hung"), async move { never.notified().await }));
+            let (gate, waiting) = (Arc::clone(&gate), Arc::clone(&waiting));
+            tasks.spawn(InTurns::new(&permits, Tenant::named("hung"), async move {
+                waiting.fetch_add(1, Ordering::SeqCst);
+                drop(gate.acquire().await.unwrap());
+            }));
         }
-        yield_now().await;
+        while waiting.load(Ordering::SeqCst) < 100 {
+            yield_now().await;
+        }
         InTurns::new(&permits, Tenant::named("other"), yield_now()).await;
-        never.notify_waiters();
+        gate.add_permits(1);
         assert_eq!(tasks.join_all().await.len(), 100);
     }
 

@@ -20,14 +20,18 @@ fn a_library_ends_under_load_when_its_calls_have_and_takes_no_other() {
         let _ = softhsm;
         let kms = Arc::new(open(config()));
         create(&*kms, "a").await;
-        let call_until_refused = |kms: Arc<strongroom_kms_pkcs11::Pkcs11Kms>| async move {
+        let begun = Arc::new(tokio::sync::Barrier::new(9));
+        let call_until_refused = |kms: Arc<strongroom_kms_pkcs11::Pkcs11Kms>, begun: Arc<tokio::sync::Barrier>| async move {
+            kms.generate_data_key("a", DataKeySpec::Aes256, &context()).await.expect("the first call succeeds");
+            begun.wait().await;
             loop {
                 if let Err(error) = kms.generate_data_key("a", DataKeySpec::Aes256, &context()).await {
                     return error;
                 }
             }
         };
-        let callers: Vec<_> = (0..8).map(|_| tokio::spawn(call_until_refused(Arc::clone(&kms)))).collect();
+        let callers: Vec<_> = (0..8).map(|_| tokio::spawn(call_until_refused(Arc::clone(&kms), Arc::clone(&begun)))).collect();
+        begun.wait().await;
         // One more backend that logs out at the same time, as at a stop.
         drop(open(config()));
         assert!(tokio::task::spawn_blocking(|| end_libraries(PATIENCE)).await.unwrap());

@@ -124,7 +124,7 @@ fn set_vault(layer: &Layer, fields: &mut Map<String, Value>) -> Result<(), Confi
     let method = match (given("token"), given("token_file"), given("role_id"), given("secret_id")) {
         (None, None, None, None) => return Ok(()),
         (Some(token), None, None, None) => json!({ "token": { "token": token } }),
-        (None, Some(file), None, None) => json!({ "token_file": { "path": file } }),
+        (None, Some(file), None, None) => json!({ "token_file": file }),
         (None, None, Some(role), Some(secret)) => json!({ "approle": { "role_id": role, "secret_id": secret } }),
         (None, None, Some(_), None) => return Err(ConfigError::HalfOfPair { given: "kms.vault_role_id", missing: "kms.vault_secret_id" }),
         (None, None, None, Some(_)) => return Err(ConfigError::HalfOfPair { given: "kms.vault_secret_id", missing: "kms.vault_role_id" }),
@@ -187,6 +187,8 @@ mod tests {
         let begun = fields(&given);
         assert_eq!((&begun["address"], &begun["enable_cache"]), (&json!("https://v:8200"), &json!(false)));
         assert_eq!(begun["auth_method"], json!({ "approle": { "role_id": "r", "secret_id": "s" } }));
+        let begun = fields(&[("kms.backend", "vault"), ("kms.vault_token_file", "/t")]);
+        assert_eq!(begun["auth_method"], json!({ "token_file": "/t" }));
     }
 
     #[test]

@@ -57,8 +57,8 @@ struct EchoPort {
 impl EchoPort {
     async fn open() -> Self {
         let handled = Arc::new(AtomicUsize::new(0));
-        let (table, handler) = (table(256, Duration::from_mins(1)), Echo(Arc::clone(&handled)));
-        let listener = Listener::bind("127.0.0.1:0", tls(), limits(), table, FairSemaphore::new(2), handler).await.unwrap();
+        let (table, echo) = (table(256, Duration::from_mins(1)), Echo(Arc::clone(&handled)));
+        let listener = Listener::bind("127.0.0.1:0", tls(), limits(), table, FairSemaphore::new(2), echo).await.unwrap();
         let (address, (phase, of_port)) = (listener.address().unwrap(), watch::channel(Phase::Serving));
         tokio::spawn(listener.run(of_port));
         Self { address, handled, _phase: phase }
