@@ -188,7 +188,7 @@ async fn only_so_many_calls_are_under_way_and_the_others_wait_no_longer_than_the
 #[tokio::test(start_paused = true)]
 async fn who_waits_in_vain_for_a_turn_is_told_so() {
     let (_dir, backend, guard) = guarded(GuardConfig { max_concurrent_calls: 1, ..quick() }).await;
-    let turn = guard.turns.acquire().await.unwrap();
+    let turn = guard.turns.acquire().await;
     let began = Instant::now();
     let text = unavailable(guard.check_usable("key").await);
     assert_eq!(text, "1 calls to it were under way for 10 seconds; see /kms/status");
