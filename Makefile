@@ -11,7 +11,7 @@ DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 FUZZ_VERSION := 0.13.2
 FUZZ := $(TOOLS)/cargo-fuzz-$(FUZZ_VERSION)/bin/cargo-fuzz
 
-.PHONY: help serve build test test-rust test-clients fuzz fuzz-parsers crash powercut rekey big lint fmt deny bench clean-tools
+.PHONY: help serve build test test-rust test-clients fuzz fuzz-parsers crash powercut rekey big lint fmt deny bench load clean-tools
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,12 @@ deny: $(DENY) ## Check licences, bans and sources of dependencies
 
 bench: build ## Measure the standard matrix; bench/run.sh tells how to narrow it
 	bench/run.sh
+
+# Also: SECS of each cell, PEERS ("strongroom minio"), CROWDS, MEMORY, DISK; see bench/load/__main__.py.
+load: build ## Measure one client beside crowds, slow clients' memory and a full disk, beside MinIO where Go is there
+	tests/install.sh
+	CARGO_TARGET_DIR=$(CURDIR)/target/s3load cargo build --quiet --release --manifest-path bench/s3load/Cargo.toml
+	PEERS_HOME=$(CURDIR)/target/peers PEERS="$${PEERS:-strongroom $$(command -v go >/dev/null && echo minio)}" .tools/venv/bin/python bench/load
 
 clean-tools: ## Remove the installed tools
 	rm -rf $(TOOLS)

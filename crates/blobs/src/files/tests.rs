@@ -8,9 +8,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use strongroom_fair::{ForTenant, Tenant};
 use tempfile::TempDir;
 
-use super::FileBlobs;
+use super::{FileBlobs, at_the_disk};
 use crate::testing::conformance::{id, list, scan, sealed, write_blob};
 use crate::{BlobError, BlobId, BlobStore, ListedBlob};
 
@@ -42,6 +43,40 @@ fn shelf_01(root: &TempDir) -> PathBuf {
 
 fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o7777
+}
+
+#[tokio::test]
+async fn nobody_waits_for_the_disk_behind_more_than_its_share() {
+    let (_root, store) = fresh();
+    let mut held = Vec::new();
+    for _ in 0..at_the_disk() {
+        held.push(store.disk.acquire().await);
+    }
+    let (ended, mut order) = tokio::sync::mpsc::unbounded_channel();
+    let mut number = 0;
+    let mut create = |tenant: &'static str| {
+        number += 1;
+        let (store, ended, blob) = (store.clone(), ended.clone(), id(1, number));
+        let created = async move {
+            drop(store.create(blob).await.unwrap());
+            ended.send(tenant).unwrap();
+        };
+        tokio::spawn(Tenant::named(tenant).scope(|| ForTenant::current(created)));
+    };
+    for _ in 0..100 {
+        create("crowd");
+    }
+    create("one");
+    while store.disk.waiting() < 101 {
+        tokio::task::yield_now().await;
+    }
+    drop(held);
+    let mut before = 0;
+    while order.recv().await.unwrap() == "crowd" {
+        before += 1;
+    }
+    // Those that got the first permits, and those that ended while it was at the disk itself.
+    assert!(before <= 3 * at_the_disk(), "{before}");
 }
 
 #[tokio::test]
