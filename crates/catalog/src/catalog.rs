@@ -98,12 +98,17 @@ pub trait Catalog: Send + Sync + 'static {
     /// [`CatalogError::NoSuchUpload`] where the upload has ended.
     async fn put_part(&self, upload_id: UploadId, part: Part) -> Result<(), CatalogError>;
 
+    /// As [`Catalog::put_part`], with a blob that something else refers to already, be it another part of the same upload: one reference
+    /// more. [`CatalogError::BlobGone`] where it has no reference left.
+    async fn share_part(&self, upload_id: UploadId, part: Part) -> Result<(), CatalogError>;
+
     /// Parts in the order of numbers, greater than `after`, at the most `limit`; none where there is no such upload.
     async fn list_parts(&self, upload_id: UploadId, after: u16, limit: usize) -> Result<Vec<Part>, CatalogError>;
 
     /// Ends an upload in a version. `used` names the parts it is made of and the blob each had when the engine looked:
     /// [`CatalogError::PartChanged`] where that is no longer so, and [`CatalogError::NoSuchUpload`] where the upload has ended or is
-    /// for another key; [`CatalogError::UploadResealed`] where the version's sealed keys are not the upload's. Those blobs pass to the version (`version.blobs` is empty); the other parts let go of theirs.
+    /// for another key; [`CatalogError::UploadResealed`] where the version's sealed keys are not the upload's. Those blobs pass to the version
+    /// (`version.blobs` is empty), which refers once to a blob that several parts shared; the other parts let go of theirs.
     /// `version.upload_id` is set to the upload.
     async fn complete_upload(
         &self,

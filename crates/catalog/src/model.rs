@@ -166,7 +166,7 @@ pub enum BlobUse {
         /// Its sealed length in bytes.
         len_bytes: u64,
     },
-    /// The blob belongs to another version too (CopyObject): one reference more.
+    /// Something else refers to the blob too (CopyObject, UploadPartCopy): one reference more.
     Shared {
         /// The blob.
         id: BlobKey,
@@ -294,13 +294,13 @@ pub struct Part {
     pub number: u16,
     /// Its blob.
     pub blob: BlobKey,
-    /// Sealed length of the blob in bytes.
+    /// Sealed length of the blob in bytes. Where a part shares its blob, what is known of the blob counts.
     pub blob_len_bytes: u64,
     /// Length of the plaintext in bytes.
     pub size_bytes: u64,
     /// When it was uploaded.
     pub modified: UnixMillis,
-    /// Sealed: its ETag, checksum and salt.
+    /// Sealed: its ETag, checksum and salt, or the keys of the blob that it shares.
     pub record: Vec<u8>,
 }
 

@@ -230,6 +230,54 @@ async fn completing_an_upload_passes_the_used_blobs_on_and_lets_go_of_the_others
 }
 
 #[tokio::test]
+async fn parts_may_share_the_blob_of_a_version_and_each_others() {
+    for scene in Scene::each(Versioning::Unversioned).await {
+        let (catalog, upload_id) = (&scene.catalog, id(b'U', 1));
+        let share = |number, shared| catalog.share_part(upload_id, part(number, blob(shared)));
+        assert_eq!(answer(share(1, 1).await), "Err(NoSuchUpload)");
+        catalog.create_upload(upload(B, "k", upload_id, 1)).await.unwrap();
+        assert_eq!(answer(share(1, 1).await), "Err(BlobGone)");
+        catalog.put_version(version_in(B, "a", v(2), vec![new_blob(blob(1))]), Expect::Any).await.unwrap();
+        // Four parts of one blob, one of them put twice, and one that is replaced by a part of another blob.
+        for number in [1, 2, 2, 3, 4, 5] {
+            share(number, 1).await.unwrap();
+        }
+        catalog.put_part(upload_id, part(5, blob(2))).await.unwrap();
+        assert_eq!(catalog.list_parts(upload_id, 1, 1).await.unwrap(), [part(2, blob(1))]);
+        scene.delete("a", VersionSelector::Latest, 9).await;
+        assert_eq!(scene.dead().await, [[0; 16]; 0]);
+        let used = vec![(1, blob(1)), (2, blob(1)), (3, blob(1)), (5, blob(2))];
+        catalog.complete_upload(upload_id, used, version_in(B, "k", v(1), Vec::new()), Expect::Any).await.unwrap();
+        assert_eq!(scene.dead().await, [[0; 16]; 0]);
+        // The version refers to the blob once, and so does a copy of it.
+        let copy = version_in(B, "copy", v(3), vec![BlobUse::Shared { id: blob(1) }, BlobUse::Shared { id: blob(2) }]);
+        catalog.put_version(copy, Expect::Any).await.unwrap();
+        scene.delete("k", VersionSelector::Latest, 9).await;
+        assert_eq!(scene.dead().await, [[0; 16]; 0]);
+        scene.delete("copy", VersionSelector::Latest, 9).await;
+        assert_eq!(scene.dead().await, [blob(1), blob(2)]);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_is_aborted_lets_go_of_a_shared_blob_as_often_as_it_referred_to_it() {
+    for scene in Scene::each(Versioning::Unversioned).await {
+        let (catalog, upload_id) = (&scene.catalog, id(b'U', 1));
+        catalog.put_version(version_in(B, "a", v(1), vec![new_blob(blob(1))]), Expect::Any).await.unwrap();
+        catalog.create_upload(upload(B, "k", upload_id, 1)).await.unwrap();
+        for number in 1..=3 {
+            catalog.share_part(upload_id, part(number, blob(1))).await.unwrap();
+        }
+        catalog.abort_upload(B, "k", upload_id).await.unwrap();
+        assert_eq!(scene.dead().await, [[0; 16]; 0]);
+        scene.delete("a", VersionSelector::Latest, 9).await;
+        assert_eq!(scene.dead().await, [blob(1)]);
+        catalog.create_upload(upload(B, "k", id(b'U', 2), 1)).await.unwrap();
+        assert_eq!(answer(catalog.share_part(id(b'U', 2), part(1, blob(1))).await), "Err(BlobGone)");
+    }
+}
+
+#[tokio::test]
 async fn a_bucket_with_a_delete_marker_is_not_empty_and_its_uploads_go_with_it() {
     for scene in Scene::each(Versioning::Enabled).await {
         let catalog = &scene.catalog;

@@ -265,8 +265,10 @@ impl Pair {
             }
             Op::PutPart { upload, number, blob } => {
                 let (_, upload_id) = self.upload(*upload);
-                let (BlobUse::New { id, .. } | BlobUse::Shared { id }) = self.blob(blob);
-                both!(self, catalog => catalog.put_part(upload_id, part(*number, id)));
+                match self.blob(blob) {
+                    BlobUse::New { id, .. } => both!(self, catalog => catalog.put_part(upload_id, part(*number, id))),
+                    BlobUse::Shared { id } => both!(self, catalog => catalog.share_part(upload_id, part(*number, id))),
+                };
             }
             Op::ResealUpload { upload, present, key } => {
                 let (at, upload_id) = self.upload(*upload);

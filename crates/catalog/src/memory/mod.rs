@@ -195,15 +195,13 @@ impl Catalog for MemoryCatalog {
     }
 
     async fn put_part(&self, upload_id: UploadId, part: Part) -> Result<(), CatalogError> {
-        self.write(|state, now| {
-            state.uploads.get(&upload_id).ok_or(CatalogError::NoSuchUpload)?;
-            state.retain(BlobUse::New { id: part.blob, len_bytes: part.blob_len_bytes })?;
-            let stored = state.uploads.get_mut(&upload_id).ok_or(CatalogError::NoSuchUpload)?;
-            match stored.parts.insert(part.number, part) {
-                Some(replaced) => state.release(replaced.blob, now),
-                None => Ok(()),
-            }
-        })
+        let blob = BlobUse::New { id: part.blob, len_bytes: part.blob_len_bytes };
+        self.write(|state, now| state.put_part(upload_id, part, blob, now))
+    }
+
+    async fn share_part(&self, upload_id: UploadId, part: Part) -> Result<(), CatalogError> {
+        let blob = BlobUse::Shared { id: part.blob };
+        self.write(|state, now| state.put_part(upload_id, part, blob, now))
     }
 
     async fn list_parts(&self, upload_id: UploadId, after: u16, limit: usize) -> Result<Vec<Part>, CatalogError> {
@@ -231,8 +229,12 @@ impl Catalog for MemoryCatalog {
                     return Err(CatalogError::PartChanged(number));
                 }
             }
-            let blobs = used.iter().map(|&(_, blob)| blob).collect();
+            let mut seen = BTreeSet::new();
+            let (blobs, repeated): (Vec<_>, Vec<_>) = used.iter().map(|&(_, blob)| blob).partition(|blob| seen.insert(*blob));
             let committed = state.put(version, blobs, expect, Some(upload_id), now)?;
+            for blob in repeated {
+                state.release(blob, now)?;
+            }
             state.end_upload(upload_id, &kept, now)?;
             Ok(committed)
         })

@@ -259,6 +259,16 @@ impl State {
         usages.into_values().collect()
     }
 
+    pub(super) fn put_part(&mut self, id: UploadId, part: Part, blob: BlobUse, now: UnixMillis) -> Result<(), CatalogError> {
+        self.uploads.get(&id).ok_or(CatalogError::NoSuchUpload)?;
+        self.retain(blob)?;
+        let stored = self.uploads.get_mut(&id).ok_or(CatalogError::NoSuchUpload)?;
+        match stored.parts.insert(part.number, part) {
+            Some(replaced) => self.release(replaced.blob, now),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn end_upload(&mut self, id: UploadId, kept: &BTreeSet<u16>, now: UnixMillis) -> Result<(), CatalogError> {
         let stored = self.uploads.remove(&id).ok_or(CatalogError::NoSuchUpload)?;
         for part in stored.parts.values().filter(|part| !kept.contains(&part.number)) {

@@ -39,8 +39,8 @@ use rusqlite::Connection;
 use strongroom_space::Kept;
 
 use crate::{
-    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, Job, JobId, KeyRef,
-    KeyUsage, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion,
+    BlobKey, BlobUse, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, Job, JobId,
+    KeyRef, KeyUsage, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion,
     UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
 };
 
@@ -257,7 +257,13 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn put_part(&self, upload_id: UploadId, part: Part) -> Result<(), CatalogError> {
-        self.write(move |transaction, pace| uploads::put_part(transaction, upload_id, &part, pace)).await
+        let blob = BlobUse::New { id: part.blob, len_bytes: part.blob_len_bytes };
+        self.write(move |transaction, pace| uploads::put_part(transaction, upload_id, &part, blob, pace)).await
+    }
+
+    async fn share_part(&self, upload_id: UploadId, part: Part) -> Result<(), CatalogError> {
+        let blob = BlobUse::Shared { id: part.blob };
+        self.write(move |transaction, pace| uploads::put_part(transaction, upload_id, &part, blob, pace)).await
     }
 
     async fn list_parts(&self, upload_id: UploadId, after: u16, limit: usize) -> Result<Vec<Part>, CatalogError> {

@@ -316,6 +316,35 @@ fn a_kill_between_any_two_steps_of_an_upload_s_end_leaves_the_object_whole() {
     });
 }
 
+#[test]
+fn a_kill_between_any_two_steps_of_an_upload_s_end_leaves_a_blob_that_parts_share_the_references_it_has() {
+    let complete = |writer: &Connection, pace| {
+        // The blob of part 1 is that of parts 2, 3 and 7 too, and that of another object.
+        let share = "UPDATE parts SET blob = CAST(printf('P%015d', 100001) AS BLOB) WHERE number IN (2, 3, 7);
+                     DELETE FROM blobs WHERE id NOT IN (SELECT blob FROM parts);
+                     INSERT INTO version_blobs SELECT 99, blob FROM parts WHERE number = 1;
+                     INSERT INTO versions (id, bucket, key, version_id, is_latest, is_null, is_delete_marker, size_bytes, modified, record)
+                     VALUES (99, 1, x'6f', zeroblob(16), 1, 1, 1, 0, 0, x'');
+                     UPDATE blobs SET refs = (SELECT count(*) FROM parts WHERE blob = id) + (SELECT count(*) FROM version_blobs WHERE blob = id)";
+        writer.execute_batch(share).unwrap();
+        let blob = |number: u16| numbered('P', 100_000 + if number == 4 { 4 } else { 1 });
+        let used: Vec<(u16, BlobKey)> = (1..=4).map(|number| (number, blob(number))).collect();
+        let mut object = NewVersion { data: VersionData { inline: None, ..version("0000001", 1).data }, ..version("0000001", 1) };
+        uploads::complete(writer, numbered('U', 1), &used, &mut object, Expect::Any, pace).unwrap();
+    };
+    at_each_step(0, 1, 9, complete, |path, runtime| {
+        let catalog = SqliteCatalog::open(path, one_row_a_step()).unwrap();
+        runtime.block_on(async {
+            assert_eq!(catalog.list_parts(numbered('U', 1), 0, 10).await.unwrap(), []);
+            assert!(catalog.find_completed(B, "0000001", numbered('U', 1)).await.unwrap().is_some());
+        });
+        settle(path);
+        // Parts 5, 6, 8 and 9 were not used; what part 7 shared is still the object's and the other one's.
+        let refs = |number: u16| count(path, &format!("SELECT refs FROM blobs WHERE id = CAST(printf('P%015d', 1000{number:02}) AS BLOB)"));
+        assert_eq!((dead(path), refs(1), refs(4)), (4, 2, 1));
+    });
+}
+
 #[tokio::test]
 async fn room_that_is_free_goes_back_to_the_file_system_in_steps() {
     let home = tempfile::tempdir().unwrap();

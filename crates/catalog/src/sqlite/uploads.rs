@@ -1,6 +1,6 @@
 //! Multipart uploads and their parts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -61,9 +61,10 @@ pub(super) fn find(connection: &Connection, bucket: &str, key: &str, id: UploadI
     Ok(Some((bucket, upload)))
 }
 
-pub(super) fn put_part(transaction: &Connection, id: UploadId, part: &Part, pace: Pace) -> Result<(), CatalogError> {
+pub(super) fn put_part(transaction: &Connection, id: UploadId, part: &Part, blob: BlobUse, pace: Pace) -> Result<(), CatalogError> {
     let upload = row_of_id(transaction, id)?;
-    blobs::retain(transaction, BlobUse::New { id: part.blob, len_bytes: part.blob_len_bytes })?;
+    // Before the replaced part lets go: it may be of the same blob.
+    blobs::retain(transaction, blob)?;
     let sql = "SELECT blob FROM parts WHERE upload = ?1 AND number = ?2";
     let replaced = transaction.prepare_cached(sql)?.query_row(params![upload, part.number], |row| row.get(0)).optional()?;
     if let Some(replaced) = replaced {
@@ -136,8 +137,11 @@ pub(super) fn complete(
         }
     }
     version.upload_id = Some(id);
-    let passed: Vec<BlobKey> = used.iter().map(|&(_, blob)| blob).collect();
+    let (passed, repeated) = once_each(used);
     let committed = commit::put_with(transaction, version, &passed, expect, pace)?;
+    for blob in &repeated {
+        blobs::release(transaction, blob, pace.now)?;
+    }
     releases::remove_upload(transaction, upload)?;
     if left.len() <= pace.rows {
         for (number, blob) in &left {
@@ -152,6 +156,12 @@ pub(super) fn complete(
         releases::release(transaction, Remains::Upload(upload), pace)?;
     }
     Ok(committed)
+}
+
+/// The blobs of the parts used, once each, and those that further parts share.
+fn once_each(used: &[(u16, BlobKey)]) -> (Vec<BlobKey>, Vec<BlobKey>) {
+    let mut seen = BTreeSet::new();
+    used.iter().map(|&(_, blob)| blob).partition(|blob| seen.insert(*blob))
 }
 
 pub(super) fn reseal(transaction: &Connection, id: UploadId, reseal: &Reseal) -> Result<(), CatalogError> {

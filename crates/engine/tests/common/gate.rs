@@ -152,6 +152,10 @@ impl Catalog for GatedCatalog {
         self.gate.pass(self.inner.put_part(upload_id, part)).await
     }
 
+    async fn share_part(&self, upload_id: UploadId, part: Part) -> Result<(), CatalogError> {
+        self.gate.pass(self.inner.share_part(upload_id, part)).await
+    }
+
     async fn list_parts(&self, upload_id: UploadId, after: u16, limit: usize) -> Result<Vec<Part>, CatalogError> {
         self.inner.list_parts(upload_id, after, limit).await
     }
