@@ -26,11 +26,14 @@ use crate::{
 const MAX_BLOCK_CHUNKS: u64 = 8;
 /// What a reader keeps of each part of its object beside the bytes: its line of the manifest, its piece, its hold.
 const PART_COST_BYTES: usize = 128;
+/// What a part that shares a blob has more: its sealed keys.
+const SHARED_COST_BYTES: usize = 256;
 
 /// The memory that reading an object needs: its inline bytes or one chunk, and what is known of its parts.
 pub(crate) fn minimum(manifest: &Manifest, inline: Option<&[u8]>) -> usize {
     let chunk = usize::try_from(manifest.total_len()).unwrap_or(usize::MAX).min(CHUNK_LEN) + Layers::Two.overhead_bytes();
-    let parts = manifest.parts().len().saturating_sub(1) * PART_COST_BYTES;
+    let cost = |part: &ManifestPart| PART_COST_BYTES + if part.shared.is_some() { SHARED_COST_BYTES } else { 0 };
+    let parts: usize = manifest.parts().iter().skip(1).map(cost).sum();
     inline.map_or(chunk, |inline| inline.len().max(chunk)) + parts
 }
 
@@ -124,18 +127,19 @@ impl ObjectReader {
     }
 
     async fn open_part(&mut self, piece: PartRange) -> Result<PartReader, Error> {
-        let part = self.opened.manifest.parts()[piece.index];
-        let opener = PartOpener::new(&self.opened.keys, part.number, &part.salt, part.plaintext_len).map_err(damaged)?;
-        let source = self.source(&part).await?;
+        let part = &self.opened.manifest.parts()[piece.index];
+        let opener = PartOpener::of(&self.opened.keys, part).map_err(damaged)?;
+        let blob = (!part.is_inline()).then_some(part.blob);
+        let source = self.source(blob).await?;
         PartReader::new(opener, source, piece, self.memory.clone())
     }
 
-    async fn source(&mut self, part: &ManifestPart) -> Result<Source, Error> {
-        if part.is_inline() {
+    async fn source(&mut self, blob: Option<[u8; 16]>) -> Result<Source, Error> {
+        let Some(blob) = blob else {
             let missing = || Error::Integrity("its inline bytes are missing".into());
             return Ok(Source::Inline(self.opened.inline.take().ok_or_else(missing)?));
-        }
-        Ok(Source::Blob(Arc::from(self.engine.blobs().open(BlobId(part.blob)).await?)))
+        };
+        Ok(Source::Blob(Arc::from(self.engine.blobs().open(BlobId(blob)).await?)))
     }
 }
 

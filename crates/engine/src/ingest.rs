@@ -79,7 +79,7 @@ impl Ingested {
             Placement::Inline(_) => [0; 16],
             Placement::Blob(blob) => blob.id,
         };
-        ManifestPart { number, plaintext_len: self.size_bytes, salt: self.salt, blob }
+        ManifestPart { number, plaintext_len: self.size_bytes, salt: self.salt, blob, shared: None }
     }
 }
 

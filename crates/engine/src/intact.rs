@@ -23,7 +23,8 @@ impl Engine {
         parts.try_for_each_concurrent(PARTS_AT_ONCE, |part| self.check_part(opened, part)).await
     }
 
-    async fn check_part(&self, opened: &Opened, part: &ManifestPart) -> Result<(), Error> {
+    /// As [`Engine::check_intact`], of one part.
+    pub(crate) async fn check_part(&self, opened: &Opened, part: &ManifestPart) -> Result<(), Error> {
         let ends = Ends::new(&opened.keys, part)?;
         if !part.is_inline() {
             return ends.check(&Sealed::Blob(self.blobs().open(BlobId(part.blob)).await?)).await;
@@ -44,7 +45,7 @@ struct Ends {
 
 impl Ends {
     fn new(keys: &ObjectKeys, part: &ManifestPart) -> Result<Self, Error> {
-        let opener = PartOpener::new(keys, part.number, &part.salt, part.plaintext_len).map_err(damaged)?;
+        let opener = PartOpener::of(keys, part).map_err(damaged)?;
         let last = opener.layout().chunk_count() - 1;
         Ok(Self { opener, last })
     }

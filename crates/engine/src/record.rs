@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use strongroom_catalog::{KeyRef, Part, Upload, UploadId, Version};
-use strongroom_seal::{RecordKind, StoreKey};
+use strongroom_seal::{ManifestPart, PartSalt, RecordKind, StoreKey};
 
 use crate::{
     Error,
@@ -44,8 +44,13 @@ pub(crate) struct PartRecord {
     pub(crate) etag: Etag,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) checksum: Option<Checksum>,
-    /// The part's salt, hex.
-    pub(crate) salt: String,
+    /// The salt of a part that was sealed for this upload, hex. One that shares a blob has none, so that an earlier release, which would take it
+    /// for its own, refuses its record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) salt: Option<String>,
+    /// What the manifest is to say of a part that shares the blob of another object, hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shared: Option<String>,
     /// When it was uploaded, in milliseconds since 1970; none in records of earlier versions, whose rows nothing vouches for in this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) modified: Option<i64>,
@@ -182,6 +187,27 @@ impl PartRecord {
     }
 }
 
+/// The line of the manifest for a part of an upload.
+pub(crate) fn manifest_part(part: &Part, record: &PartRecord) -> Result<ManifestPart, Error> {
+    let malformed = || Error::Integrity("a part's record says nothing of its keys".into());
+    let own = |salt: &String| {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(salt, &mut bytes).map_err(|_| malformed())?;
+        let salt = PartSalt(bytes);
+        Ok(ManifestPart { number: part.number, plaintext_len: part.size_bytes, salt, blob: part.blob, shared: None })
+    };
+    let shared = |line: &String| {
+        let line = ManifestPart::from_bytes(&hex::decode(line).map_err(|_| malformed())?).map_err(|_| malformed())?;
+        let is_meant = (line.number, line.plaintext_len, line.blob) == (part.number, part.size_bytes, part.blob);
+        if is_meant && line.shared.is_some() { Ok(line) } else { Err(malformed()) }
+    };
+    match (&record.salt, &record.shared) {
+        (Some(salt), None) => own(salt),
+        (None, Some(line)) => shared(line),
+        _ => Err(malformed()),
+    }
+}
+
 /// The checksums of an object's parts, in the order of the manifest, sealed apart so that listings need not read them.
 pub(crate) fn seal_part_checksums(
     store_key: &StoreKey,
@@ -214,4 +240,53 @@ fn seal(store_key: &StoreKey, kind: RecordKind, fields: &[&[u8]], record: &impl 
 fn open<T: DeserializeOwned>(store_key: &StoreKey, kind: RecordKind, fields: &[&[u8]], sealed: &[u8], what: &str) -> Result<T, Error> {
     let plain = store_key.open_record(kind, fields, sealed).map_err(|error| Error::Integrity(format!("its {what}: {error}")))?;
     serde_json::from_slice(&plain).map_err(|_| Error::Integrity(format!("its {what} does not parse")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use strongroom_seal::{Layers, ObjectKeys};
+
+    use super::*;
+
+    fn own() -> ManifestPart {
+        ManifestPart { number: 1, plaintext_len: 5, salt: PartSalt([1; 32]), blob: [2; 16], shared: None }
+    }
+
+    fn shared() -> ManifestPart {
+        own().share(&ObjectKeys::generate(Layers::One), 7, &ObjectKeys::generate(Layers::One)).unwrap()
+    }
+
+    fn row(line: &ManifestPart) -> Part {
+        Part { number: line.number, blob: line.blob, blob_len_bytes: 69, size_bytes: line.plaintext_len, modified: 0, record: Vec::new() }
+    }
+
+    fn record(salt: Option<&PartSalt>, line: Option<&ManifestPart>) -> PartRecord {
+        let etag = Etag { shown: "etag".into(), md5: None };
+        let (salt, shared) = (salt.map(|salt| hex::encode(salt.0)), line.map(|line| hex::encode(line.to_bytes())));
+        PartRecord { etag, checksum: None, salt, shared, modified: Some(0) }
+    }
+
+    #[test]
+    fn a_part_has_either_a_salt_or_the_line_of_a_shared_part() {
+        let (own, shared) = (own(), shared());
+        assert_eq!(manifest_part(&row(&own), &record(Some(&own.salt), None)).unwrap(), own);
+        assert_eq!(manifest_part(&row(&shared), &record(None, Some(&shared))).unwrap(), shared);
+        for (salt, line) in [(None, None), (Some(&shared.salt), Some(&shared)), (None, Some(&own))] {
+            assert!(matches!(manifest_part(&row(&shared), &record(salt, line)), Err(Error::Integrity(_))));
+        }
+        for other in [Part { number: 8, ..row(&shared) }, Part { size_bytes: 6, ..row(&shared) }, Part { blob: [3; 16], ..row(&shared) }] {
+            assert!(matches!(manifest_part(&other, &record(None, Some(&shared))), Err(Error::Integrity(_))));
+        }
+    }
+
+    /// The story: a store goes back to the release before, in the middle of an upload. That release passes over fields that it does not know,
+    /// and would complete the upload with a salt from which no key of the blob derives.
+    #[test]
+    fn an_earlier_release_misses_the_salt_of_a_shared_part() {
+        let json = serde_json::to_value(record(None, Some(&shared()))).unwrap();
+        assert_eq!(json.get("salt"), None);
+        let json = serde_json::to_value(record(Some(&own().salt), None)).unwrap();
+        assert_eq!((json["salt"].as_str().map(str::len), json.get("shared")), (Some(64), None), "of its own parts it misses nothing");
+    }
 }

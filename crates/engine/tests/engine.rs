@@ -49,6 +49,8 @@ mod rekey_rights;
 mod rights;
 #[path = "engine/settings.rs"]
 mod settings;
+#[path = "engine/shared_parts.rs"]
+mod shared_parts;
 #[path = "engine/sweeps.rs"]
 mod sweeps;
 #[path = "engine/tampered_blobs.rs"]

@@ -17,9 +17,19 @@ pub(crate) struct ContentKeys {
     outer: Option<AeadKey>,
 }
 
+/// The content keys of a part that its object's own keys give, from the innermost layer outwards.
+pub(crate) fn derive_keys(object_keys: &ObjectKeys, header: &BlobHeader) -> impl Iterator<Item = Result<KeyBytes, SealError>> {
+    (0..).zip(object_keys.iter()).map(|(layer, key)| content_key(key, layer, header))
+}
+
 impl ContentKeys {
     pub(crate) fn derive(object_keys: &ObjectKeys, header: &BlobHeader) -> Result<Self, SealError> {
-        let mut keys = (0..).zip(object_keys.iter()).map(|(layer, key)| content_key(key, layer, header));
+        Self::set_up(derive_keys(object_keys, header))
+    }
+
+    /// Of these keys, from the innermost layer outwards.
+    pub(crate) fn set_up(keys: impl Iterator<Item = Result<KeyBytes, SealError>>) -> Result<Self, SealError> {
+        let mut keys = keys.map(|key| AeadKey::new(&key?));
         let inner = keys.next().ok_or(SealError::LayerMismatch)??;
         let outer = keys.next().transpose()?;
         Ok(Self { inner, outer })
@@ -46,9 +56,9 @@ impl ContentKeys {
     }
 }
 
-fn content_key(object_key: &KeyBytes, layer: u8, header: &BlobHeader) -> Result<AeadKey, SealError> {
+fn content_key(object_key: &KeyBytes, layer: u8, header: &BlobHeader) -> Result<KeyBytes, SealError> {
     let info = Fields::new(CONTENT_DOMAIN).with(&[layer]).with(&header.fixed_fields());
-    AeadKey::new(&provider::hkdf(object_key.as_slice(), &header.salt().0, info.as_slice())?)
+    provider::hkdf(object_key.as_slice(), &header.salt().0, info.as_slice())
 }
 
 pub(crate) fn chunk_nonce(chunk: u32, last: bool) -> [u8; NONCE_LEN] {

@@ -35,6 +35,9 @@ pub enum SealError {
     /// The manifest is not the one that the sealed record vouches for.
     #[error("the manifest is not the one of this object version")]
     ManifestMismatch,
+    /// A part shares the blob of another object, and its sealed content keys do not open: of another object or place, or damaged.
+    #[error("the keys of a shared part do not open")]
+    SharedPart,
     /// The metadata record does not open: of another row or kind, under another store key, or damaged.
     #[error("the metadata record does not open with this store key and identity")]
     RecordRejected,

@@ -12,6 +12,11 @@ const MAGIC: [u8; 10] = *b"STRONGROOM";
 const CHUNK_LEN_LOG2: u8 = 16;
 const _: () = assert!(1 << CHUNK_LEN_LOG2 == crate::CHUNK_LEN);
 
+/// Refuses a number that no part has.
+pub(crate) fn check_part_number(number: u16) -> Result<(), SealError> {
+    if (1..=MAX_PART_NUMBER).contains(&number) { Ok(()) } else { Err(SealError::PartNumber(number)) }
+}
+
 /// What stands at the beginning of a part's blob.
 #[derive(Clone, Copy)]
 pub(crate) struct BlobHeader {
@@ -22,9 +27,7 @@ pub(crate) struct BlobHeader {
 
 impl BlobHeader {
     pub(crate) fn new(layers: Layers, part_number: u16, salt: PartSalt) -> Result<Self, SealError> {
-        if part_number == 0 || part_number > MAX_PART_NUMBER {
-            return Err(SealError::PartNumber(part_number));
-        }
+        check_part_number(part_number)?;
         Ok(Self { layers, part_number, salt })
     }
 

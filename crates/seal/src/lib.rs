@@ -14,6 +14,7 @@
 //! - Reading: [`SealedObjectKeys::open`], then a [`PartOpener`] for each part, which opens only the chunks of the range
 //!   that [`Manifest::locate`] and [`Layout::span`] give.
 //! - Copying, rotation, re-keying, a change of mode: [`SealedObjectKeys::open`] and [`ObjectKeys::seal`]; the data stays.
+//! - A part of one object as a part of another: [`ManifestPart::share`]; the blob stays.
 //! - Without a server: [`OfflineObject`].
 //!
 //! The bytes are specified in `docs/format.md`, and pinned by the vectors in `crates/seal/vectors`.
@@ -54,6 +55,7 @@ mod opener;
 mod provider;
 mod sealed_bytes;
 mod sealer;
+mod shared;
 mod store_key;
 #[cfg(test)]
 mod tests;
@@ -71,9 +73,10 @@ pub use opener::PartOpener;
 pub use provider::random_array;
 pub use sealed_bytes::SealedBytes;
 pub use sealer::{MAX_BATCH_CHUNKS, PartSealer, seal_part};
+pub use shared::SharedKeys;
 pub use store_key::{RecordKind, StoreKey};
 
-/// The version of the format that this build writes, and the newest that it reads.
+/// The version of the format that this build writes and reads; a manifest has a version of its own (`manifest.rs`).
 pub const FORMAT_VERSION: u8 = 1;
 
 /// Parts are numbered 1 to this.

@@ -1,17 +1,22 @@
 //! The manifest: which parts make up an object version, in which order.
 
 use crate::encoding::take;
-use crate::error::check_version;
+use crate::header::check_part_number;
 use crate::layout::MAX_PART_LEN;
-use crate::{FORMAT_VERSION, MAX_PART_NUMBER, PartSalt, SealError, provider};
+use crate::{Layers, MAX_PART_NUMBER, PartSalt, SealError, SharedKeys, provider};
 
 const HEADER_LEN: usize = 3;
 const PART_LEN: usize = 58;
+/// Of a manifest without shared parts.
+const VERSION: u8 = 1;
+/// Of one with shared parts. There is no version 2: a published vector has it refused.
+const SHARING_VERSION: u8 = 3;
+const MALFORMED: SealError = SealError::Malformed("manifest");
 /// Stands for "the sealed bytes lie inline in the catalog row".
 const INLINE: [u8; 16] = [0; 16];
 
 /// One part of an object version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestPart {
     /// 1 to 10,000.
     pub number: u16,
@@ -21,12 +26,40 @@ pub struct ManifestPart {
     pub salt: PartSalt,
     /// The blob; all zero where the sealed bytes lie inline in the catalog row.
     pub blob: [u8; 16],
+    /// The keys of a blob that was sealed for another object; none where it was sealed for this one.
+    pub shared: Option<Box<SharedKeys>>,
 }
 
 impl ManifestPart {
     /// Whether the sealed bytes lie in the catalog row and in no blob.
     pub fn is_inline(&self) -> bool {
         self.blob == INLINE
+    }
+
+    /// The part as a manifest with shared parts has it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(4 * PART_LEN);
+        self.write(SHARING_VERSION, &mut out);
+        out
+    }
+
+    /// The reverse of [`to_bytes`](Self::to_bytes).
+    pub fn from_bytes(mut bytes: &[u8]) -> Result<Self, SealError> {
+        let part = decode_part(SHARING_VERSION, &mut bytes)?;
+        check_part(&part)?;
+        if bytes.is_empty() { Ok(part) } else { Err(MALFORMED) }
+    }
+
+    fn write(&self, version: u8, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.number.to_be_bytes());
+        out.extend_from_slice(&self.plaintext_len.to_be_bytes());
+        out.extend_from_slice(&self.salt.0);
+        out.extend_from_slice(&self.blob);
+        match &self.shared {
+            Some(shared) => shared.write(out),
+            None if version == SHARING_VERSION => out.push(0),
+            None => {}
+        }
     }
 }
 
@@ -82,28 +115,31 @@ impl Manifest {
     /// The stored form (`docs/format.md`).
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER_LEN + self.parts.len() * PART_LEN);
-        out.push(FORMAT_VERSION);
+        let version = if has_shared(&self.parts) { SHARING_VERSION } else { VERSION };
+        out.push(version);
         // The constructors let at most 10,000 parts in.
         out.extend_from_slice(&u16::try_from(self.parts.len()).unwrap_or(u16::MAX).to_be_bytes());
         for part in &self.parts {
-            out.extend_from_slice(&part.number.to_be_bytes());
-            out.extend_from_slice(&part.plaintext_len.to_be_bytes());
-            out.extend_from_slice(&part.salt.0);
-            out.extend_from_slice(&part.blob);
+            part.write(version, &mut out);
         }
         out
     }
 
     /// Reads the stored form. It is authentic only if [`verify`](Self::verify) says so.
     pub fn decode(mut bytes: &[u8]) -> Result<Self, SealError> {
-        const MALFORMED: SealError = SealError::Malformed("manifest");
         let [version] = take(&mut bytes).ok_or(MALFORMED)?;
-        check_version(version)?;
+        if version != VERSION && version != SHARING_VERSION {
+            return Err(SealError::UnsupportedVersion(version));
+        }
         let count = usize::from(u16::from_be_bytes(take(&mut bytes).ok_or(MALFORMED)?));
-        if bytes.len() != count * PART_LEN {
+        if bytes.len() < count * PART_LEN {
             return Err(MALFORMED);
         }
-        let parts = std::iter::from_fn(|| decode_part(&mut bytes)).collect();
+        let parts = (0..count).map(|_| decode_part(version, &mut bytes)).collect::<Result<Vec<_>, _>>()?;
+        // Each list of parts has one form only: that of the version which it needs.
+        if !bytes.is_empty() || has_shared(&parts) != (version == SHARING_VERSION) {
+            return Err(MALFORMED);
+        }
         Self::new(parts)
     }
 
@@ -118,12 +154,29 @@ impl Manifest {
     }
 }
 
-fn decode_part(bytes: &mut &[u8]) -> Option<ManifestPart> {
+fn has_shared(parts: &[ManifestPart]) -> bool {
+    parts.iter().any(|part| part.shared.is_some())
+}
+
+fn decode_part(version: u8, bytes: &mut &[u8]) -> Result<ManifestPart, SealError> {
+    let mut part = decode_own(bytes).ok_or(MALFORMED)?;
+    if version == SHARING_VERSION {
+        let [layers] = take(bytes).ok_or(MALFORMED)?;
+        part.shared = match layers {
+            0 => None,
+            layers => Some(Box::new(SharedKeys::read(Layers::try_from(layers)?, bytes).ok_or(MALFORMED)?)),
+        };
+    }
+    Ok(part)
+}
+
+fn decode_own(bytes: &mut &[u8]) -> Option<ManifestPart> {
     Some(ManifestPart {
         number: u16::from_be_bytes(take(bytes)?),
         plaintext_len: u64::from_be_bytes(take(bytes)?),
         salt: PartSalt(take(bytes)?),
         blob: take(bytes)?,
+        shared: None,
     })
 }
 
@@ -134,14 +187,21 @@ fn check_parts(parts: &[ManifestPart]) -> Result<(), SealError> {
     if !parts.is_sorted_by(|a, b| a.number < b.number) {
         return Err(SealError::Malformed("order of parts"));
     }
-    if let Some(part) = parts.iter().find(|part| part.number == 0 || part.number > MAX_PART_NUMBER) {
-        return Err(SealError::PartNumber(part.number));
-    }
-    if parts.iter().any(|part| part.plaintext_len > MAX_PART_LEN) {
-        return Err(SealError::TooLong);
-    }
+    parts.iter().try_for_each(check_part)?;
     if parts.len() > 1 && parts.iter().any(ManifestPart::is_inline) {
         return Err(SealError::Malformed("inline part beside others"));
     }
     Ok(())
+}
+
+fn check_part(part: &ManifestPart) -> Result<(), SealError> {
+    check_part_number(part.number)?;
+    if part.plaintext_len > MAX_PART_LEN {
+        return Err(SealError::TooLong);
+    }
+    let Some(shared) = &part.shared else { return Ok(()) };
+    if part.is_inline() {
+        return Err(SealError::Malformed("inline part that is shared"));
+    }
+    shared.check()
 }

@@ -126,7 +126,8 @@ impl SealedObjectKeys {
     }
 }
 
-fn open_key(kek: &AeadKey, aad: &[u8], sealed: &[u8]) -> Result<KeyBytes, SealError> {
+/// Opens one sealed key.
+pub(crate) fn open_key(kek: &AeadKey, aad: &[u8], sealed: &[u8]) -> Result<KeyBytes, SealError> {
     let mut buffer = zeroize::Zeroizing::new([0; KEY_LEN + TAG_LEN]);
     buffer.copy_from_slice(sealed);
     let opened = kek.open_in_place(ZERO_NONCE, aad, buffer.as_mut_slice()).ok_or(SealError::WrongKeyOrIdentity)?;

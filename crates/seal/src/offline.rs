@@ -33,7 +33,7 @@ impl OfflineObject {
     /// The opener of a part, by its index in the manifest.
     pub fn part(&self, index: usize) -> Result<PartOpener, SealError> {
         let part = self.manifest.parts().get(index).ok_or(SealError::OutOfRange(index as u64))?;
-        PartOpener::new(&self.keys, part.number, &part.salt, part.plaintext_len)
+        PartOpener::of(&self.keys, part)
     }
 
     /// Opens the whole blob of a part, by its index in the manifest; one `Bytes` for each chunk. Bytes behind the last chunk

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::content::ContentKeys;
 use crate::header::BlobHeader;
-use crate::{BLOB_HEADER_LEN, Layout, ObjectKeys, PartSalt, SealError};
+use crate::{BLOB_HEADER_LEN, Layout, ManifestPart, ObjectKeys, PartSalt, SealError};
 
 /// Opens the chunks of one part, in any order.
 pub struct PartOpener {
@@ -19,6 +19,17 @@ impl PartOpener {
         let header = BlobHeader::new(object_keys.layers(), part_number, *salt)?;
         let layout = Layout::new(object_keys.layers(), plaintext_len)?;
         Ok(Self { keys: ContentKeys::derive(object_keys, &header)?, header, layout })
+    }
+
+    /// A part of an object's manifest, whether it was sealed for this object or shares the blob of another.
+    pub fn of(object_keys: &ObjectKeys, part: &ManifestPart) -> Result<Self, SealError> {
+        let header = part.header(object_keys.layers())?;
+        let layout = Layout::new(object_keys.layers(), part.plaintext_len)?;
+        let keys = match &part.shared {
+            None => ContentKeys::derive(object_keys, &header)?,
+            Some(shared) => ContentKeys::set_up(shared.open(part, object_keys)?.into_iter().map(Ok))?,
+        };
+        Ok(Self { keys, header, layout })
     }
 
     /// Where the chunks lie.

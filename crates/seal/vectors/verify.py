@@ -58,22 +58,55 @@ def open_keys(vector, sealed):
 
 
 def open_manifest(data):
+    """Number, length, salt, blob of each part; and of a shared part all of its bytes, else nothing."""
     version, count = struct.unpack(">BH", data[:3])
-    assert version == 1 and len(data) == 3 + 58 * count
-    parts = [struct.unpack(">HQ32s16s", data[at : at + 58]) for at in range(3, len(data), 58)]
+    assert version in (1, 3)
+    parts, at = [], 3
+    for _ in range(count):
+        own, end = struct.unpack(">HQ32s16s", data[at : at + 58]), at + 58
+        shared = b""
+        if version == 3:
+            layers = data[end]
+            end += 1
+            assert layers <= 2
+            if layers:
+                end += 34 + 48 * layers
+                shared = data[at:end]
+                assert len(shared) == 93 + 48 * layers and 1 <= origin_of(shared) <= 10000 and own[3] != bytes(16)
+        parts.append((*own, shared))
+        at = end
+    assert at == len(data) and any(part[4] for part in parts) == (version == 3)
     assert [part[0] for part in parts] == sorted({part[0] for part in parts})
     return parts
 
 
+def origin_of(shared):
+    return struct.unpack(">H", shared[59:61])[0]
+
+
+def open_shared(keys, shared):
+    """The content keys of a shared part, one for each layer."""
+    assert shared[58] == len(keys)
+    opened = []
+    for layer, key in enumerate(keys):
+        start = 93 + 48 * layer
+        sealing = hkdf(key, shared[61:93], fields("strongroom v3 shared part", bytes([layer])))
+        opened.append(AESGCM(sealing).decrypt(ZERO_NONCE, shared[start : start + 48], shared[:start]))
+    return opened
+
+
 class Part:
-    def __init__(self, keys, number, salt, length):
-        fixed = b"STRONGROOM" + bytes([1, 1, len(keys), 16]) + struct.pack(">H", number)
+    def __init__(self, keys, number, length, salt, blob=None, shared=b""):
+        origin = origin_of(shared) if shared else number
+        fixed = b"STRONGROOM" + bytes([1, 1, len(keys), 16]) + struct.pack(">H", origin)
         self.header = fixed + salt
         self.length = length
         self.chunks = max(1, -(-length // CHUNK))
-        self.keys = [
-            AESGCM(hkdf(key, salt, fields("strongroom v1 content", bytes([layer]), fixed))) for layer, key in enumerate(keys)
-        ]
+        if shared:
+            content_keys = open_shared(keys, shared)
+        else:
+            content_keys = [hkdf(key, salt, fields("strongroom v1 content", bytes([layer]), fixed)) for layer, key in enumerate(keys)]
+        self.keys = list(map(AESGCM, content_keys))
 
     def nonce(self, chunk):
         return bytes(7) + struct.pack(">IB", chunk, chunk == self.chunks - 1)
@@ -116,9 +149,9 @@ def check_object(vector):
     assert hashlib.sha256(manifest).hexdigest() == vector["manifest_digest"]
     parts = open_manifest(manifest)
     assert len(parts) == len(vector["parts"])
-    for (number, length, salt, _), published in zip(parts, vector["parts"]):
+    for line, published in zip(parts, vector["parts"]):
         plaintext = plaintext_of(published["plaintext"])
-        part = Part(keys, number, salt, length)
+        part = Part(keys, *line)
         blob = bytes.fromhex(published["blob"]) if "blob" in published else part.seal(plaintext)
         assert hashlib.sha256(blob).hexdigest() == published["blob_sha256"]
         assert part.open(blob) == plaintext

@@ -1,7 +1,7 @@
 //! CopyObject: a copy, a change of mode, an SSE-C rotation. The stored blob stays and the object keys are sealed anew, unless the number
 //! of encryption layers changes or a checksum is asked for that the source does not have.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use strongroom_catalog::{BlobUse, VersionId};
 
@@ -98,7 +98,7 @@ impl Engine {
     }
 
     /// What came of opening a source. That its bytes are not there means damage only if no other version has taken its place.
-    async fn unless_replaced<T>(&self, source: &CopySource, seen: VersionId, result: Result<T, Error>) -> Result<T, Error> {
+    pub(crate) async fn unless_replaced<T>(&self, source: &CopySource, seen: VersionId, result: Result<T, Error>) -> Result<T, Error> {
         let error = match result {
             Err(error @ Error::Integrity(_)) => error,
             other => return other,
@@ -161,7 +161,9 @@ impl Engine {
         let intact = self.check_intact(&opened).await;
         self.unless_replaced(&request.source, facts.seen, intact).await?;
         let keys = self.keys_for_writing(User::Caller(caller), decision, at, Some(opened.keys)).await?;
-        let blobs = opened.manifest.parts().iter().filter(|part| !part.is_inline()).map(|part| BlobUse::Shared { id: part.blob }).collect();
+        // Several parts may be of one blob.
+        let ids: BTreeSet<_> = opened.manifest.parts().iter().filter(|part| !part.is_inline()).map(|part| part.blob).collect();
+        let blobs = ids.into_iter().map(|id| BlobUse::Shared { id }).collect();
         let draft = Draft {
             at,
             envelope: keys.envelope,

@@ -108,6 +108,43 @@ async fn a_part_whose_source_is_overwritten_and_swept_copies_the_new_one() {
     assert_eq!(rig.engine.integrity_events(), 0);
 }
 
+/// Where the source is under no key of the KMS, what is held back are the keys of the upload: the blob was looked at already, and goes
+/// before the part refers to it.
+#[tokio::test]
+async fn a_part_whose_source_goes_before_it_is_shared_copies_the_new_one_or_answers_that_there_is_none() {
+    for (from, to) in [(As::S3, As::Store), (As::Store, As::Kms), (As::Kms, As::Kms)] {
+        for overwritten in [true, false] {
+            let rig = Arc::new(Rig::new().await);
+            Shape::Blob.put(&rig, "object", from).await;
+            let upload = rig.create_upload("target", to).await;
+            let request = UploadPartCopy {
+                upload: upload.clone(),
+                part_number: 1,
+                source: copy_source("object", from),
+                range: None,
+                sse: SseHeaders::default(),
+            };
+            let worker = Arc::clone(&rig);
+            let work = async move { worker.engine.upload_part_copy(&worker.root, request).await };
+            let meanwhile = async { if overwritten { overwrite(&rig).await } else { rig.delete("object").await } };
+            let copied = while_held(&rig, work, Box::pin(meanwhile)).await;
+            let what = format!("{from:?} to {to:?}");
+            if overwritten {
+                rig.complete(&upload, vec![completed(1, &copied.unwrap().part)]).await.unwrap();
+                assert!(rig.get("target", to).await.unwrap() == data(200_000, 99), "{what}");
+            } else {
+                assert!(matches!(copied, Err(Error::NoSuchKey)), "{what}: {copied:?}");
+                rig.engine.abort_multipart_upload(&upload).await.unwrap();
+            }
+            assert_eq!(rig.engine.integrity_events(), 0, "{what}");
+            rig.delete("object").await;
+            rig.delete("target").await;
+            rig.engine.sweep_dead().await.unwrap();
+            assert!(rig.blob_ids().await.is_empty(), "{what}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_copy_that_fails_at_its_target_leaves_nothing() {
     let rig = Rig::new().await;

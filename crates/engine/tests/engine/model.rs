@@ -17,7 +17,10 @@ use strongroom_blobs::{
 use strongroom_catalog::{Catalog, CatalogError, FaultyCatalog};
 use strongroom_engine::{
     Error,
-    api::{ByteRange, CompletedPart, GetObject, ListEntry, ListObjects, ListParts, ListUploads, ObjectReply, UploadRef, WriteCondition},
+    api::{
+        ByteRange, CompletedPart, GetObject, ListEntry, ListObjects, ListParts, ListUploads, ObjectReply, UploadPartCopy, UploadRef,
+        UploadedPart, WriteCondition,
+    },
 };
 use tempfile::TempDir;
 
@@ -79,6 +82,7 @@ struct Tally {
     kms: AtomicU64,
     /// Those that succeeded.
     copies: AtomicU64,
+    shared_parts: AtomicU64,
     completions: AtomicU64,
 }
 
@@ -93,7 +97,7 @@ impl Tally {
     }
 
     fn assert_all_happened(&self) {
-        for counter in [&self.catalog, &self.blobs, &self.kms, &self.copies, &self.completions] {
+        for counter in [&self.catalog, &self.blobs, &self.kms, &self.copies, &self.shared_parts, &self.completions] {
             assert!(counter.load(Ordering::Relaxed) > 0, "{self:?}");
         }
     }
@@ -137,6 +141,7 @@ impl World {
             Op::List => self.list().await,
             Op::Create { slot, key, by } => self.create(slot, key, by).await,
             Op::Part { slot, number, len, seed } => self.part(slot, number, len, seed).await,
+            Op::PartCopy { slot, number, from } => self.part_copy(slot, number, from).await,
             Op::Complete { slot } => self.complete(slot).await,
             Op::Abort { slot } => self.abort(slot).await,
             Op::SweepDead => {
@@ -283,8 +288,36 @@ impl World {
 
     async fn part(&mut self, slot: usize, number: u16, len: usize, seed: u64) {
         let Some(Upload { at, by, .. }) = &self.uploads[slot] else { return };
-        let (at, new) = (at.clone(), Arc::new(data(len, seed)));
-        let result = self.rig.engine.upload_part(&self.rig.root, part_request(&at, number.into(), *by, &new)).await;
+        let new = Arc::new(data(len, seed));
+        let result = self.rig.engine.upload_part(&self.rig.root, part_request(at, number.into(), *by, &new)).await;
+        self.settle_part(slot, number, new, result).await;
+    }
+
+    async fn part_copy(&mut self, slot: usize, number: u16, from: usize) {
+        let Some(Upload { at, by, .. }) = &self.uploads[slot] else { return };
+        let source = self.objects[from].clone();
+        let request = UploadPartCopy {
+            upload: at.clone(),
+            part_number: number.into(),
+            source: copy_source(KEYS[from], source.as_ref().map_or(As::Store, |source| source.by)),
+            range: None,
+            sse: by.read(),
+        };
+        let result = self.rig.engine.upload_part_copy(&self.rig.root, request).await.map(|copied| copied.part);
+        let Some(source) = source else {
+            assert!(matches!(result, Err(Error::NoSuchKey)));
+            return;
+        };
+        let copied = result.is_ok();
+        self.settle_part(slot, number, source.data, result).await;
+        let sql = "SELECT count(*) FROM parts WHERE blob IN (SELECT blob FROM version_blobs)";
+        let shared: i64 = self.rig.rows().query_row(sql, [], |row| row.get(0)).unwrap();
+        count(&self.tally.shared_parts, copied && shared > 0);
+    }
+
+    /// After success the part is the new one; after failure it is the one before or the new one.
+    async fn settle_part(&mut self, slot: usize, number: u16, new: Arc<Vec<u8>>, result: Result<UploadedPart, Error>) {
+        let at = self.uploads[slot].as_ref().unwrap().at.clone();
         let etag = self.check(result).map(|part| part.etag);
         self.heal().await;
         let listed = self.parts_of(&at).await.unwrap();

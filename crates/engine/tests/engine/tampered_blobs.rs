@@ -3,7 +3,7 @@
 use strongroom_blobs::{BlobId, BlobStore as _};
 use strongroom_engine::{
     Error,
-    api::{ByteRange, SseHeaders, UploadPartCopy},
+    api::{ByteRange, SseHeaders, UploadPartCopy, UploadRef, UploadedPart},
 };
 
 use crate::common::*;
@@ -177,7 +177,7 @@ async fn a_missing_blob_is_an_integrity_event() {
 #[tokio::test]
 async fn a_copy_of_damaged_data_is_refused_counted_once_and_leaves_nothing() {
     let rig = Rig::new().await;
-    let upload = rig.create_upload("target", As::S3).await;
+    let upload = rig.create_upload("target", As::Dsse).await;
     for at in [HEADER, HEADER + 65_552 * 2, HEADER + 65_552 * 9] {
         let (id, _, mut bad) = blob_of(&rig, As::S3, 10 * 65_536).await;
         bad[at] ^= 1;
@@ -230,6 +230,12 @@ async fn a_part_uploaded_twice_never_repeats_a_nonce() {
     }
 }
 
+async fn copied_part(rig: &Rig, upload: &UploadRef, number: i32, from: As, to: As) -> Result<UploadedPart, Error> {
+    let request =
+        UploadPartCopy { upload: upload.clone(), part_number: number, source: copy_source("object", from), range: None, sse: to.read() };
+    Ok(rig.engine.upload_part_copy(&rig.root, request).await?.part)
+}
+
 /// The target of a copy that must not come about, and what must be as before.
 async fn copy_is_refused(rig: &Rig, from: As, to: (&str, As), what: &str) {
     let (before, blobs) = (rig.engine.integrity_events(), rig.blob_ids().await);
@@ -237,6 +243,12 @@ async fn copy_is_refused(rig: &Rig, from: As, to: (&str, As), what: &str) {
     assert!(matches!(copied, Err(Error::Integrity(_))), "{what}: {copied:?}");
     assert_eq!(rig.engine.integrity_events(), before + 1, "counted once: {what}");
     assert_eq!(rig.blob_ids().await, blobs, "{what}");
+    let upload = rig.create_upload("parts", to.1).await;
+    let copied = copied_part(rig, &upload, 1, from, to.1).await;
+    assert!(matches!(copied, Err(Error::Integrity(_))), "as a part, {what}: {copied:?}");
+    assert_eq!(rig.engine.integrity_events(), before + 2, "counted once: {what}");
+    assert_eq!(rig.blob_ids().await, blobs, "{what}");
+    rig.engine.abort_multipart_upload(&upload).await.unwrap();
     if to.0 != "object" {
         assert!(matches!(rig.get(to.0, to.1).await, Err(Error::NoSuchKey)), "{what}");
     }
@@ -352,4 +364,44 @@ async fn a_copy_reads_the_ends_of_each_part_and_no_more() {
     assert_eq!(counts.bytes_written, 0);
     rig.copy(("empty", As::S3), ("copy", As::Kms)).await.unwrap();
     assert_eq!(rig.get("copy", As::Kms).await.unwrap(), b"");
+    rig.put("object", As::S3, &whole).await;
+    let upload = rig.create_upload("parts", As::Kms).await;
+    rig.reset_counts();
+    copied_part(&rig, &upload, 1, As::S3, As::Kms).await.unwrap();
+    let counts = rig.blobs.counts();
+    assert_eq!((counts.bytes_read, counts.bytes_written), (HEADER as u64 + 2 * 65_552, 0), "a part that shares its blob");
+}
+
+#[tokio::test]
+async fn of_a_shared_part_no_byte_is_read_that_is_not_its_own() {
+    for by in [As::S3, As::Dsse] {
+        let rig = Rig::new().await;
+        let (id, data, good) = blob_of(&rig, by, 3 * 65_536 + 9).await;
+        let before = rig.blob_ids().await;
+        rig.put("other", by, &data).await;
+        let other = rig.memory.bytes(rig.new_blob(&before).await).unwrap().to_vec();
+        let upload = rig.create_upload("target", by).await;
+        let parts = [1, 2].map(|number| copied_part(&rig, &upload, number, by, by));
+        let parts = futures_util::future::try_join_all(parts).await.unwrap();
+        rig.complete(&upload, vec![completed(1, &parts[0]), completed(2, &parts[1])]).await.unwrap();
+        assert!(rig.get("target", by).await.unwrap() == [&data[..], &data].concat());
+        let stride = 65_536 + if by == As::Dsse { 32 } else { 16 };
+        let mut swapped = good.clone();
+        swapped[HEADER..HEADER + stride].copy_from_slice(&good[HEADER + stride..HEADER + 2 * stride]);
+        let mut flipped = good.clone();
+        flipped[HEADER] ^= 1;
+        for (what, bad) in [
+            ("another blob of the same data", other),
+            ("chunks in another order", swapped),
+            ("a byte", flipped),
+            ("cut", good[..HEADER].to_vec()),
+        ] {
+            rig.memory.tamper(id, bad);
+            let before = rig.engine.integrity_events();
+            assert!(matches!(rig.get("target", by).await, Err(Error::Integrity(_))), "{what}");
+            assert_eq!(rig.engine.integrity_events(), before + 1, "{what}");
+        }
+        rig.memory.tamper(id, good);
+        assert!(rig.get("target", by).await.unwrap() == [&data[..], &data].concat());
+    }
 }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use crate::*;
 
 fn part(number: u16, plaintext_len: u64) -> ManifestPart {
-    ManifestPart { number, plaintext_len, salt: PartSalt([number.to_be_bytes()[1]; 32]), blob: [9; 16] }
+    ManifestPart { number, plaintext_len, salt: PartSalt([number.to_be_bytes()[1]; 32]), blob: [9; 16], shared: None }
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn parts_are_in_strictly_ascending_order_of_lawful_numbers() {
 #[test]
 fn only_a_sole_part_lies_inline() {
     let inline = ManifestPart { blob: [0; 16], ..part(1, 1) };
-    assert!(Manifest::new(vec![inline]).unwrap().parts()[0].is_inline());
+    assert!(Manifest::new(vec![inline.clone()]).unwrap().parts()[0].is_inline());
     assert_eq!(Manifest::new(vec![inline, part(2, 1)]), Err(SealError::Malformed("inline part beside others")));
 }
 
@@ -77,6 +77,29 @@ proptest! {
         prop_assert_eq!(located, expected);
         prop_assert!(pieces.is_sorted_by(|a, b| a.index < b.index));
         prop_assert_eq!(manifest.total_len(), all.len() as u64);
+    }
+
+    #[test]
+    fn any_bytes_of_a_sharing_manifest_decode_to_one_that_encodes_to_them_or_to_an_error(
+        own in any::<bool>(), layers in 0_u8..4, origin in 0_u16..3, cut in 0_usize..3, tail in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        // An own part, where there is one, then one that says that it is shared.
+        let mut bytes = vec![3, 0, 1 + u8::from(own)];
+        if own {
+            bytes.extend([[0, 1].as_slice(), &[0; 8], &[7; 48], &[0]].concat());
+        }
+        bytes.extend([[0, 2].as_slice(), &[0; 8], &[7; 48], &[layers], &origin.to_be_bytes(), &[5; 32], &[6; 48]].concat());
+        bytes.extend(vec![4; if layers == 2 { 48 - cut } else { cut }]);
+        let decoded = Manifest::decode(&bytes);
+        prop_assert_eq!(decoded.is_ok(), (1..3).contains(&layers) && origin > 0 && cut == 0, "{:?}", decoded);
+        if let Ok(manifest) = decoded {
+            prop_assert_eq!(manifest.encode(), bytes);
+        }
+        let mut bytes = vec![3, 0, 2];
+        bytes.extend(tail);
+        if let Ok(manifest) = Manifest::decode(&bytes) {
+            prop_assert_eq!(manifest.encode(), bytes);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod layout;
 mod manifest;
 mod parts;
 mod records;
+mod shared;
 mod vector_maker;
 mod vectors;
 

@@ -55,12 +55,21 @@ fn make() -> BTreeMap<String, Good> {
         object("sse_c_two_batches", "more than a mebibyte", Mode::SseC, blob(formula(6, 17 * CHUNK_LEN))),
         object("dsse_kms_short", "two layers, inline", Mode::DsseKms, inline(text("hello, vault"))),
         object("dsse_kms_two_chunks", "two layers, two chunks", Mode::DsseKms, blob(formula(7, CHUNK_LEN + 1))),
+        object("dsse_kms_blob", "two layers, a short blob", Mode::DsseKms, blob(formula(9, 90))),
         object("sse_c_multipart", "three parts, the last one empty", Mode::SseC, three_parts),
     ];
     let mut vectors: BTreeMap<_, _> = objects.into_iter().map(|(name, object)| (name.to_owned(), Good::Object(object))).collect();
     if let Good::Object(source) = &vectors["sse_s3_short"] {
         let resealed = reseal(source);
         vectors.insert("sse_s3_short_resealed".to_owned(), Good::Object(resealed));
+    }
+    for (name, description, mode, shared) in [
+        ("sse_c_shared_parts", "parts 1 and 7 of sse_c_multipart, and part 1 once more", Mode::SseC, &SHARED_PARTS[..]),
+        ("sse_s3_shared_again", "a part that sse_c_shared_parts itself shares", Mode::SseS3, &SHARED_AGAIN),
+        ("dsse_kms_shared_part", "a part with two layers", Mode::DsseKms, &SHARED_TWO_LAYERS),
+    ] {
+        let object = sharing(name, description, mode, shared, &vectors);
+        vectors.insert(name.to_owned(), Good::Object(object));
     }
     for (name, kind) in [("record_version", RecordKind::Version), ("record_upload", RecordKind::Upload), ("record_part", RecordKind::Part)]
     {
@@ -82,7 +91,7 @@ fn object(name: &'static str, description: &str, mode: Mode, parts: Vec<(u16, Pl
         let salt = PartSalt(secret(name, &format!("salt of part {number}")));
         let sealed = seal(&object_keys, number, salt, &plaintext.bytes());
         let blob = if has_blob { id(name, &format!("blob of part {number}")) } else { [0; 16] };
-        manifest_parts.push(ManifestPart { number, plaintext_len: plaintext.bytes().len() as u64, salt, blob });
+        manifest_parts.push(ManifestPart { number, plaintext_len: plaintext.bytes().len() as u64, salt, blob, shared: None });
         let blob_sha256 = Hex(provider::sha256(&sealed).to_vec());
         part_vectors.push(PartVector { plaintext, blob_sha256, blob: (sealed.len() <= INLINE_BLOB_LEN).then_some(Hex(sealed)) });
     }
@@ -120,6 +129,30 @@ fn reseal(source: &ObjectVector) -> ObjectVector {
     copy.parts[0].blob_sha256 = source.parts[0].blob_sha256.clone();
     copy.sealed_keys = seal_keys(&copy, name);
     copy
+}
+
+/// A vector, a part of it by its index, and the number that the part gets.
+type Origin = (&'static str, usize, u16);
+
+const SHARED_PARTS: [Origin; 3] = [("sse_c_multipart", 0, 2), ("sse_c_multipart", 2, 3), ("sse_c_multipart", 0, 7)];
+const SHARED_AGAIN: [Origin; 1] = [("sse_c_shared_parts", 1, 9)];
+const SHARED_TWO_LAYERS: [Origin; 1] = [("dsse_kms_blob", 0, 4)];
+
+/// An object with a part of its own and parts of the vectors before it.
+fn sharing(name: &'static str, description: &str, mode: Mode, shared: &[Origin], vectors: &BTreeMap<String, Good>) -> ObjectVector {
+    let mut object = object(name, description, mode, vec![(1, Plaintext::Formula { seed: 8, len: 70 }, true)]).1;
+    let keys = object_keys_from(&object.object_keys.0);
+    let mut parts = Manifest::decode(&object.manifest.0).unwrap().parts().to_vec();
+    for (origin, index, number) in shared {
+        let Good::Object(origin) = &vectors[*origin] else { panic!("{origin} is no object") };
+        let part = &Manifest::decode(&origin.manifest.0).unwrap().parts()[*index].clone();
+        let salt = secret(name, &format!("salt of the keys of part {number}"));
+        parts.push(part.share_with_salt(&object_keys_from(&origin.object_keys.0), *number, &keys, salt).unwrap());
+        object.parts.push(origin.parts[*index].clone());
+    }
+    let manifest = Manifest::new(parts).unwrap();
+    (object.manifest, object.manifest_digest) = (Hex(manifest.encode()), Hex(manifest.digest().to_vec()));
+    object
 }
 
 fn seal_keys(object: &ObjectVector, name: &str) -> Hex {

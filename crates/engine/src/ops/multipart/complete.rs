@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use strongroom_catalog::{Bucket, Catalog, CatalogError, Envelope, Expect, NewVersion, Part, Version, VersionSelector};
-use strongroom_seal::{ManifestPart, PartSalt};
 
 use super::create::FoundUpload;
 use crate::{
@@ -14,7 +13,7 @@ use crate::{
     commit::{Bytes, Draft, Kept, manifest, stored},
     condition::MAX_ATTEMPTS,
     etag, ids,
-    record::{ObjectRecord, PartRecord, RecordedSse, VersionBinding, open_part_checksums},
+    record::{ObjectRecord, PartRecord, RecordedSse, VersionBinding, manifest_part, open_part_checksums},
     sse::{CustomerKey, Identified, KeyUse, User, check_part_headers, check_readable, mode_of, sse_reply},
 };
 
@@ -63,8 +62,9 @@ impl Engine {
         let chosen = self.choose(found, &request.parts, parts)?;
         check_sizes(&chosen, self.options().min_part_bytes, request.object_size_bytes, self.options().max_object_bytes)?;
         let draft = self.noted_upload(draft(request, found, &chosen), found)?;
+        let lines = chosen.iter().map(|chosen| manifest_part(&chosen.part, &chosen.record)).collect();
         let bytes = Bytes {
-            manifest: manifest(chosen.iter().map(manifest_part).collect::<Result<_, _>>()?)?,
+            manifest: manifest(self.noted_upload(lines, found)?)?,
             part_checksums: chosen.iter().map(|chosen| chosen.record.checksum.clone()).collect(),
             inline: None,
             blobs: Vec::new(),
@@ -260,12 +260,6 @@ fn check_sizes(chosen: &[Chosen], min_bytes: u64, stated_bytes: Option<u64>, max
         return Err(Error::InvalidRequest(format!("x-amz-mp-object-size is not the size of the parts, which is {total}.")));
     }
     Ok(())
-}
-
-fn manifest_part(chosen: &Chosen) -> Result<ManifestPart, Error> {
-    let mut salt = [0; 32];
-    hex::decode_to_slice(&chosen.record.salt, &mut salt).map_err(|_| Error::Integrity("a part's salt does not parse".into()))?;
-    Ok(ManifestPart { number: chosen.part.number, plaintext_len: chosen.part.size_bytes, salt: PartSalt(salt), blob: chosen.part.blob })
 }
 
 fn same_checksum(named: Option<&(ChecksumAlgorithm, String)>, stored: Option<&Checksum>) -> bool {

@@ -4,3 +4,4 @@ mod complete;
 mod create;
 mod list;
 mod part;
+mod share;

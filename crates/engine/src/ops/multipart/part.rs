@@ -5,14 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_core::Stream;
 use strongroom_catalog::{Part, Upload};
-use strongroom_seal::Mode;
+use strongroom_seal::{Mode, ObjectKeys};
 
 use super::create::FoundUpload;
 use crate::{
     Engine, Error,
-    api::{
-        ByteRange, Caller, ChecksumAlgorithm, CopiedPart, ReplyStream, SseHeaders, UploadChecksum, UploadPart, UploadPartCopy, UploadedPart,
-    },
+    api::{ByteRange, Caller, ChecksumAlgorithm, CopiedPart, SseHeaders, UploadChecksum, UploadPart, UploadPartCopy, UploadedPart},
     budget::Held,
     commit::{Kept, Permits},
     condition::MAX_ATTEMPTS,
@@ -49,36 +47,44 @@ impl Engine {
         Ok(uploaded)
     }
 
-    /// UploadPartCopy.
+    /// UploadPartCopy. Of what is a whole blob no data moves, where all that is answered is known without it.
     pub async fn upload_part_copy(self: &Arc<Self>, caller: &Caller, request: UploadPartCopy) -> Result<CopiedPart, Error> {
         let number = part_number(request.part_number)?;
         let found = self.find_upload(caller.expected_owner.as_deref(), &request.upload).await?;
         let customer = CustomerKey::from_copy_source(&request.source.customer, caller.sse_c_allowed)?;
-        let (plain, len, source_version_id, memory) = self.copied_range(caller, &request, customer.as_ref()).await?;
-        self.space().admit(Some(len))?;
-        let incoming = Incoming { number, sse: &request.sse, content_md5: None, checksum: UploadChecksum::default() };
-        let (part, modified_ms) = self.take_part(caller, &found, incoming, plain, Some(len), memory).await?;
-        Ok(CopiedPart { part, modified_ms, source_version_id })
-    }
-
-    /// The plaintext to copy, its length, the version that it is of, and the memory to seal it in.
-    async fn copied_range(
-        self: &Arc<Self>,
-        caller: &Caller,
-        request: &UploadPartCopy,
-        customer: Option<&CustomerKey>,
-    ) -> Result<(ReplyStream, u64, Option<String>, Held), Error> {
         for _ in 0..MAX_ATTEMPTS {
-            let OpenedSource { opened, facts, mut memory } = self.open_source(caller, &request.source, customer).await?;
-            let (offset, len) = part_range(request.range, facts.size_bytes)?;
-            let reading = memory.split(egress::minimum(&opened.manifest, opened.inline.as_deref()));
-            match self.open_source_stream(&request.source, facts.seen, opened, offset, len, reading).await {
-                // The source was overwritten and swept before its data was opened: copy what is there now.
+            let source = self.open_source(caller, &request.source, customer.as_ref()).await?;
+            let source_version_id = source.facts.version_id.clone();
+            let range = part_range(request.range, source.facts.size_bytes)?;
+            let taken = match self.shareable(&found, &source, range)? {
+                Some(shareable) => self.share_part(caller, &found, number, &request, source, shareable).await,
+                None => self.move_part(caller, &found, number, &request, source, range).await,
+            };
+            match taken {
+                // The source was overwritten and swept before its data was opened or shared: copy what is there now.
                 Err(Error::ConditionalConflict) => {}
-                plain => return Ok((plain?, len, facts.version_id, memory)),
+                taken => return taken.map(|(part, modified_ms)| CopiedPart { part, modified_ms, source_version_id }),
             }
         }
         Err(Error::ConditionalConflict)
+    }
+
+    /// The data opened and sealed anew.
+    async fn move_part(
+        self: &Arc<Self>,
+        caller: &Caller,
+        found: &FoundUpload,
+        number: u16,
+        request: &UploadPartCopy,
+        source: OpenedSource,
+        (offset, len): (u64, u64),
+    ) -> Result<(UploadedPart, i64), Error> {
+        let OpenedSource { opened, facts, mut memory } = source;
+        let reading = memory.split(egress::minimum(&opened.manifest, opened.inline.as_deref()));
+        let plain = self.open_source_stream(&request.source, facts.seen, opened, offset, len, reading).await?;
+        self.space().admit(Some(len))?;
+        let incoming = Incoming { number, sse: &request.sse, content_md5: None, checksum: UploadChecksum::default() };
+        self.take_part(caller, found, incoming, plain, Some(len), memory).await
     }
 
     async fn take_part<S, E>(
@@ -94,11 +100,8 @@ impl Engine {
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: Into<Error>,
     {
-        let (envelope, recorded) = (&found.upload.envelope, &found.record.sse);
-        let customer = check_part_headers(incoming.sse, caller.sse_c_allowed, mode_of(envelope)?, recorded)?;
-        let keys = self.keys_for_reading(User::Caller(caller), found.identified(), envelope, recorded, customer.as_ref()).await;
-        let keys = keys.map_err(|error| self.integrity().note(of_part(error), &found.bucket.name, &found.upload.key))?;
-        let mode = mode_of(envelope)?;
+        let (keys, customer) = self.open_upload(caller, found, incoming.sse).await?;
+        let mode = mode_of(&found.upload.envelope)?;
         let intake = Intake {
             keys: &keys,
             part_number: incoming.number,
@@ -117,12 +120,26 @@ impl Engine {
         let permits = self.admit_part(caller, found).await?;
         let put = self.to_the_end(permits, kept, |catalog| async move { catalog.put_part(upload_id, part).await }).await?;
         self.settled(put).await?;
-        let sse = sse_reply(envelope, recorded, customer.as_ref())?;
+        let sse = sse_reply(&found.upload.envelope, &found.record.sse, customer.as_ref())?;
         Ok((UploadedPart { etag: record.etag.shown, sse, checksum: record.checksum }, modified))
     }
 
+    /// The object keys of an upload, for a part of it.
+    pub(super) async fn open_upload(
+        &self,
+        caller: &Caller,
+        found: &FoundUpload,
+        sse: &SseHeaders,
+    ) -> Result<(ObjectKeys, Option<CustomerKey>), Error> {
+        let (envelope, recorded) = (&found.upload.envelope, &found.record.sse);
+        let customer = check_part_headers(sse, caller.sse_c_allowed, mode_of(envelope)?, recorded)?;
+        let keys = self.keys_for_reading(User::Caller(caller), found.identified(), envelope, recorded, customer.as_ref()).await;
+        let keys = keys.map_err(|error| self.integrity().note(of_part(error), &found.bucket.name, &found.upload.key))?;
+        Ok((keys, customer))
+    }
+
     /// A part depends on the key that its upload is under at the end of the part: it may have been re-keyed meanwhile.
-    async fn admit_part(&self, caller: &Caller, found: &FoundUpload) -> Result<Permits, Error> {
+    pub(super) async fn admit_part(&self, caller: &Caller, found: &FoundUpload) -> Result<Permits, Error> {
         let Upload { upload_id, key, .. } = &found.upload;
         let (_, present) = self.catalog().find_upload(&found.bucket.name, key, *upload_id).await?.ok_or(Error::NoSuchBucket)?;
         let present = self.opened_upload(found.bucket.clone(), present.ok_or(Error::NoSuchUpload)?)?;
@@ -150,7 +167,8 @@ impl Engine {
         let record = PartRecord {
             etag: self.part_etag(found, number, mode, ingested)?,
             checksum: ingested.checksum.clone(),
-            salt: hex::encode(ingested.salt.0),
+            salt: Some(hex::encode(ingested.salt.0)),
+            shared: None,
             modified: Some(modified),
         };
         let part = Part {
