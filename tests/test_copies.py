@@ -4,7 +4,8 @@ import hashlib
 
 import pytest
 
-from harness import disk
+from harness import checksums, disk
+from harness.admin import Admin
 from harness.sse import (
     DSSE,
     KEY,
@@ -210,6 +211,77 @@ def test_parts_are_copied_by_range_from_any_mode_to_any_mode(raw, bucket, source
         etags[number] = reply.xml().findtext("ETag").strip('"')
     raw.complete(bucket, "target", upload, etags, target.read).ok()
     check(raw.get(bucket, "target", target.read), b"".join(body[first : last + 1] for first, last in ranges), target)
+
+
+def part_stays(source, target):
+    """A part shares its blob if no data has to be sealed again and none has to be read: where its ETag is to be an MD5, the source must have one."""
+    return data_stays(source, target if target is not OTHER_C else SSE_C) and (source.md5_etag or not target.md5_etag)
+
+
+def copied_part(raw, bucket, upload, number, target, headers):
+    """The ETag of a part that is all of `source`."""
+    return raw.upload_part_copy(f"{bucket}/source", bucket, "target", upload, number, headers | target.read).ok().xml().findtext("ETag").strip('"')
+
+
+@PAIRS
+def test_a_part_that_is_a_whole_object_shares_its_blob_and_outlives_its_source(plain_server, raw, bucket, source, target):
+    body, target = random_body(PART_BYTES + 17), other(target)
+    data = disk.Data(plain_server, lambda: raw.put(bucket, "source", body, source.write).ok())
+    upload = raw.begin_upload(bucket, "target", target.write)
+    ranges = {1: {}, 2: {"x-amz-copy-source-range": f"bytes=0-{len(body) - 1}"}}
+    etags = {number: copied_part(raw, bucket, upload, number, target, source.source | headers) for number, headers in ranges.items()}
+    if part_stays(source, target):
+        data.assert_not_moved()
+    else:
+        assert len(data.new()) == 2
+    assert (etags[1] == hashlib.md5(body).hexdigest()) == target.md5_etag
+    listed = raw.request("GET", f"/{bucket}/target", query={"uploadId": upload}).ok().xml()
+    assert [(part.findtext("ETag").strip('"'), part.findtext("Size")) for part in listed.iter("Part")] == [(etags[1], str(len(body))), (etags[2], str(len(body)))]
+    done = raw.complete(bucket, "target", upload, etags, target.read).ok()
+    if target.md5_etag:
+        assert done.xml().findtext("ETag").strip('"') == hashlib.md5(hashlib.md5(body).digest() * 2).hexdigest() + "-2"
+    raw.delete(bucket, "source").ok(204)
+    check(raw.get(bucket, "target", target.read), body * 2, target)
+    at = len(body) - 10
+    assert raw.get(bucket, "target", target.read | {"range": f"bytes={at}-{at + 19}"}).ok(206).body == (body * 2)[at : at + 20]
+    assert raw.get(bucket, "target", target.read, {"partNumber": "2"}).ok(206).body == body
+    if part_stays(source, target):
+        data.assert_not_moved()
+
+
+def test_a_part_keeps_the_checksum_of_its_source_or_has_it_computed(plain_server, raw, bucket):
+    body = random_body(PART_BYTES)
+    sha256, crc32 = checksums.value("SHA256", body), checksums.value("CRC32", body)
+    for algorithm, stays in [("SHA256", True), ("CRC32", False)]:
+        data = disk.Data(plain_server, lambda: raw.put(bucket, "source", body, {"x-amz-checksum-sha256": sha256}).ok())
+        headers = {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": "COMPOSITE"}
+        upload = raw.begin_upload(bucket, "target", SSE_KMS.write | headers)
+        answer = raw.upload_part_copy(f"{bucket}/source", bucket, "target", upload, 1).ok().xml()
+        assert answer.findtext(f"Checksum{algorithm}") == {"SHA256": sha256, "CRC32": crc32}[algorithm]
+        assert (data.new() == []) == stays
+        raw.complete(bucket, "target", upload, {1: answer.findtext("ETag").strip('"')}).ok()
+        check(raw.get(bucket, "target"), body, SSE_KMS)
+
+
+@pytest.mark.parametrize("lost", ["source", "target"])
+def test_who_loses_the_key_of_one_object_keeps_the_other(plain_server, raw, bucket, lost):
+    admin, body = Admin(plain_server), random_body(PART_BYTES)
+    keys = {name: admin.create_key() for name in ("source", "target")}
+    under = {name: {SSE: "aws:kms", KMS_KEY_ID: key} for name, key in keys.items()}
+    data = disk.Data(plain_server, lambda: raw.put(bucket, "source", body, under["source"]).ok())
+    upload = raw.begin_upload(bucket, "target", under["target"])
+    etag = raw.upload_part_copy(f"{bucket}/source", bucket, "target", upload, 1).ok().xml().findtext("ETag").strip('"')
+    raw.complete(bucket, "target", upload, {1: etag}).ok()
+    assert data.new() == []
+    key = keys[lost]
+    receipt = admin("DELETE", "/keys/delete", {"key_id": key, "force_immediate": True, "confirm_key_id": key})["receipt"]["receipt"]
+    assert (receipt["objects"], receipt["bytes"]) == (1, len(body))
+    raw.get(bucket, lost).fails(410, "KMS.NotFoundException")
+    kept = "target" if lost == "source" else "source"
+    assert raw.get(bucket, kept).ok().body == body
+    # Also when the object that was lost is gone.
+    raw.delete(bucket, lost).ok(204)
+    assert raw.get(bucket, kept).ok().body == body
 
 
 @pytest.mark.parametrize(
