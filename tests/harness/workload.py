@@ -46,6 +46,7 @@ class Upload:
     content: Content
     etags: dict = field(default_factory=dict)
     completing: bool = False
+    copied: bool = False  # its part is a copy of another object
 
 
 class Writer(threading.Thread):
@@ -79,7 +80,7 @@ class State:
         self.acknowledged = 0
 
     def step(self, client, bucket):
-        kind = self.random.choices([self.put_small, self.put_large, self.multipart, self.copy, self.rotate, self.delete], [30, 25, 10, 15, 8, 12])[0]
+        kind = self.random.choices([self.put_small, self.put_large, self.multipart, self.gather, self.copy, self.rotate, self.delete], [30, 25, 10, 15, 15, 8, 12])[0]
         kind(client, bucket, self.random.choice(self.keys))
         self.acknowledged += 1
 
@@ -128,6 +129,22 @@ class State:
             self.write(key, upload.content, lambda: client.complete(bucket, key, upload.upload_id, upload.etags, upload.content.mode.read))
             self.uploads.remove(upload)
 
+    def gather(self, client, bucket, key):
+        """An upload whose only part is a copy of another object; most share its blob."""
+        source = self.random.choice(self.keys)
+        content = self.known[source]
+        if content is ABSENT or source == key or len(content.parts) != 1:
+            return
+        upload = self.begin(client, bucket, key, content.under(self.random.choice(MODES)))
+        upload.copied = True
+        headers = upload.content.mode.read | content.mode.source
+        reply = acknowledged(client.upload_part_copy(f"{bucket}/{source}", bucket, key, upload.upload_id, 1, headers))
+        upload.etags[1] = reply.xml().findtext("ETag").strip('"')
+        if self.random.random() < 0.7:  # the others are left unfinished, and keep the blob when its source has gone
+            upload.completing = True
+            self.write(key, upload.content, lambda: client.complete(bucket, key, upload.upload_id, upload.etags, upload.content.mode.read))
+            self.uploads.remove(upload)
+
     def begin(self, client, bucket, key, content):
         reply = acknowledged(client.create_upload(bucket, key, content.mode.write))
         upload = Upload(key, reply.xml().findtext("UploadId"), content)
@@ -154,7 +171,8 @@ class State:
             assert self.known[upload.key] == upload.content, f"{upload.key}: neither the upload nor the object is there"
             self.uploads.remove(upload)
             return
-        assert self.known[upload.key] != upload.content, f"{upload.key}: both the upload and its object are there"
+        # What is a copy may be there as another copy too.
+        assert upload.copied or self.known[upload.key] != upload.content, f"{upload.key}: both the upload and its object are there"
         parts = {int(part.findtext("PartNumber")): part.findtext("ETag").strip('"') for part in listed.ok().xml().iter("Part")}
         assert {number: parts.get(number) for number in upload.etags} == upload.etags
         upload.completing = False

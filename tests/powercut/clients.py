@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from harness import leaks
 from harness.checksums import value as checksum
 from harness.sse import KMS_KEY_ID, NONE, SSE, SSE_KMS, SSE_S3, Mode
-from harness.workload import PART_BYTES, Content, State, acknowledged, holds
+from harness.workload import MODES, PART_BYTES, Content, State, acknowledged, holds
 from powercut import client
 from powercut.ledger import ABSENT
 
@@ -137,8 +137,26 @@ class Written(State):
         lengths = self.random.choice([(70_000,), (10,), (3000,)])
         self.upload(s3, bucket, key, self.content(*lengths), self.random.random())
 
-    def upload(self, s3, bucket, key, content, end):
-        """Completes the upload, aborts it, or leaves it."""
+    def gather(self, s3, bucket, key):
+        source = self.random.choice(self.keys)
+        content = self.known[source]
+        if content is ABSENT or source == key or len(content.parts) != 1:
+            return
+        target = content.under(self.random.choice(MODES))
+
+        def copy(upload, number):
+            reply = s3.upload_part_copy(f"{bucket}/{source}", bucket, key, upload, number, target.mode.read | content.mode.source)
+            return acknowledged(reply).xml().findtext("ETag").strip('"')
+
+        self.upload(s3, bucket, key, target, self.random.random(), copy)
+
+    def upload(self, s3, bucket, key, content, end, part=None):
+        """Completes the upload, aborts it, or leaves it. `part` sends a part of it, and returns its ETag."""
+
+        def send_part(upload, number):
+            return acknowledged(s3.upload_part(bucket, key, upload, number, content.piece(number - 1), content.mode.read)).etag
+
+        part = part or send_part
         effects = {}
         with self.ledger.doing("create upload", effects):
             upload = acknowledged(s3.create_upload(bucket, key, content.mode.write)).xml().findtext("UploadId")
@@ -147,7 +165,7 @@ class Written(State):
         for number in range(1, len(content.parts) + 1):
             effects = {thing: Parts(frozenset(etags.items()), number)}
             with self.ledger.doing("upload part", effects):
-                etags[number] = acknowledged(s3.upload_part(bucket, key, upload, number, content.piece(number - 1), content.mode.read)).etag
+                etags[number] = part(upload, number)
                 effects[thing] = Parts(frozenset(etags.items()))
         if end < 0.6:
             send = lambda: s3.complete(bucket, key, upload, etags, content.mode.read)  # noqa: E731
