@@ -1,6 +1,6 @@
 //! The directory of a log: its files by name, and the lock that keeps a second writer out.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -191,12 +191,10 @@ pub(crate) fn lock(dir: &Path) -> Result<File, AuditError> {
     let mut options = OpenOptions::new();
     let opened = strongroom_files::open_with(options.write(true).create(true).truncate(false).mode(0o600), &path, Links::Refuse);
     let file = opened.map_err(|error| failed("open", &path, &error.into()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(AuditError::Unwritable(format!("{} is in use by another server; stop that one first", dir.display())))
-        }
-        Err(TryLockError::Error(error)) => Err(failed("lock", &path, &error)),
+    if strongroom_files::lock(&file).map_err(|error| failed("lock", &path, &error))? {
+        Ok(file)
+    } else {
+        Err(AuditError::Unwritable(format!("{} is in use by another server; stop that one first", dir.display())))
     }
 }
 

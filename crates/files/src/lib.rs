@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod durable;
+mod lock;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
@@ -33,6 +34,7 @@ use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 pub use self::durable::{WriteError, create_dir, create_new, remove, replace, settle, settle_dir, sync_dir, sync_parent, write_new};
+pub use self::lock::lock;
 
 /// Whether the last component of a path may be a symbolic link. Those before it always may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

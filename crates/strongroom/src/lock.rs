@@ -1,6 +1,6 @@
 //! One server per data directory.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -35,10 +35,8 @@ impl DataDirLock {
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let opened = strongroom_files::open_with(&mut options, &path, Links::Refuse);
         let mut file = opened.map_err(|error| io_error(error.into()))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LockError::InUse { data_dir: data_dir.to_owned(), process: holder(&mut file) }),
-            Err(TryLockError::Error(source)) => return Err(io_error(source)),
+        if !strongroom_files::lock(&file).map_err(io_error)? {
+            return Err(LockError::InUse { data_dir: data_dir.to_owned(), process: holder(&mut file) });
         }
         // The number only helps people who look at the file; a full or read-only disk is no reason not to serve.
         let _ = note_process(&mut file);

@@ -1,6 +1,6 @@
 //! The key directory: who may read it, what lies in it, and files that appear whole or not at all.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -196,12 +196,10 @@ fn lock(dir: &Path) -> Result<File, KmsError> {
     let mut options = OpenOptions::new();
     let opened = strongroom_files::open_with(options.write(true).create(true).truncate(false).mode(0o600), &path, Links::Refuse);
     let file = opened.map_err(|error| io_error("open", &path, &error.into()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(KmsError::Broken(format!("the key directory {} is in use by another server; stop that one first", dir.display())))
-        }
-        Err(TryLockError::Error(error)) => Err(io_error("lock", &path, &error)),
+    if strongroom_files::lock(&file).map_err(|error| io_error("lock", &path, &error))? {
+        Ok(file)
+    } else {
+        Err(KmsError::Broken(format!("the key directory {} is in use by another server; stop that one first", dir.display())))
     }
 }
 
