@@ -523,25 +523,29 @@ def test_while_the_log_cannot_be_written_no_key_is_used_and_the_rest_goes_on(tmp
     raw.put(bucket, "kms", b"kms", SSE_KMS.write).ok()
     raw.put(bucket, "plain", b"plain").ok()
     used = fill(raw, bucket)
+    refused = raw.get(bucket, "kms").fails(503, "InternalError")
+    assert "audit log" in refused.message and int(refused.headers["retry-after"]) >= 1
+    # Within a second of the disk's end it is known that there is no room for uploads, whatever their mode.
+    wait_until(lambda: raw.put(bucket, "probe", b"x").status == 507)
     for attempt in [
-        lambda: raw.get(bucket, "kms"),
+        lambda: raw.put(bucket, "new", b"x"),
         lambda: raw.put(bucket, "new", b"x", SSE_S3.write),
         lambda: raw.put(bucket, "new", b"x", SSE_C.write),
         lambda: raw.copy(f"{bucket}/kms", bucket, "new"),
     ]:
-        refused = attempt().fails(503, "InternalError")
-        assert "audit log" in refused.message and int(refused.headers["retry-after"]) >= 1
+        attempt().fails(507, "InsufficientStorage")
+    raw.get(bucket, "kms").fails(503, "InternalError")
     raw.get(bucket, "new").fails(404, "NoSuchKey")
     assert admin.fails(503, "POST", "/keys", {"name": "not-made"})["code"] == "AuditUnavailable"
     assert admin.fails(503, "POST", "/seal")["code"] == "AuditUnavailable"
     assert raw.get(bucket, "plain").ok().body == b"plain"
-    raw.put(bucket, "plain", b"again").ok()
     assert raw.head(bucket, "kms").ok().headers["content-length"] == "3"
     assert admin("GET", "/status")["status"] == "Running"
     assert server.metric("strongroom_audit_writable") == 0
     assert "ERROR" in server.log_text() and "audit" in server.log_text().split("ERROR", 1)[1]
     (tmp_path / "grow").touch()
     wait_until(lambda: raw.get(bucket, "kms").status == 200)
+    wait_until(lambda: raw.put(bucket, "probe", b"x").status == 200)
     used.append(raw.put(bucket, "new", b"x", SSE_S3.write).ok())
     assert admin.create_key("made") == "made"
     admin.fails(404, "GET", "/keys/not-made")
