@@ -93,11 +93,11 @@ def hung_kms(target):
 @contextlib.contextmanager
 def _clients(target, *options, runs="1", secs=LONG):
     command = s3load(target, *options, "--runs", runs, "--secs", secs, "--warm-secs", "0", "--no-cleanup" if runs == "1" else "--no-populate", credentials=target.crowd)
-    count, before = int(options[options.index("--concurrency") + 1]), now(target.pid)["descriptors"]
-    process = subprocess.Popen([*IDLE, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    count = int(options[options.index("--concurrency") + 1])
+    process = subprocess.Popen([*IDLE, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # what it runs has its process id
     try:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while now(target.pid)["descriptors"] < before + count:
+        while now(process.pid)["descriptors"] < count:
             assert process.poll() is None and time.monotonic() < deadline, f"the clients did not come up: {' '.join(command)}"
             time.sleep(0.05)
         yield

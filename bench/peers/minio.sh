@@ -2,7 +2,7 @@
 # MinIO's last community server, over TLS, with a static KMS key, to measure beside.   minio.sh install | start [PORT] | pid | stop
 # It is built with Go, which takes minutes. State lies in $PEERS_HOME/minio; it listens on loopback only.
 set -euo pipefail
-version=v0.0.0-20251015172955-9e49d5e7a648
+version=v0.0.0-20260212201848-7aac2a2c5b7c
 home=${PEERS_HOME:?where peers keep their files}/minio
 port=${2:-7543}
 
