@@ -97,7 +97,10 @@ impl Budget {
     /// Takes `bytes` at once or not at all, and never before somebody who waits.
     pub fn try_hold(&self, bytes: usize) -> Option<Held> {
         let units = units_of(bytes);
-        // While somebody waits, all free permits are assigned to whoever is first, so that none is left to take here.
+        // Whoever waits first gathers what is free. Between two of them it is free for a moment, and still not to be taken here.
+        if units > 0 && self.0.waiting.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
         self.0.free.try_acquire_many(u32::try_from(units).ok()?).ok()?.forget();
         Some(self.taken(units))
     }

@@ -41,6 +41,20 @@ async fn who_waits_is_served_first_and_in_the_order_of_coming() {
 }
 
 #[tokio::test]
+async fn nobody_takes_what_is_free_between_two_who_wait() {
+    let budget = Budget::new(10 * KIB);
+    let held = budget.hold(10 * KIB).await.unwrap();
+    let (mut first, mut second) = (Box::pin(budget.hold(4 * KIB)), Box::pin(budget.hold(8 * KIB)));
+    assert!(polled(&mut first).await.is_pending() && polled(&mut second).await.is_pending());
+    drop(held);
+    let Poll::Ready(Ok(first)) = polled(&mut first).await else { panic!("its turn has come") };
+    assert!(budget.try_hold(KIB).is_none() && budget.spare(1).is_none(), "the second has not been asked since");
+    drop(first);
+    assert!(matches!(polled(&mut second).await, Poll::Ready(Ok(_))));
+    assert!(budget.try_hold(10 * KIB).is_some());
+}
+
+#[tokio::test]
 async fn one_who_stops_waiting_leaves_nothing_behind() {
     let budget = Budget::new(10 * KIB);
     let held = budget.hold(4 * KIB).await.unwrap();
