@@ -297,19 +297,26 @@ fn a_kill_between_any_two_steps_of_an_object_s_deletion_leaves_nothing_to_see_an
     });
 }
 
+/// Completes the upload with its first four parts, whose blobs have these numbers.
+fn complete_with(blobs: [u64; 4], writer: &Connection, pace: Pace) {
+    let used: Vec<(u16, BlobKey)> = (1..).zip(blobs.map(|blob| numbered('P', 100_000 + blob))).collect();
+    let mut object = NewVersion { data: VersionData { inline: None, ..version("0000001", 1).data }, ..version("0000001", 1) };
+    uploads::complete(writer, numbered('U', 1), &used, &mut object, Expect::Any, pace).unwrap();
+}
+
+fn check_completed(path: &Path, runtime: &tokio::runtime::Runtime) {
+    let catalog = SqliteCatalog::open(path, one_row_a_step()).unwrap();
+    runtime.block_on(async {
+        assert_eq!(catalog.list_parts(numbered('U', 1), 0, 10).await.unwrap(), []);
+        assert!(catalog.find_completed(B, "0000001", numbered('U', 1)).await.unwrap().is_some());
+    });
+}
+
 #[test]
 fn a_kill_between_any_two_steps_of_an_upload_s_end_leaves_the_object_whole() {
-    let complete = |writer: &Connection, pace| {
-        let used: Vec<(u16, BlobKey)> = (1..=4).map(|number| (number, numbered('P', 100_000 + u64::from(number)))).collect();
-        let mut object = NewVersion { data: VersionData { inline: None, ..version("0000001", 1).data }, ..version("0000001", 1) };
-        uploads::complete(writer, numbered('U', 1), &used, &mut object, Expect::Any, pace).unwrap();
-    };
+    let complete = |writer: &Connection, pace| complete_with([1, 2, 3, 4], writer, pace);
     at_each_step(0, 1, 9, complete, |path, runtime| {
-        let catalog = SqliteCatalog::open(path, one_row_a_step()).unwrap();
-        runtime.block_on(async {
-            assert_eq!(catalog.list_parts(numbered('U', 1), 0, 10).await.unwrap(), []);
-            assert!(catalog.find_completed(B, "0000001", numbered('U', 1)).await.unwrap().is_some());
-        });
+        check_completed(path, runtime);
         settle(path);
         let alive = "SELECT count(*) FROM blobs WHERE refs = 1 AND id IN (SELECT blob FROM version_blobs)";
         assert_eq!((dead(path), count(path, alive)), (5, 4));
@@ -327,17 +334,10 @@ fn a_kill_between_any_two_steps_of_an_upload_s_end_leaves_a_blob_that_parts_shar
                      VALUES (99, 1, x'6f', zeroblob(16), 1, 1, 1, 0, 0, x'');
                      UPDATE blobs SET refs = (SELECT count(*) FROM parts WHERE blob = id) + (SELECT count(*) FROM version_blobs WHERE blob = id)";
         writer.execute_batch(share).unwrap();
-        let blob = |number: u16| numbered('P', 100_000 + if number == 4 { 4 } else { 1 });
-        let used: Vec<(u16, BlobKey)> = (1..=4).map(|number| (number, blob(number))).collect();
-        let mut object = NewVersion { data: VersionData { inline: None, ..version("0000001", 1).data }, ..version("0000001", 1) };
-        uploads::complete(writer, numbered('U', 1), &used, &mut object, Expect::Any, pace).unwrap();
+        complete_with([1, 1, 1, 4], writer, pace);
     };
     at_each_step(0, 1, 9, complete, |path, runtime| {
-        let catalog = SqliteCatalog::open(path, one_row_a_step()).unwrap();
-        runtime.block_on(async {
-            assert_eq!(catalog.list_parts(numbered('U', 1), 0, 10).await.unwrap(), []);
-            assert!(catalog.find_completed(B, "0000001", numbered('U', 1)).await.unwrap().is_some());
-        });
+        check_completed(path, runtime);
         settle(path);
         // Parts 5, 6, 8 and 9 were not used; what part 7 shared is still the object's and the other one's.
         let refs = |number: u16| count(path, &format!("SELECT refs FROM blobs WHERE id = CAST(printf('P%015d', 1000{number:02}) AS BLOB)"));
