@@ -44,7 +44,7 @@ class Client(threading.Thread):
     def __init__(self, ledger, seed):
         super().__init__(daemon=True)
         self.ledger, self.random = ledger, random.Random(seed)
-        self.stopping, self.unexpected = threading.Event(), None
+        self.stopping, self.lost, self.unexpected = threading.Event(), None, None
         self.server = None
 
     def on(self, server):
@@ -52,7 +52,7 @@ class Client(threading.Thread):
         fresh = type(self).__new__(type(self))
         fresh.__dict__.update(self.__dict__)
         threading.Thread.__init__(fresh, daemon=True)
-        fresh.stopping, fresh.unexpected = threading.Event(), None
+        fresh.stopping, fresh.lost, fresh.unexpected = threading.Event(), None, None
         fresh.server, fresh.s3, fresh.admin = server, client.s3(server), client.admin(server)
         return fresh
 
@@ -61,8 +61,8 @@ class Client(threading.Thread):
             self.begin()
             while not self.stopping.is_set():
                 self.step()
-        except OSError:
-            pass  # the server was killed
+        except OSError as error:
+            self.lost = error  # as by the kill of the server
         except Exception as error:  # noqa: BLE001 — handed to the test
             self.unexpected = error
 

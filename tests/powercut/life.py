@@ -99,8 +99,8 @@ class Life:
         for one in clients:
             one.join(120)
             assert not one.is_alive()
-            if one.unexpected:
-                raise one.unexpected
+            if error := one.unexpected or (one.lost if not is_killed else None):
+                raise error
         if not is_killed:
             Objects(self.ledger, self.random.random(), "large").on(self.store).put_large()
             assert self.store.stop() == 0
