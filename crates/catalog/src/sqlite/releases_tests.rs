@@ -304,19 +304,22 @@ fn complete_with(blobs: [u64; 4], writer: &Connection, pace: Pace) {
     uploads::complete(writer, numbered('U', 1), &used, &mut object, Expect::Any, pace).unwrap();
 }
 
-fn check_completed(path: &Path, runtime: &tokio::runtime::Runtime) {
+/// Opens the catalog, which goes on with what is left of the upload until it is dropped, and finds the object.
+#[must_use]
+fn open_completed(path: &Path, runtime: &tokio::runtime::Runtime) -> SqliteCatalog {
     let catalog = SqliteCatalog::open(path, one_row_a_step()).unwrap();
     runtime.block_on(async {
         assert_eq!(catalog.list_parts(numbered('U', 1), 0, 10).await.unwrap(), []);
         assert!(catalog.find_completed(B, "0000001", numbered('U', 1)).await.unwrap().is_some());
     });
+    catalog
 }
 
 #[test]
 fn a_kill_between_any_two_steps_of_an_upload_s_end_leaves_the_object_whole() {
     let complete = |writer: &Connection, pace| complete_with([1, 2, 3, 4], writer, pace);
     at_each_step(0, 1, 9, complete, |path, runtime| {
-        check_completed(path, runtime);
+        let _catalog = open_completed(path, runtime);
         settle(path);
         let alive = "SELECT count(*) FROM blobs WHERE refs = 1 AND id IN (SELECT blob FROM version_blobs)";
         assert_eq!((dead(path), count(path, alive)), (5, 4));
@@ -337,7 +340,7 @@ fn a_kill_between_any_two_steps_of_an_upload_s_end_leaves_a_blob_that_parts_shar
         complete_with([1, 1, 1, 4], writer, pace);
     };
     at_each_step(0, 1, 9, complete, |path, runtime| {
-        check_completed(path, runtime);
+        let _catalog = open_completed(path, runtime);
         settle(path);
         // Parts 5, 6, 8 and 9 were not used; what part 7 shared is still the object's and the other one's.
         let refs = |number: u16| count(path, &format!("SELECT refs FROM blobs WHERE id = CAST(printf('P%015d', 1000{number:02}) AS BLOB)"));
