@@ -2,11 +2,13 @@
 
 import mmap
 import sqlite3
+import stat
 
 
 def blobs(server):
     """The blob files and their sizes: {path below DATA_DIR: length}."""
-    return {str(path.relative_to(server.data)): path.stat().st_size for path in (server.data / "blobs").rglob("*") if path.is_file()}
+    sizes = ((path, _size(path)) for path in (server.data / "blobs").rglob("*"))
+    return {str(path.relative_to(server.data)): size for path, size in sizes if size is not None}
 
 
 def files(server):
@@ -68,3 +70,12 @@ class Data:
         assert self.new() == [], "data was written again"
         now = blobs(self.server)
         assert {name: now.get(name) for name in self.own} == self.own, "data is gone"
+
+
+def _size(path):
+    """The length of a file; None of anything else, and of what the server deletes meanwhile."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
