@@ -15,4 +15,5 @@ mod sys;
 pub mod testing;
 
 pub use files::FileBlobs;
-pub use store::{BlobError, BlobId, BlobReader, BlobScan, BlobStore, BlobWriter, ListedBlob};
+pub use store::{BlobError, BlobReader, BlobScan, BlobStore, BlobWriter, ListedBlob};
+pub use strongroom_ids::BlobId;

@@ -1,27 +1,11 @@
 //! The two small traits every blob engine implements.
 
-use std::fmt;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::BytesMut;
+use strongroom_ids::BlobId;
 use strongroom_seal::SealedBytes;
-
-/// Names one immutable blob: 16 random bytes, never used twice.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BlobId(pub [u8; 16]);
-
-impl fmt::Display for BlobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for BlobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
 
 /// A blob as a [`BlobScan`] finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use strongroom_catalog::{
-    Bucket, BucketId, Catalog, Envelope, Expect, KeyRef, NewVersion, SqliteCatalog, SqliteOptions, VersionData, VersionSelector, Versioning,
+    Bucket, BucketId, Catalog, Envelope, Expect, KeyRef, NewVersion, SqliteCatalog, SqliteOptions, VersionData, VersionId, VersionSelector,
+    Versioning,
 };
 
 const WRITERS: u64 = 8;
-const BUCKET: BucketId = [7; 16];
+const BUCKET: BucketId = BucketId([7; 16]);
 
 fn main() {
     let mut directory = PathBuf::from(".");
@@ -53,7 +54,7 @@ fn main() {
             catalog.put_version(version(number, inline_kib << 10, 1), Expect::Any).await.unwrap();
         });
         bench.measure("delete", move |catalog, number| async move {
-            catalog.delete_version(BUCKET, &key(number), VersionSelector::Latest, Expect::Any, [0; 16], 0).await.unwrap();
+            catalog.delete_version(BUCKET, &key(number), VersionSelector::Latest, Expect::Any, VersionId([0; 16]), 0).await.unwrap();
         });
     }
 }
@@ -126,7 +127,7 @@ fn version(number: u64, inline_bytes: usize, generation: u8) -> NewVersion {
     NewVersion {
         bucket_id: BUCKET,
         key: key(number),
-        version_id,
+        version_id: VersionId(version_id),
         size_bytes: inline_bytes as u64,
         modified: 1_700_000_000_000,
         envelope: Envelope { mode: 2, key: Some(key_ref), wrapped_key: vec![1; 96], sealed_keys: vec![2; 96] },

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 
 use crate::{
-    BlobKey, Bucket, BucketEncryption, BucketId, CatalogError, Committed, DeadBlob, Deleted, Expect, Job, JobId, KeyRef, KeyUsage,
-    ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis,
-    Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
+    BlobId, Bucket, BucketEncryption, BucketId, CatalogError, Committed, DeadBlob, Deleted, Expect, Job, JobId, KeyRef, KeyUsage, ListPage,
+    ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload,
+    UploadId, Version, VersionData, VersionId, VersionSelector,
 };
 
 /// So many jobs of a kind are kept after they ended; the older ones are forgotten.
@@ -113,7 +113,7 @@ pub trait Catalog: Send + Sync + 'static {
     async fn complete_upload(
         &self,
         upload_id: UploadId,
-        used: Vec<(u16, BlobKey)>,
+        used: Vec<(u16, BlobId)>,
         version: NewVersion,
         expect: Expect,
     ) -> Result<Committed, CatalogError>;
@@ -139,10 +139,10 @@ pub trait Catalog: Send + Sync + 'static {
     async fn dead_blobs(&self, died_before: UnixMillis, after: Option<DeadBlob>, limit: usize) -> Result<Vec<DeadBlob>, CatalogError>;
 
     /// Forgets dead blobs, after the blob store deleted them. Ids that are not dead or not there are left alone.
-    async fn forget_blobs(&self, blobs: Vec<BlobKey>) -> Result<(), CatalogError>;
+    async fn forget_blobs(&self, blobs: Vec<BlobId>) -> Result<(), CatalogError>;
 
     /// Which of these blobs the catalog knows, dead or alive, in the same order.
-    async fn known_blobs(&self, blobs: Vec<BlobKey>) -> Result<Vec<bool>, CatalogError>;
+    async fn known_blobs(&self, blobs: Vec<BlobId>) -> Result<Vec<bool>, CatalogError>;
 
     // ---- walks
 

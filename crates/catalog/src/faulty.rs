@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use crate::{
-    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, DeadBlob, Deleted, Expect, Job, JobId, KeyRef, KeyUsage,
+    BlobId, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, DeadBlob, Deleted, Expect, Job, JobId, KeyRef, KeyUsage,
     ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis,
     Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
 };
@@ -189,7 +189,7 @@ impl Catalog for FaultyCatalog {
     async fn complete_upload(
         &self,
         upload_id: UploadId,
-        used: Vec<(u16, BlobKey)>,
+        used: Vec<(u16, BlobId)>,
         version: NewVersion,
         expect: Expect,
     ) -> Result<Committed, CatalogError> {
@@ -216,11 +216,11 @@ impl Catalog for FaultyCatalog {
         self.inner.dead_blobs(died_before, after, limit).await
     }
 
-    async fn forget_blobs(&self, blobs: Vec<BlobKey>) -> Result<(), CatalogError> {
+    async fn forget_blobs(&self, blobs: Vec<BlobId>) -> Result<(), CatalogError> {
         self.write(self.inner.forget_blobs(blobs)).await
     }
 
-    async fn known_blobs(&self, blobs: Vec<BlobKey>) -> Result<Vec<bool>, CatalogError> {
+    async fn known_blobs(&self, blobs: Vec<BlobId>) -> Result<Vec<bool>, CatalogError> {
         self.plan().blobs_asked_for += blobs.len() as u64;
         self.inner.known_blobs(blobs).await
     }

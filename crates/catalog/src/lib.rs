@@ -36,8 +36,9 @@ pub use faulty::{FaultMoment, FaultyCatalog};
 #[cfg(feature = "testing")]
 pub use memory::MemoryCatalog;
 pub use model::{
-    BlobKey, BlobUse, Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketId, BucketUsage, Committed, DeadBlob, Deleted, Envelope,
-    Expect, Job, JobId, KeyRef, KeyUsage, ListEntry, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace,
-    ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector, Versioning,
+    BlobUse, Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketUsage, Committed, DeadBlob, Deleted, Envelope, Expect, Job, KeyRef,
+    KeyUsage, ListEntry, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload,
+    ScopedVersion, UnixMillis, Upload, Version, VersionData, VersionSelector, Versioning,
 };
 pub use sqlite::{CatalogNumbers, LogNumbers, SqliteCatalog, SqliteOptions};
+pub use strongroom_ids::{BlobId, BucketId, JobId, UploadId, VersionId};

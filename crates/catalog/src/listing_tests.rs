@@ -2,17 +2,18 @@
 
 use super::*;
 use crate::{BucketId, Envelope};
+use strongroom_ids::{UploadId, VersionId};
 
-const BUCKET: BucketId = [1; 16];
+const BUCKET: BucketId = BucketId([1; 16]);
 
 fn row(key: &str) -> Upload {
     let envelope = Envelope { mode: 0, key: None, wrapped_key: Vec::new(), sealed_keys: Vec::new() };
     let (upload_id, version_id) = ([0; 16], [0; 16]);
     Upload {
-        upload_id,
+        upload_id: UploadId(upload_id),
         bucket_id: BUCKET,
         key: key.to_owned(),
-        version_id,
+        version_id: VersionId(version_id),
         initiated: 0,
         initiator: String::new(),
         envelope,

@@ -3,17 +3,7 @@
 //! Everything a reader of the disk must not learn arrives here sealed (`record`, `sealed_keys`, `inline`); the
 //! catalog stores those bytes and never looks inside.
 
-/// 16 random bytes that name a bucket for ever; a bucket made again under the same name gets other ones.
-pub type BucketId = [u8; 16];
-/// 16 bytes that name one version of one object, assigned by the engine, never used twice.
-pub type VersionId = [u8; 16];
-/// 16 random bytes that name a multipart upload.
-pub type UploadId = [u8; 16];
-/// 16 random bytes that name a blob (the same as in the blob store).
-pub type BlobKey = [u8; 16];
-
-/// 16 random bytes that name a job.
-pub type JobId = [u8; 16];
+use strongroom_ids::{BlobId, BucketId, JobId, UploadId, VersionId};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type UnixMillis = i64;
@@ -162,14 +152,14 @@ pub enum BlobUse {
     /// The blob was just written, and nothing else refers to it.
     New {
         /// The blob.
-        id: BlobKey,
+        id: BlobId,
         /// Its sealed length in bytes.
         len_bytes: u64,
     },
     /// Something else refers to the blob too (CopyObject, UploadPartCopy): one reference more.
     Shared {
         /// The blob.
-        id: BlobKey,
+        id: BlobId,
     },
 }
 
@@ -293,7 +283,7 @@ pub struct Part {
     /// 1 to 10,000.
     pub number: u16,
     /// Its blob.
-    pub blob: BlobKey,
+    pub blob: BlobId,
     /// Sealed length of the blob in bytes. Where a part shares its blob, what is known of the blob counts.
     pub blob_len_bytes: u64,
     /// Length of the plaintext in bytes.
@@ -336,7 +326,7 @@ pub struct DeadBlob {
     /// When the last reference went, by the catalog's own clock.
     pub died_at: UnixMillis,
     /// The blob.
-    pub id: BlobKey,
+    pub id: BlobId,
 }
 
 /// New sealed keys for a version or an upload: what re-keying changes of it, and all that it changes.

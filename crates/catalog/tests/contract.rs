@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use common::{answer, bucket, envelope, id, new_blob, part, upload, version, version_in};
 use strongroom_catalog::{
-    BlobUse, BucketId, BucketUsage, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, FaultMoment, FaultyCatalog, Job,
-    ListEntry, ListQuery, MAX_FINISHED_JOBS, MemoryCatalog, NewVersion, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedVersion,
-    SqliteCatalog, SqliteOptions, Upload, Version, VersionData, VersionId, VersionSelector, Versioning,
+    BlobId, BlobUse, BucketId, BucketUsage, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, FaultMoment, FaultyCatalog,
+    Job, ListEntry, ListQuery, MAX_FINISHED_JOBS, MemoryCatalog, NewVersion, Reseal, Scope, ScopePage, ScopePlace, ScopeTally,
+    ScopedVersion, SqliteCatalog, SqliteOptions, Upload, Version, VersionData, VersionId, VersionSelector, Versioning,
 };
 
-const B: BucketId = [b'K'; 16];
+const B: BucketId = BucketId([b'K'; 16]);
 
 /// A catalog with the bucket `b`, and the hand on its clock.
 struct Scene {
@@ -57,7 +57,7 @@ impl Scene {
         self.catalog.delete_version(B, key, which, Expect::Any, v(marker), 5).await.unwrap()
     }
 
-    async fn dead(&self) -> Vec<[u8; 16]> {
+    async fn dead(&self) -> Vec<BlobId> {
         self.catalog.dead_blobs(i64::MAX, None, 100).await.unwrap().into_iter().map(|dead| dead.id).collect()
     }
 
@@ -75,7 +75,7 @@ fn v(number: u64) -> VersionId {
     id(b'V', number)
 }
 
-fn blob(number: u64) -> [u8; 16] {
+fn blob(number: u64) -> BlobId {
     id(b'B', number)
 }
 
@@ -180,7 +180,7 @@ async fn a_shared_blob_dies_with_its_last_reference_and_is_never_shared_again() 
         scene.delete("a", VersionSelector::Latest, 9).await;
         // A version that is replaced by one of the same blob does not let it die.
         put(share("b", 3)).await.unwrap();
-        assert_eq!(scene.dead().await, [[0; 16]; 0]);
+        assert_eq!(scene.dead().await, [BlobId([0; 16]); 0]);
         scene.time.store(2000, Ordering::Relaxed);
         scene.delete("b", VersionSelector::Latest, 9).await;
         assert_eq!(scene.dead().await, [blob(1)]);
@@ -245,15 +245,15 @@ async fn parts_may_share_the_blob_of_a_version_and_each_others() {
         catalog.put_part(upload_id, part(5, blob(2))).await.unwrap();
         assert_eq!(catalog.list_parts(upload_id, 1, 1).await.unwrap(), [part(2, blob(1))]);
         scene.delete("a", VersionSelector::Latest, 9).await;
-        assert_eq!(scene.dead().await, [[0; 16]; 0]);
+        assert_eq!(scene.dead().await, [BlobId([0; 16]); 0]);
         let used = vec![(1, blob(1)), (2, blob(1)), (3, blob(1)), (5, blob(2))];
         catalog.complete_upload(upload_id, used, version_in(B, "k", v(1), Vec::new()), Expect::Any).await.unwrap();
-        assert_eq!(scene.dead().await, [[0; 16]; 0]);
+        assert_eq!(scene.dead().await, [BlobId([0; 16]); 0]);
         // The version refers to the blob once, and so does a copy of it.
         let copy = version_in(B, "copy", v(3), vec![BlobUse::Shared { id: blob(1) }, BlobUse::Shared { id: blob(2) }]);
         catalog.put_version(copy, Expect::Any).await.unwrap();
         scene.delete("k", VersionSelector::Latest, 9).await;
-        assert_eq!(scene.dead().await, [[0; 16]; 0]);
+        assert_eq!(scene.dead().await, [BlobId([0; 16]); 0]);
         scene.delete("copy", VersionSelector::Latest, 9).await;
         assert_eq!(scene.dead().await, [blob(1), blob(2)]);
     }
@@ -269,7 +269,7 @@ async fn an_upload_that_is_aborted_lets_go_of_a_shared_blob_as_often_as_it_refer
             catalog.share_part(upload_id, part(number, blob(1))).await.unwrap();
         }
         catalog.abort_upload(B, "k", upload_id).await.unwrap();
-        assert_eq!(scene.dead().await, [[0; 16]; 0]);
+        assert_eq!(scene.dead().await, [BlobId([0; 16]); 0]);
         scene.delete("a", VersionSelector::Latest, 9).await;
         assert_eq!(scene.dead().await, [blob(1)]);
         catalog.create_upload(upload(B, "k", id(b'U', 2), 1)).await.unwrap();
@@ -374,7 +374,7 @@ async fn a_walk_finds_all_versions_in_its_scope_in_the_order_of_commit_or_with_a
                     let counted = catalog.tally_in(scope.clone(), after, limit).await.unwrap();
                     assert_eq!((counted.versions, &counted.next), (page.items.len() as u64, &page.next));
                     tally = ScopeTally { versions: tally.versions + counted.versions, bytes: tally.bytes + counted.bytes, next: None };
-                    assert!(page.items.iter().all(|item| item.part_record == [item.version.version_id[15]; 3]));
+                    assert!(page.items.iter().all(|item| item.part_record == [item.version.version_id.0[15]; 3]));
                     found.extend(page.items.into_iter().map(|item| item.version.version_id));
                     let Some(next) = page.next else { break };
                     after = next;

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use common::{bucket, id, new_blob, part, upload, version, version_in};
-use strongroom_catalog::{Catalog, Expect, NewVersion, SqliteCatalog, SqliteOptions, VersionSelector, Versioning};
+use strongroom_catalog::{BlobId, Catalog, Expect, NewVersion, SqliteCatalog, SqliteOptions, UploadId, VersionSelector, Versioning};
 
 const KILLS: u64 = 20;
 const WRITERS: u64 = 6;
@@ -129,7 +129,7 @@ async fn write(catalog: Arc<SqliteCatalog>, writer: u64, round: u64) {
         let (version_id, blob) = (id(b'V', unique), id(b'B', unique));
         match step % 4 {
             0 => put(&catalog, stamped(version(id(b'K', 1), &key, version_id), generation)).await,
-            1 => put(&catalog, stamped(version_in(id(b'K', 1), &key, version_id, vec![new_blob(blob)]), generation)).await,
+            1 => put(&catalog, stamped(version_in(id(b'K', 1), &key, version_id, vec![new_blob(BlobId(blob))]), generation)).await,
             2 => upload_and_complete(&catalog, &key, unique, generation).await,
             _ => replace(&catalog, &key, unique, generation).await,
         }
@@ -153,11 +153,11 @@ async fn upload_and_complete(catalog: &SqliteCatalog, key: &str, unique: u64, ge
     catalog.create_upload(upload(id(b'K', 1), key, upload_id, 0)).await.unwrap();
     for number in [1, 2, 2, 3] {
         let blob = id(b'0' + u8::try_from(number).unwrap(), unique);
-        let mut part = part(number, blob);
-        if catalog.list_parts(upload_id, number - 1, 1).await.unwrap().first().is_some_and(|present| present.number == number) {
+        let mut part = part(number, BlobId(blob));
+        if catalog.list_parts(UploadId(upload_id.0), number - 1, 1).await.unwrap().first().is_some_and(|present| present.number == number) {
             part.blob = id(b'r', unique);
         }
-        catalog.put_part(upload_id, part).await.unwrap();
+        catalog.put_part(UploadId(upload_id.0), part).await.unwrap();
     }
     let used = vec![(1, id(b'1', unique)), (2, id(b'r', unique))];
     let version = stamped(version_in(id(b'K', 1), key, id(b'V', unique), Vec::new()), generation);

@@ -13,9 +13,8 @@ use common::{WRONG_USAGES, answer, bucket, envelope, id, new_blob, part, upload,
 use proptest::prelude::*;
 use proptest::sample::Index;
 use strongroom_catalog::{
-    BlobKey, BlobUse, BucketEncryption, BucketEncryptionAlgorithm, BucketId, Catalog, CatalogError, Clock, Envelope, Expect, Job,
-    ListEntry, ListQuery, MemoryCatalog, Reseal, Scope, ScopePlace, SqliteCatalog, SqliteOptions, UploadId, VersionId, VersionSelector,
-    Versioning,
+    BlobId, BlobUse, BucketEncryption, BucketEncryptionAlgorithm, BucketId, Catalog, CatalogError, Clock, Envelope, Expect, Job, ListEntry,
+    ListQuery, MemoryCatalog, Reseal, Scope, ScopePlace, SqliteCatalog, SqliteOptions, UploadId, VersionId, VersionSelector, Versioning,
 };
 
 /// Both catalogs, and every id that was ever given out.
@@ -28,7 +27,7 @@ struct Pair {
     bucket_ids: BTreeMap<usize, BucketId>,
     versions: Vec<(At, VersionId)>,
     uploads: Vec<(At, UploadId)>,
-    blobs: Vec<BlobKey>,
+    blobs: Vec<BlobId>,
     next: u64,
 }
 
@@ -102,8 +101,8 @@ impl Pair {
             Pick::Shared(index) if !self.blobs.is_empty() => BlobUse::Shared { id: *index.get(&self.blobs) },
             _ => {
                 let fresh = self.fresh(b'B');
-                self.blobs.push(fresh);
-                new_blob(fresh)
+                self.blobs.push(BlobId(fresh));
+                new_blob(BlobId(fresh))
             }
         }
     }
@@ -174,7 +173,7 @@ impl Pair {
         match op {
             Op::CreateBucket { bucket: at, versioning, repeated_id } => {
                 let taken = self.bucket_ids.values().next().copied().filter(|_| *repeated_id);
-                let bucket_id = taken.unwrap_or_else(|| self.fresh(b'K'));
+                let bucket_id = taken.unwrap_or_else(|| BucketId(self.fresh(b'K')));
                 let new = bucket(BUCKETS[*at], bucket_id, *versioning);
                 if both!(self, catalog => catalog.create_bucket(new.clone())).is_some() {
                     self.bucket_ids.insert(*at, bucket_id);
@@ -208,12 +207,12 @@ impl Pair {
         match op {
             Op::Put { at, blobs, expect, key, size, old_id } => {
                 let expect = self.expect(*at, expect);
-                let version_id = if let Some(old) = old_id { self.version_id(*old) } else { self.fresh(b'V') };
+                let version_id = if let Some(old) = old_id { self.version_id(*old) } else { VersionId(self.fresh(b'V')) };
                 let blobs = blobs.iter().map(|pick| self.blob(pick)).collect();
                 let mut new = version_in(self.bucket_id(at.bucket), KEYS[at.key], version_id, blobs);
                 new.size_bytes = *size;
-                new.envelope = envelope(key.map(|(key, version)| (KEY_IDS[key], version)), version_id[15]);
-                new.data.inline = new.blobs.is_empty().then(|| vec![version_id[15]; 8]);
+                new.envelope = envelope(key.map(|(key, version)| (KEY_IDS[key], version)), version_id.0[15]);
+                new.data.inline = new.blobs.is_empty().then(|| vec![version_id.0[15]; 8]);
                 both!(self, catalog => catalog.put_version(new.clone(), expect));
                 self.versions.push((*at, version_id));
             }
@@ -241,8 +240,8 @@ impl Pair {
                 }
                 let marker = self.fresh(b'M');
                 let bucket = self.bucket_id(at.bucket);
-                both!(self, catalog => catalog.delete_version(bucket, KEYS[at.key], selector, expect, marker, 5));
-                self.versions.push((at, marker));
+                both!(self, catalog => catalog.delete_version(bucket, KEYS[at.key], selector, expect, VersionId(marker), 5));
+                self.versions.push((at, VersionId(marker)));
             }
             Op::ListObjects { bucket, query } => {
                 let query = self.list_query(*bucket, query);
@@ -256,9 +255,9 @@ impl Pair {
     fn run_on_uploads(&mut self, op: &Op) -> Result<(), TestCaseError> {
         match op {
             Op::CreateUpload { at, initiated, key, old_id } => {
-                let upload_id = if let Some(old) = old_id { self.upload(*old).1 } else { self.fresh(b'U') };
+                let upload_id = if let Some(old) = old_id { self.upload(*old).1 } else { UploadId(self.fresh(b'U')) };
                 let mut new = upload(self.bucket_id(at.bucket), KEYS[at.key], upload_id, *initiated);
-                new.envelope = envelope(key.map(|(key, version)| (KEY_IDS[key], version)), upload_id[15]);
+                new.envelope = envelope(key.map(|(key, version)| (KEY_IDS[key], version)), upload_id.0[15]);
                 if both!(self, catalog => catalog.create_upload(new.clone())).is_some() {
                     self.uploads.push((*at, upload_id));
                 }
@@ -290,12 +289,12 @@ impl Pair {
                 let extra = extra.iter().map(|pick| self.blob(pick)).collect();
                 let key = KEYS[if *elsewhere { (at.key + 1) % KEYS.len() } else { at.key }];
                 let version_id = self.fresh(b'V');
-                let mut new = version_in(self.bucket_id(at.bucket), key, version_id, extra);
+                let mut new = version_in(self.bucket_id(at.bucket), key, VersionId(version_id), extra);
                 if let Some(envelope) = self.sealed_upload(at, upload_id).filter(|_| !resealed) {
                     new.envelope = envelope;
                 }
                 both!(self, catalog => catalog.complete_upload(upload_id, used.clone(), new.clone(), expect));
-                self.versions.push((at, version_id));
+                self.versions.push((at, VersionId(version_id)));
             }
             Op::Abort { upload, elsewhere } => {
                 let (at, upload_id) = self.upload(*upload);
@@ -325,7 +324,7 @@ impl Pair {
         match op {
             Op::ForgetBlobs(indexes) => {
                 let picked = indexes.iter().filter(|_| !self.blobs.is_empty()).map(|index| *index.get(&self.blobs));
-                let blobs: Vec<BlobKey> = picked.collect();
+                let blobs: Vec<BlobId> = picked.collect();
                 both!(self, catalog => catalog.forget_blobs(blobs.clone()));
             }
             Op::SetSetting { name, present, value } => {
@@ -489,7 +488,7 @@ fn entry_key<T>(entry: &ListEntry<T>, key: impl Fn(&T) -> &String) -> String {
 }
 
 /// The references as SQLite counts them.
-fn live_blobs(path: &std::path::Path) -> BTreeMap<BlobKey, u64> {
+fn live_blobs(path: &std::path::Path) -> BTreeMap<BlobId, u64> {
     let connection = rusqlite::Connection::open(path).unwrap();
     let mut statement = connection.prepare("SELECT id, refs FROM blobs WHERE refs > 0").unwrap();
     statement.query_map([], |row| Ok((row.get(0)?, u64::from(row.get::<_, u32>(1)?)))).unwrap().map(Result::unwrap).collect()
@@ -507,8 +506,8 @@ fn compare_with_the_model(ops: &[Op], options: &SqliteOptions) -> Result<(), Tes
     for (at, name) in BUCKETS.iter().enumerate() {
         let states = [Versioning::Unversioned, Versioning::Enabled, Versioning::Suspended];
         let bucket_id = pair.fresh(b'K');
-        both!(pair, catalog => catalog.create_bucket(bucket(name, bucket_id, states[at])));
-        pair.bucket_ids.insert(at, bucket_id);
+        both!(pair, catalog => catalog.create_bucket(bucket(name, BucketId(bucket_id), states[at])));
+        pair.bucket_ids.insert(at, BucketId(bucket_id));
     }
     for op in ops {
         pair.run(op)?;

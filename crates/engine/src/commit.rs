@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom_catalog::{BlobUse, Bucket, Catalog, CatalogError, Committed, Envelope, NewVersion, VersionData};
+use strongroom_catalog::{BlobUse, Bucket, Catalog, CatalogError, Committed, Envelope, NewVersion, VersionData, VersionId};
 use strongroom_fair::ForTenant;
 use strongroom_kms::CommitPermit;
 use strongroom_seal::{Manifest, ManifestPart};
@@ -166,7 +166,7 @@ impl Engine {
         let Identified { bucket, key, version_id } = draft.at;
         let (size_bytes, modified) = (bytes.manifest.total_len(), ids::now_ms());
         let binding = VersionBinding {
-            bucket_id: &bucket.id,
+            bucket_id: bucket.id,
             key,
             version_id,
             size_bytes,
@@ -186,7 +186,7 @@ impl Engine {
         Ok(NewVersion {
             bucket_id: bucket.id,
             key: key.to_owned(),
-            version_id: *version_id,
+            version_id,
             size_bytes,
             modified,
             envelope: draft.envelope.clone(),
@@ -213,6 +213,6 @@ pub(crate) fn stored(draft: &Draft<'_>, sse: SseReply, size_bytes: u64, is_null:
     }
 }
 
-fn shown(bucket: &Bucket, version_id: &[u8; 16], is_null: bool) -> Option<String> {
+fn shown(bucket: &Bucket, version_id: VersionId, is_null: bool) -> Option<String> {
     ids::shown_version(bucket.versioning, version_id, is_null)
 }

@@ -73,7 +73,7 @@ impl Engine {
 
     /// The open metadata record of a version.
     pub(crate) fn record_of(&self, bucket: &Bucket, version: &Version) -> Result<ObjectRecord, Error> {
-        let binding = VersionBinding::of(&bucket.id, version);
+        let binding = VersionBinding::of(bucket.id, version);
         ObjectRecord::open(self.store_key(), &binding, &version.record)
             .map_err(|error| self.integrity().note(error, &bucket.name, &version.key))
     }

@@ -92,7 +92,7 @@ fn pieces(manifest: &Manifest, offset: u64, len: u64) -> VecDeque<PartRange> {
     manifest.locate(offset, len).collect()
 }
 
-fn blobs_of(manifest: &Manifest, offset: u64, len: u64) -> Vec<[u8; 16]> {
+fn blobs_of(manifest: &Manifest, offset: u64, len: u64) -> Vec<BlobId> {
     let parts = pieces(manifest, offset, len).into_iter().map(|piece| &manifest.parts()[piece.index]);
     parts.filter(|part| !part.is_inline()).map(|part| part.blob).collect()
 }
@@ -134,12 +134,12 @@ impl ObjectReader {
         PartReader::new(opener, source, piece, self.memory.clone())
     }
 
-    async fn source(&mut self, blob: Option<[u8; 16]>) -> Result<Source, Error> {
+    async fn source(&mut self, blob: Option<BlobId>) -> Result<Source, Error> {
         let Some(blob) = blob else {
             let missing = || Error::Integrity("its inline bytes are missing".into());
             return Ok(Source::Inline(self.opened.inline.take().ok_or_else(missing)?));
         };
-        Ok(Source::Blob(Arc::from(self.engine.blobs().open(BlobId(blob)).await?)))
+        Ok(Source::Blob(Arc::from(self.engine.blobs().open(blob).await?)))
     }
 }
 

@@ -17,13 +17,9 @@ pub(crate) fn now_ms() -> UnixMillis {
 
 /// A new version id: the time in front, so that ids made later sort later, then 80 random bits.
 pub(crate) fn new_version_id(now: UnixMillis) -> VersionId {
-    let mut id: VersionId = strongroom_seal::random_array();
+    let mut id: [u8; 16] = strongroom_seal::random_array();
     id[..6].copy_from_slice(&now.to_be_bytes()[2..]);
-    id
-}
-
-pub(crate) fn render(id: &[u8; 16]) -> String {
-    hex::encode(id)
+    VersionId(id)
 }
 
 /// What `versionId` selects.
@@ -34,29 +30,24 @@ pub(crate) fn parse_version(version_id: Option<&str>) -> Result<VersionSelector,
     if text == NULL {
         return Ok(VersionSelector::Null);
     }
-    parse(text).map(VersionSelector::Id).ok_or_else(|| Error::InvalidArgument("Invalid version id specified".into()))
+    text.parse().map(VersionSelector::Id).map_err(|_| Error::InvalidArgument("Invalid version id specified".into()))
 }
 
 /// An upload id; what does not parse is an upload that does not exist.
 pub(crate) fn parse_upload(upload_id: &str) -> Result<UploadId, Error> {
-    parse(upload_id).ok_or(Error::NoSuchUpload)
+    upload_id.parse().map_err(|_| Error::NoSuchUpload)
 }
 
 /// The version id that clients see: none in a bucket that never was versioned.
-pub(crate) fn shown_version(versioning: Versioning, version_id: &VersionId, is_null: bool) -> Option<String> {
+pub(crate) fn shown_version(versioning: Versioning, version_id: VersionId, is_null: bool) -> Option<String> {
     match (versioning, is_null) {
         (Versioning::Unversioned, _) => None,
         (Versioning::Enabled | Versioning::Suspended, true) => Some(NULL.into()),
-        (Versioning::Enabled | Versioning::Suspended, false) => Some(render(version_id)),
+        (Versioning::Enabled | Versioning::Suspended, false) => Some(version_id.to_string()),
     }
 }
 
 /// As [`shown_version`], of a stored version.
 pub(crate) fn shown(versioning: Versioning, version: &Version) -> Option<String> {
-    shown_version(versioning, &version.version_id, version.is_null)
-}
-
-pub(crate) fn parse(text: &str) -> Option<[u8; 16]> {
-    let mut id = [0; 16];
-    hex::decode_to_slice(text, &mut id).ok().map(|()| id)
+    shown_version(versioning, version.version_id, version.is_null)
 }

@@ -9,24 +9,24 @@ use std::{
 };
 
 use strongroom_blobs::{BlobId, BlobStore};
-use strongroom_catalog::{BlobKey, CatalogError};
+use strongroom_catalog::CatalogError;
 use tokio::runtime::Handle;
 
 /// How often each blob is in use at present.
 #[derive(Clone, Default)]
-pub(crate) struct InUse(Arc<Mutex<HashMap<BlobKey, usize>>>);
+pub(crate) struct InUse(Arc<Mutex<HashMap<BlobId, usize>>>);
 
 /// Keeps blobs from being swept until it is dropped.
 pub(crate) struct Hold {
     in_use: InUse,
-    blobs: VecDeque<BlobKey>,
+    blobs: VecDeque<BlobId>,
     /// Where to delete the blobs when this is dropped: they were just written, and no commit has taken them over.
     unclaimed_in: Option<Arc<dyn BlobStore>>,
     claimed: AtomicBool,
 }
 
 impl InUse {
-    pub(crate) fn hold(&self, blobs: Vec<BlobKey>) -> Hold {
+    pub(crate) fn hold(&self, blobs: Vec<BlobId>) -> Hold {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for blob in &blobs {
             *counts.entry(*blob).or_default() += 1;
@@ -34,7 +34,7 @@ impl InUse {
         Hold { in_use: self.clone(), blobs: blobs.into(), unclaimed_in: None, claimed: AtomicBool::new(false) }
     }
 
-    fn release(&self, blobs: impl IntoIterator<Item = BlobKey>) {
+    fn release(&self, blobs: impl IntoIterator<Item = BlobId>) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for blob in blobs {
             if let Some(count) = counts.get_mut(&blob) {
@@ -46,7 +46,7 @@ impl InUse {
         }
     }
 
-    pub(crate) fn contains(&self, blob: &BlobKey) -> bool {
+    pub(crate) fn contains(&self, blob: &BlobId) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(blob)
     }
 }
@@ -91,7 +91,7 @@ impl Hold {
         runtime.spawn(async move {
             for blob in blobs {
                 // What cannot be deleted now is an orphan, and the sweep's.
-                let _ = store.delete(BlobId(blob)).await;
+                let _ = store.delete(blob).await;
             }
             drop(hold);
         });

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt;
 use strongroom_blobs::{BlobId, BlobWriter};
-use strongroom_catalog::BlobKey;
 use strongroom_seal::{CHUNK_LEN, MAX_BATCH_CHUNKS, ManifestPart, ObjectKeys, PartSalt, PartSealer, SealError, SealedBytes};
 
 use crate::{
@@ -67,7 +66,7 @@ pub(crate) enum Placement {
 /// A durable blob that no row of the catalog names yet. It is kept from the sweep until the hold is dropped; if no row names it
 /// by then, the sweep removes it.
 pub(crate) struct StoredBlob {
-    pub(crate) id: BlobKey,
+    pub(crate) id: BlobId,
     pub(crate) len_bytes: u64,
     pub(crate) hold: Hold,
 }
@@ -76,7 +75,7 @@ impl Ingested {
     /// The manifest's line for these bytes.
     pub(crate) fn manifest_part(&self, number: u16) -> ManifestPart {
         let blob = match &self.placement {
-            Placement::Inline(_) => [0; 16],
+            Placement::Inline(_) => ManifestPart::INLINE,
             Placement::Blob(blob) => blob.id,
         };
         ManifestPart { number, plaintext_len: self.size_bytes, salt: self.salt, blob, shared: None }
@@ -166,7 +165,7 @@ impl Batches<'_> {
 
 struct Output<'a> {
     engine: &'a Engine,
-    blob: Option<(BlobKey, Box<dyn BlobWriter>, Hold)>,
+    blob: Option<(BlobId, Box<dyn BlobWriter>, Hold)>,
 }
 
 impl<'a> Sealing<'a> {
@@ -209,8 +208,8 @@ impl Output<'_> {
             Some(blob) => blob,
             none => {
                 let id = strongroom_seal::random_array();
-                let hold = self.engine.in_use().hold(vec![id]);
-                none.insert((id, self.engine.blobs().create(BlobId(id)).await?, hold))
+                let hold = self.engine.in_use().hold(vec![BlobId(id)]);
+                none.insert((BlobId(id), self.engine.blobs().create(BlobId(id)).await?, hold))
             }
         };
         Ok(writer.write(batch).await?)

@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 use futures_util::{TryStreamExt as _, stream};
-use strongroom_blobs::{BlobId, BlobReader};
+use strongroom_blobs::BlobReader;
 use strongroom_seal::{BLOB_HEADER_LEN, ManifestPart, ObjectKeys, PartOpener};
 
 use crate::{
@@ -27,7 +27,7 @@ impl Engine {
     pub(crate) async fn check_part(&self, opened: &Opened, part: &ManifestPart) -> Result<(), Error> {
         let ends = Ends::new(&opened.keys, part)?;
         if !part.is_inline() {
-            return ends.check(&Sealed::Blob(self.blobs().open(BlobId(part.blob)).await?)).await;
+            return ends.check(&Sealed::Blob(self.blobs().open(part.blob).await?)).await;
         }
         let inline = opened.inline.as_deref().ok_or_else(|| Error::Integrity("its inline bytes are missing".into()))?;
         if inline.len() as u64 != ends.opener.layout().sealed_len() {

@@ -3,7 +3,7 @@
 //! Records are JSON inside `StoreKey::seal_record` (`docs/format.md`, "Records").
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use strongroom_catalog::{KeyRef, Part, Upload, UploadId, Version};
+use strongroom_catalog::{BlobId, BucketId, KeyRef, Part, Upload, UploadId, Version, VersionId};
 use strongroom_seal::{ManifestPart, PartSalt, RecordKind, StoreKey};
 
 use crate::{
@@ -100,9 +100,9 @@ pub(crate) struct CustomerKeyCheck {
 
 /// The plain columns that a version's record is bound to: none of them can be altered, and no record can be moved.
 pub(crate) struct VersionBinding<'a> {
-    pub(crate) bucket_id: &'a [u8; 16],
+    pub(crate) bucket_id: BucketId,
     pub(crate) key: &'a str,
-    pub(crate) version_id: &'a [u8; 16],
+    pub(crate) version_id: VersionId,
     pub(crate) size_bytes: u64,
     pub(crate) modified: i64,
     pub(crate) mode: u8,
@@ -110,11 +110,11 @@ pub(crate) struct VersionBinding<'a> {
 }
 
 impl<'a> VersionBinding<'a> {
-    pub(crate) fn of(bucket_id: &'a [u8; 16], version: &'a Version) -> Self {
+    pub(crate) fn of(bucket_id: BucketId, version: &'a Version) -> Self {
         Self {
             bucket_id,
             key: &version.key,
-            version_id: &version.version_id,
+            version_id: version.version_id,
             size_bytes: version.size_bytes,
             modified: version.modified,
             // A delete marker has no record, so none is ever sealed with this number.
@@ -127,7 +127,7 @@ impl<'a> VersionBinding<'a> {
         let (size, modified) = (self.size_bytes.to_be_bytes(), self.modified.to_be_bytes());
         let (backend, key_id, key_version) = kms_key_fields(self.kms_key);
         let key = self.key.as_bytes();
-        use_fields(&[self.bucket_id, key, self.version_id, &size, &modified, &[self.mode], backend, key_id, &key_version])
+        use_fields(&[&self.bucket_id.0, key, &self.version_id.0, &size, &modified, &[self.mode], backend, key_id, &key_version])
     }
 }
 
@@ -162,7 +162,7 @@ fn with_upload_fields<T>(upload: &Upload, use_fields: impl FnOnce(&[&[u8]]) -> T
     let (initiated, mode) = (upload.initiated.to_be_bytes(), [upload.envelope.mode]);
     let (key, initiator) = (upload.key.as_bytes(), upload.initiator.as_bytes());
     let (upload_id, bucket_id, version_id) = (&upload.upload_id, &upload.bucket_id, &upload.version_id);
-    use_fields(&[upload_id, bucket_id, key, version_id, &initiated, initiator, &mode, backend, key_id, &key_version])
+    use_fields(&[&upload_id.0, &bucket_id.0, key, &version_id.0, &initiated, initiator, &mode, backend, key_id, &key_version])
 }
 
 impl PartRecord {
@@ -172,14 +172,14 @@ impl PartRecord {
         upload_id: &UploadId,
         number: u16,
         size_bytes: u64,
-        blob: &[u8; 16],
+        blob: BlobId,
     ) -> Result<Vec<u8>, Error> {
-        seal(store_key, RecordKind::Part, &[upload_id, &number.to_be_bytes(), &size_bytes.to_be_bytes(), blob], self)
+        seal(store_key, RecordKind::Part, &[&upload_id.0, &number.to_be_bytes(), &size_bytes.to_be_bytes(), &blob.0], self)
     }
 
     pub(crate) fn open(store_key: &StoreKey, upload_id: &UploadId, part: &Part) -> Result<Self, Error> {
         let (number, size) = (part.number.to_be_bytes(), part.size_bytes.to_be_bytes());
-        let record: Self = open(store_key, RecordKind::Part, &[upload_id, &number, &size, &part.blob], &part.record, "part record")?;
+        let record: Self = open(store_key, RecordKind::Part, &[&upload_id.0, &number, &size, &part.blob.0], &part.record, "part record")?;
         if record.modified.is_some_and(|modified| modified != part.modified) {
             return Err(Error::Integrity("the date of its part was altered".into()));
         }
@@ -250,7 +250,7 @@ mod tests {
     use super::*;
 
     fn own() -> ManifestPart {
-        ManifestPart { number: 1, plaintext_len: 5, salt: PartSalt([1; 32]), blob: [2; 16], shared: None }
+        ManifestPart { number: 1, plaintext_len: 5, salt: PartSalt([1; 32]), blob: BlobId([2; 16]), shared: None }
     }
 
     fn shared() -> ManifestPart {
@@ -275,7 +275,9 @@ mod tests {
         for (salt, line) in [(None, None), (Some(&shared.salt), Some(&shared)), (None, Some(&own))] {
             assert!(matches!(manifest_part(&row(&shared), &record(salt, line)), Err(Error::Integrity(_))));
         }
-        for other in [Part { number: 8, ..row(&shared) }, Part { size_bytes: 6, ..row(&shared) }, Part { blob: [3; 16], ..row(&shared) }] {
+        for other in
+            [Part { number: 8, ..row(&shared) }, Part { size_bytes: 6, ..row(&shared) }, Part { blob: BlobId([3; 16]), ..row(&shared) }]
+        {
             assert!(matches!(manifest_part(&other, &record(None, Some(&shared))), Err(Error::Integrity(_))));
         }
     }

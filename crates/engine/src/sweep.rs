@@ -9,7 +9,6 @@ use std::{
 };
 
 use strongroom_blobs::{BlobError, BlobId, ListedBlob};
-use strongroom_catalog::BlobKey;
 use tokio::task::JoinHandle;
 
 use crate::{Engine, Error, ids};
@@ -72,10 +71,10 @@ impl Engine {
     }
 
     /// Those that were deleted, and the last failure: one blob that cannot be deleted must not keep the others.
-    async fn delete_all(&self, blobs: impl Iterator<Item = BlobKey>) -> (Vec<BlobKey>, Option<BlobError>) {
+    async fn delete_all(&self, blobs: impl Iterator<Item = BlobId>) -> (Vec<BlobId>, Option<BlobError>) {
         let (mut gone, mut failure) = (Vec::new(), None);
         for blob in blobs {
-            match self.blobs().delete(BlobId(blob)).await {
+            match self.blobs().delete(blob).await {
                 Ok(()) => gone.push(blob),
                 Err(error) => failure = Some(error),
             }
@@ -94,7 +93,7 @@ impl Engine {
             }
             // Being written is asked before being known: what is committed in between is known by then.
             let idle: Vec<_> =
-                found.iter().filter(|blob| self.is_old(blob)).map(|blob| blob.id.0).filter(|blob| !self.in_use().contains(blob)).collect();
+                found.iter().filter(|blob| self.is_old(blob)).map(|blob| blob.id).filter(|blob| !self.in_use().contains(blob)).collect();
             let known = self.catalog().known_blobs(idle.clone()).await?;
             let orphans = idle.into_iter().zip(known).filter(|(_, known)| !known).map(|(blob, _)| blob);
             let (gone, failed) = self.delete_all(orphans).await;

@@ -38,7 +38,7 @@ fn with_fields<T>(bucket: &Bucket, use_fields: impl FnOnce(&[&[u8]]) -> T) -> T 
         Versioning::Suspended => 2,
     };
     let (algorithm, kms_key_id) = encryption_fields(bucket.encryption.as_ref());
-    use_fields(&[b"bucket", id, name, owner, region, &created, &[versioning], &algorithm, kms_key_id])
+    use_fields(&[b"bucket", &id.0, name, owner, region, &created, &[versioning], &algorithm, kms_key_id])
 }
 
 /// Algorithm, bucket key and whether a key id follows, in three bytes; then the key id.

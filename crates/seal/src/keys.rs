@@ -1,5 +1,6 @@
 //! External keys, and what an object's keys are bound to.
 
+use strongroom_ids::{BucketId, VersionId};
 use subtle::ConstantTimeEq as _;
 
 use crate::encoding::Fields;
@@ -25,9 +26,9 @@ impl ExternalKey {
     }
 
     /// The EK of one object version, derived from a bucket-level data key of 32 bytes.
-    pub fn from_bucket_key(bucket_key: &[u8], version_id: &[u8; 16]) -> Result<Self, SealError> {
+    pub fn from_bucket_key(bucket_key: &[u8], version_id: VersionId) -> Result<Self, SealError> {
         let bucket_key = key_from_slice(bucket_key)?;
-        provider::hkdf(bucket_key.as_slice(), version_id, Fields::new(BUCKET_KEY_DOMAIN).as_slice()).map(Self)
+        provider::hkdf(bucket_key.as_slice(), &version_id.0, Fields::new(BUCKET_KEY_DOMAIN).as_slice()).map(Self)
     }
 }
 
@@ -74,11 +75,11 @@ impl ExternalKeys {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectIdentity<'a> {
     /// The bucket's id, not its name.
-    pub bucket_id: &'a [u8; 16],
+    pub bucket_id: BucketId,
     /// The object key.
     pub key: &'a str,
     /// The version's id.
-    pub version_id: &'a [u8; 16],
+    pub version_id: VersionId,
 }
 
 /// KEK of one layer. With a fresh random `salt` it seals exactly once.
@@ -92,9 +93,9 @@ pub(crate) fn key_encryption_key(
     let info = Fields::new(KEK_DOMAIN)
         .with(&[layer])
         .with(&[mode.as_u8()])
-        .with(identity.bucket_id)
+        .with(&identity.bucket_id.0)
         .with(identity.key.as_bytes())
-        .with(identity.version_id);
+        .with(&identity.version_id.0);
     provider::hkdf(external_key.0.as_slice(), salt, info.as_slice())
 }
 

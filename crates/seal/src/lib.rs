@@ -23,10 +23,11 @@
 //!
 //! ```
 //! use bytes::BytesMut;
+//! use strongroom_ids::{BucketId, VersionId};
 //! use strongroom_seal::{ExternalKey, ExternalKeys, Mode, ObjectIdentity, ObjectKeys, PartOpener, SealedObjectKeys, seal_part};
 //!
 //! # fn main() -> Result<(), strongroom_seal::SealError> {
-//! let identity = ObjectIdentity { bucket_id: &[1; 16], key: "photos/cat.jpg", version_id: &[2; 16] };
+//! let identity = ObjectIdentity { bucket_id: BucketId([1; 16]), key: "photos/cat.jpg", version_id: VersionId([2; 16]) };
 //! let client_key = || ExternalKeys::single(ExternalKey::from_bytes([7; 32]));
 //!
 //! let keys = ObjectKeys::generate(Mode::SseC.layers());

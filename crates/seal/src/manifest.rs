@@ -1,5 +1,7 @@
 //! The manifest: which parts make up an object version, in which order.
 
+use strongroom_ids::BlobId;
+
 use crate::encoding::take;
 use crate::header::check_part_number;
 use crate::layout::MAX_PART_LEN;
@@ -12,9 +14,6 @@ const VERSION: u8 = 1;
 /// Of one with shared parts. There is no version 2: a published vector has it refused.
 const SHARING_VERSION: u8 = 3;
 const MALFORMED: SealError = SealError::Malformed("manifest");
-/// Stands for "the sealed bytes lie inline in the catalog row".
-const INLINE: [u8; 16] = [0; 16];
-
 /// One part of an object version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestPart {
@@ -24,16 +23,19 @@ pub struct ManifestPart {
     pub plaintext_len: u64,
     /// The salt of the upload that counts.
     pub salt: PartSalt,
-    /// The blob; all zero where the sealed bytes lie inline in the catalog row.
-    pub blob: [u8; 16],
+    /// The blob, or [`ManifestPart::INLINE`].
+    pub blob: BlobId,
     /// The keys of a blob that was sealed for another object; none where it was sealed for this one.
     pub shared: Option<Box<SharedKeys>>,
 }
 
 impl ManifestPart {
+    /// Stands for the blob where the sealed bytes lie inline in the catalog's row.
+    pub const INLINE: BlobId = BlobId([0; 16]);
+
     /// Whether the sealed bytes lie in the catalog row and in no blob.
     pub fn is_inline(&self) -> bool {
-        self.blob == INLINE
+        self.blob == Self::INLINE
     }
 
     /// The part as a manifest with shared parts has it.
@@ -54,7 +56,7 @@ impl ManifestPart {
         out.extend_from_slice(&self.number.to_be_bytes());
         out.extend_from_slice(&self.plaintext_len.to_be_bytes());
         out.extend_from_slice(&self.salt.0);
-        out.extend_from_slice(&self.blob);
+        out.extend_from_slice(&self.blob.0);
         match &self.shared {
             Some(shared) => shared.write(out),
             None if version == SHARING_VERSION => out.push(0),
@@ -175,7 +177,7 @@ fn decode_own(bytes: &mut &[u8]) -> Option<ManifestPart> {
         number: u16::from_be_bytes(take(bytes)?),
         plaintext_len: u64::from_be_bytes(take(bytes)?),
         salt: PartSalt(take(bytes)?),
-        blob: take(bytes)?,
+        blob: BlobId(take(bytes)?),
         shared: None,
     })
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::{
-    BlobKey, BlobUse, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, Job, JobId,
+    BlobId, BlobUse, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, Job, JobId,
     KeyRef, KeyUsage, ListPage, ListQuery, MAX_FINISHED_JOBS, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally,
     ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector, Versioning,
 };
@@ -28,7 +28,7 @@ impl MemoryCatalog {
     }
 
     /// Every blob that something refers to, and how often.
-    pub fn live_blobs(&self) -> BTreeMap<BlobKey, u64> {
+    pub fn live_blobs(&self) -> BTreeMap<BlobId, u64> {
         self.read(|state| state.blobs.iter().filter(|(_, blob)| blob.refs > 0).map(|(id, blob)| (*id, blob.refs)).collect())
     }
 
@@ -214,7 +214,7 @@ impl Catalog for MemoryCatalog {
     async fn complete_upload(
         &self,
         upload_id: UploadId,
-        used: Vec<(u16, BlobKey)>,
+        used: Vec<(u16, BlobId)>,
         version: NewVersion,
         expect: Expect,
     ) -> Result<Committed, CatalogError> {
@@ -292,14 +292,14 @@ impl Catalog for MemoryCatalog {
         }))
     }
 
-    async fn forget_blobs(&self, blobs: Vec<BlobKey>) -> Result<(), CatalogError> {
+    async fn forget_blobs(&self, blobs: Vec<BlobId>) -> Result<(), CatalogError> {
         self.write(|state, _| {
             state.blobs.retain(|id, blob| blob.refs > 0 || !blobs.contains(id));
             Ok(())
         })
     }
 
-    async fn known_blobs(&self, blobs: Vec<BlobKey>) -> Result<Vec<bool>, CatalogError> {
+    async fn known_blobs(&self, blobs: Vec<BlobId>) -> Result<Vec<bool>, CatalogError> {
         Ok(self.read(|state| blobs.iter().map(|id| state.blobs.contains_key(id)).collect()))
     }
 

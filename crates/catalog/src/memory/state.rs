@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::{
-    BlobKey, BlobUse, Bucket, BucketId, BucketUsage, CatalogError, Committed, Deleted, Expect, Job, KeyRef, KeyUsage, ListEntry, ListPage,
+    BlobId, BlobUse, Bucket, BucketId, BucketUsage, CatalogError, Committed, Deleted, Expect, Job, KeyRef, KeyUsage, ListEntry, ListPage,
     ListQuery, NewVersion, Part, Scope, ScopePlace, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId,
     VersionSelector, Versioning,
 };
@@ -15,7 +15,7 @@ pub(super) struct State {
     /// Oldest first; the last is the latest. No key has an empty list.
     pub(super) versions: BTreeMap<(BucketId, String), Vec<Arc<Stored>>>,
     pub(super) uploads: BTreeMap<UploadId, StoredUpload>,
-    pub(super) blobs: BTreeMap<BlobKey, Blob>,
+    pub(super) blobs: BTreeMap<BlobId, Blob>,
     pub(super) settings: BTreeMap<String, Vec<u8>>,
     /// In the order of their beginning.
     pub(super) jobs: Vec<Job>,
@@ -27,7 +27,7 @@ pub(super) struct Stored {
     /// `is_latest` here means nothing: the place in the list says it.
     pub(super) version: Version,
     pub(super) data: VersionData,
-    pub(super) blobs: Vec<BlobKey>,
+    pub(super) blobs: Vec<BlobId>,
     pub(super) upload_id: Option<UploadId>,
     pub(super) position: i64,
 }
@@ -74,7 +74,7 @@ impl State {
         if holds { Ok(()) } else { Err(CatalogError::PreconditionFailed) }
     }
 
-    pub(super) fn retain(&mut self, blob: BlobUse) -> Result<BlobKey, CatalogError> {
+    pub(super) fn retain(&mut self, blob: BlobUse) -> Result<BlobId, CatalogError> {
         match blob {
             BlobUse::New { id, .. } => match self.blobs.insert(id, Blob { refs: 1, died_at: 0 }) {
                 None => Ok(id),
@@ -90,7 +90,7 @@ impl State {
         }
     }
 
-    pub(super) fn release(&mut self, id: BlobKey, now: UnixMillis) -> Result<(), CatalogError> {
+    pub(super) fn release(&mut self, id: BlobId, now: UnixMillis) -> Result<(), CatalogError> {
         let blob = self.blobs.get_mut(&id).filter(|blob| blob.refs > 0);
         let blob = blob.ok_or_else(|| CatalogError::Damaged("a blob has fewer references than rows refer to it".to_owned()))?;
         blob.refs -= 1;
@@ -137,7 +137,7 @@ impl State {
     pub(super) fn put(
         &mut self,
         version: NewVersion,
-        mut blobs: Vec<BlobKey>,
+        mut blobs: Vec<BlobId>,
         expect: Expect,
         upload_id: Option<UploadId>,
         now: UnixMillis,

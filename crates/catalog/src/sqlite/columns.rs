@@ -2,6 +2,7 @@
 
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
+use strongroom_ids::ID_LEN;
 
 use crate::CatalogError;
 
@@ -58,9 +59,9 @@ impl<'r, 's> Columns<'r, 's> {
         Ok(self.value()?.as_blob_or_null()?.map(<[u8]>::to_vec))
     }
 
-    pub(super) fn id(&mut self) -> Result<[u8; 16], CatalogError> {
-        let bytes = self.value()?.as_blob()?;
-        bytes.try_into().map_err(|_| CatalogError::Damaged("an id is not 16 bytes long".to_owned()))
+    pub(super) fn id<I: From<[u8; ID_LEN]>>(&mut self) -> Result<I, CatalogError> {
+        let bytes = <[u8; ID_LEN]>::try_from(self.value()?.as_blob()?);
+        bytes.map(I::from).map_err(|_| CatalogError::Damaged("an id is not 16 bytes long".to_owned()))
     }
 
     fn value(&mut self) -> Result<ValueRef<'r>, CatalogError> {

@@ -9,7 +9,7 @@ use super::keys;
 use super::releases::{self, Pace, Remains, Table};
 use super::versions::{latest_row, row_of_id};
 use crate::{
-    BlobKey, BlobUse, BucketId, CatalogError, Committed, Deleted, Envelope, Expect, NewVersion, Reseal, UnixMillis, UploadId, VersionId,
+    BlobId, BlobUse, BucketId, CatalogError, Committed, Deleted, Envelope, Expect, NewVersion, Reseal, UnixMillis, UploadId, VersionId,
     VersionSelector, Versioning,
 };
 
@@ -21,7 +21,7 @@ pub(super) fn put(transaction: &Connection, version: &NewVersion, expect: Expect
 pub(super) fn put_with(
     transaction: &Connection,
     version: &NewVersion,
-    passed: &[BlobKey],
+    passed: &[BlobId],
     expect: Expect,
     pace: Pace,
 ) -> Result<Committed, CatalogError> {
@@ -250,7 +250,7 @@ fn present(transaction: &Connection, sql: &str, by: impl rusqlite::Params) -> Re
 }
 
 /// Notes which blobs the version refers to.
-fn refer(transaction: &Connection, row: i64, version: &NewVersion, passed: &[BlobKey]) -> Result<(), CatalogError> {
+fn refer(transaction: &Connection, row: i64, version: &NewVersion, passed: &[BlobId]) -> Result<(), CatalogError> {
     let own = version.blobs.iter().map(|blob| match blob {
         BlobUse::New { id, .. } | BlobUse::Shared { id } => id,
     });

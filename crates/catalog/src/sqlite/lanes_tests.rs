@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
+use strongroom_ids::BucketId;
 
 use rusqlite::{Connection, StatementStatus};
 use strongroom_fair::{FairSemaphore, InTurns, Tenant};
@@ -19,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 async fn catalog(path: &Path, options: SqliteOptions, prefixes: u32, keys: u32) -> SqliteCatalog {
     let catalog = SqliteCatalog::open(path, options).unwrap();
     let bucket = Bucket {
-        id: [0; 16],
+        id: BucketId([0; 16]),
         name: "b".to_owned(),
         owner: String::new(),
         region: String::new(),

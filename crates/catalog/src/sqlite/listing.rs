@@ -160,7 +160,7 @@ fn resume(
     let sql = "SELECT initiated FROM uploads WHERE upload_id = ?1 AND bucket = ?2 AND key = ?3";
     let mut statement = connection.prepare_cached(sql)?;
     let initiated = statement.query_row(params![after, bucket, key.as_bytes()], |row| row.get(0)).optional()?;
-    Ok(initiated.map_or(Resume::WholeKey, |initiated| Resume::Within((initiated, after.to_vec()))))
+    Ok(initiated.map_or(Resume::WholeKey, |initiated| Resume::Within((initiated, after.0.to_vec()))))
 }
 
 fn stored_bytes(row: &Row<'_>, column: &str) -> Result<Vec<u8>, CatalogError> {

@@ -39,7 +39,7 @@ use rusqlite::Connection;
 use strongroom_space::Kept;
 
 use crate::{
-    BlobKey, BlobUse, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, Job, JobId,
+    BlobId, BlobUse, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, Job, JobId,
     KeyRef, KeyUsage, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion,
     UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
 };
@@ -274,7 +274,7 @@ impl Catalog for SqliteCatalog {
     async fn complete_upload(
         &self,
         upload_id: UploadId,
-        used: Vec<(u16, BlobKey)>,
+        used: Vec<(u16, BlobId)>,
         mut version: NewVersion,
         expect: Expect,
     ) -> Result<Committed, CatalogError> {
@@ -304,11 +304,11 @@ impl Catalog for SqliteCatalog {
         self.read(move |connection| blobs::dead(connection, died_before, after, limit)).await
     }
 
-    async fn forget_blobs(&self, blobs: Vec<BlobKey>) -> Result<(), CatalogError> {
+    async fn forget_blobs(&self, blobs: Vec<BlobId>) -> Result<(), CatalogError> {
         self.write(move |transaction, _| blobs::forget(transaction, &blobs)).await
     }
 
-    async fn known_blobs(&self, blobs: Vec<BlobKey>) -> Result<Vec<bool>, CatalogError> {
+    async fn known_blobs(&self, blobs: Vec<BlobId>) -> Result<Vec<bool>, CatalogError> {
         self.read(move |connection| blobs::known(connection, &blobs)).await
     }
 

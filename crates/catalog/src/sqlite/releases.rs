@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{Columns, at_most};
 use super::{blobs, keys};
-use crate::{BlobKey, CatalogError, UnixMillis};
+use crate::{BlobId, CatalogError, UnixMillis};
 
 /// How many rows one transaction deletes.
 pub(super) const STEP_ROWS: usize = 256;
@@ -144,7 +144,7 @@ pub(super) fn remove_upload(transaction: &Connection, upload: i64) -> Result<(),
 
 fn parts_released(transaction: &Connection, upload: i64, rows: &mut usize, now: UnixMillis) -> Result<bool, CatalogError> {
     let sql = "SELECT number, blob FROM parts WHERE upload = ?1 ORDER BY number LIMIT ?2";
-    let parts: Vec<(i64, BlobKey)> = taken(transaction, sql, upload, *rows, |columns| Ok((columns.integer()?, columns.id()?)))?;
+    let parts: Vec<(i64, BlobId)> = taken(transaction, sql, upload, *rows, |columns| Ok((columns.integer()?, columns.id()?)))?;
     for (number, blob) in &parts {
         blobs::release(transaction, blob, now)?;
         transaction.prepare_cached("DELETE FROM parts WHERE upload = ?1 AND number = ?2")?.execute([upload, *number])?;
@@ -161,7 +161,7 @@ fn passed_released(transaction: &Connection, upload: i64, rows: &mut usize) -> R
 fn version_released(transaction: &Connection, version: i64, rows: &mut usize, now: UnixMillis) -> Result<bool, CatalogError> {
     let sql = "SELECT blob FROM version_blobs WHERE version = ?1 LIMIT ?2";
     #[expect(clippy::redundant_closure_for_method_calls, reason = "the method is not general enough in its lifetimes")]
-    let released: Vec<BlobKey> = taken(transaction, sql, version, *rows, |columns| columns.id())?;
+    let released: Vec<BlobId> = taken(transaction, sql, version, *rows, |columns| columns.id())?;
     for blob in &released {
         blobs::release(transaction, blob, now)?;
         transaction.prepare_cached("DELETE FROM version_blobs WHERE version = ?1 AND blob = ?2")?.execute(params![version, blob])?;

@@ -4,18 +4,19 @@
 
 use std::path::Path;
 use std::time::{Duration, Instant};
+use strongroom_ids::{UploadId, VersionId};
 
 use rusqlite::Connection;
 
 use super::releases::{self, Pace};
 use super::{SqliteCatalog, SqliteOptions, buckets, commit, connection, uploads};
 use crate::{
-    BlobKey, Bucket, BucketId, Catalog, CatalogError, Envelope, Expect, KeyRef, ListQuery, NewVersion, Part, Scope, ScopePlace,
-    VersionData, VersionSelector, Versioning,
+    BlobId, Bucket, BucketId, Catalog, CatalogError, Envelope, Expect, KeyRef, ListQuery, NewVersion, Part, Scope, ScopePlace, VersionData,
+    VersionSelector, Versioning,
 };
 
 const PATIENCE: Duration = Duration::from_mins(1);
-const B: BucketId = [b'K'; 16];
+const B: BucketId = BucketId([b'K'; 16]);
 /// The most rows of a transaction: a full batch, and what a step changes beside the rows that it deletes.
 const MOST_ROWS: u64 = 1024 + 4 * releases::STEP_ROWS as u64;
 
@@ -32,7 +33,7 @@ fn version(name: &str, id: u8) -> NewVersion {
     NewVersion {
         bucket_id: B,
         key: name.to_owned(),
-        version_id: [id; 16],
+        version_id: VersionId([id; 16]),
         size_bytes: 4,
         modified: 0,
         envelope: Envelope { mode: 2, key: Some(key()), wrapped_key: vec![1], sealed_keys: vec![2] },
@@ -43,8 +44,8 @@ fn version(name: &str, id: u8) -> NewVersion {
     }
 }
 
-fn numbered(kind: char, number: u64) -> [u8; 16] {
-    format!("{kind}{number:015}").into_bytes().try_into().unwrap()
+fn numbered<I: From<[u8; 16]>>(kind: char, number: u64) -> I {
+    I::from(format!("{kind}{number:015}").into_bytes().try_into().unwrap())
 }
 
 /// A file with the bucket `b`, and in it the object `large` of `blobs` blobs, and `uploads` uploads of `parts` parts each.
@@ -112,11 +113,11 @@ fn denied<T: std::fmt::Debug>(result: &Result<T, CatalogError>) -> bool {
 async fn sees_no_upload(catalog: &SqliteCatalog, uploads: u64) {
     for number in [1, uploads / 2 + 1, uploads] {
         let (upload, name) = (numbered('U', number), format!("{number:07}"));
-        assert_eq!(catalog.list_parts(upload, 0, 10).await.unwrap(), []);
+        assert_eq!(catalog.list_parts(UploadId(upload), 0, 10).await.unwrap(), []);
         let part = Part { number: 1, blob: numbered('N', number), blob_len_bytes: 1, size_bytes: 1, modified: 0, record: vec![1] };
-        assert!(denied(&catalog.put_part(upload, part).await));
-        assert!(!matches!(catalog.find_upload("b", &name, upload).await.unwrap(), Some((_, Some(_)))));
-        let ended = catalog.abort_upload(B, &name, upload).await;
+        assert!(denied(&catalog.put_part(UploadId(upload), part).await));
+        assert!(!matches!(catalog.find_upload("b", &name, UploadId(upload)).await.unwrap(), Some((_, Some(_)))));
+        let ended = catalog.abort_upload(B, &name, UploadId(upload)).await;
         assert!(matches!(ended, Err(CatalogError::NoSuchUpload | CatalogError::NoSuchBucket)), "{ended:?}");
     }
     assert_eq!(catalog.uploads_in(Scope::default(), ScopePlace::default(), 10).await.unwrap().items, []);
@@ -153,7 +154,7 @@ async fn an_object_of_ten_thousand_parts_that_is_deleted_or_replaced_is_let_go_o
         fill(&path, 10_000, 0, 0);
         let catalog = SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
         if !is_replaced {
-            catalog.delete_version(B, "large", VersionSelector::Latest, Expect::Any, [9; 16], 0).await.unwrap();
+            catalog.delete_version(B, "large", VersionSelector::Latest, Expect::Any, VersionId([9; 16]), 0).await.unwrap();
             assert!(catalog.find_version("b", "large", VersionSelector::Latest).await.unwrap().unwrap().1.is_none());
             assert!(!catalog.is_key_in_use("local", "default").await.unwrap());
         }
@@ -192,14 +193,14 @@ async fn of_an_upload_that_is_completed_the_blobs_used_live_and_all_others_die()
         let catalog = SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
         let parts = catalog.list_parts(numbered('U', 1), 0, 10_000).await.unwrap();
         assert_eq!(parts.len(), 2000);
-        let used: Vec<(u16, BlobKey)> = parts.iter().step_by(2000 / used).map(|part| (part.number, part.blob)).collect();
+        let used: Vec<(u16, BlobId)> = parts.iter().step_by(2000 / used).map(|part| (part.number, part.blob)).collect();
         let object = NewVersion { data: VersionData { inline: None, ..version("0000001", 1).data }, ..version("0000001", 1) };
         catalog.complete_upload(numbered('U', 1), used.clone(), object, Expect::Any).await.unwrap();
         assert_eq!(catalog.list_parts(numbered('U', 1), 0, 10).await.unwrap(), []);
         settle(&path);
         assert_eq!(dead(&path), 2000 - i64::try_from(used.len()).unwrap());
         assert_eq!(count(&path, "SELECT count(*) FROM version_blobs"), i64::try_from(used.len()).unwrap());
-        catalog.delete_version(B, "0000001", VersionSelector::Latest, Expect::Any, [9; 16], 0).await.unwrap();
+        catalog.delete_version(B, "0000001", VersionSelector::Latest, Expect::Any, VersionId([9; 16]), 0).await.unwrap();
         settle(&path);
         assert_eq!(dead(&path), 2000);
     }
@@ -279,14 +280,14 @@ fn a_kill_between_any_two_steps_of_a_bucket_s_deletion_leaves_nothing_to_see_and
 #[test]
 fn a_kill_between_any_two_steps_of_an_object_s_deletion_leaves_nothing_to_see_and_nothing_behind() {
     let delete = |writer: &Connection, pace| {
-        let (bucket_id, key, marker) = (B, "large".to_owned(), [9; 16]);
+        let (bucket_id, key, marker) = (B, "large".to_owned(), VersionId([9; 16]));
         let delete = commit::Delete { bucket_id, key, which: VersionSelector::Latest, expect: Expect::Any, marker, modified: 0 };
         commit::delete(writer, &delete, pace).unwrap();
     };
     at_each_step(7, 0, 0, delete, |path, runtime| {
         let catalog = SqliteCatalog::open(path, one_row_a_step()).unwrap();
         runtime.block_on(async {
-            for which in [VersionSelector::Latest, VersionSelector::Null, VersionSelector::Id([1; 16])] {
+            for which in [VersionSelector::Latest, VersionSelector::Null, VersionSelector::Id(VersionId([1; 16]))] {
                 assert_eq!(catalog.find_version_data("b", "large", which).await.unwrap().unwrap().1, None);
             }
             assert!(!catalog.is_key_in_use("local", "default").await.unwrap());
@@ -299,7 +300,7 @@ fn a_kill_between_any_two_steps_of_an_object_s_deletion_leaves_nothing_to_see_an
 
 /// Completes the upload with its first four parts, whose blobs have these numbers.
 fn complete_with(blobs: [u64; 4], writer: &Connection, pace: Pace) {
-    let used: Vec<(u16, BlobKey)> = (1..).zip(blobs.map(|blob| numbered('P', 100_000 + blob))).collect();
+    let used: Vec<(u16, BlobId)> = (1..).zip(blobs.map(|blob| numbered('P', 100_000 + blob))).collect();
     let mut object = NewVersion { data: VersionData { inline: None, ..version("0000001", 1).data }, ..version("0000001", 1) };
     uploads::complete(writer, numbered('U', 1), &used, &mut object, Expect::Any, pace).unwrap();
 }
@@ -372,14 +373,14 @@ async fn room_that_is_free_goes_back_to_the_file_system_in_steps() {
         put(number).await.unwrap();
     }
     for number in 1..100_u8 {
-        catalog.delete_version(B, &number.to_string(), VersionSelector::Latest, Expect::Any, [9; 16], 0).await.unwrap();
+        catalog.delete_version(B, &number.to_string(), VersionSelector::Latest, Expect::Any, VersionId([9; 16]), 0).await.unwrap();
     }
     let began = Instant::now();
     // Ten megabytes were written, and a tenth of one is in use. The file is cut when the log is moved.
     while std::fs::metadata(&path).unwrap().len() > 1 << 20 {
         // The log is moved by what is written.
         generation = generation.wrapping_add(1);
-        catalog.put_version(NewVersion { version_id: [generation; 16], ..version("again", 200) }, Expect::Any).await.unwrap();
+        catalog.put_version(NewVersion { version_id: VersionId([generation; 16]), ..version("again", 200) }, Expect::Any).await.unwrap();
         assert!(began.elapsed() < PATIENCE, "{} bytes", std::fs::metadata(&path).unwrap().len());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -10,7 +10,7 @@ use super::keys::{self, envelope_columns};
 use super::releases::{self, Pace, Remains, Table};
 use super::versions::Found;
 use super::{blobs, commit};
-use crate::{BlobKey, BlobUse, BucketId, CatalogError, Committed, Expect, NewVersion, Part, Reseal, Upload, UploadId};
+use crate::{BlobId, BlobUse, BucketId, CatalogError, Committed, Expect, NewVersion, Part, Reseal, Upload, UploadId};
 
 /// The columns of an upload `u`, the id of its bucket `b` and its key `k`, for [`read`].
 macro_rules! upload_columns {
@@ -121,7 +121,7 @@ fn read_part(columns: &mut Columns<'_, '_>) -> Result<Part, CatalogError> {
 pub(super) fn complete(
     transaction: &Connection,
     id: UploadId,
-    used: &[(u16, BlobKey)],
+    used: &[(u16, BlobId)],
     version: &mut NewVersion,
     expect: Expect,
     pace: Pace,
@@ -159,7 +159,7 @@ pub(super) fn complete(
 }
 
 /// The blobs of the parts used, once each, and those that further parts share.
-fn once_each(used: &[(u16, BlobKey)]) -> (Vec<BlobKey>, Vec<BlobKey>) {
+fn once_each(used: &[(u16, BlobId)]) -> (Vec<BlobId>, Vec<BlobId>) {
     let mut seen = BTreeSet::new();
     used.iter().map(|&(_, blob)| blob).partition(|blob| seen.insert(*blob))
 }
@@ -225,7 +225,7 @@ fn sealed_keys(transaction: &Connection, upload: i64) -> Result<Vec<u8>, Catalog
 }
 
 /// By part number; at the most 10,000.
-fn part_blobs(transaction: &Connection, upload: i64) -> Result<BTreeMap<u16, BlobKey>, CatalogError> {
+fn part_blobs(transaction: &Connection, upload: i64) -> Result<BTreeMap<u16, BlobId>, CatalogError> {
     let mut statement = transaction.prepare_cached("SELECT number, blob FROM parts WHERE upload = ?1")?;
     let mut rows = statement.query([upload])?;
     let mut blobs = BTreeMap::new();

@@ -6,7 +6,7 @@ pub(crate) mod ops;
 use std::fmt::Debug;
 
 use strongroom_catalog::{
-    BlobKey, BlobUse, Bucket, BucketId, CatalogError, Envelope, KeyRef, NewVersion, Part, Upload, UploadId, VersionData, VersionId,
+    BlobId, BlobUse, Bucket, BucketId, CatalogError, Envelope, KeyRef, NewVersion, Part, Upload, UploadId, VersionData, VersionId,
     Versioning,
 };
 
@@ -18,10 +18,10 @@ pub(crate) const WRONG_USAGES: &str = "WITH counted AS (SELECT kms_key, bucket, 
          + (SELECT count(*) FROM (SELECT * FROM key_usage EXCEPT SELECT * FROM counted))";
 
 /// An id made of a kind and a number, so that failures can be read.
-pub(crate) fn id(kind: u8, number: u64) -> [u8; 16] {
+pub(crate) fn id<I: From<[u8; 16]>>(kind: u8, number: u64) -> I {
     let mut id = [kind; 16];
     id[8..].copy_from_slice(&number.to_be_bytes());
-    id
+    I::from(id)
 }
 
 pub(crate) fn bucket(name: &str, bucket_id: BucketId, versioning: Versioning) -> Bucket {
@@ -46,7 +46,7 @@ pub(crate) fn envelope(key: Option<(&str, u32)>, seed: u8) -> Envelope {
 
 /// A version of four bytes, inline.
 pub(crate) fn version(bucket_id: BucketId, key: &str, version_id: VersionId) -> NewVersion {
-    let seed = version_id[15];
+    let seed = version_id.0[15];
     NewVersion {
         bucket_id,
         key: key.to_owned(),
@@ -69,12 +69,12 @@ pub(crate) fn version_in(bucket_id: BucketId, key: &str, version_id: VersionId, 
     version
 }
 
-pub(crate) fn new_blob(blob: BlobKey) -> BlobUse {
+pub(crate) fn new_blob(blob: BlobId) -> BlobUse {
     BlobUse::New { id: blob, len_bytes: 20 }
 }
 
 pub(crate) fn upload(bucket_id: BucketId, key: &str, upload_id: UploadId, initiated: i64) -> Upload {
-    let seed = upload_id[15];
+    let seed = upload_id.0[15];
     let version_id = id(b'V', u64::from(seed));
     let initiator = "someone".to_owned();
     Upload {
@@ -89,8 +89,8 @@ pub(crate) fn upload(bucket_id: BucketId, key: &str, upload_id: UploadId, initia
     }
 }
 
-pub(crate) fn part(number: u16, blob: BlobKey) -> Part {
-    Part { number, blob, blob_len_bytes: 20, size_bytes: 4, modified: 3, record: vec![blob[15]; 4] }
+pub(crate) fn part(number: u16, blob: BlobId) -> Part {
+    Part { number, blob, blob_len_bytes: 20, size_bytes: 4, modified: 3, record: vec![blob.0[15]; 4] }
 }
 
 /// Results compared by what a caller can tell apart: errors by their variant and, but for damage, their text.

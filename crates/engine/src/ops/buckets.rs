@@ -1,6 +1,6 @@
 //! CreateBucket, HeadBucket, ListBuckets, DeleteBucket, and the default encryption of a bucket.
 
-use strongroom_catalog::{Bucket, BucketEncryption, BucketEncryptionAlgorithm, CatalogError, Versioning};
+use strongroom_catalog::{Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketId, CatalogError, Versioning};
 
 use crate::{
     Engine, Error,
@@ -16,7 +16,7 @@ impl Engine {
     /// CreateBucket. The name's form is the adapter's business.
     pub async fn create_bucket(&self, caller: &Caller, request: CreateBucket) -> Result<(), Error> {
         let mut bucket = Bucket {
-            id: strongroom_seal::random_array(),
+            id: BucketId(strongroom_seal::random_array()),
             name: request.name,
             owner: caller.identity.name.clone(),
             region: request.region,

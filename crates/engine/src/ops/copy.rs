@@ -55,7 +55,7 @@ impl Engine {
             let source = self.open_source(caller, &request.source, customer.as_ref()).await?;
             self.check_write_early(&request.condition, &bucket.name, &request.key).await?;
             let version_id = ids::new_version_id(ids::now_ms());
-            let at = Identified { bucket: &bucket, key: &request.key, version_id: &version_id };
+            let at = Identified { bucket: &bucket, key: &request.key, version_id };
             match self.copy_once(caller, &request, &decision, at, source).await {
                 // The source was overwritten while it was being copied, and its blob let go: copy what is there now.
                 Err(Error::ConditionalConflict) => {}
@@ -112,7 +112,7 @@ impl Engine {
 
     fn source_facts(&self, data: &FoundData) -> Result<SourceFacts, Error> {
         let found = &data.found;
-        let binding = VersionBinding::of(&found.bucket.id, &found.version);
+        let binding = VersionBinding::of(found.bucket.id, &found.version);
         Ok(SourceFacts {
             etag: found.record.etag.clone(),
             headers: found.record.headers.clone(),

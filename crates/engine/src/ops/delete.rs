@@ -40,10 +40,10 @@ impl Engine {
 fn answer(versioning: Versioning, which: VersionSelector, deleted: &Deleted) -> DeletedObject {
     match *deleted {
         Deleted::Removed { version_id, was_delete_marker, is_null } if which != VersionSelector::Latest => {
-            DeletedObject { version_id: ids::shown_version(versioning, &version_id, is_null), delete_marker: was_delete_marker }
+            DeletedObject { version_id: ids::shown_version(versioning, version_id, is_null), delete_marker: was_delete_marker }
         }
         Deleted::MarkerAdded { version_id, is_null } => {
-            DeletedObject { version_id: ids::shown_version(versioning, &version_id, is_null), delete_marker: true }
+            DeletedObject { version_id: ids::shown_version(versioning, version_id, is_null), delete_marker: true }
         }
         Deleted::Nothing | Deleted::Removed { .. } => DeletedObject::default(),
     }

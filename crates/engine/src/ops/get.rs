@@ -28,7 +28,7 @@ pub(crate) struct Found {
 
 impl Found {
     pub(crate) fn identified(&self) -> Identified<'_> {
-        Identified { bucket: &self.bucket, key: &self.version.key, version_id: &self.version.version_id }
+        Identified { bucket: &self.bucket, key: &self.version.key, version_id: self.version.version_id }
     }
 }
 
@@ -265,7 +265,7 @@ impl Engine {
     }
 
     fn object_parts(&self, data: &FoundData) -> Result<Vec<ObjectPart>, Error> {
-        let binding = VersionBinding::of(&data.found.bucket.id, &data.found.version);
+        let binding = VersionBinding::of(data.found.bucket.id, &data.found.version);
         let checksums = open_part_checksums(self.store_key(), &binding, &data.part_record)?;
         // Where the object has a checksum, each part has one.
         if checksums.is_empty() && data.found.record.checksum.is_some() {

@@ -22,7 +22,7 @@ impl Engine {
 
         let memory = self.budget().hold(ingest::minimum(request.body.length, Some(self.options().inline_limit_bytes))).await?;
         let version_id = ids::new_version_id(ids::now_ms());
-        let at = Identified { bucket: &bucket, key: &request.key, version_id: &version_id };
+        let at = Identified { bucket: &bucket, key: &request.key, version_id };
         let keys = self.keys_for_writing(User::Caller(caller), &decision, at, None).await?;
         let intake = Intake {
             keys: &keys.object,

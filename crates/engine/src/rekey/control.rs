@@ -10,7 +10,7 @@ use super::{
     live::{KIND, Live, Progress, Signal, Stage},
     runner::Runner,
 };
-use crate::{Engine, Error, ids};
+use crate::{Engine, Error};
 
 /// So many jobs run at a time.
 pub const MAX_RUNNING: usize = 4;
@@ -32,8 +32,8 @@ impl Engine {
             Some(bucket) => Some(self.bucket(bucket).await?.id),
             None => None,
         };
-        let id: JobId = strongroom_seal::random_array();
-        let job = RekeyJob::new(ids::render(&id), request, who);
+        let id = JobId(strongroom_seal::random_array());
+        let job = RekeyJob::new(id.to_string(), request, who);
         let progress = Progress { job, secure, bucket_id, stage: Stage::Counting, position: 0, key: None, end: 0 };
         let live = Live::new(id, progress);
         self.rekeys().add(&live, MAX_RUNNING)?;
@@ -41,7 +41,7 @@ impl Engine {
             self.rekeys().remove(&id);
             return Err(error);
         }
-        tracing::info!(job_id = ids::render(&id), request_id, who, "a re-keying was started");
+        tracing::info!(job_id = %id, request_id, who, "a re-keying was started");
         self.run_job(&live);
         Ok(live.view())
     }
@@ -133,5 +133,5 @@ impl Engine {
 
 fn parse(id: &str) -> Result<JobId, Error> {
     let no_such = || Error::NoSuchJob(id.chars().filter(char::is_ascii_alphanumeric).take(64).collect());
-    ids::parse(id).ok_or_else(no_such)
+    id.parse().map_err(|_| no_such())
 }

@@ -52,8 +52,8 @@ impl From<ScopedUpload> for Item {
 impl Item {
     pub(crate) fn at(&self) -> Identified<'_> {
         match self {
-            Self::Version { bucket, version, .. } => Identified { bucket, key: &version.key, version_id: &version.version_id },
-            Self::Upload { bucket, upload } => Identified { bucket, key: &upload.key, version_id: &upload.version_id },
+            Self::Version { bucket, version, .. } => Identified { bucket, key: &version.key, version_id: version.version_id },
+            Self::Upload { bucket, upload } => Identified { bucket, key: &upload.key, version_id: upload.version_id },
         }
     }
 
@@ -145,7 +145,7 @@ impl Engine {
         mut record: ObjectRecord,
         keys: WriteKeys,
     ) -> Result<Result<(), CatalogError>, Error> {
-        let present = VersionBinding::of(&bucket.id, version);
+        let present = VersionBinding::of(bucket.id, version);
         let new = VersionBinding { mode: keys.envelope.mode, kms_key: keys.envelope.key.as_ref(), ..present };
         let part_checksums = open_part_checksums(self.store_key(), &present, part_record);
         let part_checksums = part_checksums.map_err(|error| self.integrity().note(error, &bucket.name, &version.key))?;

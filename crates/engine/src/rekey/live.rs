@@ -234,7 +234,7 @@ impl Engine {
 
 /// What the record of a job is bound to.
 fn fields(id: &JobId) -> [&[u8]; 2] {
-    [b"job", id]
+    [b"job", &id.0]
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a rate need not be exact")]

@@ -19,7 +19,7 @@ use super::{
     scope::scope,
     throttle::Throttle,
 };
-use crate::{Engine, Error, ids, sse::User};
+use crate::{Engine, Error, sse::User};
 
 /// What the audit log calls it.
 const OPERATION: &str = "Rekey";
@@ -76,7 +76,7 @@ impl Runner {
             scope: scope(&request, progress.bucket_id),
             who: progress.job.who.clone(),
             secure: progress.secure,
-            request_id: format!("job:{}", ids::render(&live.id)),
+            request_id: format!("job:{}", live.id),
             targets: Targets::default(),
             throttle: Throttle::new(request.max_objects_per_second),
             outage: Outage::new(engine.options().rekey_outage_limit),

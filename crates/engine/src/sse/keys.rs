@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use strongroom_catalog::{Bucket, Envelope, KeyRef};
+use strongroom_catalog::{Bucket, Envelope, KeyRef, VersionId};
 use strongroom_kms::{DataKeySpec, EncryptionContext, WrappedKey};
 use strongroom_seal::{ExternalKey, ExternalKeys, Mode, ObjectIdentity, ObjectKeys, SealError, SealedObjectKeys};
 use tokio::time::Instant;
@@ -24,12 +24,12 @@ const FRESH: Duration = Duration::from_secs(1);
 pub(crate) struct Identified<'a> {
     pub(crate) bucket: &'a Bucket,
     pub(crate) key: &'a str,
-    pub(crate) version_id: &'a [u8; 16],
+    pub(crate) version_id: VersionId,
 }
 
 impl Identified<'_> {
     fn identity(&self) -> ObjectIdentity<'_> {
-        ObjectIdentity { bucket_id: &self.bucket.id, key: self.key, version_id: self.version_id }
+        ObjectIdentity { bucket_id: self.bucket.id, key: self.key, version_id: self.version_id }
     }
 }
 

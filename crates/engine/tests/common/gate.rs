@@ -7,7 +7,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use strongroom_catalog::{
-    BlobKey, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, DeadBlob, Deleted, Expect, Job, JobId, KeyRef, KeyUsage,
+    BlobId, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, DeadBlob, Deleted, Expect, Job, JobId, KeyRef, KeyUsage,
     ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis,
     Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
 };
@@ -163,7 +163,7 @@ impl Catalog for GatedCatalog {
     async fn complete_upload(
         &self,
         upload_id: UploadId,
-        used: Vec<(u16, BlobKey)>,
+        used: Vec<(u16, BlobId)>,
         version: NewVersion,
         expect: Expect,
     ) -> Result<Committed, CatalogError> {
@@ -190,11 +190,11 @@ impl Catalog for GatedCatalog {
         self.inner.dead_blobs(died_before, after, limit).await
     }
 
-    async fn forget_blobs(&self, blobs: Vec<BlobKey>) -> Result<(), CatalogError> {
+    async fn forget_blobs(&self, blobs: Vec<BlobId>) -> Result<(), CatalogError> {
         self.inner.forget_blobs(blobs).await
     }
 
-    async fn known_blobs(&self, blobs: Vec<BlobKey>) -> Result<Vec<bool>, CatalogError> {
+    async fn known_blobs(&self, blobs: Vec<BlobId>) -> Result<Vec<bool>, CatalogError> {
         self.inner.known_blobs(blobs).await
     }
 

@@ -1,6 +1,7 @@
 //! A store that an earlier version wrote stays readable: every mode and shape, in a data directory that no later build has touched.
 
 use rusqlite::Connection;
+use strongroom_catalog::{BucketId, VersionId};
 use strongroom_engine::api::{ListEntry, ListObjects, ListParts, ListUploads, UploadRef};
 use strongroom_engine::rekey::{JobState, RekeyRequest};
 use strongroom_kms::{EncryptionContext, KeyLifecycle as _, KeyService as _, StateStore as _, WrappedKey};
@@ -170,7 +171,7 @@ impl Row {
     }
 
     fn open(&self, store: &Store, key: &str, external: &ExternalKeys) -> Vec<u8> {
-        let identity = ObjectIdentity { bucket_id: &self.bucket_id, key, version_id: &self.version_id };
+        let identity = ObjectIdentity { bucket_id: BucketId(self.bucket_id), key, version_id: VersionId(self.version_id) };
         let object = OfflineObject::open(&self.sealed_keys, &identity, external, &self.manifest).unwrap();
         let name = hex::encode(object.manifest().parts()[0].blob);
         let first = store.dir.path().join("blobs").join(&name[..2]);
@@ -199,7 +200,7 @@ async fn open_without_a_server(store: &Store) {
             }
             As::BucketKey => {
                 let bucket_key = row.data_key(store, &format!("arn:aws:s3:::{BUCKET}")).await;
-                ExternalKeys::single(ExternalKey::from_bucket_key(&bucket_key, &row.version_id).unwrap())
+                ExternalKeys::single(ExternalKey::from_bucket_key(&bucket_key, VersionId(row.version_id)).unwrap())
             }
             As::Store | As::S3 | As::Dsse => continue,
         };

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use strongroom_ids::{BucketId, VersionId};
 
 use super::{BUCKET, VERSION, assert_not_impl, external_keys, identity};
 use crate::*;
@@ -46,12 +47,11 @@ fn sealed_keys_open_only_for_the_identity_they_were_sealed_for() {
         let sealed = keys.seal(mode, &external, &identity()).unwrap();
         assert_eq!(key_bytes(&sealed.open(&external, &identity()).unwrap()), key_bytes(&keys));
 
-        let (other_bucket, other_version) = ([1; 16], [2; 16]);
         for wrong in [
-            ObjectIdentity { bucket_id: &other_bucket, ..identity() },
+            ObjectIdentity { bucket_id: BucketId([1; 16]), ..identity() },
             ObjectIdentity { key: "photos/cat.jp", ..identity() },
-            ObjectIdentity { version_id: &other_version, ..identity() },
-            ObjectIdentity { bucket_id: &VERSION, version_id: &BUCKET, ..identity() },
+            ObjectIdentity { version_id: VersionId([2; 16]), ..identity() },
+            ObjectIdentity { bucket_id: BucketId(VERSION.0), version_id: VersionId(BUCKET.0), ..identity() },
         ] {
             assert_eq!(sealed.open(&external, &wrong).err(), Some(SealError::WrongKeyOrIdentity));
         }
@@ -161,7 +161,7 @@ proptest! {
         new_version in any::<[u8; 16]>(),
     ) {
         let old = ObjectIdentity { key: &old_key, ..identity() };
-        let new = ObjectIdentity { key: &new_key, version_id: &new_version, ..identity() };
+        let new = ObjectIdentity { key: &new_key, version_id: VersionId(new_version), ..identity() };
         let (old_external, new_external) = (external_keys(from.layers(), 1), external_keys(to.layers(), 2));
         let keys = ObjectKeys::generate(from.layers());
         let (salt, blob) = seal_part(&keys, 1, b"the data").unwrap();

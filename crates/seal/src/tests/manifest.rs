@@ -1,9 +1,10 @@
 use proptest::prelude::*;
+use strongroom_ids::BlobId;
 
 use crate::*;
 
 fn part(number: u16, plaintext_len: u64) -> ManifestPart {
-    ManifestPart { number, plaintext_len, salt: PartSalt([number.to_be_bytes()[1]; 32]), blob: [9; 16], shared: None }
+    ManifestPart { number, plaintext_len, salt: PartSalt([number.to_be_bytes()[1]; 32]), blob: BlobId([9; 16]), shared: None }
 }
 
 #[test]
@@ -37,7 +38,7 @@ fn parts_are_in_strictly_ascending_order_of_lawful_numbers() {
 
 #[test]
 fn only_a_sole_part_lies_inline() {
-    let inline = ManifestPart { blob: [0; 16], ..part(1, 1) };
+    let inline = ManifestPart { blob: BlobId([0; 16]), ..part(1, 1) };
     assert!(Manifest::new(vec![inline.clone()]).unwrap().parts()[0].is_inline());
     assert_eq!(Manifest::new(vec![inline, part(2, 1)]), Err(SealError::Malformed("inline part beside others")));
 }

@@ -10,13 +10,15 @@ mod shared;
 mod vector_maker;
 mod vectors;
 
+use strongroom_ids::{BucketId, VersionId};
+
 use crate::{ExternalKey, ExternalKeys, Layers, ObjectIdentity};
 
-const BUCKET: [u8; 16] = [0xb0; 16];
-const VERSION: [u8; 16] = [0x5e; 16];
+const BUCKET: BucketId = BucketId([0xb0; 16]);
+const VERSION: VersionId = VersionId([0x5e; 16]);
 
 fn identity() -> ObjectIdentity<'static> {
-    ObjectIdentity { bucket_id: &BUCKET, key: "photos/cat.jpg", version_id: &VERSION }
+    ObjectIdentity { bucket_id: BUCKET, key: "photos/cat.jpg", version_id: VERSION }
 }
 
 /// External keys that depend on `seed`.

@@ -1,4 +1,5 @@
 use bytes::BytesMut;
+use strongroom_ids::BlobId;
 
 use super::plaintext;
 use crate::*;
@@ -8,7 +9,7 @@ const LEN: usize = 2 * CHUNK_LEN + 5;
 /// A part in a blob of its own, and that blob.
 fn sealed(keys: &ObjectKeys, number: u16, seed: u8) -> (ManifestPart, Vec<u8>) {
     let (salt, blob) = seal_part(keys, number, &plaintext(seed, LEN)).unwrap();
-    (ManifestPart { number, plaintext_len: LEN as u64, salt, blob: [seed; 16], shared: None }, blob.into_vec())
+    (ManifestPart { number, plaintext_len: LEN as u64, salt, blob: BlobId([seed; 16]), shared: None }, blob.into_vec())
 }
 
 fn open(keys: &ObjectKeys, part: &ManifestPart, blob: &[u8]) -> Result<Vec<u8>, SealError> {
@@ -110,7 +111,7 @@ fn only_a_blob_of_as_many_layers_is_shared() {
     assert_eq!(sealed(&two, 1, 1).0.share(&two, 1, &one), Err(SealError::LayerMismatch));
     let shared = part.share(&one, 1, &ObjectKeys::generate(Layers::One)).unwrap();
     assert_eq!(PartOpener::of(&two, &shared).err(), Some(SealError::LayerMismatch));
-    let inline = ManifestPart { blob: [0; 16], ..part.clone() };
+    let inline = ManifestPart { blob: BlobId([0; 16]), ..part.clone() };
     assert_eq!(inline.share(&one, 1, &one), Err(SealError::Malformed("inline part that is shared")));
     for number in [0, 10_001] {
         assert_eq!(part.share(&one, number, &one), Err(SealError::PartNumber(number)));

@@ -2,6 +2,7 @@
 //! sealing never takes a salt from outside.
 
 use std::collections::BTreeMap;
+use strongroom_ids::{BlobId, BucketId, VersionId};
 
 use super::vectors::{Good, Hex, KeyCheckVector, ObjectVector, PartVector, Plaintext, RecordVector, directory, load};
 use crate::*;
@@ -91,7 +92,7 @@ fn object(name: &'static str, description: &str, mode: Mode, parts: Vec<(u16, Pl
         let salt = PartSalt(secret(name, &format!("salt of part {number}")));
         let sealed = seal(&object_keys, number, salt, &plaintext.bytes());
         let blob = if has_blob { id(name, &format!("blob of part {number}")) } else { [0; 16] };
-        manifest_parts.push(ManifestPart { number, plaintext_len: plaintext.bytes().len() as u64, salt, blob, shared: None });
+        manifest_parts.push(ManifestPart { number, plaintext_len: plaintext.bytes().len() as u64, salt, blob: BlobId(blob), shared: None });
         let blob_sha256 = Hex(provider::sha256(&sealed).to_vec());
         part_vectors.push(PartVector { plaintext, blob_sha256, blob: (sealed.len() <= INLINE_BLOB_LEN).then_some(Hex(sealed)) });
     }
@@ -156,8 +157,8 @@ fn sharing(name: &'static str, description: &str, mode: Mode, shared: &[Origin],
 }
 
 fn seal_keys(object: &ObjectVector, name: &str) -> Hex {
-    let (bucket_id, version_id) = (object.bucket_id.array(), object.version_id.array());
-    let identity = ObjectIdentity { bucket_id: &bucket_id, key: &object.key, version_id: &version_id };
+    let (bucket_id, version_id) = (BucketId(object.bucket_id.array()), VersionId(object.version_id.array()));
+    let identity = ObjectIdentity { bucket_id, key: &object.key, version_id };
     let mode = Mode::try_from(object.mode).unwrap();
     let external_keys = ExternalKeys::from_data_key(mode, &object.external_keys.0).unwrap();
     let salts = [secret(name, "salt of layer 0"), secret(name, "salt of layer 1")];

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use strongroom_ids::{BucketId, VersionId};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -172,9 +173,9 @@ fn read(good: &Good, targets: &Targets, check_digest: bool) -> Result<Vec<Vec<u8
 
 fn read_object(targets: &Targets, parts: usize, check_digest: bool) -> Result<Vec<Vec<u8>>, SealError> {
     let identity = ObjectIdentity {
-        bucket_id: targets["bucket_id"].first_chunk().unwrap(),
+        bucket_id: BucketId(*targets["bucket_id"].first_chunk().unwrap()),
         key: str::from_utf8(&targets["key"]).unwrap(),
-        version_id: targets["version_id"].first_chunk().unwrap(),
+        version_id: VersionId(*targets["version_id"].first_chunk().unwrap()),
     };
     let external = &targets["external_keys"];
     let mode = if external.len() == 64 { Mode::DsseKms } else { Mode::SseKms };

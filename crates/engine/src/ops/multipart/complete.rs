@@ -140,7 +140,7 @@ impl Engine {
             return Err(Error::NoSuchUpload);
         }
         let envelope = version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
-        let at = Identified { bucket: &bucket, key: &version.key, version_id: &version.version_id };
+        let at = Identified { bucket: &bucket, key: &version.key, version_id: version.version_id };
         self.check_customer(caller, at, envelope, &record.sse, customer).await?;
         Ok(Stored {
             version_id: ids::shown(bucket.versioning, &version),
@@ -159,7 +159,7 @@ impl Engine {
         let which = VersionSelector::Id(version.version_id);
         let found = self.catalog().find_version_data(&bucket.name, &version.key, which).await?;
         let (present, data) = found.and_then(|(_, found)| found).ok_or(Error::NoSuchUpload)?;
-        let binding = VersionBinding::of(&bucket.id, &present);
+        let binding = VersionBinding::of(bucket.id, &present);
         let stored = open_part_checksums(self.store_key(), &binding, &data.part_record);
         let stored = stored.map_err(|error| self.integrity().note(error, &bucket.name, &version.key))?;
         let stored = stored.iter().map(Option::as_ref).chain(std::iter::repeat(None));

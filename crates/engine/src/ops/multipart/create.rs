@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom_catalog::{Bucket, Upload};
+use strongroom_catalog::{Bucket, Upload, UploadId};
 
 use crate::{
     Engine, Error,
@@ -26,7 +26,7 @@ impl FoundUpload {
 }
 
 fn identified<'a>(bucket: &'a Bucket, upload: &'a Upload) -> Identified<'a> {
-    Identified { bucket, key: &upload.key, version_id: &upload.version_id }
+    Identified { bucket, key: &upload.key, version_id: upload.version_id }
 }
 
 impl Engine {
@@ -39,8 +39,8 @@ impl Engine {
         let decision = decide(&request.sse, caller.sse_c_allowed, bucket.encryption.as_ref(), self.encrypts_by_default())?;
         self.space().admit(None)?;
         let now = ids::now_ms();
-        let (upload_id, version_id) = (strongroom_seal::random_array(), ids::new_version_id(now));
-        let at = Identified { bucket: &bucket, key: &request.key, version_id: &version_id };
+        let (upload_id, version_id) = (UploadId(strongroom_seal::random_array()), ids::new_version_id(now));
+        let at = Identified { bucket: &bucket, key: &request.key, version_id };
         let keys = self.keys_for_writing(User::Caller(caller), &decision, at, None).await?;
         let record = UploadRecord { headers: request.headers, checksum, sse: keys.recorded };
         let mut upload = Upload {
@@ -57,7 +57,7 @@ impl Engine {
         let permits = self.admit(User::Caller(caller), identified(&bucket, &upload), [&upload.envelope]).await?;
         let created = self.to_the_end(permits, Arc::default(), |catalog| async move { catalog.create_upload(upload).await }).await?;
         self.settled(created).await?;
-        Ok(CreatedUpload { upload_id: ids::render(&upload_id), sse: keys.reply, checksum })
+        Ok(CreatedUpload { upload_id: upload_id.to_string(), sse: keys.reply, checksum })
     }
 
     /// AbortMultipartUpload.

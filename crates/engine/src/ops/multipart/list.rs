@@ -92,7 +92,7 @@ impl Row for Upload {
         let record = UploadRecord::open(engine.store_key(), &self);
         let record = record.map_err(|error| engine.integrity().note(error, &bucket.name, &self.key))?;
         Ok(ListedUpload {
-            upload_id: ids::render(&self.upload_id),
+            upload_id: self.upload_id.to_string(),
             initiated_ms: self.initiated,
             initiator: self.initiator,
             storage_class: record.headers.storage_class,

@@ -154,7 +154,7 @@ impl Engine {
         }
         let (number, size, crc64) =
             (number.to_be_bytes(), ingested.size_bytes.to_be_bytes(), ingested.crc64.as_deref().unwrap_or_default());
-        let fingerprint = self.store_key().fingerprint(&[b"part etag", &found.upload.upload_id, &number, &size, crc64]);
+        let fingerprint = self.store_key().fingerprint(&[b"part etag", &found.upload.upload_id.0, &number, &size, crc64]);
         let fingerprint = fingerprint.map_err(|error| Error::Internal(error.into()))?;
         Ok(Etag { shown: hex::encode(&fingerprint[..16]), md5 })
     }
@@ -177,7 +177,7 @@ impl Engine {
             blob_len_bytes: blob.len_bytes,
             size_bytes: ingested.size_bytes,
             modified,
-            record: record.seal(self.store_key(), &found.upload.upload_id, number, ingested.size_bytes, &blob.id)?,
+            record: record.seal(self.store_key(), &found.upload.upload_id, number, ingested.size_bytes, blob.id)?,
         };
         Ok((part, record))
     }

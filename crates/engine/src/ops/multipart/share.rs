@@ -91,7 +91,7 @@ impl Engine {
             blob_len_bytes: Layout::new(mode.layers(), line.plaintext_len).map_err(damaged)?.sealed_len(),
             size_bytes: line.plaintext_len,
             modified: record.modified.unwrap_or_default(),
-            record: record.seal(self.store_key(), &found.upload.upload_id, line.number, line.plaintext_len, &line.blob)?,
+            record: record.seal(self.store_key(), &found.upload.upload_id, line.number, line.plaintext_len, line.blob)?,
         })
     }
 
@@ -101,7 +101,7 @@ impl Engine {
             return Ok(Etag { shown, md5 });
         }
         let (number, size) = (line.number.to_be_bytes(), line.plaintext_len.to_be_bytes());
-        let fields: [&[u8]; 5] = [b"shared part etag", &found.upload.upload_id, &number, &size, &line.salt.0];
+        let fields: [&[u8]; 5] = [b"shared part etag", &found.upload.upload_id.0, &number, &size, &line.salt.0];
         let fingerprint = self.store_key().fingerprint(&fields).map_err(|error| Error::Internal(error.into()))?;
         Ok(Etag { shown: hex::encode(&fingerprint[..16]), md5 })
     }
