@@ -1,7 +1,7 @@
 //! Buckets, object versions, uploads, blob references, and which key each object depends on.
 //!
-//! [`Catalog`] is the seam; [`SqliteCatalog`] is the engine for one machine. The feature `testing` adds a catalog in memory
-//! that is simple enough to serve as the model of the others, and a wrapper that fails on command.
+//! [`Catalog`] is the seam; [`SqliteCatalog`] is the engine for one machine. The feature `testing` adds the contract that
+//! every engine must keep, a catalog in memory that is simple enough to serve as the model of the others, and hooks around any engine's calls.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), strongroom_catalog::CatalogError> {
@@ -20,21 +20,15 @@
 mod catalog;
 mod clock;
 mod error;
-#[cfg(feature = "testing")]
-mod faulty;
 mod listing;
-#[cfg(feature = "testing")]
-mod memory;
 mod model;
 mod sqlite;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use catalog::{Catalog, MAX_FINISHED_JOBS, MAX_UNREADABLE};
 pub use clock::Clock;
 pub use error::CatalogError;
-#[cfg(feature = "testing")]
-pub use faulty::{FaultMoment, FaultyCatalog};
-#[cfg(feature = "testing")]
-pub use memory::MemoryCatalog;
 pub use model::{
     BlobUse, Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketUsage, Committed, DeadBlob, Deleted, Envelope, Expect, Job, KeyRef,
     KeyUsage, ListEntry, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use common::{bucket, id, new_blob, part, upload, version, version_in};
+use strongroom_catalog::testing::samples::{bucket, id, new_blob, part, upload, version, version_in};
 use strongroom_catalog::{BlobId, Catalog, Expect, NewVersion, SqliteCatalog, SqliteOptions, UploadId, VersionSelector, Versioning};
 
 const KILLS: u64 = 20;

@@ -8,13 +8,15 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use common::WRONG_USAGES;
 use common::ops::*;
-use common::{WRONG_USAGES, answer, bucket, envelope, id, new_blob, part, upload, version_in};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use strongroom_catalog::testing::MemoryCatalog;
+use strongroom_catalog::testing::samples::{answer, bucket, envelope, id, new_blob, part, upload, version_in};
 use strongroom_catalog::{
     BlobId, BlobUse, BucketEncryption, BucketEncryptionAlgorithm, BucketId, Catalog, CatalogError, Clock, Envelope, Expect, Job, ListEntry,
-    ListQuery, MemoryCatalog, Reseal, Scope, ScopePlace, SqliteCatalog, SqliteOptions, UploadId, VersionId, VersionSelector, Versioning,
+    ListQuery, Reseal, Scope, ScopePlace, SqliteCatalog, SqliteOptions, UploadId, VersionId, VersionSelector, Versioning,
 };
 
 /// Both catalogs, and every id that was ever given out.

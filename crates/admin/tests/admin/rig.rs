@@ -12,7 +12,7 @@ use strongroom_access::{Identity, IdentitySource, PolicySet, SecretKey};
 use strongroom_admin::{Admin, AdminParts, Signer};
 use strongroom_audit::{AuditLog, LogConfig, SigningKey};
 use strongroom_blobs::testing::MemoryBlobs;
-use strongroom_catalog::{Clock, MemoryCatalog};
+use strongroom_catalog::{Clock, testing::MemoryCatalog};
 use strongroom_engine::api::{
     Body, Caller, CreateBucket, GetObject, ObjectHeaders, PutObject, SseHeaders, Stored, UploadChecksum, WriteCondition,
 };

@@ -1,14 +1,7 @@
-//! Values to fill a catalog with.
+//! What the tests of several engines share.
 #![allow(dead_code)]
 
 pub(crate) mod ops;
-
-use std::fmt::Debug;
-
-use strongroom_catalog::{
-    BlobId, BlobUse, Bucket, BucketId, CatalogError, Envelope, KeyRef, NewVersion, Part, Upload, UploadId, VersionData, VersionId,
-    Versioning,
-};
 
 /// How many counts of what depends on a key in a bucket are not what a full count gives.
 pub(crate) const WRONG_USAGES: &str = "WITH counted AS (SELECT kms_key, bucket, sum(versions), sum(bytes), sum(uploads) FROM (
@@ -16,88 +9,3 @@ pub(crate) const WRONG_USAGES: &str = "WITH counted AS (SELECT kms_key, bucket, 
         UNION ALL SELECT kms_key, bucket, 0, 0, 1 FROM uploads WHERE kms_key IS NOT NULL) GROUP BY kms_key, bucket)
     SELECT (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM key_usage))
          + (SELECT count(*) FROM (SELECT * FROM key_usage EXCEPT SELECT * FROM counted))";
-
-/// An id made of a kind and a number, so that failures can be read.
-pub(crate) fn id<I: From<[u8; 16]>>(kind: u8, number: u64) -> I {
-    let mut id = [kind; 16];
-    id[8..].copy_from_slice(&number.to_be_bytes());
-    I::from(id)
-}
-
-pub(crate) fn bucket(name: &str, bucket_id: BucketId, versioning: Versioning) -> Bucket {
-    let owner = format!("owner of {name}");
-    Bucket {
-        id: bucket_id,
-        name: name.to_owned(),
-        owner,
-        region: "eu-1".to_owned(),
-        created: 7,
-        versioning,
-        encryption: None,
-        tag: vec![7; 32],
-    }
-}
-
-pub(crate) fn envelope(key: Option<(&str, u32)>, seed: u8) -> Envelope {
-    let key = key.map(|(key_id, version)| KeyRef { backend: "local".to_owned(), key_id: key_id.to_owned(), version });
-    let wrapped_key = if key.is_some() { vec![seed; 40] } else { Vec::new() };
-    Envelope { mode: seed % 4, key, wrapped_key, sealed_keys: vec![seed; 60] }
-}
-
-/// A version of four bytes, inline.
-pub(crate) fn version(bucket_id: BucketId, key: &str, version_id: VersionId) -> NewVersion {
-    let seed = version_id.0[15];
-    NewVersion {
-        bucket_id,
-        key: key.to_owned(),
-        version_id,
-        size_bytes: 4,
-        modified: i64::from(seed),
-        envelope: envelope(None, seed),
-        record: vec![seed; 9],
-        data: VersionData { manifest: vec![seed; 5], part_record: vec![seed; 3], inline: Some(vec![seed; 20]) },
-        blobs: Vec::new(),
-        upload_id: None,
-    }
-}
-
-/// The same, in blobs.
-pub(crate) fn version_in(bucket_id: BucketId, key: &str, version_id: VersionId, blobs: Vec<BlobUse>) -> NewVersion {
-    let mut version = version(bucket_id, key, version_id);
-    version.data.inline = None;
-    version.blobs = blobs;
-    version
-}
-
-pub(crate) fn new_blob(blob: BlobId) -> BlobUse {
-    BlobUse::New { id: blob, len_bytes: 20 }
-}
-
-pub(crate) fn upload(bucket_id: BucketId, key: &str, upload_id: UploadId, initiated: i64) -> Upload {
-    let seed = upload_id.0[15];
-    let version_id = id(b'V', u64::from(seed));
-    let initiator = "someone".to_owned();
-    Upload {
-        upload_id,
-        bucket_id,
-        key: key.to_owned(),
-        version_id,
-        initiated,
-        initiator,
-        envelope: envelope(None, seed),
-        record: vec![seed],
-    }
-}
-
-pub(crate) fn part(number: u16, blob: BlobId) -> Part {
-    Part { number, blob, blob_len_bytes: 20, size_bytes: 4, modified: 3, record: vec![blob.0[15]; 4] }
-}
-
-/// Results compared by what a caller can tell apart: errors by their variant and, but for damage, their text.
-pub(crate) fn answer<T: Debug>(result: Result<T, CatalogError>) -> String {
-    match result {
-        Ok(value) => format!("{value:?}"),
-        Err(CatalogError::Damaged(_)) => "Err(Damaged)".to_owned(),
-        Err(error) => format!("Err({error:?})"),
-    }
-}

@@ -19,7 +19,10 @@ use strongroom_blobs::{
     BlobId, BlobStore,
     testing::{CountingBlobs, MemoryBlobs, conformance::list},
 };
-use strongroom_catalog::{Catalog, Clock, MemoryCatalog, SqliteCatalog, SqliteOptions};
+use strongroom_catalog::{
+    Catalog, Clock, SqliteCatalog, SqliteOptions,
+    testing::{CatalogHook, HookedCatalog, MemoryCatalog},
+};
 use strongroom_engine::{
     Engine, EngineOptions, EngineParts, STORE_KEY_ID, SealedSettings,
     api::{Caller, CreateBucket},
@@ -146,7 +149,7 @@ pub struct Plan {
     pub with_kms: bool,
     /// What a rig left behind, to be opened again.
     pub home: Option<Home>,
-    pub wrap_catalog: Option<Wrap<dyn Catalog>>,
+    pub catalog_hook: Option<Arc<dyn CatalogHook>>,
     pub wrap_blobs: Option<Wrap<dyn BlobStore>>,
 }
 
@@ -169,7 +172,7 @@ impl Default for Plan {
             orphan_age: std::time::Duration::ZERO,
             ..EngineOptions::default()
         };
-        Self { options, cached: false, sqlite: false, with_kms: true, home: None, wrap_catalog: None, wrap_blobs: None }
+        Self { options, cached: false, sqlite: false, with_kms: true, home: None, catalog_hook: None, wrap_blobs: None }
     }
 }
 
@@ -215,7 +218,10 @@ impl Rig {
         let keys = Arc::new(CachedKms::new(Arc::clone(&backend), CacheConfig { enabled: plan.cached, ..CacheConfig::default() }));
         let kms = Arc::new(CountingKms::new(Arc::clone(&keys)));
         let catalog = catalog(&dir, plan.sqlite);
-        let catalog = plan.wrap_catalog.map_or_else(|| Arc::clone(&catalog), |wrap| wrap(Arc::clone(&catalog)));
+        let catalog = match plan.catalog_hook {
+            Some(hook) => Arc::new(HookedCatalog::new(Arc::clone(&catalog), hook)),
+            None => Arc::clone(&catalog),
+        };
         let blobs = CountingBlobs::new(Arc::new(memory.clone()));
         let blob_store: Arc<dyn BlobStore> = Arc::new(blobs.clone());
         let blob_store = plan.wrap_blobs.map_or_else(|| Arc::clone(&blob_store), |wrap| wrap(Arc::clone(&blob_store)));

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use strongroom_catalog::{CatalogError, FaultMoment, FaultyCatalog};
+use strongroom_catalog::{
+    CatalogError,
+    testing::{FaultMoment, Faults},
+};
 use strongroom_engine::{
     Error,
     api::{CompleteMultipartUpload, GetObject, PutObject, ReadConditions, Stored, WriteCondition},
@@ -102,18 +105,12 @@ async fn of_sixteen_conditional_completions_one_wins() {
 
 #[tokio::test]
 async fn a_matching_write_looks_again_and_gives_up_after_a_while() {
-    let faulty = Arc::new(std::sync::OnceLock::new());
-    let slot = Arc::clone(&faulty);
-    let wrap: Wrap<dyn strongroom_catalog::Catalog> = Box::new(move |catalog| {
-        let faulty = Arc::new(FaultyCatalog::new(catalog));
-        slot.set(Arc::clone(&faulty)).ok().unwrap();
-        faulty
-    });
-    let rig = Rig::with(Plan { wrap_catalog: Some(wrap), ..Plan::default() }).await;
+    let faults = Arc::new(Faults::default());
+    let rig = Rig::with(Plan { catalog_hook: Some(Arc::clone(&faults) as _), ..Plan::default() }).await;
     rig.put("object", As::Kms, b"old").await;
     let fail = |count| {
         for nth in 1..=count {
-            faulty.get().unwrap().fail_write(nth, FaultMoment::Before, || CatalogError::PreconditionFailed);
+            faults.fail_write(nth, FaultMoment::Before, || CatalogError::PreconditionFailed);
         }
     };
     fail(3);

@@ -6,7 +6,6 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::stream;
 use strongroom_audit::Outcome;
-use strongroom_catalog::Catalog;
 use strongroom_engine::{
     Error,
     api::{Body, ListParts, PutObject, SseHeaders, UpdateObjectEncryption, UploadPart, UploadPartCopy},
@@ -180,9 +179,7 @@ async fn nothing_is_committed_under_a_key_that_is_closed() {
 #[tokio::test(start_paused = true)]
 async fn a_commit_whose_client_went_away_is_waited_for_and_counted() {
     let gate = Arc::new(Gate::default());
-    let at_gate = Arc::clone(&gate);
-    let wrap: Wrap<dyn Catalog> = Box::new(move |catalog| Arc::new(GatedCatalog::new(catalog, at_gate)));
-    let rig = Arc::new(Rig::with(Plan { wrap_catalog: Some(wrap), ..Plan::default() }).await);
+    let rig = Arc::new(Rig::with(Plan { catalog_hook: Some(Arc::clone(&gate) as _), ..Plan::default() }).await);
     gate.close();
     let writer = Arc::clone(&rig);
     let request = tokio::spawn(async move { writer.try_put("object", As::Kms, b"data").await });

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -14,7 +14,7 @@ use strongroom_blobs::{
     BlobStore, FileBlobs,
     testing::{FaultyBlobs, conformance::list},
 };
-use strongroom_catalog::{Catalog, CatalogError, FaultyCatalog};
+use strongroom_catalog::{CatalogError, testing::Faults};
 use strongroom_engine::{
     Error,
     api::{
@@ -62,7 +62,7 @@ struct World {
     rig: Rig,
     files: FileBlobs,
     blobs: FaultyBlobs,
-    catalog: Arc<FaultyCatalog>,
+    faults: Arc<Faults>,
     objects: [Option<Object>; KEYS.len()],
     uploads: [Option<Upload>; SLOTS],
     /// What was told to fail during this operation.
@@ -112,17 +112,13 @@ impl World {
         let dir = temp_dir();
         let files = FileBlobs::open(dir.path().join("blobs")).unwrap();
         let blobs = FaultyBlobs::new(Arc::new(files.clone()));
-        let (store, slot) = (blobs.clone(), Arc::new(OnceLock::new()));
-        let set = Arc::clone(&slot);
-        let wrap_catalog: Wrap<dyn Catalog> =
-            Box::new(move |catalog| Arc::clone(set.get_or_init(|| Arc::new(FaultyCatalog::new(catalog)))) as _);
+        let (store, faults) = (blobs.clone(), Arc::new(Faults::default()));
         let wrap_blobs: Wrap<dyn BlobStore> = Box::new(move |_| Arc::new(store));
-        let plan = Plan { sqlite: true, wrap_catalog: Some(wrap_catalog), wrap_blobs: Some(wrap_blobs), ..Plan::default() };
+        let plan = Plan { sqlite: true, catalog_hook: Some(Arc::clone(&faults) as _), wrap_blobs: Some(wrap_blobs), ..Plan::default() };
         let rig = Rig::with(plan).await;
-        let catalog = Arc::clone(slot.get().unwrap());
         let tally = Arc::clone(tally);
         let (objects, uploads) = Default::default();
-        Self { rig, files, blobs, catalog, objects, uploads, armed: Failure::None, tally, damaged: 0, _dir: dir }
+        Self { rig, files, blobs, faults, objects, uploads, armed: Failure::None, tally, damaged: 0, _dir: dir }
     }
 
     async fn step(&mut self, op: &Op, failure: &Failure) {
@@ -153,7 +149,7 @@ impl World {
                 self.check(result);
             }
         }
-        self.heal().await;
+        self.heal();
         assert_eq!(self.rig.engine.integrity_events(), self.damaged, "each request that meets damage counts once");
     }
 
@@ -161,19 +157,16 @@ impl World {
         self.armed = failure.clone();
         match *failure {
             Failure::None => {}
-            Failure::Catalog(moment) => self.catalog.fail_write(1, moment, || CatalogError::Database("injected".into())),
+            Failure::Catalog(moment) => self.faults.fail_write(1, moment, || CatalogError::Database("injected".into())),
             Failure::Blobs(operation, nth, fault) => self.blobs.fail(operation, nth, fault),
             Failure::Kms(fault) => self.rig.kms.fail_next(1, fault),
         }
     }
 
-    async fn heal(&mut self) {
+    fn heal(&mut self) {
         self.blobs.heal();
         self.rig.kms.heal();
-        while self.catalog.pending_faults() > 0 {
-            // A write that changes nothing takes what has not struck.
-            let _ = self.catalog.forget_blobs(Vec::new()).await;
-        }
+        self.faults.heal();
         self.armed = Failure::None;
     }
 
@@ -216,7 +209,7 @@ impl World {
     /// After success the object is the new one; after failure it is the old one or the new one, and from then on that one.
     async fn settle<T>(&mut self, key: usize, new: Option<Object>, result: Result<T, Error>) {
         let succeeded = self.check(result).is_some();
-        self.heal().await;
+        self.heal();
         if self.is(key, new.as_ref()).await {
             self.objects[key] = new;
             return;
@@ -319,7 +312,7 @@ impl World {
     async fn settle_part(&mut self, slot: usize, number: u16, new: Arc<Vec<u8>>, result: Result<UploadedPart, Error>) {
         let at = self.uploads[slot].as_ref().unwrap().at.clone();
         let etag = self.check(result).map(|part| part.etag);
-        self.heal().await;
+        self.heal();
         let listed = self.parts_of(&at).await.unwrap();
         let parts = &mut self.uploads[slot].as_mut().unwrap().parts;
         let known = parts.get(&number).map(|(etag, _)| etag.clone());
@@ -354,7 +347,7 @@ impl World {
         let result = self.rig.complete(&upload.at, upload.named()).await;
         let succeeded = self.check(result).is_some();
         count(&self.tally.completions, succeeded);
-        self.heal().await;
+        self.heal();
         if self.parts_of(&upload.at).await.is_none() {
             let new = upload.object();
             assert!(self.is(upload.key, Some(&new)).await);
@@ -370,7 +363,7 @@ impl World {
         let Some(upload) = self.uploads[slot].take() else { return };
         let result = self.rig.engine.abort_multipart_upload(&upload.at).await;
         let succeeded = self.check(result).is_some();
-        self.heal().await;
+        self.heal();
         if self.parts_of(&upload.at).await.is_some() {
             assert!(!succeeded);
             self.uploads[slot] = Some(upload);
@@ -379,7 +372,7 @@ impl World {
 
     /// Everything reads as the model has it, and the blobs are those that are referred to, each as often as its count says.
     async fn end(mut self) {
-        self.heal().await;
+        self.heal();
         for (key, object) in self.objects.iter().enumerate() {
             assert!(self.is(key, object.as_ref()).await, "{}", KEYS[key]);
         }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use strongroom_blobs::testing::{Fault, Operation};
-use strongroom_catalog::FaultMoment;
+use strongroom_catalog::testing::FaultMoment;
 use strongroom_kms::testing::Fault as KmsFault;
 
 use crate::common::*;

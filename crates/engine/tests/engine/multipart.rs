@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use strongroom_catalog::{CatalogError, FaultMoment, FaultyCatalog};
+use strongroom_catalog::{
+    CatalogError,
+    testing::{FaultMoment, Faults},
+};
 use strongroom_engine::{
     EngineOptions, Error,
     api::{
@@ -262,17 +265,10 @@ async fn of_completions_at_the_same_time_all_answer_the_same() {
     }
 }
 
-async fn faulty_rig() -> (Rig, Arc<FaultyCatalog>) {
-    let faulty = Arc::new(std::sync::OnceLock::new());
-    let slot = Arc::clone(&faulty);
-    let wrap: Wrap<dyn strongroom_catalog::Catalog> = Box::new(move |catalog| {
-        let faulty = Arc::new(FaultyCatalog::new(catalog));
-        slot.set(Arc::clone(&faulty)).ok().unwrap();
-        faulty
-    });
-    let rig = Rig::with(Plan { wrap_catalog: Some(wrap), ..Plan::default() }).await;
-    let faulty = Arc::clone(faulty.get().unwrap());
-    (rig, faulty)
+async fn faulty_rig() -> (Rig, Arc<Faults>) {
+    let faults = Arc::new(Faults::default());
+    let rig = Rig::with(Plan { catalog_hook: Some(Arc::clone(&faults) as _), ..Plan::default() }).await;
+    (rig, faults)
 }
 
 #[tokio::test]
@@ -306,7 +302,7 @@ async fn a_completion_whose_commit_answers_nothing_is_found_to_have_happened() {
     let part = rig.upload_part(&upload, 1, As::S3, b"data").await;
     faulty.fail_write(1, FaultMoment::After, || CatalogError::Busy);
     let first = rig.complete(&upload, vec![part.clone()]).await.unwrap();
-    assert_eq!(faulty.pending_faults(), 0);
+    assert_eq!(faulty.pending(), 0);
     let again = rig.complete(&upload, vec![part]).await.unwrap();
     assert_eq!(format!("{first:?}"), format!("{again:?}"));
     assert_eq!(rig.head("object", As::S3).await.unwrap().info.etag, first.etag);

@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -14,7 +14,10 @@ use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
-use strongroom_catalog::{Catalog, CatalogError, FaultMoment, FaultyCatalog};
+use strongroom_catalog::{
+    CatalogError,
+    testing::{FaultMoment, Faults},
+};
 use strongroom_engine::rekey::{JobState, RekeyJob, RekeyRequest};
 use strongroom_kms::{KeyLifecycle as _, testing::Fault};
 use tokio::runtime::Runtime;
@@ -97,24 +100,21 @@ struct Object {
 struct Life {
     runtime: Runtime,
     rig: Rig,
-    catalog: Arc<FaultyCatalog>,
+    faults: Arc<Faults>,
 }
 
 impl Life {
     fn begin(home: Option<Home>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let slot = Arc::new(OnceLock::new());
-        let set = Arc::clone(&slot);
-        let wrap: Wrap<dyn Catalog> = Box::new(move |catalog| Arc::clone(set.get_or_init(|| Arc::new(FaultyCatalog::new(catalog)))) as _);
-        let rig = runtime.block_on(Rig::with(Plan { sqlite: true, home, wrap_catalog: Some(wrap), ..Plan::default() }));
-        let catalog = Arc::clone(slot.get().unwrap());
-        Self { runtime, rig, catalog }
+        let faults = Arc::new(Faults::default());
+        let rig = runtime.block_on(Rig::with(Plan { sqlite: true, home, catalog_hook: Some(Arc::clone(&faults) as _), ..Plan::default() }));
+        Self { runtime, rig, faults }
     }
 
     /// As a kill does: nothing is brought to an end.
     fn kill(self) -> Home {
-        let Self { runtime, rig, catalog } = self;
-        drop((runtime, catalog));
+        let Self { runtime, rig, faults } = self;
+        drop((runtime, faults));
         rig.into_home()
     }
 }
@@ -192,15 +192,13 @@ impl World {
         match failure {
             Failure::None => {}
             Failure::Kms(fault) => life.rig.kms.fail_next(2, fault),
-            Failure::Catalog(nth, moment) => life.catalog.fail_write(nth, moment, || CatalogError::Database("injected".into())),
+            Failure::Catalog(nth, moment) => life.faults.fail_write(nth, moment, || CatalogError::Database("injected".into())),
         }
         let job = self.run(life.rig.ended(&job.job_id));
         life.rig.kms.heal();
-        let pending = life.catalog.pending_faults();
+        let pending = life.faults.pending();
         self.tally.faults.fetch_add(u64::from(matches!(failure, Failure::Catalog(..)) && pending == 0), Ordering::Relaxed);
-        while life.catalog.pending_faults() > 0 {
-            let _ = self.run(life.catalog.forget_blobs(Vec::new()));
-        }
+        life.faults.heal();
         self.settle(&job, to, dry_run);
     }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use strongroom_catalog::Catalog;
 use strongroom_engine::{
     Error,
     api::WriteCondition,
@@ -55,9 +54,7 @@ async fn an_object_that_is_deleted_meanwhile_stays_deleted() {
 async fn an_upload_that_completes_while_it_is_re_keyed_ends_under_the_new_key() {
     for _ in 0..20 {
         let gate = Arc::new(Gate::default());
-        let at_gate = Arc::clone(&gate);
-        let wrap: Wrap<dyn Catalog> = Box::new(move |catalog| Arc::new(GatedCatalog::new(catalog, at_gate)));
-        let rig = Arc::new(Rig::with(Plan { wrap_catalog: Some(wrap), ..Plan::default() }).await);
+        let rig = Arc::new(Rig::with(Plan { catalog_hook: Some(Arc::clone(&gate) as _), ..Plan::default() }).await);
         let upload = rig.create_upload("object", As::Kms).await;
         let part = rig.upload_part(&upload, 1, As::Kms, b"part").await;
         gate.close();
@@ -78,9 +75,7 @@ async fn an_upload_that_completes_while_it_is_re_keyed_ends_under_the_new_key() 
 #[tokio::test]
 async fn an_object_is_re_keyed_to_the_present_version_also_where_a_bucket_key_of_an_earlier_one_is_at_hand() {
     let gate = Arc::new(Gate::default());
-    let at_gate = Arc::clone(&gate);
-    let wrap: Wrap<dyn Catalog> = Box::new(move |catalog| Arc::new(GatedCatalog::new(catalog, at_gate)));
-    let rig = Rig::with(Plan { wrap_catalog: Some(wrap), ..Plan::default() }).await;
+    let rig = Rig::with(Plan { catalog_hook: Some(Arc::clone(&gate) as _), ..Plan::default() }).await;
     rig.put("object", As::BucketKey, b"data").await;
     rig.create_upload("upload", As::S3).await;
     rig.keys.rotate_key("default").await.unwrap();

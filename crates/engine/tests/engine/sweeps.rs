@@ -2,17 +2,24 @@
 
 use std::{
     collections::BTreeSet,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use strongroom_blobs::{
     BlobError, BlobId, BlobReader, BlobScan, BlobStore, BlobWriter, FileBlobs,
     testing::{Fault, FaultyBlobs, Operation},
 };
-use strongroom_catalog::{Catalog, CatalogError, FaultMoment, FaultyCatalog};
+use strongroom_catalog::{
+    CatalogError,
+    testing::{After, Call, CatalogHook, FaultMoment, Faults},
+};
 use strongroom_engine::{
     EngineOptions, Error,
     api::{BodyError, PutObject},
@@ -261,9 +268,7 @@ async fn a_client_that_leaves_during_the_commit_takes_no_blob_with_it() {
 }
 
 async fn rig_with_gate(gate: &Arc<Gate>) -> Rig {
-    let gate = Arc::clone(gate);
-    let wrap: Wrap<dyn Catalog> = Box::new(move |catalog| Arc::new(GatedCatalog::new(catalog, gate)));
-    Rig::with(Plan { wrap_catalog: Some(wrap), ..Plan::default() }).await
+    Rig::with(Plan { catalog_hook: Some(Arc::clone(gate) as _), ..Plan::default() }).await
 }
 
 async fn rig_with_faulty_blobs(options: EngineOptions) -> (Rig, FaultyBlobs) {
@@ -346,15 +351,8 @@ async fn a_blob_that_cannot_be_deleted_is_tried_again_and_keeps_no_other_from_be
 
 #[tokio::test]
 async fn a_commit_whose_answer_is_lost_is_whole() {
-    let faulty = Arc::new(std::sync::OnceLock::new());
-    let slot = Arc::clone(&faulty);
-    let wrap: Wrap<dyn Catalog> = Box::new(move |catalog| {
-        let faulty = Arc::new(FaultyCatalog::new(catalog));
-        slot.set(Arc::clone(&faulty)).ok().unwrap();
-        faulty
-    });
-    let rig = Rig::with(Plan { wrap_catalog: Some(wrap), ..Plan::default() }).await;
-    let faulty = faulty.get().unwrap();
+    let faulty = Arc::new(Faults::default());
+    let rig = Rig::with(Plan { catalog_hook: Some(Arc::clone(&faulty) as _), ..Plan::default() }).await;
     faulty.fail_write(1, FaultMoment::After, || CatalogError::Busy);
     assert!(matches!(rig.try_put("object", As::S3, &data(100_000, 1)).await, Err(Error::Busy)));
     rig.engine.sweep_orphans().await.unwrap();
@@ -365,21 +363,28 @@ async fn a_commit_whose_answer_is_lost_is_whole() {
     assert!(rig.get("object", As::S3).await.unwrap() == data(100_000, 1));
 }
 
+/// How many blobs the catalog was asked about.
+#[derive(Default)]
+struct Questions(AtomicUsize);
+
+#[async_trait]
+impl CatalogHook for Questions {
+    async fn before(self: Arc<Self>, call: Call) -> Result<Option<After>, CatalogError> {
+        if call.method == "known_blobs" {
+            self.0.fetch_add(call.blobs, Ordering::SeqCst);
+        }
+        Ok(None)
+    }
+}
+
 /// 500 blobs of one directory, and then ten times as many: the catalog is asked for each once, and no directory is read again.
 #[tokio::test]
 async fn a_pass_for_orphans_costs_each_blob_one_question_and_each_directory_one_reading() {
     let home = tempfile::tempdir().unwrap();
     let files = FileBlobs::open(home.path().join("blobs")).unwrap();
-    let (store, faulty) = (files.clone(), Arc::new(std::sync::OnceLock::new()));
-    let slot = Arc::clone(&faulty);
-    let wrap_catalog: Wrap<dyn Catalog> = Box::new(move |catalog| {
-        let faulty = Arc::new(FaultyCatalog::new(catalog));
-        slot.set(Arc::clone(&faulty)).ok().unwrap();
-        faulty
-    });
+    let (store, questions) = (files.clone(), Arc::new(Questions::default()));
     let wrap_blobs: Wrap<dyn BlobStore> = Box::new(move |_| Arc::new(store));
-    let rig = Rig::with(Plan { wrap_catalog: Some(wrap_catalog), wrap_blobs: Some(wrap_blobs), ..Plan::default() }).await;
-    let catalog = faulty.get().unwrap();
+    let rig = Rig::with(Plan { catalog_hook: Some(Arc::clone(&questions) as _), wrap_blobs: Some(wrap_blobs), ..Plan::default() }).await;
     Shape::Blob.put(&rig, "object", As::S3).await;
     for blobs in [500_u16, 5000] {
         for number in 0..blobs {
@@ -387,9 +392,9 @@ async fn a_pass_for_orphans_costs_each_blob_one_question_and_each_directory_one_
             id[14..].copy_from_slice(&number.to_be_bytes());
             files.create(BlobId(id)).await.unwrap().finish().await.unwrap();
         }
-        let (asked, read) = (catalog.blobs_asked_for(), files.directory_reads());
+        let (asked, read) = (questions.0.load(Ordering::SeqCst), files.directory_reads());
         assert_eq!(rig.engine.sweep_orphans().await.unwrap(), usize::from(blobs));
-        assert_eq!(catalog.blobs_asked_for() - asked, u64::from(blobs) + 1, "and the object's own");
+        assert_eq!(questions.0.load(Ordering::SeqCst) - asked, usize::from(blobs) + 1, "and the object's own");
         // 256 directories and, in them, the shelves that the two ids need.
         assert!((257..=258).contains(&(files.directory_reads() - read)), "{blobs}: {}", files.directory_reads() - read);
     }

@@ -1,0 +1,237 @@
+//! A catalog with hooks around its calls: the one place where tests come between an engine and its catalog.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{
+    BlobId, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, DeadBlob, Deleted, Expect, Job, JobId, KeyRef, KeyUsage,
+    ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis,
+    Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
+};
+
+/// A call of a catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The name of its method.
+    pub method: &'static str,
+    /// Whether it is a transaction that may change something.
+    pub writes: bool,
+    /// How many blobs it asks about, or forgets.
+    pub blobs: usize,
+}
+
+/// What a hook does after a call that it let pass. It is told whether the call succeeded; where it did, an error takes the place of its answer.
+pub type After = Box<dyn FnOnce(bool) -> Result<(), CatalogError> + Send>;
+
+/// What comes between an engine and its catalog.
+#[async_trait]
+pub trait CatalogHook: Send + Sync + 'static {
+    /// Comes before a call: may wait, refuse it with an error, or let it pass.
+    async fn before(self: Arc<Self>, call: Call) -> Result<Option<After>, CatalogError>;
+}
+
+/// Passes each call on, with a hook around it.
+pub struct HookedCatalog {
+    inner: Arc<dyn Catalog>,
+    hook: Arc<dyn CatalogHook>,
+}
+
+impl HookedCatalog {
+    /// Hangs a hook on a catalog.
+    pub fn new(inner: Arc<dyn Catalog>, hook: Arc<dyn CatalogHook>) -> Self {
+        Self { inner, hook }
+    }
+
+    async fn around<T>(&self, call: Call, inner: impl Future<Output = Result<T, CatalogError>> + Send) -> Result<T, CatalogError> {
+        let after = Arc::clone(&self.hook).before(call).await?;
+        let answer = inner.await;
+        if let Some(after) = after
+            && let Err(error) = after(answer.is_ok())
+            && answer.is_ok()
+        {
+            return Err(error);
+        }
+        answer
+    }
+}
+
+#[async_trait]
+impl Catalog for HookedCatalog {
+    async fn create_bucket(&self, bucket: Bucket) -> Result<(), CatalogError> {
+        self.around(write("create_bucket"), self.inner.create_bucket(bucket)).await
+    }
+
+    async fn bucket(&self, name: &str) -> Result<Option<Bucket>, CatalogError> {
+        self.around(read("bucket"), self.inner.bucket(name)).await
+    }
+
+    async fn list_buckets(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Bucket>, CatalogError> {
+        self.around(read("list_buckets"), self.inner.list_buckets(prefix, after, limit)).await
+    }
+
+    async fn delete_bucket(&self, name: &str) -> Result<(), CatalogError> {
+        self.around(write("delete_bucket"), self.inner.delete_bucket(name)).await
+    }
+
+    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>, tag: Vec<u8>) -> Result<(), CatalogError> {
+        self.around(write("set_bucket_encryption"), self.inner.set_bucket_encryption(name, encryption, tag)).await
+    }
+
+    async fn find_version(
+        &self,
+        bucket: &str,
+        key: &str,
+        which: VersionSelector,
+    ) -> Result<Option<(Bucket, Option<Version>)>, CatalogError> {
+        self.around(read("find_version"), self.inner.find_version(bucket, key, which)).await
+    }
+
+    async fn find_version_data(
+        &self,
+        bucket: &str,
+        key: &str,
+        which: VersionSelector,
+    ) -> Result<Option<(Bucket, Option<(Version, VersionData)>)>, CatalogError> {
+        self.around(read("find_version_data"), self.inner.find_version_data(bucket, key, which)).await
+    }
+
+    async fn put_version(&self, version: NewVersion, expect: Expect) -> Result<Committed, CatalogError> {
+        self.around(write("put_version"), self.inner.put_version(version, expect)).await
+    }
+
+    async fn reseal_version(&self, version_id: VersionId, reseal: Reseal, part_record: Vec<u8>) -> Result<(), CatalogError> {
+        self.around(write("reseal_version"), self.inner.reseal_version(version_id, reseal, part_record)).await
+    }
+
+    async fn delete_version(
+        &self,
+        bucket_id: BucketId,
+        key: &str,
+        which: VersionSelector,
+        expect: Expect,
+        marker: VersionId,
+        now: UnixMillis,
+    ) -> Result<Deleted, CatalogError> {
+        self.around(write("delete_version"), self.inner.delete_version(bucket_id, key, which, expect, marker, now)).await
+    }
+
+    async fn list_objects(&self, query: ListQuery) -> Result<ListPage<Version>, CatalogError> {
+        self.around(read("list_objects"), self.inner.list_objects(query)).await
+    }
+
+    async fn create_upload(&self, upload: Upload) -> Result<(), CatalogError> {
+        self.around(write("create_upload"), self.inner.create_upload(upload)).await
+    }
+
+    async fn find_upload(&self, bucket: &str, key: &str, upload_id: UploadId) -> Result<Option<(Bucket, Option<Upload>)>, CatalogError> {
+        self.around(read("find_upload"), self.inner.find_upload(bucket, key, upload_id)).await
+    }
+
+    async fn put_part(&self, upload_id: UploadId, part: Part) -> Result<(), CatalogError> {
+        self.around(write("put_part"), self.inner.put_part(upload_id, part)).await
+    }
+
+    async fn share_part(&self, upload_id: UploadId, part: Part) -> Result<(), CatalogError> {
+        self.around(write("share_part"), self.inner.share_part(upload_id, part)).await
+    }
+
+    async fn list_parts(&self, upload_id: UploadId, after: u16, limit: usize) -> Result<Vec<Part>, CatalogError> {
+        self.around(read("list_parts"), self.inner.list_parts(upload_id, after, limit)).await
+    }
+
+    async fn complete_upload(
+        &self,
+        upload_id: UploadId,
+        used: Vec<(u16, BlobId)>,
+        version: NewVersion,
+        expect: Expect,
+    ) -> Result<Committed, CatalogError> {
+        self.around(write("complete_upload"), self.inner.complete_upload(upload_id, used, version, expect)).await
+    }
+
+    async fn find_completed(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<Option<Version>, CatalogError> {
+        self.around(read("find_completed"), self.inner.find_completed(bucket_id, key, upload_id)).await
+    }
+
+    async fn reseal_upload(&self, upload_id: UploadId, reseal: Reseal) -> Result<(), CatalogError> {
+        self.around(write("reseal_upload"), self.inner.reseal_upload(upload_id, reseal)).await
+    }
+
+    async fn abort_upload(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<(), CatalogError> {
+        self.around(write("abort_upload"), self.inner.abort_upload(bucket_id, key, upload_id)).await
+    }
+
+    async fn list_uploads(&self, query: ListQuery, after_upload: Option<UploadId>) -> Result<ListPage<Upload>, CatalogError> {
+        self.around(read("list_uploads"), self.inner.list_uploads(query, after_upload)).await
+    }
+
+    async fn dead_blobs(&self, died_before: UnixMillis, after: Option<DeadBlob>, limit: usize) -> Result<Vec<DeadBlob>, CatalogError> {
+        self.around(read("dead_blobs"), self.inner.dead_blobs(died_before, after, limit)).await
+    }
+
+    async fn forget_blobs(&self, blobs: Vec<BlobId>) -> Result<(), CatalogError> {
+        self.around(Call { blobs: blobs.len(), ..write("forget_blobs") }, self.inner.forget_blobs(blobs)).await
+    }
+
+    async fn known_blobs(&self, blobs: Vec<BlobId>) -> Result<Vec<bool>, CatalogError> {
+        self.around(Call { blobs: blobs.len(), ..read("known_blobs") }, self.inner.known_blobs(blobs)).await
+    }
+
+    async fn versions_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopePage<ScopedVersion>, CatalogError> {
+        self.around(read("versions_in"), self.inner.versions_in(scope, after, limit)).await
+    }
+
+    async fn tally_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopeTally, CatalogError> {
+        self.around(read("tally_in"), self.inner.tally_in(scope, after, limit)).await
+    }
+
+    async fn uploads_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError> {
+        self.around(read("uploads_in"), self.inner.uploads_in(scope, after, limit)).await
+    }
+
+    async fn last_position(&self) -> Result<i64, CatalogError> {
+        self.around(read("last_position"), self.inner.last_position()).await
+    }
+
+    async fn put_job(&self, job: Job) -> Result<(), CatalogError> {
+        self.around(write("put_job"), self.inner.put_job(job)).await
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>, CatalogError> {
+        self.around(read("job"), self.inner.job(id)).await
+    }
+
+    async fn list_jobs(&self, kind: &str, only_active: bool, limit: usize) -> Result<Vec<Job>, CatalogError> {
+        self.around(read("list_jobs"), self.inner.list_jobs(kind, only_active, limit)).await
+    }
+
+    async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {
+        self.around(read("key_usage"), self.inner.key_usage(backend, key_id)).await
+    }
+
+    async fn is_key_in_use(&self, backend: &str, key_id: &str) -> Result<bool, CatalogError> {
+        self.around(read("is_key_in_use"), self.inner.is_key_in_use(backend, key_id)).await
+    }
+
+    async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {
+        self.around(read("keys_in_use"), self.inner.keys_in_use(after, limit)).await
+    }
+
+    async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, CatalogError> {
+        self.around(read("setting"), self.inner.setting(name)).await
+    }
+
+    async fn set_setting(&self, name: &str, present: Option<Vec<u8>>, value: Vec<u8>) -> Result<(), CatalogError> {
+        self.around(write("set_setting"), self.inner.set_setting(name, present, value)).await
+    }
+}
+
+fn read(method: &'static str) -> Call {
+    Call { method, writes: false, blobs: 0 }
+}
+
+fn write(method: &'static str) -> Call {
+    Call { method, writes: true, blobs: 0 }
+}
