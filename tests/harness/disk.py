@@ -2,7 +2,6 @@
 
 import mmap
 import sqlite3
-import stat
 
 
 def blobs(server):
@@ -75,7 +74,6 @@ class Data:
 def _size(path):
     """The length of a file; None of anything else, and of what the server deletes meanwhile."""
     try:
-        found = path.stat()
+        return path.stat().st_size if path.is_file() else None
     except FileNotFoundError:
         return None
-    return found.st_size if stat.S_ISREG(found.st_mode) else None
