@@ -74,14 +74,22 @@ impl Home {
         status
     }
 
-    /// The same up to the body, which is yet to be sent.
+    /// The same up to the body, which the server asks for by then.
     pub(crate) fn begin_put(&self, server: &Server, path: &str, body: &str) -> TcpStream {
         let credentials = fs::read_to_string(self.path("data.secrets/root-credentials")).unwrap();
         let value = |key| credentials.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"')).unwrap();
         let host = server.s3.to_string();
         let headers = signed::headers(value("access_key"), value("secret_key"), "PUT", path, &host, body.as_bytes());
         let mut stream = connect(server.s3);
-        write!(stream, "PUT {path} HTTP/1.1\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len()).unwrap();
+        let head = format!("PUT {path} HTTP/1.1\r\n{headers}Content-Length: {}\r\nConnection: close\r\n", body.len());
+        if body.is_empty() {
+            write!(stream, "{head}\r\n").unwrap();
+            return stream;
+        }
+        write!(stream, "{head}Expect: 100-continue\r\n\r\n").unwrap();
+        let mut asked = [0; 25];
+        stream.read_exact(&mut asked).unwrap();
+        assert_eq!(String::from_utf8_lossy(&asked), "HTTP/1.1 100 Continue\r\n\r\n");
         stream
     }
 
