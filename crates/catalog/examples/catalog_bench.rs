@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use strongroom_catalog::{
-    Bucket, BucketId, Catalog, Envelope, Expect, KeyRef, NewVersion, SqliteCatalog, SqliteOptions, VersionData, VersionId, VersionSelector,
-    Versioning,
+    Bucket, BucketId, Catalog, Deletion, Envelope, Expect, KeyRef, Lock, NewVersion, SqliteCatalog, SqliteOptions, VersionData, VersionId,
+    VersionSelector, Versioning,
 };
 
 const WRITERS: u64 = 8;
@@ -54,7 +54,18 @@ fn main() {
             catalog.put_version(version(number, inline_kib << 10, 1), Expect::Any).await.unwrap();
         });
         bench.measure("delete", move |catalog, number| async move {
-            catalog.delete_version(BUCKET, &key(number), VersionSelector::Latest, Expect::Any, VersionId([0; 16]), 0).await.unwrap();
+            catalog
+                .delete_version(Deletion {
+                    bucket_id: BUCKET,
+                    key: key(number),
+                    which: VersionSelector::Latest,
+                    expect: Expect::Any,
+                    marker: VersionId([0; 16]),
+                    modified: 0,
+                    bypass: false,
+                })
+                .await
+                .unwrap();
         });
     }
 }
@@ -110,8 +121,9 @@ fn bucket() -> Bucket {
         region: String::new(),
         created: 0,
         versioning: Versioning::Unversioned,
-        encryption: None,
-        tag: Vec::new(),
+        revision: 1,
+        record: Vec::new(),
+        former: None,
     }
 }
 
@@ -130,6 +142,7 @@ fn version(number: u64, inline_bytes: usize, generation: u8) -> NewVersion {
         version_id: VersionId(version_id),
         size_bytes: inline_bytes as u64,
         modified: 1_700_000_000_000,
+        lock: Lock::default(),
         envelope: Envelope { mode: 2, key: Some(key_ref), wrapped_key: vec![1; 96], sealed_keys: vec![2; 96] },
         record: vec![3; 250],
         data: VersionData { manifest: vec![4; 64], part_record: Vec::new(), inline: Some(vec![5; inline_bytes]) },

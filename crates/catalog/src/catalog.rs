@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 
 use crate::{
-    BlobId, Bucket, BucketEncryption, BucketId, CatalogError, Committed, DeadBlob, Deleted, Expect, Job, JobId, KeyRef, KeyUsage, ListPage,
-    ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload,
-    UploadId, Version, VersionData, VersionId, VersionSelector,
+    BlobId, Bucket, BucketChange, BucketId, CatalogError, Committed, DeadBlob, Deleted, Deletion, Expect, Job, JobId, KeyRef, KeyUsage,
+    ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis,
+    Upload, UploadId, Version, VersionChange, VersionData, VersionSelector,
 };
 
 /// So many jobs of a kind are kept after they ended; the older ones are forgotten.
@@ -40,8 +40,11 @@ pub trait Catalog: Send + Sync + 'static {
     /// Removes an empty bucket; unfinished uploads go with it, versions and delete markers forbid it.
     async fn delete_bucket(&self, name: &str) -> Result<(), CatalogError>;
 
-    /// Sets or clears the default encryption, and with it the tag.
-    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>, tag: Vec<u8>) -> Result<(), CatalogError>;
+    /// Changes what is configured of a bucket if `seen` still is its revision, which grows by one; else [`CatalogError::PreconditionFailed`].
+    async fn change_bucket(&self, id: BucketId, seen: u64, change: BucketChange) -> Result<(), CatalogError>;
+
+    /// The bucket of that name and, in the same look-up, its document of this kind.
+    async fn bucket_document(&self, name: &str, kind: &str) -> Result<Option<(Bucket, Option<Vec<u8>>)>, CatalogError>;
 
     // ---- object versions
 
@@ -65,26 +68,24 @@ pub trait Catalog: Send + Sync + 'static {
     /// [`CatalogError::BlobGone`] where a blob to share has no reference left.
     async fn put_version(&self, version: NewVersion, expect: Expect) -> Result<Committed, CatalogError>;
 
-    /// Replaces the sealed keys, the record, the part record and nothing else of a version, if its sealed keys still are
-    /// [`Reseal::present`]; else [`CatalogError::PreconditionFailed`]. A delete marker has none: [`CatalogError::NoSuchVersion`].
-    async fn reseal_version(&self, version_id: VersionId, reseal: Reseal, part_record: Vec<u8>) -> Result<(), CatalogError>;
+    /// Replaces the sealed keys, the record, the part record, the lock and nothing else of a version, if its revision still is
+    /// [`VersionChange::seen`]; else [`CatalogError::PreconditionFailed`]. A delete marker has none of them: [`CatalogError::NoSuchVersion`].
+    async fn change_version(&self, change: VersionChange) -> Result<(), CatalogError>;
 
     /// Deletes a version; without one named ([`VersionSelector::Latest`]), deletes the null version (unversioned) or adds a delete
     /// marker that gets the id `marker` and the time `now`, also where there is no such key. What is not there is
-    /// [`Deleted::Nothing`]. Of the versions left, the one committed last is the latest. `expect` always means the latest version.
-    async fn delete_version(
-        &self,
-        bucket_id: BucketId,
-        key: &str,
-        which: VersionSelector,
-        expect: Expect,
-        marker: VersionId,
-        now: UnixMillis,
-    ) -> Result<Deleted, CatalogError>;
+    /// [`Deleted::Nothing`]. Of the versions left, the one committed last is the latest. [`CatalogError::Locked`] where the version's lock
+    /// holds by the catalog's own clock; what a write replaces is held no less.
+    async fn delete_version(&self, deletion: Deletion) -> Result<Deleted, CatalogError>;
 
     /// Latest versions that are no delete markers. More than [`MAX_UNREADABLE`] rows that make no sense are
     /// [`CatalogError::Damaged`].
     async fn list_objects(&self, query: ListQuery) -> Result<ListPage<Version>, CatalogError>;
+
+    /// All versions and delete markers, in the order of keys, and of one key the newest first. `query.after` and `after_version` are the markers:
+    /// entries of a key greater than `after`, and those of the key `after` itself that are older than the version `after_version` (where that is
+    /// given). Where that version is gone, all of the key `after`: rather one twice than one left out.
+    async fn list_versions(&self, query: ListQuery, after_version: Option<VersionSelector>) -> Result<ListPage<Version>, CatalogError>;
 
     // ---- multipart uploads
 
@@ -121,7 +122,8 @@ pub trait Catalog: Send + Sync + 'static {
     /// The version that an upload ended in, if it still is there.
     async fn find_completed(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<Option<Version>, CatalogError>;
 
-    /// As [`Catalog::reseal_version`], for an upload under way; [`CatalogError::NoSuchUpload`] where it has ended.
+    /// Replaces the sealed keys and the record of an upload under way, if its sealed keys still are [`Reseal::present`]; else
+    /// [`CatalogError::PreconditionFailed`]. [`CatalogError::NoSuchUpload`] where it has ended.
     async fn reseal_upload(&self, upload_id: UploadId, reseal: Reseal) -> Result<(), CatalogError>;
 
     /// Ends an upload; all its parts let go of their blobs. [`CatalogError::NoSuchUpload`] where there is none.

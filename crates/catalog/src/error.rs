@@ -1,5 +1,7 @@
 //! The situations a catalog call can end in.
 
+use crate::Lock;
+
 /// Why a catalog call failed. A failed call changed nothing; only of a write that failed with [`CatalogError::Full`] or
 /// [`CatalogError::Database`] it is open whether it was committed, since the commit itself may have failed half-way.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,9 @@ pub enum CatalogError {
     /// What the caller expected of the present state does not hold.
     #[error("the present state is not the expected one")]
     PreconditionFailed,
+    /// The version must not be deleted yet.
+    #[error("the version is locked")]
+    Locked(Lock),
     /// A part was replaced while the upload was being completed.
     #[error("part {0} was replaced meanwhile")]
     PartChanged(u16),

@@ -30,9 +30,10 @@ pub use catalog::{Catalog, MAX_FINISHED_JOBS, MAX_UNREADABLE};
 pub use clock::Clock;
 pub use error::CatalogError;
 pub use model::{
-    BlobUse, Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketUsage, Committed, DeadBlob, Deleted, Envelope, Expect, Job, KeyRef,
-    KeyUsage, ListEntry, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload,
-    ScopedVersion, UnixMillis, Upload, Version, VersionData, VersionSelector, Versioning,
+    BlobUse, Bucket, BucketChange, BucketEncryption, BucketEncryptionAlgorithm, BucketUsage, Committed, DeadBlob, Deleted, Deletion,
+    Envelope, Expect, FormerBucket, Job, KeyRef, KeyUsage, ListEntry, ListPage, ListQuery, Lock, NewVersion, Part, Reseal, Retention,
+    RetentionMode, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, Version, VersionChange,
+    VersionData, VersionSelector, Versioning,
 };
 pub use sqlite::{CatalogNumbers, LogNumbers, SqliteCatalog, SqliteOptions};
 pub use strongroom_ids::{BlobId, BucketId, JobId, UploadId, VersionId};

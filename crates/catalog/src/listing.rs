@@ -32,6 +32,18 @@ impl Listed for Upload {
     }
 }
 
+/// A version in a listing of all versions.
+pub(crate) struct AnyVersion(pub(crate) Version);
+
+impl Listed for AnyVersion {
+    /// The row: of one key the newest comes first, and has the greatest.
+    type Place = i64;
+
+    fn key(&self) -> &str {
+        &self.0.key
+    }
+}
+
 /// Where a scan begins. Keys compare as bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Start<P> {
@@ -134,6 +146,11 @@ impl<T: Listed> Listing<T> {
             self.page.entries.push(ListEntry::Item(row));
         }
         Ok(Onward::Read)
+    }
+
+    /// To be called when no row of the key follows that the last scan went through.
+    pub(crate) fn end_key(&mut self, key: &[u8]) {
+        self.next = Some(Start::At(next_key(key.to_vec())));
     }
 
     /// To be called when no row follows.

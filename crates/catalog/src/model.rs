@@ -23,10 +23,32 @@ pub struct Bucket {
     pub created: UnixMillis,
     /// Whether overwriting keeps old versions.
     pub versioning: Versioning,
-    /// Its default encryption, if set.
+    /// How often it was changed, counted from 1; 0 of one that version 3 of the store wrote and the engine has not sealed since.
+    pub revision: u64,
+    /// Sealed: all that is configured of the bucket, or the revisions of its [documents](BucketChange::documents). Bound to the other fields.
+    pub record: Vec<u8>,
+    /// What version 3 of the store has in the place of the record.
+    pub former: Option<FormerBucket>,
+}
+
+/// What version 3 of the store kept of a bucket beside its names and dates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormerBucket {
+    /// Its default encryption.
     pub encryption: Option<BucketEncryption>,
-    /// Authenticates all the other fields: made and checked by the engine, opaque here.
+    /// Authenticates all fields of the row.
     pub tag: Vec<u8>,
+}
+
+/// A change of what is configured of a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketChange {
+    /// The versioning state from now on.
+    pub versioning: Versioning,
+    /// The record from now on.
+    pub record: Vec<u8>,
+    /// Documents, by kind, that are written; those without bytes are removed. All others stay as they are. Sealed.
+    pub documents: Vec<(String, Option<Vec<u8>>)>,
 }
 
 /// The versioning state of a bucket (S3 `PutBucketVersioning`).
@@ -41,7 +63,7 @@ pub enum Versioning {
     Suspended,
 }
 
-/// The default encryption of a bucket (S3 `PutBucketEncryption`, one rule).
+/// The default encryption of a bucket in version 3 of the store (S3 `PutBucketEncryption`, one rule).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketEncryption {
     /// As in the XML.
@@ -115,10 +137,73 @@ pub struct Version {
     pub size_bytes: u64,
     /// Last-Modified.
     pub modified: UnixMillis,
+    /// How often its keys, its record or its lock were changed.
+    pub revision: u64,
+    /// What keeps it from being deleted.
+    pub lock: Lock,
     /// The sealed keys; none for a delete marker.
     pub envelope: Option<Envelope>,
     /// The sealed metadata record.
     pub record: Vec<u8>,
+}
+
+/// What keeps a version from being deleted (S3 Object Lock). In plain columns, so that the deleting transaction sees it; the record is bound to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lock {
+    /// Until when it is retained.
+    pub retention: Option<Retention>,
+    /// Whether a legal hold is on.
+    pub legal_hold: bool,
+    /// Whether an event hold is on.
+    pub event_hold: bool,
+}
+
+/// The retention of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Who may end it early.
+    pub mode: RetentionMode,
+    /// The moment at which it ends.
+    pub until: UnixMillis,
+}
+
+/// Who may end a retention early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetentionMode {
+    /// Whoever has the right to, and says so (`GOVERNANCE`).
+    Governance,
+    /// Nobody (`COMPLIANCE`).
+    Compliance,
+}
+
+impl Lock {
+    /// Whether a version with this lock cannot be deleted now. `bypass` ends a retention in governance mode.
+    pub fn holds(&self, now: UnixMillis, bypass: bool) -> bool {
+        let retained = self.retention.is_some_and(|retention| {
+            let ends_early = bypass && retention.mode == RetentionMode::Governance;
+            retention.until > now && !ends_early
+        });
+        self.legal_hold || self.event_hold || retained
+    }
+}
+
+/// A version to delete, and the delete marker that a deletion without a version id may leave.
+#[derive(Clone, Debug)]
+pub struct Deletion {
+    /// The bucket.
+    pub bucket_id: BucketId,
+    /// The object key.
+    pub key: String,
+    /// Which version.
+    pub which: VersionSelector,
+    /// What is expected of the latest version.
+    pub expect: Expect,
+    /// The id of the delete marker.
+    pub marker: VersionId,
+    /// The Last-Modified of the delete marker.
+    pub modified: UnixMillis,
+    /// Whether a retention in governance mode is passed over.
+    pub bypass: bool,
 }
 
 /// A version to commit.
@@ -134,6 +219,8 @@ pub struct NewVersion {
     pub size_bytes: u64,
     /// Last-Modified.
     pub modified: UnixMillis,
+    /// What keeps it from being deleted.
+    pub lock: Lock,
     /// The sealed keys.
     pub envelope: Envelope,
     /// The sealed metadata record.
@@ -329,7 +416,28 @@ pub struct DeadBlob {
     pub id: BlobId,
 }
 
-/// New sealed keys for a version or an upload: what re-keying changes of it, and all that it changes.
+/// A change of a version: of its keys, of its record or of its lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionChange {
+    /// The bucket.
+    pub bucket_id: BucketId,
+    /// The object key.
+    pub key: String,
+    /// The version.
+    pub version_id: VersionId,
+    /// The revision that was seen: another one means that somebody was faster.
+    pub seen: u64,
+    /// The lock from now on.
+    pub lock: Lock,
+    /// The sealed keys from now on.
+    pub envelope: Envelope,
+    /// The sealed metadata record, which is bound to the lock and to the envelope's mode and key.
+    pub record: Vec<u8>,
+    /// See [`VersionData::part_record`].
+    pub part_record: Vec<u8>,
+}
+
+/// New sealed keys for an upload: what re-keying changes of it, and all that it changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reseal {
     /// The bucket.

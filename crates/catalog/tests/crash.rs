@@ -13,7 +13,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use strongroom_catalog::testing::samples::{bucket, id, new_blob, part, upload, version, version_in};
-use strongroom_catalog::{BlobId, Catalog, Expect, NewVersion, SqliteCatalog, SqliteOptions, UploadId, VersionSelector, Versioning};
+use strongroom_catalog::{
+    BlobId, Catalog, Deletion, Expect, NewVersion, SqliteCatalog, SqliteOptions, UploadId, VersionSelector, Versioning,
+};
 
 const KILLS: u64 = 20;
 const WRITERS: u64 = 6;
@@ -171,6 +173,8 @@ async fn replace(catalog: &SqliteCatalog, key: &str, unique: u64, generation: u6
     put(catalog, stamped(version, generation)).await;
     if let Some(present) = present {
         let which = VersionSelector::Id(present.version_id);
-        catalog.delete_version(id(b'K', 1), key, which, Expect::Any, id(b'M', unique), 0).await.unwrap();
+        let (bucket_id, key, marker) = (id(b'K', 1), key.to_owned(), id(b'M', unique));
+        let deletion = Deletion { bucket_id, key, which, expect: Expect::Any, marker, modified: 0, bypass: false };
+        catalog.delete_version(deletion).await.unwrap();
     }
 }

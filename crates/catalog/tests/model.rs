@@ -15,8 +15,8 @@ use proptest::sample::Index;
 use strongroom_catalog::testing::MemoryCatalog;
 use strongroom_catalog::testing::samples::{answer, bucket, envelope, id, new_blob, part, upload, version_in};
 use strongroom_catalog::{
-    BlobId, BlobUse, BucketEncryption, BucketEncryptionAlgorithm, BucketId, Catalog, CatalogError, Clock, Envelope, Expect, Job, ListEntry,
-    ListQuery, Reseal, Scope, ScopePlace, SqliteCatalog, SqliteOptions, UploadId, VersionId, VersionSelector, Versioning,
+    BlobId, BlobUse, BucketChange, BucketId, Catalog, CatalogError, Clock, Deletion, Envelope, Expect, Job, ListEntry, ListQuery, Reseal,
+    Scope, ScopePlace, SqliteCatalog, SqliteOptions, UploadId, VersionChange, VersionId, VersionSelector, Versioning,
 };
 
 /// Both catalogs, and every id that was ever given out.
@@ -158,8 +158,10 @@ impl Pair {
 
     fn run(&mut self, op: &Op) -> Result<(), TestCaseError> {
         match op {
-            Op::CreateBucket { .. } | Op::DeleteBucket(_) | Op::SetEncryption { .. } | Op::ListBuckets { .. } => self.run_on_buckets(op),
-            Op::Put { .. } | Op::Reseal { .. } | Op::Delete { .. } | Op::ListObjects { .. } => self.run_on_versions(op),
+            Op::CreateBucket { .. } | Op::DeleteBucket(_) | Op::ChangeBucket { .. } | Op::ListBuckets { .. } => self.run_on_buckets(op),
+            Op::Put { .. } | Op::ChangeVersion { .. } | Op::Delete { .. } | Op::ListObjects { .. } | Op::ListVersions { .. } => {
+                self.run_on_versions(op)
+            }
             Op::CreateUpload { .. }
             | Op::PutPart { .. }
             | Op::ResealUpload { .. }
@@ -184,17 +186,19 @@ impl Pair {
             Op::DeleteBucket(at) => {
                 both!(self, catalog => catalog.delete_bucket(BUCKETS[*at]));
             }
-            Op::SetEncryption { bucket, algorithm } => {
-                let encryption = algorithm.map(|algorithm| BucketEncryption {
-                    algorithm: match algorithm {
-                        0 => BucketEncryptionAlgorithm::SseS3,
-                        1 => BucketEncryptionAlgorithm::SseKms,
-                        _ => BucketEncryptionAlgorithm::DsseKms,
-                    },
-                    kms_key_id: (algorithm == 1).then(|| "a-key".to_owned()),
-                    bucket_key_enabled: algorithm == 2,
-                });
-                both!(self, catalog => catalog.set_bucket_encryption(BUCKETS[*bucket], encryption.clone(), vec![algorithm.map_or(9, |algorithm| algorithm); 32]));
+            Op::ChangeBucket { bucket, stale, versioning, kind, document } => {
+                let name = BUCKETS[*bucket];
+                let present = self.runtime.block_on(self.model.bucket(name)).unwrap();
+                let id = self.bucket_id(*bucket);
+                let (seen, former) = present.map_or((1, Versioning::Unversioned), |bucket| (bucket.revision, bucket.versioning));
+                // As in S3, a bucket that was versioned never is unversioned again.
+                let versioning = versioning.filter(|versioning| *versioning != Versioning::Unversioned).unwrap_or(former);
+                let documents = vec![(KINDS[*kind].to_owned(), document.map(|byte| vec![byte]))];
+                let change = BucketChange { versioning, record: vec![document.unwrap_or(9); 3], documents };
+                both!(self, catalog => catalog.change_bucket(id, seen + u64::from(*stale), change.clone()));
+                for kind in KINDS {
+                    both!(self, catalog => catalog.bucket_document(name, kind));
+                }
             }
             Op::ListBuckets { prefix, after, limit } => {
                 let prefix = ["", "b", "beta", "beta-", "c", "alphab"][*prefix];
@@ -207,28 +211,36 @@ impl Pair {
 
     fn run_on_versions(&mut self, op: &Op) -> Result<(), TestCaseError> {
         match op {
-            Op::Put { at, blobs, expect, key, size, old_id } => {
+            Op::Put { at, blobs, expect, key, size, old_id, lock } => {
                 let expect = self.expect(*at, expect);
                 let version_id = if let Some(old) = old_id { self.version_id(*old) } else { VersionId(self.fresh(b'V')) };
                 let blobs = blobs.iter().map(|pick| self.blob(pick)).collect();
                 let mut new = version_in(self.bucket_id(at.bucket), KEYS[at.key], version_id, blobs);
-                new.size_bytes = *size;
+                (new.size_bytes, new.lock) = (*size, *lock);
                 new.envelope = envelope(key.map(|(key, version)| (KEY_IDS[key], version)), version_id.0[15]);
                 new.data.inline = new.blobs.is_empty().then(|| vec![version_id.0[15]; 8]);
                 both!(self, catalog => catalog.put_version(new.clone(), expect));
                 self.versions.push((*at, version_id));
             }
-            Op::Reseal { at, version, present, key } => {
+            Op::ChangeVersion { at, version, stale, key, lock } => {
                 let (at, version_id) = if self.versions.is_empty() { (*at, id(b'?', 1)) } else { *version.get(&self.versions) };
                 let found = self.model.find_version(BUCKETS[at.bucket], KEYS[at.key], VersionSelector::Id(version_id));
-                let sealed = self.runtime.block_on(found).unwrap().and_then(|(_, version)| version?.envelope);
-                let present = sealed.filter(|_| *present).map_or(vec![0], |envelope| envelope.sealed_keys);
+                let revision = self.runtime.block_on(found).unwrap().and_then(|(_, version)| version).map_or(0, |version| version.revision);
                 self.next += 1;
                 let seed = u8::try_from(self.next % 251).unwrap();
-                let reseal = self.reseal(at, present, *key, seed);
-                both!(self, catalog => catalog.reseal_version(version_id, reseal.clone(), vec![seed; 3]));
+                let change = VersionChange {
+                    bucket_id: self.bucket_id(at.bucket),
+                    key: KEYS[at.key].to_owned(),
+                    version_id,
+                    seen: revision + u64::from(*stale),
+                    lock: *lock,
+                    envelope: envelope(key.map(|(key, version)| (KEY_IDS[key], version)), seed),
+                    record: vec![seed; 2],
+                    part_record: vec![seed; 3],
+                };
+                both!(self, catalog => catalog.change_version(change.clone()));
             }
-            Op::Delete { at, which, expect } => {
+            Op::Delete { at, which, expect, bypass } => {
                 let expect = self.expect(*at, expect);
                 let (mut at, mut selector) = (*at, VersionSelector::Latest);
                 match which {
@@ -240,10 +252,21 @@ impl Pair {
                         (at, selector) = (version.0, VersionSelector::Id(version.1));
                     }
                 }
-                let marker = self.fresh(b'M');
-                let bucket = self.bucket_id(at.bucket);
-                both!(self, catalog => catalog.delete_version(bucket, KEYS[at.key], selector, expect, VersionId(marker), 5));
-                self.versions.push((at, VersionId(marker)));
+                let marker = VersionId(self.fresh(b'M'));
+                let (bucket_id, key) = (self.bucket_id(at.bucket), KEYS[at.key].to_owned());
+                let deletion = Deletion { bucket_id, key, which: selector, expect, marker, modified: 5, bypass: *bypass };
+                both!(self, catalog => catalog.delete_version(deletion.clone()));
+                self.versions.push((at, marker));
+            }
+            Op::ListVersions { bucket, query, after } => {
+                let query = self.list_query(*bucket, query);
+                let after = match after {
+                    Some(Which::Id(index)) => Some(VersionSelector::Id(self.version_id(*index))),
+                    Some(Which::Null) => Some(VersionSelector::Null),
+                    Some(Which::Latest) => Some(VersionSelector::Latest),
+                    None => None,
+                };
+                both!(self, catalog => catalog.list_versions(query.clone(), after));
             }
             Op::ListObjects { bucket, query } => {
                 let query = self.list_query(*bucket, query);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom_catalog::{BlobUse, Bucket, Catalog, CatalogError, Committed, Envelope, NewVersion, VersionData, VersionId};
+use strongroom_catalog::{BlobUse, Bucket, Catalog, CatalogError, Committed, Envelope, Lock, NewVersion, VersionData, VersionId};
 use strongroom_fair::ForTenant;
 use strongroom_kms::CommitPermit;
 use strongroom_seal::{Manifest, ManifestPart};
@@ -173,6 +173,7 @@ impl Engine {
             modified,
             mode: draft.envelope.mode,
             kms_key: draft.envelope.key.as_ref(),
+            lock: Lock::default(),
         };
         let record = ObjectRecord {
             etag: draft.etag.clone(),
@@ -189,6 +190,7 @@ impl Engine {
             version_id,
             size_bytes,
             modified,
+            lock: binding.lock,
             envelope: draft.envelope.clone(),
             record: record.seal(self.store_key(), &binding)?,
             data: VersionData {

@@ -42,6 +42,7 @@ impl From<CatalogError> for Error {
             CatalogError::NoSuchVersion => Self::NoSuchVersion,
             CatalogError::NoSuchUpload => Self::NoSuchUpload,
             CatalogError::PreconditionFailed => Self::PreconditionFailed,
+            CatalogError::Locked(_) => Self::ObjectLocked,
             CatalogError::PartChanged(_) | CatalogError::UploadResealed | CatalogError::BlobGone => Self::ConditionalConflict,
             CatalogError::Full => Self::StorageFull,
             CatalogError::Busy => Self::Busy,

@@ -9,7 +9,9 @@ use strongroom_catalog::Catalog;
 use strongroom_kms::KeySource;
 use strongroom_seal::StoreKey;
 
-use crate::{SealedSettings, budget::Budget, in_use::InUse, integrity::Integrity, rekey::Running, space::Space, sse::BucketKeys};
+use crate::{
+    SealedSettings, bucket::Known, budget::Budget, in_use::InUse, integrity::Integrity, rekey::Running, space::Space, sse::BucketKeys,
+};
 
 /// What the engine works with.
 pub struct EngineParts {
@@ -80,6 +82,7 @@ pub struct Engine {
     budget: Budget,
     space: Arc<Space>,
     bucket_keys: BucketKeys,
+    known_buckets: Known,
     in_use: InUse,
     integrity: Integrity,
     rekeys: Running,
@@ -95,8 +98,8 @@ impl Engine {
     pub fn open_in(space: Space, parts: EngineParts, options: EngineOptions) -> Arc<Self> {
         let bucket_keys = BucketKeys::new(options.bucket_key_lifetime);
         let budget = Budget::new(options.memory_budget_bytes);
-        let (in_use, integrity, rekeys) = Default::default();
-        Arc::new(Self { parts, options, budget, space: Arc::new(space), bucket_keys, in_use, integrity, rekeys })
+        let (known_buckets, in_use, integrity, rekeys) = Default::default();
+        Arc::new(Self { parts, options, budget, space: Arc::new(space), bucket_keys, known_buckets, in_use, integrity, rekeys })
     }
 
     /// Zeroizes the bucket keys in use, so that the next objects get one of the present version of their key. To be called when a key
@@ -163,6 +166,10 @@ impl Engine {
 
     pub(crate) fn bucket_keys(&self) -> &BucketKeys {
         &self.bucket_keys
+    }
+
+    pub(crate) fn known_buckets(&self) -> &Known {
+        &self.known_buckets
     }
 
     pub(crate) fn rekeys(&self) -> &Running {

@@ -136,6 +136,15 @@ pub enum Error {
     /// No such version.
     #[error("The specified version does not exist.")]
     NoSuchVersion,
+    /// The bucket has no tags.
+    #[error("The TagSet does not exist.")]
+    NoSuchTagSet,
+    /// A tag, or the number of tags, is not allowed.
+    #[error("{0}")]
+    InvalidTag(String),
+    /// The version is under a retention or a hold.
+    #[error("Access Denied because object protected by object lock.")]
+    ObjectLocked,
     /// The version named is a delete marker.
     #[error("The specified method is not allowed against this resource.")]
     DeleteMarker,

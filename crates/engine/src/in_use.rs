@@ -72,6 +72,7 @@ impl Hold {
                 | CatalogError::NoSuchUpload
                 | CatalogError::NoSuchVersion
                 | CatalogError::PreconditionFailed
+                | CatalogError::Locked(_)
                 | CatalogError::PartChanged(_)
                 | CatalogError::UploadResealed
                 | CatalogError::BlobGone)

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+mod bucket;
 pub mod budget;
 mod checksum;
 mod commit;
@@ -37,7 +38,7 @@ mod settings;
 pub mod space;
 mod sse;
 mod sweep;
-mod trust;
+mod tags;
 
 pub use engine::{Engine, EngineOptions, EngineParts};
 pub use error::Error;

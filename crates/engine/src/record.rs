@@ -3,7 +3,7 @@
 //! Records are JSON inside `StoreKey::seal_record` (`docs/format.md`, "Records").
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use strongroom_catalog::{BlobId, BucketId, KeyRef, Part, Upload, UploadId, Version, VersionId};
+use strongroom_catalog::{BlobId, BucketId, KeyRef, Lock, Part, RetentionMode, Upload, UploadId, Version, VersionId};
 use strongroom_seal::{ManifestPart, PartSalt, RecordKind, StoreKey};
 
 use crate::{
@@ -107,6 +107,7 @@ pub(crate) struct VersionBinding<'a> {
     pub(crate) modified: i64,
     pub(crate) mode: u8,
     pub(crate) kms_key: Option<&'a KeyRef>,
+    pub(crate) lock: Lock,
 }
 
 impl<'a> VersionBinding<'a> {
@@ -120,6 +121,7 @@ impl<'a> VersionBinding<'a> {
             // A delete marker has no record, so none is ever sealed with this number.
             mode: version.envelope.as_ref().map_or(u8::MAX, |envelope| envelope.mode),
             kms_key: version.envelope.as_ref().and_then(|envelope| envelope.key.as_ref()),
+            lock: version.lock,
         }
     }
 
@@ -127,7 +129,14 @@ impl<'a> VersionBinding<'a> {
         let (size, modified) = (self.size_bytes.to_be_bytes(), self.modified.to_be_bytes());
         let (backend, key_id, key_version) = kms_key_fields(self.kms_key);
         let key = self.key.as_bytes();
-        use_fields(&[&self.bucket_id.0, key, &self.version_id.0, &size, &modified, &[self.mode], backend, key_id, &key_version])
+        let mode = [self.mode];
+        let mut fields = vec![&self.bucket_id.0[..], key, &self.version_id.0, &size, &modified, &mode, backend, key_id, &key_version];
+        let (lock, until) = lock_fields(&self.lock);
+        // What has no lock is bound as it was before there were locks.
+        if self.lock != Lock::default() {
+            fields.extend([&lock[..], &until]);
+        }
+        use_fields(&fields)
     }
 }
 
@@ -139,6 +148,17 @@ impl ObjectRecord {
     pub(crate) fn open(store_key: &StoreKey, binding: &VersionBinding<'_>, sealed: &[u8]) -> Result<Self, Error> {
         binding.with_fields(|fields| open(store_key, RecordKind::Version, fields, sealed, "metadata record"))
     }
+}
+
+/// The retention's mode and whether the holds are on, in three bytes; then the end of the retention.
+fn lock_fields(lock: &Lock) -> ([u8; 3], [u8; 8]) {
+    let mode = match lock.retention.map(|retention| retention.mode) {
+        None => 0,
+        Some(RetentionMode::Governance) => 1,
+        Some(RetentionMode::Compliance) => 2,
+    };
+    let until = lock.retention.map_or(0, |retention| retention.until);
+    ([mode, lock.legal_hold.into(), lock.event_hold.into()], until.to_be_bytes())
 }
 
 /// The key that a row depends on decides who may read it, so it is bound too.
@@ -232,12 +252,18 @@ pub(crate) fn open_part_checksums(
     binding.with_fields(|fields| open(store_key, RecordKind::Part, fields, sealed, "part checksums"))
 }
 
-fn seal(store_key: &StoreKey, kind: RecordKind, fields: &[&[u8]], record: &impl Serialize) -> Result<Vec<u8>, Error> {
+pub(crate) fn seal(store_key: &StoreKey, kind: RecordKind, fields: &[&[u8]], record: &impl Serialize) -> Result<Vec<u8>, Error> {
     let plain = serde_json::to_vec(record).map_err(|error| Error::Internal(error.into()))?;
     store_key.seal_record(kind, fields, &plain).map_err(|error| Error::Internal(error.into()))
 }
 
-fn open<T: DeserializeOwned>(store_key: &StoreKey, kind: RecordKind, fields: &[&[u8]], sealed: &[u8], what: &str) -> Result<T, Error> {
+pub(crate) fn open<T: DeserializeOwned>(
+    store_key: &StoreKey,
+    kind: RecordKind,
+    fields: &[&[u8]],
+    sealed: &[u8],
+    what: &str,
+) -> Result<T, Error> {
     let plain = store_key.open_record(kind, fields, sealed).map_err(|error| Error::Integrity(format!("its {what}: {error}")))?;
     serde_json::from_slice(&plain).map_err(|_| Error::Integrity(format!("its {what} does not parse")))
 }

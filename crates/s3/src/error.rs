@@ -125,7 +125,9 @@ pub(crate) fn verdict(error: &Error, dialect: ErrorDialect) -> Verdict<'static> 
         (Error::InvalidArgument(_), _) => row("InvalidArgument", 400),
         (Error::InvalidRequest(_), _) => row("InvalidRequest", 400),
         (Error::AccessDenied, _) => row("AccessDenied", 403),
-        (Error::BucketOwnerMismatch, _) => row("AccessDenied", 403),
+        (Error::BucketOwnerMismatch | Error::ObjectLocked, _) => row("AccessDenied", 403),
+        (Error::NoSuchTagSet, _) => row("NoSuchTagSet", 404),
+        (Error::InvalidTag(_), _) => row("InvalidTag", 400),
 
         (Error::StorageFull, _) => row("InsufficientStorage", 507),
         (Error::StorageReadOnly | Error::StorageFailing, _) => row("ServiceUnavailable", 503).retry_after(5),

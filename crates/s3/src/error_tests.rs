@@ -74,6 +74,9 @@ fn ordinal(error: &Error) -> usize {
         Error::Busy => 63,
         Error::Internal(_) => 64,
         Error::BucketOwnerMismatch => 65,
+        Error::ObjectLocked => 74,
+        Error::NoSuchTagSet => 75,
+        Error::InvalidTag(_) => 76,
         Error::AuditUnavailable(_) => 66,
         Error::NoSuchJob(_) => 67,
         Error::TooManyJobs(_) => 68,
@@ -83,7 +86,7 @@ fn ordinal(error: &Error) -> usize {
     }
 }
 
-const ORDINALS: usize = 74;
+const ORDINALS: usize = 77;
 
 type Row = (Error, &'static str, u16, Option<(&'static str, u16)>);
 
@@ -158,6 +161,9 @@ fn rows() -> Vec<Row> {
         same(Error::InvalidRequest("no".to_owned()), "InvalidRequest", 400),
         same(Error::AccessDenied, "AccessDenied", 403),
         same(Error::BucketOwnerMismatch, "AccessDenied", 403),
+        same(Error::ObjectLocked, "AccessDenied", 403),
+        same(Error::NoSuchTagSet, "NoSuchTagSet", 404),
+        same(Error::InvalidTag("no".to_owned()), "InvalidTag", 400),
         same(Error::StorageFull, "InsufficientStorage", 507),
         same(Error::StorageReadOnly, "ServiceUnavailable", 503),
         same(Error::StorageFailing, "ServiceUnavailable", 503),

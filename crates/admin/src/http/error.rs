@@ -120,7 +120,7 @@ impl From<Error> for ApiError {
             Error::KmsKeySealed(_) => Self::conflict("KeySealed", text),
             Error::KmsSealed => Self::conflict("KmsSealed", text),
             Error::KmsKeyErased(_) => Self::conflict("KeyErased", text),
-            Error::KmsAccessDenied { .. } | Error::AccessDenied | Error::BucketOwnerMismatch => Self::denied(text),
+            Error::KmsAccessDenied { .. } | Error::AccessDenied | Error::BucketOwnerMismatch | Error::ObjectLocked => Self::denied(text),
             Error::KmsUnavailable(cause) => Self::unavailable("KmsUnavailable", cause.to_string()),
             Error::AuditUnavailable(cause) => Self::unavailable("AuditUnavailable", cause.to_string()),
             Error::Busy => Self::unavailable("SlowDown", text),
@@ -136,6 +136,8 @@ impl From<Error> for ApiError {
             | Error::CustomerHeaderMissing(_)
             | Error::CustomerKeyInvalid
             | Error::CustomerKeyNotApplicable
+            | Error::NoSuchTagSet
+            | Error::InvalidTag(_)
             | Error::PartKeyRequired
             | Error::PartKeyWrong
             | Error::SseHeaderNotAllowed

@@ -2,15 +2,17 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::columns::Columns;
+use super::columns::{Columns, signed};
 use super::releases::{self, Pace, Remains, Table};
+use super::versions::Found;
 use crate::listing::{end_of, next_key};
-use crate::{Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketId, CatalogError, Versioning};
+use crate::{Bucket, BucketChange, BucketEncryption, BucketEncryptionAlgorithm, BucketId, CatalogError, FormerBucket, Versioning};
 
 /// The columns of a bucket `b`, for [`read`].
 macro_rules! bucket_columns {
     () => {
-        "b.bucket_id, b.name, b.owner, b.region, b.created, b.versioning, b.tag, b.encryption, b.encryption_key, b.encryption_bucket_key"
+        "b.bucket_id, b.name, b.owner, b.region, b.created, b.versioning, b.revision, b.record, \
+         b.tag, b.encryption, b.encryption_key, b.encryption_bucket_key"
     };
 }
 pub(super) use bucket_columns;
@@ -26,9 +28,8 @@ pub(super) fn create(transaction: &Connection, bucket: &Bucket) -> Result<(), Ca
     if let Some(present) = find(transaction, &bucket.name)? {
         return Err(CatalogError::BucketExists { owner: present.owner });
     }
-    let sql = "INSERT INTO buckets (id, bucket_id, name, owner, region, created, versioning, tag, encryption, encryption_key, \
-               encryption_bucket_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING";
-    let encryption = bucket.encryption.as_ref();
+    let sql = "INSERT INTO buckets (id, bucket_id, name, owner, region, created, versioning, revision, record, tag, encryption_bucket_key) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, x'', 0) ON CONFLICT DO NOTHING";
     let added = transaction.prepare_cached(sql)?.execute(params![
         releases::next_row(transaction, Table::Buckets)?,
         bucket.id,
@@ -37,10 +38,8 @@ pub(super) fn create(transaction: &Connection, bucket: &Bucket) -> Result<(), Ca
         bucket.region,
         bucket.created,
         versioning_code(bucket.versioning),
-        bucket.tag,
-        encryption.map(|encryption| algorithm_code(encryption.algorithm)),
-        encryption.and_then(|encryption| encryption.kms_key_id.as_deref()),
-        encryption.is_some_and(|encryption| encryption.bucket_key_enabled),
+        signed(bucket.revision)?,
+        bucket.record,
     ])?;
     if added == 1 { Ok(()) } else { Err(CatalogError::Damaged("a new bucket has the id of another".to_owned())) }
 }
@@ -94,24 +93,39 @@ pub(super) fn delete(transaction: &Connection, name: &str, pace: Pace) -> Result
         return Err(CatalogError::BucketNotEmpty);
     }
     transaction.prepare_cached("DELETE FROM buckets WHERE id = ?1")?.execute([row])?;
+    transaction.prepare_cached("DELETE FROM bucket_documents WHERE bucket = ?1")?.execute([row])?;
     releases::release(transaction, Remains::Bucket(row), pace)
 }
 
-pub(super) fn set_encryption(
-    transaction: &Connection,
-    name: &str,
-    encryption: Option<&BucketEncryption>,
-    tag: &[u8],
-) -> Result<(), CatalogError> {
-    let sql = "UPDATE buckets SET encryption = ?2, encryption_key = ?3, encryption_bucket_key = ?4, tag = ?5 WHERE name = ?1";
-    let changed = transaction.prepare_cached(sql)?.execute(params![
-        name.as_bytes(),
-        encryption.map(|encryption| algorithm_code(encryption.algorithm)),
-        encryption.and_then(|encryption| encryption.kms_key_id.as_deref()),
-        encryption.is_some_and(|encryption| encryption.bucket_key_enabled),
-        tag,
-    ])?;
-    if changed == 1 { Ok(()) } else { Err(CatalogError::NoSuchBucket) }
+pub(super) fn change(transaction: &Connection, id: BucketId, seen: u64, change: &BucketChange) -> Result<(), CatalogError> {
+    let row = place(transaction, id)?.row;
+    let sql = "UPDATE buckets SET revision = revision + 1, versioning = ?3, record = ?4, \
+               tag = x'', encryption = NULL, encryption_key = NULL, encryption_bucket_key = 0 WHERE id = ?1 AND revision = ?2";
+    let columns = params![row, signed(seen)?, versioning_code(change.versioning), change.record];
+    if transaction.prepare_cached(sql)?.execute(columns)? == 0 {
+        return Err(CatalogError::PreconditionFailed);
+    }
+    for (kind, document) in &change.documents {
+        transaction.prepare_cached("DELETE FROM bucket_documents WHERE bucket = ?1 AND kind = ?2")?.execute(params![row, kind])?;
+        if let Some(record) = document {
+            let sql = "INSERT INTO bucket_documents (bucket, kind, record) VALUES (?1, ?2, ?3)";
+            transaction.prepare_cached(sql)?.execute(params![row, kind, record])?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn document(connection: &Connection, name: &str, kind: &str) -> Result<Found<Vec<u8>>, CatalogError> {
+    let sql = concat!(
+        "SELECT ",
+        bucket_columns!(),
+        ", d.record FROM buckets b LEFT JOIN bucket_documents d ON d.bucket = b.id AND d.kind = ?2 WHERE b.name = ?1"
+    );
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![name.as_bytes(), kind])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let mut columns = Columns::new(row);
+    Ok(Some((read(&mut columns)?, columns.optional_bytes()?)))
 }
 
 /// The row of the bucket of that id.
@@ -131,9 +145,15 @@ pub(super) fn read(columns: &mut Columns<'_, '_>) -> Result<Bucket, CatalogError
         region: columns.text()?,
         created: columns.integer()?,
         versioning: versioning(columns.integer()?)?,
-        tag: columns.bytes()?,
-        encryption: read_encryption(columns)?,
+        revision: columns.unsigned()?,
+        record: columns.bytes()?,
+        former: read_former(columns)?,
     })
+}
+
+fn read_former(columns: &mut Columns<'_, '_>) -> Result<Option<FormerBucket>, CatalogError> {
+    let (tag, encryption) = (columns.bytes()?, read_encryption(columns)?);
+    Ok(Some(FormerBucket { encryption, tag }).filter(|former| !former.tag.is_empty()))
 }
 
 fn read_encryption(columns: &mut Columns<'_, '_>) -> Result<Option<BucketEncryption>, CatalogError> {
@@ -159,14 +179,6 @@ fn versioning(code: i64) -> Result<Versioning, CatalogError> {
         1 => Ok(Versioning::Enabled),
         2 => Ok(Versioning::Suspended),
         _ => Err(CatalogError::Damaged("a bucket has an unknown versioning state".to_owned())),
-    }
-}
-
-fn algorithm_code(algorithm: BucketEncryptionAlgorithm) -> i64 {
-    match algorithm {
-        BucketEncryptionAlgorithm::SseS3 => 1,
-        BucketEncryptionAlgorithm::SseKms => 2,
-        BucketEncryptionAlgorithm::DsseKms => 3,
     }
 }
 

@@ -4,7 +4,14 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use strongroom_ids::ID_LEN;
 
-use crate::CatalogError;
+use crate::{CatalogError, Lock, Retention, RetentionMode, UnixMillis};
+
+/// The column `lock` of a version: two bits for the retention's mode, one for each hold; 0 where nothing keeps it.
+const RETENTION: i64 = 0b0011;
+const GOVERNANCE: i64 = 0b0001;
+const COMPLIANCE: i64 = 0b0010;
+const LEGAL_HOLD: i64 = 0b0100;
+const EVENT_HOLD: i64 = 0b1000;
 
 /// Takes the columns of a row in their order; a column of another type than the one asked for is damage.
 pub(super) struct Columns<'r, 's> {
@@ -69,6 +76,34 @@ impl<'r, 's> Columns<'r, 's> {
         self.next += 1;
         Ok(value)
     }
+}
+
+/// Reads `lock` and `retain_until` of a version.
+pub(super) fn read_lock(columns: &mut Columns<'_, '_>) -> Result<Lock, CatalogError> {
+    let (code, until) = (columns.integer()?, columns.integer()?);
+    let mode = match code & RETENTION {
+        0 => None,
+        GOVERNANCE => Some(RetentionMode::Governance),
+        COMPLIANCE => Some(RetentionMode::Compliance),
+        _ => return Err(CatalogError::Damaged("a version has an unknown lock".to_owned())),
+    };
+    if code & !(RETENTION | LEGAL_HOLD | EVENT_HOLD) != 0 {
+        return Err(CatalogError::Damaged("a version has an unknown lock".to_owned()));
+    }
+    let retention = mode.map(|mode| Retention { mode, until });
+    Ok(Lock { retention, legal_hold: code & LEGAL_HOLD != 0, event_hold: code & EVENT_HOLD != 0 })
+}
+
+/// The reverse of [`read_lock`].
+pub(super) fn lock_columns(lock: &Lock) -> (i64, UnixMillis) {
+    let retention = match lock.retention.map(|retention| retention.mode) {
+        None => 0,
+        Some(RetentionMode::Governance) => GOVERNANCE,
+        Some(RetentionMode::Compliance) => COMPLIANCE,
+    };
+    let hold = |is_on, code| if is_on { code } else { 0 };
+    let code = retention | hold(lock.legal_hold, LEGAL_HOLD) | hold(lock.event_hold, EVENT_HOLD);
+    (code, lock.retention.map_or(0, |retention| retention.until))
 }
 
 /// A length as SQLite stores it.

@@ -4,13 +4,13 @@ use rusqlite::{Connection, params};
 
 use super::blobs;
 use super::buckets::{self, Place};
-use super::columns::{Columns, signed};
+use super::columns::{Columns, lock_columns, read_lock, signed};
 use super::keys;
 use super::releases::{self, Pace, Remains, Table};
 use super::versions::{latest_row, row_of_id};
 use crate::{
-    BlobId, BlobUse, BucketId, CatalogError, Committed, Deleted, Envelope, Expect, NewVersion, Reseal, UnixMillis, UploadId, VersionId,
-    VersionSelector, Versioning,
+    BlobId, BlobUse, BucketId, CatalogError, Committed, Deleted, Deletion, Envelope, Expect, Lock, NewVersion, UnixMillis, UploadId,
+    VersionChange, VersionId, VersionSelector, Versioning,
 };
 
 pub(super) fn put(transaction: &Connection, version: &NewVersion, expect: Expect, pace: Pace) -> Result<Committed, CatalogError> {
@@ -38,6 +38,7 @@ pub(super) fn put_with(
         is_null,
         size_bytes: signed(version.size_bytes)?,
         modified: version.modified,
+        lock: version.lock,
         envelope: Some(&version.envelope),
         upload_id: version.upload_id.as_ref(),
         record: &version.record,
@@ -49,48 +50,45 @@ pub(super) fn put_with(
     Ok(Committed { is_null })
 }
 
-pub(super) fn reseal(transaction: &Connection, id: VersionId, reseal: &Reseal, part_record: &[u8]) -> Result<(), CatalogError> {
-    let bucket = buckets::place(transaction, reseal.bucket_id)?;
-    let row = row_of_id(transaction, bucket.row, &reseal.key, id)?.ok_or(CatalogError::NoSuchVersion)?;
-    let sql = "SELECT sealed_keys, kms_key, size_bytes FROM versions WHERE id = ?1";
-    let present = transaction.prepare_cached(sql)?.query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let (sealed, former_key, size_bytes): (Option<Vec<u8>>, Option<i64>, i64) = present;
-    if sealed.ok_or(CatalogError::NoSuchVersion)? != reseal.present {
+pub(super) fn change(transaction: &Connection, change: &VersionChange) -> Result<(), CatalogError> {
+    let bucket = buckets::place(transaction, change.bucket_id)?;
+    let row = row_of_id(transaction, bucket.row, &change.key, change.version_id)?.ok_or(CatalogError::NoSuchVersion)?;
+    let sql = "SELECT revision, is_delete_marker, kms_key, size_bytes FROM versions WHERE id = ?1";
+    let present = transaction.prepare_cached(sql)?.query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    let (revision, is_delete_marker, former_key, size_bytes): (i64, bool, Option<i64>, i64) = present;
+    if is_delete_marker {
+        return Err(CatalogError::NoSuchVersion);
+    }
+    if revision != signed(change.seen)? {
         return Err(CatalogError::PreconditionFailed);
     }
-    let Reseal { envelope, record, .. } = reseal;
+    let VersionChange { envelope, record, lock, .. } = change;
     let kms_key = keys::row(transaction, envelope.key.as_ref())?;
     if kms_key != former_key {
         keys::forget_version(transaction, former_key, bucket.row, size_bytes)?;
         keys::count_version(transaction, kms_key, bucket.row, size_bytes)?;
     }
-    let sql = "UPDATE versions SET mode = ?2, kms_key = ?3, wrapped_key = ?4, sealed_keys = ?5, record = ?6 WHERE id = ?1";
-    let columns = params![row, envelope.mode, kms_key, envelope.wrapped_key, envelope.sealed_keys, record];
+    let sql = "UPDATE versions SET revision = revision + 1, mode = ?2, kms_key = ?3, wrapped_key = ?4, sealed_keys = ?5, record = ?6, \
+               lock = ?7, retain_until = ?8 WHERE id = ?1";
+    let (code, until) = lock_columns(lock);
+    let columns = params![row, envelope.mode, kms_key, envelope.wrapped_key, envelope.sealed_keys, record, code, until];
     transaction.prepare_cached(sql)?.execute(columns)?;
     // Rows of data are large, and most have none.
     let sql = "UPDATE version_data SET part_record = ?2 WHERE version = ?1 AND part_record <> ?2";
-    transaction.prepare_cached(sql)?.execute(params![row, part_record])?;
+    transaction.prepare_cached(sql)?.execute(params![row, change.part_record])?;
     Ok(())
 }
 
-/// The version to delete, and the marker that a delete without a version id may leave.
-pub(super) struct Delete {
-    pub(super) bucket_id: BucketId,
-    pub(super) key: String,
-    pub(super) which: VersionSelector,
-    pub(super) expect: Expect,
-    pub(super) marker: VersionId,
-    pub(super) modified: UnixMillis,
-}
-
-pub(super) fn delete(transaction: &Connection, delete: &Delete, pace: Pace) -> Result<Deleted, CatalogError> {
-    let object = Object::find(transaction, delete.bucket_id, &delete.key)?;
-    object.check(delete.expect)?;
-    match delete.which {
-        VersionSelector::Id(id) => object.remove_found(object.by_id(id)?, pace),
-        VersionSelector::Null => object.remove_found(object.null()?, pace),
-        VersionSelector::Latest if object.bucket.versioning == Versioning::Unversioned => object.remove_found(object.null()?, pace),
-        VersionSelector::Latest => object.mark_deleted(delete.marker, delete.modified, pace),
+pub(super) fn delete(transaction: &Connection, deletion: &Deletion, pace: Pace) -> Result<Deleted, CatalogError> {
+    let object = Object::find(transaction, deletion.bucket_id, &deletion.key)?;
+    object.check(deletion.expect)?;
+    match deletion.which {
+        VersionSelector::Id(id) => object.remove_found(object.by_id(id)?, deletion.bypass, pace),
+        VersionSelector::Null => object.remove_found(object.null()?, deletion.bypass, pace),
+        VersionSelector::Latest if object.bucket.versioning == Versioning::Unversioned => {
+            object.remove_found(object.null()?, deletion.bypass, pace)
+        }
+        VersionSelector::Latest => object.mark_deleted(deletion.marker, deletion.modified, pace),
     }
 }
 
@@ -117,6 +115,7 @@ struct NewRow<'v> {
     is_null: bool,
     size_bytes: i64,
     modified: UnixMillis,
+    lock: Lock,
     /// None for a delete marker.
     envelope: Option<&'v Envelope>,
     upload_id: Option<&'v UploadId>,
@@ -178,7 +177,7 @@ impl<'t> Object<'t> {
         let is_null = self.bucket.versioning != Versioning::Enabled;
         let replaced = if is_null { self.null()? } else { None };
         if let Some(replaced) = replaced {
-            remove(self.transaction, replaced.row, pace)?;
+            remove(self.transaction, replaced.row, false, pace)?;
         }
         match self.latest {
             Some(latest) if replaced.is_none_or(|replaced| replaced.row != latest.row) => {
@@ -191,8 +190,9 @@ impl<'t> Object<'t> {
 
     fn insert(&self, new: &NewRow<'_>) -> Result<i64, CatalogError> {
         let sql = "INSERT INTO versions (id, bucket, key, version_id, is_latest, is_null, is_delete_marker, size_bytes, modified, \
-                   mode, kms_key, upload_id, wrapped_key, sealed_keys, record) \
-                   VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+                   mode, kms_key, upload_id, wrapped_key, sealed_keys, record, lock, retain_until) \
+                   VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+        let (lock, until) = lock_columns(&new.lock);
         let row = releases::next_row(self.transaction, Table::Versions)?;
         let kms_key = keys::row(self.transaction, new.envelope.and_then(|envelope| envelope.key.as_ref()))?;
         keys::count_version(self.transaction, kms_key, self.bucket.row, new.size_bytes)?;
@@ -211,6 +211,8 @@ impl<'t> Object<'t> {
             new.envelope.map(|envelope| &envelope.wrapped_key),
             new.envelope.map(|envelope| &envelope.sealed_keys),
             new.record,
+            lock,
+            until,
         ])?;
         Ok(row)
     }
@@ -218,13 +220,14 @@ impl<'t> Object<'t> {
     fn mark_deleted(&self, id: VersionId, modified: UnixMillis, pace: Pace) -> Result<Deleted, CatalogError> {
         self.check_unused(id)?;
         let is_null = self.make_room(pace)?;
-        self.insert(&NewRow { version_id: id, is_null, size_bytes: 0, modified, envelope: None, upload_id: None, record: &[] })?;
+        let lock = Lock::default();
+        self.insert(&NewRow { version_id: id, is_null, size_bytes: 0, modified, lock, envelope: None, upload_id: None, record: &[] })?;
         Ok(Deleted::MarkerAdded { version_id: id, is_null })
     }
 
-    fn remove_found(&self, found: Option<Present>, pace: Pace) -> Result<Deleted, CatalogError> {
+    fn remove_found(&self, found: Option<Present>, bypass: bool, pace: Pace) -> Result<Deleted, CatalogError> {
         let Some(found) = found else { return Ok(Deleted::Nothing) };
-        remove(self.transaction, found.row, pace)?;
+        remove(self.transaction, found.row, bypass, pace)?;
         if self.latest.is_some_and(|latest| latest.row == found.row) {
             self.promote()?;
         }
@@ -263,9 +266,19 @@ fn refer(transaction: &Connection, row: i64, version: &NewVersion, passed: &[Blo
     Ok(())
 }
 
-fn remove(transaction: &Connection, row: i64, pace: Pace) -> Result<(), CatalogError> {
-    let mut statement = transaction.prepare_cached("DELETE FROM versions WHERE id = ?1 RETURNING kms_key, bucket, size_bytes")?;
-    let (kms_key, bucket, size_bytes) = statement.query_row([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+/// The one place where a version goes: only if its lock lets it.
+fn remove(transaction: &Connection, row: i64, bypass: bool, pace: Pace) -> Result<(), CatalogError> {
+    let sql = "DELETE FROM versions WHERE id = ?1 RETURNING lock, retain_until, kms_key, bucket, size_bytes";
+    let mut statement = transaction.prepare_cached(sql)?;
+    let (lock, kms_key, bucket, size_bytes) = statement.query_row([row], |row| {
+        let lock = read_lock(&mut Columns::new(row));
+        Ok((lock, row.get(2)?, row.get(3)?, row.get(4)?))
+    })?;
+    let lock = lock?;
+    if lock.holds(pace.now, bypass) {
+        // The writer undoes the deletion.
+        return Err(CatalogError::Locked(lock));
+    }
     keys::forget_version(transaction, kms_key, bucket, size_bytes)?;
     releases::release(transaction, Remains::Version(row), pace)
 }

@@ -26,8 +26,9 @@ async fn catalog(path: &Path, options: SqliteOptions, prefixes: u32, keys: u32) 
         region: String::new(),
         created: 0,
         versioning: Versioning::Unversioned,
-        encryption: None,
-        tag: Vec::new(),
+        revision: 1,
+        record: Vec::new(),
+        former: None,
     };
     catalog.create_bucket(bucket).await.unwrap();
     let rows = format!(

@@ -8,8 +8,8 @@ use super::columns::Columns;
 use super::keys::envelope_columns;
 use super::uploads::{self, upload_columns};
 use super::versions::{self, version_columns};
-use crate::listing::{Listed, Listing, Onward, Resume, Start, next_key};
-use crate::{CatalogError, ListPage, ListQuery, MAX_UNREADABLE, UnixMillis, Upload, UploadId, Version};
+use crate::listing::{AnyVersion, Listed, Listing, Onward, Resume, Start, next_key};
+use crate::{CatalogError, ListEntry, ListPage, ListQuery, MAX_UNREADABLE, UnixMillis, Upload, UploadId, Version, VersionSelector};
 
 /// How many rows a step reads, which takes about a millisecond. Each scan that it begins counts as a row.
 pub(super) const STEP_ROWS: usize = 256;
@@ -60,6 +60,42 @@ impl Uploads {
     }
 }
 
+/// ListObjectVersions under way.
+pub(super) struct Versions {
+    query: ListQuery,
+    after: Option<VersionSelector>,
+    listing: Option<Listing<AnyVersion>>,
+}
+
+impl Versions {
+    pub(super) fn new(query: ListQuery, after: Option<VersionSelector>) -> Self {
+        Self { query, after, listing: None }
+    }
+
+    /// The page, if it is complete after this step.
+    pub(super) fn step(&mut self, connection: &Connection, rows: usize) -> Result<Option<ListPage<Version>>, CatalogError> {
+        let snapshot = connection.unchecked_transaction()?;
+        let bucket = buckets::place(&snapshot, self.query.bucket_id)?.row;
+        let listing = match &mut self.listing {
+            Some(listing) => listing,
+            None => self.listing.insert(Listing::new(&self.query, resume_versions(&snapshot, bucket, &self.query, self.after)?)),
+        };
+        read_on(listing, rows, |listing, rows| scan_versions(&snapshot, bucket, listing, rows))?;
+        Ok(finished(&mut self.listing)?.map(|page| ListPage {
+            entries: page.entries.into_iter().map(shown).collect(),
+            truncated: page.truncated,
+            unreadable: page.unreadable,
+        }))
+    }
+}
+
+fn shown(entry: ListEntry<AnyVersion>) -> ListEntry<Version> {
+    match entry {
+        ListEntry::Item(AnyVersion(version)) => ListEntry::Item(version),
+        ListEntry::Prefix { prefix, first: AnyVersion(first) } => ListEntry::Prefix { prefix, first },
+    }
+}
+
 /// Scans until the listing is complete or `rows` rows have been read.
 fn read_on<T: Listed>(
     listing: &mut Listing<T>,
@@ -101,7 +137,56 @@ fn scan_objects(connection: &Connection, bucket: i64, listing: &mut Listing<Vers
     };
     let mut statement = connection.prepare_cached(OBJECTS)?;
     let found = statement.query(params![bucket, start, end])?;
-    take_rows(found, listing, rows, |_| Ok(()), versions::read)
+    if take_rows(found, listing, rows, |_| Ok(()), versions::read)? {
+        listing.end();
+    }
+    Ok(())
+}
+
+/// All rows of a range of keys, merged from three indexes: none of them is sorted, and a scan that stops early read no more than it gave.
+pub(super) const VERSIONS: &str = concat!(
+    "SELECT ",
+    version_columns!(),
+    ", v.id AS id FROM versions v INDEXED BY versions_live LEFT JOIN kms_keys k ON k.id = v.kms_key \
+     WHERE v.bucket = ?1 AND v.key >= ?2 AND v.key < ?3 AND v.is_latest = 1 AND v.is_delete_marker = 0 UNION ALL SELECT ",
+    version_columns!(),
+    ", v.id FROM versions v INDEXED BY versions_marker LEFT JOIN kms_keys k ON k.id = v.kms_key \
+     WHERE v.bucket = ?1 AND v.key >= ?2 AND v.key < ?3 AND v.is_latest = 1 AND v.is_delete_marker = 1 UNION ALL SELECT ",
+    version_columns!(),
+    ", v.id FROM versions v INDEXED BY versions_older_newest LEFT JOIN kms_keys k ON k.id = v.kms_key \
+     WHERE v.bucket = ?1 AND v.key >= ?2 AND v.key < ?3 AND v.is_latest = 0 ORDER BY 1, id DESC"
+);
+
+/// The versions of one key that are older than one of them: the latest is not among these.
+pub(super) const OLDER_VERSIONS: &str = concat!(
+    "SELECT ",
+    version_columns!(),
+    ", v.id AS id FROM versions v INDEXED BY versions_older_newest LEFT JOIN kms_keys k ON k.id = v.kms_key \
+     WHERE v.bucket = ?1 AND v.key = ?2 AND v.id < ?3 AND v.is_latest = 0 ORDER BY v.id DESC"
+);
+
+fn scan_versions(connection: &Connection, bucket: i64, listing: &mut Listing<AnyVersion>, rows: &mut usize) -> Result<(), CatalogError> {
+    let place = |row: &Row<'_>| Ok(row.get("id")?);
+    let read = |columns: &mut Columns<'_, '_>| versions::read(columns).map(AnyVersion);
+    let Some((start, end)) = listing.next() else { return Ok(()) };
+    match start.clone() {
+        Start::At(key) => {
+            let mut statement = connection.prepare_cached(VERSIONS)?;
+            let end = end.to_vec();
+            let found = statement.query(params![bucket, key, end])?;
+            if take_rows(found, listing, rows, place, read)? {
+                listing.end();
+            }
+        }
+        Start::After(key, id) => {
+            let mut statement = connection.prepare_cached(OLDER_VERSIONS)?;
+            let found = statement.query(params![bucket, key, id])?;
+            if take_rows(found, listing, rows, place, read)? {
+                listing.end_key(&key);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn scan_uploads(connection: &Connection, bucket: i64, listing: &mut Listing<Upload>, rows: &mut usize) -> Result<(), CatalogError> {
@@ -120,22 +205,22 @@ fn scan_uploads(connection: &Connection, bucket: i64, listing: &mut Listing<Uplo
     };
     let mut statement = connection.prepare_cached(sql)?;
     let found = statement.query(params![bucket, key, initiated, id, end])?;
-    take_rows(found, listing, rows, |row| Ok((row.get("initiated")?, stored_bytes(row, "upload_id")?)), uploads::read)
+    if take_rows(found, listing, rows, |row| Ok((row.get("initiated")?, stored_bytes(row, "upload_id")?)), uploads::read)? {
+        listing.end();
+    }
+    Ok(())
 }
 
-/// Hands rows to the listing until it has enough of this scan, or `rows` have been read.
+/// Hands rows to the listing until it has enough of this scan, or `rows` have been read. True if no row is left of the scan.
 fn take_rows<T: Listed>(
     mut found: Rows<'_>,
     listing: &mut Listing<T>,
     rows: &mut usize,
     place: impl Fn(&Row<'_>) -> Result<T::Place, CatalogError>,
     read: impl Fn(&mut Columns<'_, '_>) -> Result<T, CatalogError>,
-) -> Result<(), CatalogError> {
+) -> Result<bool, CatalogError> {
     while *rows > 0 {
-        let Some(row) = found.next()? else {
-            listing.end();
-            return Ok(());
-        };
+        let Some(row) = found.next()? else { return Ok(true) };
         *rows -= 1;
         let sensible = || match read(&mut Columns::new(row)) {
             Ok(read) => Ok(Some(read)),
@@ -143,10 +228,10 @@ fn take_rows<T: Listed>(
             Err(error) => Err(error),
         };
         if listing.take(row.get_ref("key")?.as_blob()?, || place(row), sensible)? == Onward::Seek {
-            return Ok(());
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Which rows of the key `query.after` itself must still be listed.
@@ -161,6 +246,18 @@ fn resume(
     let mut statement = connection.prepare_cached(sql)?;
     let initiated = statement.query_row(params![after, bucket, key.as_bytes()], |row| row.get(0)).optional()?;
     Ok(initiated.map_or(Resume::WholeKey, |initiated| Resume::Within((initiated, after.0.to_vec()))))
+}
+
+/// As [`resume`], of a listing of versions.
+fn resume_versions(
+    connection: &Connection,
+    bucket: i64,
+    query: &ListQuery,
+    after: Option<VersionSelector>,
+) -> Result<Resume<i64>, CatalogError> {
+    let (Some(key), Some(after)) = (&query.after, after) else { return Ok(Resume::PastKey) };
+    let row = versions::row_of(connection, bucket, key, after)?;
+    Ok(row.map_or(Resume::WholeKey, Resume::Within))
 }
 
 fn stored_bytes(row: &Row<'_>, column: &str) -> Result<Vec<u8>, CatalogError> {

@@ -39,9 +39,9 @@ use rusqlite::Connection;
 use strongroom_space::Kept;
 
 use crate::{
-    BlobId, BlobUse, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, Job, JobId,
-    KeyRef, KeyUsage, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion,
-    UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
+    BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Deletion, Expect, Job,
+    JobId, KeyRef, KeyUsage, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload,
+    ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionSelector,
 };
 
 pub use checkpoint::LogNumbers;
@@ -196,9 +196,13 @@ impl Catalog for SqliteCatalog {
         self.write(move |transaction, pace| buckets::delete(transaction, &name, pace)).await
     }
 
-    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>, tag: Vec<u8>) -> Result<(), CatalogError> {
-        let name = name.to_owned();
-        self.write(move |transaction, _| buckets::set_encryption(transaction, &name, encryption.as_ref(), &tag)).await
+    async fn change_bucket(&self, id: BucketId, seen: u64, change: BucketChange) -> Result<(), CatalogError> {
+        self.write(move |transaction, _| buckets::change(transaction, id, seen, &change)).await
+    }
+
+    async fn bucket_document(&self, name: &str, kind: &str) -> Result<Option<(Bucket, Option<Vec<u8>>)>, CatalogError> {
+        let (name, kind) = (name.to_owned(), kind.to_owned());
+        self.look_up(move |connection| buckets::document(connection, &name, &kind)).await
     }
 
     async fn find_version(
@@ -225,26 +229,22 @@ impl Catalog for SqliteCatalog {
         self.write(move |transaction, pace| commit::put(transaction, &version, expect, pace)).await
     }
 
-    async fn reseal_version(&self, version_id: VersionId, reseal: Reseal, part_record: Vec<u8>) -> Result<(), CatalogError> {
-        self.write(move |transaction, _| commit::reseal(transaction, version_id, &reseal, &part_record)).await
+    async fn change_version(&self, change: VersionChange) -> Result<(), CatalogError> {
+        self.write(move |transaction, _| commit::change(transaction, &change)).await
     }
 
-    async fn delete_version(
-        &self,
-        bucket_id: BucketId,
-        key: &str,
-        which: VersionSelector,
-        expect: Expect,
-        marker: VersionId,
-        now: UnixMillis,
-    ) -> Result<Deleted, CatalogError> {
-        let delete = commit::Delete { bucket_id, key: key.to_owned(), which, expect, marker, modified: now };
-        self.write(move |transaction, pace| commit::delete(transaction, &delete, pace)).await
+    async fn delete_version(&self, deletion: Deletion) -> Result<Deleted, CatalogError> {
+        self.write(move |transaction, pace| commit::delete(transaction, &deletion, pace)).await
     }
 
     async fn list_objects(&self, query: ListQuery) -> Result<ListPage<Version>, CatalogError> {
         let mut objects = listing::Objects::new(query);
         self.scan(move |connection, rows| objects.step(connection, rows)).await
+    }
+
+    async fn list_versions(&self, query: ListQuery, after_version: Option<VersionSelector>) -> Result<ListPage<Version>, CatalogError> {
+        let mut versions = listing::Versions::new(query, after_version);
+        self.scan(move |connection, rows| versions.step(connection, rows)).await
     }
 
     async fn create_upload(&self, upload: Upload) -> Result<(), CatalogError> {

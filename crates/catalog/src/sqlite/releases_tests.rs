@@ -11,8 +11,8 @@ use rusqlite::Connection;
 use super::releases::{self, Pace};
 use super::{SqliteCatalog, SqliteOptions, buckets, commit, connection, uploads};
 use crate::{
-    BlobId, Bucket, BucketId, Catalog, CatalogError, Envelope, Expect, KeyRef, ListQuery, NewVersion, Part, Scope, ScopePlace, VersionData,
-    VersionSelector, Versioning,
+    BlobId, Bucket, BucketId, Catalog, CatalogError, Deletion, Envelope, Expect, KeyRef, ListQuery, Lock, NewVersion, Part, Scope,
+    ScopePlace, VersionData, VersionSelector, Versioning,
 };
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -22,7 +22,17 @@ const MOST_ROWS: u64 = 1024 + 4 * releases::STEP_ROWS as u64;
 
 fn bucket(name: &str, id: BucketId) -> Bucket {
     let (owner, region) = (String::new(), String::new());
-    Bucket { id, name: name.to_owned(), owner, region, created: 0, versioning: Versioning::Unversioned, encryption: None, tag: Vec::new() }
+    Bucket {
+        id,
+        name: name.to_owned(),
+        owner,
+        region,
+        created: 0,
+        versioning: Versioning::Unversioned,
+        revision: 1,
+        record: Vec::new(),
+        former: None,
+    }
 }
 
 fn key() -> KeyRef {
@@ -36,12 +46,19 @@ fn version(name: &str, id: u8) -> NewVersion {
         version_id: VersionId([id; 16]),
         size_bytes: 4,
         modified: 0,
+        lock: Lock::default(),
         envelope: Envelope { mode: 2, key: Some(key()), wrapped_key: vec![1], sealed_keys: vec![2] },
         record: vec![3],
         data: VersionData { manifest: vec![4], part_record: Vec::new(), inline: Some(vec![5; 4]) },
         blobs: Vec::new(),
         upload_id: None,
     }
+}
+
+/// Deletes the latest version, or adds a delete marker.
+fn latest(bucket_id: BucketId, key: &str) -> Deletion {
+    let (which, marker) = (VersionSelector::Latest, VersionId([9; 16]));
+    Deletion { bucket_id, key: key.to_owned(), which, expect: Expect::Any, marker, modified: 0, bypass: false }
 }
 
 fn numbered<I: From<[u8; 16]>>(kind: char, number: u64) -> I {
@@ -154,7 +171,7 @@ async fn an_object_of_ten_thousand_parts_that_is_deleted_or_replaced_is_let_go_o
         fill(&path, 10_000, 0, 0);
         let catalog = SqliteCatalog::open(&path, SqliteOptions::default()).unwrap();
         if !is_replaced {
-            catalog.delete_version(B, "large", VersionSelector::Latest, Expect::Any, VersionId([9; 16]), 0).await.unwrap();
+            catalog.delete_version(latest(B, "large")).await.unwrap();
             assert!(catalog.find_version("b", "large", VersionSelector::Latest).await.unwrap().unwrap().1.is_none());
             assert!(!catalog.is_key_in_use("local", "default").await.unwrap());
         }
@@ -200,7 +217,7 @@ async fn of_an_upload_that_is_completed_the_blobs_used_live_and_all_others_die()
         settle(&path);
         assert_eq!(dead(&path), 2000 - i64::try_from(used.len()).unwrap());
         assert_eq!(count(&path, "SELECT count(*) FROM version_blobs"), i64::try_from(used.len()).unwrap());
-        catalog.delete_version(B, "0000001", VersionSelector::Latest, Expect::Any, VersionId([9; 16]), 0).await.unwrap();
+        catalog.delete_version(latest(B, "0000001")).await.unwrap();
         settle(&path);
         assert_eq!(dead(&path), 2000);
     }
@@ -280,8 +297,7 @@ fn a_kill_between_any_two_steps_of_a_bucket_s_deletion_leaves_nothing_to_see_and
 #[test]
 fn a_kill_between_any_two_steps_of_an_object_s_deletion_leaves_nothing_to_see_and_nothing_behind() {
     let delete = |writer: &Connection, pace| {
-        let (bucket_id, key, marker) = (B, "large".to_owned(), VersionId([9; 16]));
-        let delete = commit::Delete { bucket_id, key, which: VersionSelector::Latest, expect: Expect::Any, marker, modified: 0 };
+        let delete = latest(B, "large");
         commit::delete(writer, &delete, pace).unwrap();
     };
     at_each_step(7, 0, 0, delete, |path, runtime| {
@@ -373,7 +389,7 @@ async fn room_that_is_free_goes_back_to_the_file_system_in_steps() {
         put(number).await.unwrap();
     }
     for number in 1..100_u8 {
-        catalog.delete_version(B, &number.to_string(), VersionSelector::Latest, Expect::Any, VersionId([9; 16]), 0).await.unwrap();
+        catalog.delete_version(latest(B, &number.to_string())).await.unwrap();
     }
     let began = Instant::now();
     // Ten megabytes were written, and a tenth of one is in use. The file is cut when the log is moved.

@@ -5,13 +5,15 @@ use rusqlite::Connection;
 use crate::CatalogError;
 
 /// The version that this program writes (`user_version`).
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Names and keys are BLOBs, so that their order is that of UTF-8 bytes and a prefix ends at an exact bound.
 ///
 /// - `versions.id` is the commit order: SQLite gives a new row the greatest id plus one. Of the rows of one key exactly one is
 ///   the latest, the one with the greatest id. The two indexes of latest versions are disjoint, so that a listing never walks over
 ///   delete markers and a write touches one of them; the indexes of older versions are empty where versioning is off.
+/// - `versions_older_newest` is for listings of versions, which show the newest of a key first.
+/// - `versions.lock` and `retain_until` keep a version from being deleted; `versions_locked` finds the locked versions that depend on a key.
 /// - `versions_by_kms_key` and `versions_by_bucket` are for walks in the order of ids, and the former tells whether anything depends on a key.
 /// - `key_usage` counts what depends on a key in a bucket. It changes in the same transaction as what it counts.
 /// - `releases` names what is still to be deleted after a deletion (`releases.rs`).
@@ -163,12 +165,33 @@ CREATE TABLE releases (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What version 4 has beside version 3. Of a bucket that version 3 wrote, the columns `tag` and `encryption…` count until the engine has sealed a
+/// record; after that they are empty. `versions.lock` is read by [`columns`](super::columns).
+const ADDED_IN_4: &str = "
+ALTER TABLE buckets ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE buckets ADD COLUMN record BLOB NOT NULL DEFAULT x'';
+
+CREATE TABLE bucket_documents (
+    bucket INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    record BLOB NOT NULL,
+    PRIMARY KEY (bucket, kind)
+) STRICT, WITHOUT ROWID;
+
+ALTER TABLE versions ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE versions ADD COLUMN lock INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE versions ADD COLUMN retain_until INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX versions_older_newest ON versions (bucket, key, id DESC) WHERE is_latest = 0;
+CREATE INDEX versions_locked ON versions (kms_key, retain_until) WHERE lock <> 0;
+";
+
 /// Makes the tables in a new file, and brings those of an older version up to date.
 pub(super) fn prepare(connection: &Connection) -> Result<(), CatalogError> {
     match version(connection)? {
         VERSION => Ok(()),
-        2 => migrate(connection, ADDED_IN_3),
-        1 => migrate(connection, &format!("DROP INDEX versions_kms_key; {ADDED_IN_2} {ADDED_IN_3}")),
+        3 => migrate(connection, ADDED_IN_4),
+        2 => migrate(connection, &format!("{ADDED_IN_3} {ADDED_IN_4}")),
+        1 => migrate(connection, &format!("DROP INDEX versions_kms_key; {ADDED_IN_2} {ADDED_IN_3} {ADDED_IN_4}")),
         0 => create(connection),
         found => Err(CatalogError::TooNew { found, known: VERSION }),
     }
@@ -192,7 +215,7 @@ fn create(connection: &Connection) -> Result<(), CatalogError> {
     if tables != 0 {
         return Err(CatalogError::Damaged("the file has tables but no schema version".to_owned()));
     }
-    migrate(connection, &format!("{TABLES} {ADDED_IN_2} {ADDED_IN_3}"))
+    migrate(connection, &format!("{TABLES} {ADDED_IN_2} {ADDED_IN_3} {ADDED_IN_4}"))
 }
 
 /// In one transaction, so that a file always has one version wholly.

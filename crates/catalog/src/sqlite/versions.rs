@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, ToSql, params};
 
 use super::buckets::{self, bucket_columns};
-use super::columns::Columns;
+use super::columns::{Columns, read_lock};
 use super::keys::{self, envelope_columns};
 use crate::{Bucket, BucketId, CatalogError, UploadId, Version, VersionData, VersionId, VersionSelector};
 
@@ -11,7 +11,8 @@ use crate::{Bucket, BucketId, CatalogError, UploadId, Version, VersionData, Vers
 macro_rules! version_columns {
     () => {
         concat!(
-            "v.key, v.version_id, v.is_latest, v.is_null, v.is_delete_marker, v.size_bytes, v.modified, v.record, ",
+            "v.key, v.version_id, v.is_latest, v.is_null, v.is_delete_marker, v.size_bytes, v.modified, v.revision, v.lock, v.retain_until, \
+             v.record, ",
             envelope_columns!("v")
         )
     };
@@ -141,6 +142,16 @@ pub(super) fn row_of_id(connection: &Connection, bucket: i64, key: &str, id: Ver
     Ok(statement.query_row(params![bucket, key.as_bytes(), id], |row| row.get(0))?)
 }
 
+/// The row of the version that is meant.
+pub(super) fn row_of(connection: &Connection, bucket: i64, key: &str, which: VersionSelector) -> Result<Option<i64>, CatalogError> {
+    let sql = match which {
+        VersionSelector::Id(id) => return row_of_id(connection, bucket, key, id),
+        VersionSelector::Null => concat!("SELECT ", matching_row!("is_null = 1"), " FROM (SELECT ?1 AS id) b"),
+        VersionSelector::Latest => concat!("SELECT ", latest_row!("b.id", "?2"), " FROM (SELECT ?1 AS id) b"),
+    };
+    Ok(connection.prepare_cached(sql)?.query_row(params![bucket, key.as_bytes()], |row| row.get(0))?)
+}
+
 /// Reads [`version_columns`].
 pub(super) fn read(columns: &mut Columns<'_, '_>) -> Result<Version, CatalogError> {
     Ok(Version {
@@ -151,6 +162,8 @@ pub(super) fn read(columns: &mut Columns<'_, '_>) -> Result<Version, CatalogErro
         is_delete_marker: columns.flag()?,
         size_bytes: columns.unsigned()?,
         modified: columns.integer()?,
+        revision: columns.unsigned()?,
+        lock: read_lock(columns)?,
         record: columns.bytes()?,
         envelope: keys::read_envelope(columns)?,
     })

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::samples::{answer, bucket, envelope, id, new_blob, part, upload, version, version_in};
 use crate::{
-    BlobId, BlobUse, BucketId, BucketUsage, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, Job, ListEntry, ListQuery,
-    MAX_FINISHED_JOBS, NewVersion, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedVersion, Upload, Version, VersionData,
-    VersionId, VersionSelector, Versioning,
+    BlobId, BlobUse, Bucket, BucketChange, BucketId, BucketUsage, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Deletion,
+    Expect, Job, ListEntry, ListQuery, Lock, MAX_FINISHED_JOBS, NewVersion, Reseal, Retention, RetentionMode, Scope, ScopePage, ScopePlace,
+    ScopeTally, ScopedVersion, Upload, Version, VersionChange, VersionData, VersionId, VersionSelector, Versioning,
 };
 
 /// Makes a `#[tokio::test]` of every sentence. The expression opens an engine, given its clock, and returns it as `Arc<dyn Catalog>` behind a
@@ -31,7 +31,10 @@ macro_rules! catalog_contract {
             parts_may_share_the_blob_of_a_version_and_each_others
             an_upload_that_is_aborted_lets_go_of_a_shared_blob_as_often_as_it_referred_to_it
             a_bucket_with_a_delete_marker_is_not_empty_and_its_uploads_go_with_it
-            resealing_moves_a_version_to_another_key_only_if_its_keys_are_the_expected_ones
+            a_change_moves_a_version_to_another_key_only_if_its_revision_is_the_one_seen
+            of_changes_of_one_version_at_once_exactly_one_wins_each_revision
+            a_locked_version_is_deleted_and_replaced_by_nobody_until_its_lock_ends
+            a_bucket_is_changed_only_if_its_revision_is_the_one_seen
             an_upload_that_was_resealed_completes_only_with_its_present_keys
             a_walk_finds_all_versions_in_its_scope_in_the_order_of_commit_or_with_a_prefix_of_keys
             a_walk_with_a_prefix_looks_at_no_version_without_it
@@ -100,7 +103,7 @@ impl Scene {
     }
 
     async fn delete(&self, key: &str, which: VersionSelector, marker: u64) -> Deleted {
-        self.catalog.delete_version(B, key, which, Expect::Any, v(marker), 5).await.unwrap()
+        self.catalog.delete_version(deletion(key, which, marker)).await.unwrap()
     }
 
     async fn dead(&self) -> Vec<BlobId> {
@@ -115,6 +118,10 @@ impl Scene {
         });
         keys.collect()
     }
+}
+
+fn deletion(key: &str, which: VersionSelector, marker: u64) -> Deletion {
+    Deletion { bucket_id: B, key: key.to_owned(), which, expect: Expect::Any, marker: v(marker), modified: 5, bypass: false }
 }
 
 fn v(number: u64) -> VersionId {
@@ -319,22 +326,114 @@ fn reseal(key: &str, present: Vec<u8>) -> Reseal {
     Reseal { bucket_id: B, key: key.to_owned(), present, envelope: envelope(Some(("default", 2)), 2), record: vec![8] }
 }
 
-pub async fn resealing_moves_a_version_to_another_key_only_if_its_keys_are_the_expected_ones(fresh: Fresh) {
+fn change_of(key: &str, number: u64, seen: u64) -> VersionChange {
+    let envelope = envelope(Some(("default", 2)), 2);
+    let (key, lock) = (key.to_owned(), Lock::default());
+    VersionChange { bucket_id: B, key, version_id: v(number), seen, lock, envelope, record: vec![8], part_record: vec![7] }
+}
+
+pub async fn a_change_moves_a_version_to_another_key_only_if_its_revision_is_the_one_seen(fresh: Fresh) {
     let scene = fresh.with_bucket(Versioning::Unversioned).await;
     let catalog = &scene.catalog;
     let mut old = version(B, "k", v(1));
     old.envelope = envelope(Some(("default", 1)), 1);
     catalog.put_version(old.clone(), Expect::Any).await.unwrap();
-    let reseal = |present| catalog.reseal_version(v(1), reseal("k", present), vec![7]);
-    assert_eq!(answer(reseal(vec![0]).await), "Err(PreconditionFailed)");
-    reseal(old.envelope.sealed_keys.clone()).await.unwrap();
+    assert_eq!(answer(catalog.change_version(change_of("k", 1, 1)).await), "Err(PreconditionFailed)");
+    assert_eq!(answer(catalog.change_version(change_of("k", 2, 0)).await), "Err(NoSuchVersion)");
+    catalog.change_version(change_of("k", 1, 0)).await.unwrap();
+    assert_eq!(answer(catalog.change_version(change_of("k", 1, 0)).await), "Err(PreconditionFailed)");
     let (version, data) = catalog.find_version_data("b", "k", VersionSelector::Latest).await.unwrap().unwrap().1.unwrap();
     assert_eq!((version.envelope, version.record), (Some(envelope(Some(("default", 2)), 2)), vec![8]));
-    assert_eq!((data, version.modified, version.size_bytes), (VersionData { part_record: vec![7], ..old.data }, old.modified, 4));
+    assert_eq!((version.revision, version.modified, version.size_bytes), (1, old.modified, 4));
+    assert_eq!(data, VersionData { part_record: vec![7], ..old.data });
     let [usage] = &catalog.key_usage("local", "default").await.unwrap()[..] else { panic!("one version of the key is in use") };
     assert_eq!((usage.key.version, usage.versions, usage.bytes, usage.uploads), (2, 1, 4, 0));
     assert_eq!(usage.buckets, [BucketUsage { bucket: "b".to_owned(), versions: 1, bytes: 4 }]);
     assert_eq!(catalog.keys_in_use(None, 10).await.unwrap(), catalog.key_usage("local", "default").await.unwrap());
+}
+
+pub async fn of_changes_of_one_version_at_once_exactly_one_wins_each_revision(fresh: Fresh) {
+    let scene = fresh.with_bucket(Versioning::Enabled).await;
+    scene.put("k", 1).await;
+    for seen in 0..4 {
+        let writers = (0..8).map(|_| {
+            let catalog = Arc::clone(&scene.catalog);
+            tokio::spawn(async move { catalog.change_version(change_of("k", 1, seen)).await })
+        });
+        let mut won = 0;
+        for writer in writers.collect::<Vec<_>>() {
+            match writer.await.unwrap() {
+                Ok(()) => won += 1,
+                Err(error) => assert!(matches!(error, CatalogError::PreconditionFailed), "{error:?}"),
+            }
+        }
+        assert_eq!((won, scene.find("k", VersionSelector::Latest).await.unwrap().revision), (1, seen + 1));
+    }
+}
+
+pub async fn a_locked_version_is_deleted_and_replaced_by_nobody_until_its_lock_ends(fresh: Fresh) {
+    let scene = fresh.with_bucket(Versioning::Suspended).await;
+    let catalog = &scene.catalog;
+    let retention = |mode| Lock { retention: Some(Retention { mode, until: 1500 }), ..Lock::default() };
+    let compliance = retention(RetentionMode::Compliance);
+    let locks = [
+        // The lock, whether a bypass ends it, and whether time does.
+        (retention(RetentionMode::Governance), true, true),
+        (compliance, false, true),
+        (Lock { legal_hold: true, ..Lock::default() }, false, false),
+        (Lock { event_hold: true, ..compliance }, false, false),
+    ];
+    for (number, (lock, yields_to_bypass, yields_to_time)) in (1..).zip(locks) {
+        scene.time.store(1499, Ordering::Relaxed);
+        let key = number.to_string();
+        catalog.put_version(NewVersion { lock, ..version(B, &key, v(number)) }, Expect::Any).await.unwrap();
+        assert_eq!(scene.find(&key, VersionSelector::Latest).await.unwrap().lock, lock);
+        let held = format!("Err(Locked({lock:?}))");
+        let delete = |bypass| catalog.delete_version(Deletion { bypass, ..deletion(&key, VersionSelector::Id(v(number)), 90) });
+        assert_eq!(answer(delete(false).await), held);
+        assert_eq!(answer(catalog.put_version(version(B, &key, v(50)), Expect::Any).await), held, "it would be replaced");
+        assert_eq!(answer(catalog.delete_version(deletion(&key, VersionSelector::Latest, 51)).await), held, "a marker would replace it");
+        assert!(scene.find(&key, VersionSelector::Id(v(number))).await.is_some_and(|version| version.is_latest));
+        assert_eq!(answer(catalog.delete_bucket("b").await), "Err(BucketNotEmpty)");
+        assert_eq!(delete(true).await.is_ok(), yields_to_bypass);
+        if yields_to_bypass {
+            catalog.put_version(NewVersion { lock, ..version(B, &key, v(number)) }, Expect::Any).await.unwrap();
+        }
+        scene.time.store(1500, Ordering::Relaxed);
+        assert_eq!(delete(false).await.is_ok(), yields_to_time);
+        // A clock that is set back holds again what is still there.
+        scene.time.store(1000, Ordering::Relaxed);
+        assert_eq!(delete(false).await.is_ok(), yields_to_time, "what is gone is gone");
+    }
+}
+
+pub async fn a_bucket_is_changed_only_if_its_revision_is_the_one_seen(fresh: Fresh) {
+    let scene = fresh.with_bucket(Versioning::Unversioned).await;
+    let catalog = &scene.catalog;
+    let policy = |document: Option<u8>| vec![("policy".to_owned(), document.map(|byte| vec![byte]))];
+    let change = |seen, versioning, documents| catalog.change_bucket(B, seen, BucketChange { versioning, record: vec![9], documents });
+    assert_eq!(answer(change(2, Versioning::Enabled, policy(Some(1))).await), "Err(PreconditionFailed)");
+    assert_eq!(catalog.bucket_document("b", "policy").await.unwrap(), Some((bucket("b", B, Versioning::Unversioned), None)));
+    change(1, Versioning::Enabled, policy(Some(1))).await.unwrap();
+    assert_eq!(answer(change(1, Versioning::Suspended, policy(None)).await), "Err(PreconditionFailed)");
+    let changed = |revision| Bucket { revision, record: vec![9], ..bucket("b", B, Versioning::Enabled) };
+    assert_eq!(catalog.bucket_document("b", "policy").await.unwrap(), Some((changed(2), Some(vec![1]))));
+    assert_eq!(catalog.bucket_document("b", "lifecycle").await.unwrap(), Some((changed(2), None)));
+    // What a change does not name stays.
+    let both = [vec![("lifecycle".to_owned(), Some(vec![2]))], policy(Some(3))].concat();
+    change(2, Versioning::Enabled, both).await.unwrap();
+    change(3, Versioning::Enabled, policy(None)).await.unwrap();
+    assert_eq!(catalog.bucket_document("b", "policy").await.unwrap(), Some((changed(4), None)));
+    assert_eq!(catalog.bucket_document("b", "lifecycle").await.unwrap(), Some((changed(4), Some(vec![2]))));
+    assert_eq!(catalog.bucket("b").await.unwrap(), Some(changed(4)));
+    assert!(!scene.put("k", 1).await.is_null, "versions are kept from now on");
+    scene.delete("k", VersionSelector::Id(v(1)), 9).await;
+    // A bucket made anew under the same name and id has none of it.
+    catalog.delete_bucket("b").await.unwrap();
+    assert_eq!(answer(change(4, Versioning::Enabled, Vec::new()).await), "Err(NoSuchBucket)");
+    catalog.create_bucket(bucket("b", B, Versioning::Unversioned)).await.unwrap();
+    assert_eq!(catalog.bucket_document("b", "lifecycle").await.unwrap(), Some((bucket("b", B, Versioning::Unversioned), None)));
+    assert_eq!(catalog.bucket_document("c", "lifecycle").await.unwrap(), None);
 }
 
 pub async fn an_upload_that_was_resealed_completes_only_with_its_present_keys(fresh: Fresh) {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    BlobId, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Committed, DeadBlob, Deleted, Expect, Job, JobId, KeyRef, KeyUsage,
-    ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis,
-    Upload, UploadId, Version, VersionData, VersionId, VersionSelector,
+    BlobId, Bucket, BucketChange, BucketId, Catalog, CatalogError, Committed, DeadBlob, Deleted, Deletion, Expect, Job, JobId, KeyRef,
+    KeyUsage, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion,
+    UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionSelector,
 };
 
 /// A call of a catalog.
@@ -75,8 +75,12 @@ impl Catalog for HookedCatalog {
         self.around(write("delete_bucket"), self.inner.delete_bucket(name)).await
     }
 
-    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>, tag: Vec<u8>) -> Result<(), CatalogError> {
-        self.around(write("set_bucket_encryption"), self.inner.set_bucket_encryption(name, encryption, tag)).await
+    async fn change_bucket(&self, id: BucketId, seen: u64, change: BucketChange) -> Result<(), CatalogError> {
+        self.around(write("change_bucket"), self.inner.change_bucket(id, seen, change)).await
+    }
+
+    async fn bucket_document(&self, name: &str, kind: &str) -> Result<Option<(Bucket, Option<Vec<u8>>)>, CatalogError> {
+        self.around(read("bucket_document"), self.inner.bucket_document(name, kind)).await
     }
 
     async fn find_version(
@@ -101,24 +105,20 @@ impl Catalog for HookedCatalog {
         self.around(write("put_version"), self.inner.put_version(version, expect)).await
     }
 
-    async fn reseal_version(&self, version_id: VersionId, reseal: Reseal, part_record: Vec<u8>) -> Result<(), CatalogError> {
-        self.around(write("reseal_version"), self.inner.reseal_version(version_id, reseal, part_record)).await
+    async fn change_version(&self, change: VersionChange) -> Result<(), CatalogError> {
+        self.around(write("change_version"), self.inner.change_version(change)).await
     }
 
-    async fn delete_version(
-        &self,
-        bucket_id: BucketId,
-        key: &str,
-        which: VersionSelector,
-        expect: Expect,
-        marker: VersionId,
-        now: UnixMillis,
-    ) -> Result<Deleted, CatalogError> {
-        self.around(write("delete_version"), self.inner.delete_version(bucket_id, key, which, expect, marker, now)).await
+    async fn delete_version(&self, deletion: Deletion) -> Result<Deleted, CatalogError> {
+        self.around(write("delete_version"), self.inner.delete_version(deletion)).await
     }
 
     async fn list_objects(&self, query: ListQuery) -> Result<ListPage<Version>, CatalogError> {
         self.around(read("list_objects"), self.inner.list_objects(query)).await
+    }
+
+    async fn list_versions(&self, query: ListQuery, after_version: Option<VersionSelector>) -> Result<ListPage<Version>, CatalogError> {
+        self.around(read("list_versions"), self.inner.list_versions(query, after_version)).await
     }
 
     async fn create_upload(&self, upload: Upload) -> Result<(), CatalogError> {

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use crate::{
-    BlobId, BlobUse, Bucket, BucketId, CatalogError, Envelope, KeyRef, NewVersion, Part, Upload, UploadId, VersionData, VersionId,
+    BlobId, BlobUse, Bucket, BucketId, CatalogError, Envelope, KeyRef, Lock, NewVersion, Part, Upload, UploadId, VersionData, VersionId,
     Versioning,
 };
 
@@ -24,8 +24,9 @@ pub fn bucket(name: &str, bucket_id: BucketId, versioning: Versioning) -> Bucket
         region: "eu-1".to_owned(),
         created: 7,
         versioning,
-        encryption: None,
-        tag: vec![7; 32],
+        revision: 1,
+        record: vec![7; 32],
+        former: None,
     }
 }
 
@@ -45,6 +46,7 @@ pub fn version(bucket_id: BucketId, key: &str, version_id: VersionId) -> NewVers
         version_id,
         size_bytes: 4,
         modified: i64::from(seed),
+        lock: Lock::default(),
         envelope: envelope(None, seed),
         record: vec![seed; 9],
         data: VersionData { manifest: vec![seed; 5], part_record: vec![seed; 3], inline: Some(vec![seed; 20]) },

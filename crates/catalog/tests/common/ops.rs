@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use strongroom_catalog::Versioning;
+use strongroom_catalog::{Lock, Retention, RetentionMode, Versioning};
 
 pub(crate) const BUCKETS: [&str; 3] = ["alpha", "beta", "beta-2"];
 pub(crate) const KEYS: [&str; 12] =
@@ -10,16 +10,17 @@ pub(crate) const KEYS: [&str; 12] =
 pub(crate) const PREFIXES: [&str; 6] = ["", "a", "a/", "a/b", "é", "\u{10FFFF}"];
 pub(crate) const DELIMITERS: [&str; 4] = ["", "/", "b/", "\u{10FFFF}"];
 pub(crate) const KEY_IDS: [&str; 2] = ["default", "other"];
+pub(crate) const KINDS: [&str; 2] = ["policy", "lifecycle"];
 pub(crate) const SETTINGS: [&str; 2] = ["store-key", "other"];
 
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     CreateBucket { bucket: usize, versioning: Versioning, repeated_id: bool },
     DeleteBucket(usize),
-    SetEncryption { bucket: usize, algorithm: Option<u8> },
-    Put { at: At, blobs: Vec<Pick>, expect: Want, key: Option<(usize, u32)>, size: u64, old_id: Option<Index> },
-    Reseal { at: At, version: Index, present: bool, key: Option<(usize, u32)> },
-    Delete { at: At, which: Which, expect: Want },
+    ChangeBucket { bucket: usize, stale: bool, versioning: Option<Versioning>, kind: usize, document: Option<u8> },
+    Put { at: At, blobs: Vec<Pick>, expect: Want, key: Option<(usize, u32)>, size: u64, old_id: Option<Index>, lock: Lock },
+    ChangeVersion { at: At, version: Index, stale: bool, key: Option<(usize, u32)>, lock: Lock },
+    Delete { at: At, which: Which, expect: Want, bypass: bool },
     ResealUpload { upload: Index, present: bool, key: Option<(usize, u32)> },
     PutJob { number: u64, is_active: bool, value: u8 },
     CreateUpload { at: At, initiated: i64, key: Option<(usize, u32)>, old_id: Option<Index> },
@@ -31,6 +32,7 @@ pub(crate) enum Op {
     Tick,
     ListBuckets { prefix: usize, after: Option<usize>, limit: usize },
     ListObjects { bucket: usize, query: Query },
+    ListVersions { bucket: usize, query: Query, after: Option<Which> },
     ListUploads { bucket: usize, query: Query, after: Option<Index> },
     ListParts { upload: Index, after: u16, limit: usize },
     DeadBlobs { age: i64, limit: usize },
@@ -112,6 +114,18 @@ pub(crate) fn versioning() -> impl Strategy<Value = Versioning> {
     prop_oneof![Just(Versioning::Unversioned), Just(Versioning::Enabled), Just(Versioning::Suspended)]
 }
 
+/// Mostly none; else one that ends soon by the clock of the test, which is set forward and back, or one that does not end by itself.
+pub(crate) fn lock() -> impl Strategy<Value = Lock> {
+    let mode = prop_oneof![Just(RetentionMode::Governance), Just(RetentionMode::Compliance)];
+    let retention = prop::option::of((mode, 0..12_i64).prop_map(|(mode, until)| Retention { mode, until }));
+    let lock = (retention, prop::bool::weighted(0.2), prop::bool::weighted(0.2)).prop_map(|(retention, legal_hold, event_hold)| Lock {
+        retention,
+        legal_hold,
+        event_hold,
+    });
+    prop_oneof![5 => Just(Lock::default()), 1 => lock]
+}
+
 pub(crate) fn op() -> impl Strategy<Value = Op> {
     let buckets = 0..BUCKETS.len();
     let rarely = || prop::bool::weighted(0.1);
@@ -120,12 +134,14 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         4 => (buckets.clone(), versioning(), rarely())
             .prop_map(|(bucket, versioning, repeated_id)| Op::CreateBucket { bucket, versioning, repeated_id }),
         2 => buckets.clone().prop_map(Op::DeleteBucket),
-        1 => (buckets.clone(), prop::option::of(0..3_u8)).prop_map(|(bucket, algorithm)| Op::SetEncryption { bucket, algorithm }),
-        24 => (at(), prop::collection::vec(pick(), 0..3), want(), kms_key(), 0..50_u64, old())
-            .prop_map(|(at, blobs, expect, key, size, old_id)| Op::Put { at, blobs, expect, key, size, old_id }),
-        4 => (at(), any::<Index>(), prop::bool::weighted(0.8), kms_key())
-            .prop_map(|(at, version, present, key)| Op::Reseal { at, version, present, key }),
-        14 => (at(), which(), want()).prop_map(|(at, which, expect)| Op::Delete { at, which, expect }),
+        2 => (buckets.clone(), rarely(), prop::option::of(versioning()), 0..KINDS.len(), prop::option::of(any::<u8>())).prop_map(
+            |(bucket, stale, versioning, kind, document)| Op::ChangeBucket { bucket, stale, versioning, kind, document }
+        ),
+        24 => (at(), prop::collection::vec(pick(), 0..3), want(), kms_key(), 0..50_u64, old(), lock())
+            .prop_map(|(at, blobs, expect, key, size, old_id, lock)| Op::Put { at, blobs, expect, key, size, old_id, lock }),
+        4 => (at(), any::<Index>(), rarely(), kms_key(), lock())
+            .prop_map(|(at, version, stale, key, lock)| Op::ChangeVersion { at, version, stale, key, lock }),
+        14 => (at(), which(), want(), any::<bool>()).prop_map(|(at, which, expect, bypass)| Op::Delete { at, which, expect, bypass }),
         8 => (at(), 0..3_i64, kms_key(), old())
             .prop_map(|(at, initiated, key, old_id)| Op::CreateUpload { at, initiated, key, old_id }),
         14 => (any::<Index>(), 1..4_u16, pick()).prop_map(|(upload, number, blob)| Op::PutPart { upload, number, blob }),
@@ -145,6 +161,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         1 => (0..PREFIXES.len(), prop::option::of(buckets.clone()), 0..4_usize)
             .prop_map(|(prefix, after, limit)| Op::ListBuckets { prefix, after, limit }),
         6 => (buckets.clone(), query()).prop_map(|(bucket, query)| Op::ListObjects { bucket, query }),
+        8 => (buckets.clone(), query(), prop::option::of(which())).prop_map(|(bucket, query, after)| Op::ListVersions { bucket, query, after }),
         6 => (buckets, query(), prop::option::of(any::<Index>()))
             .prop_map(|(bucket, query, after)| Op::ListUploads { bucket, query, after }),
         2 => (any::<Index>(), 0..4_u16, 0..4_usize).prop_map(|(upload, after, limit)| Op::ListParts { upload, after, limit }),

@@ -19,3 +19,12 @@ pub struct DefaultEncryption {
     /// `BucketKeyEnabled`
     pub bucket_key_enabled: bool,
 }
+
+/// What PutBucketVersioning asks for. A bucket that never was asked has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersioningStatus {
+    /// `Enabled`
+    Enabled,
+    /// `Suspended`
+    Suspended,
+}

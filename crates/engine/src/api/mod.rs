@@ -9,7 +9,7 @@ mod object;
 mod sse;
 
 pub use body::{Body, BodyError, BodyStream, ReplyStream};
-pub use bucket::{CreateBucket, DefaultEncryption};
+pub use bucket::{CreateBucket, DefaultEncryption, VersioningStatus};
 pub use checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, ExpectedChecksum, UploadChecksum};
 pub use list::{ListEntry, ListObjects, ListPage, ListUploads, ListedObject, ListedUpload};
 pub use multipart::{
@@ -21,7 +21,7 @@ pub use object::{
     PutObject, ReadConditions, Stored, UpdateObjectEncryption, WriteCondition,
 };
 // What requests and replies are made of, so that an adapter needs the engine only.
-pub use strongroom_catalog::Bucket;
+pub use crate::{bucket::Bucket, tags::Tag};
 pub use strongroom_seal::Mode;
 
 pub use sse::{Caller, CustomerKeyHeaders, SseHeaders, SseReply};

@@ -1,12 +1,14 @@
-//! CreateBucket, HeadBucket, ListBuckets, DeleteBucket, and the default encryption of a bucket.
+//! CreateBucket, HeadBucket, ListBuckets, DeleteBucket, and what is configured of a bucket: default encryption, versioning, tags.
 
-use strongroom_catalog::{Bucket, BucketEncryption, BucketEncryptionAlgorithm, BucketId, CatalogError, Versioning};
+use strongroom_catalog::{BucketId, CatalogError, Versioning};
 
 use crate::{
     Engine, Error,
-    api::{Caller, CreateBucket, DefaultEncryption},
+    api::{Caller, CreateBucket, DefaultEncryption, Tag, VersioningStatus},
+    bucket::{Bucket, BucketEncryption, BucketEncryptionAlgorithm, Changed, DocumentKind, Settings},
     ids,
     sse::check_default_encryption,
+    tags,
 };
 
 /// One more than the longest page of ListBuckets, so that the adapter can tell whether another follows.
@@ -15,17 +17,18 @@ const MAX_BUCKETS: usize = 10_001;
 impl Engine {
     /// CreateBucket. The name's form is the adapter's business.
     pub async fn create_bucket(&self, caller: &Caller, request: CreateBucket) -> Result<(), Error> {
-        let mut bucket = Bucket {
+        let mut bucket = strongroom_catalog::Bucket {
             id: BucketId(strongroom_seal::random_array()),
             name: request.name,
             owner: caller.identity.name.clone(),
             region: request.region,
             created: ids::now_ms(),
             versioning: Versioning::Unversioned,
-            encryption: None,
-            tag: Vec::new(),
+            revision: 1,
+            record: Vec::new(),
+            former: None,
         };
-        bucket.tag = self.bucket_tag(&bucket)?;
+        bucket.record = Settings::default().seal(self.store_key(), &bucket)?;
         self.space().admit(None)?;
         match self.catalog().create_bucket(bucket).await {
             Err(CatalogError::BucketExists { owner }) if owner == caller.identity.name => Err(Error::BucketAlreadyOwnedByYou),
@@ -61,7 +64,7 @@ impl Engine {
     }
 
     /// One altered row must not hide the other buckets.
-    fn add_trusted(&self, rows: Vec<Bucket>, listed: &mut Vec<Bucket>) -> Result<(), Error> {
+    fn add_trusted(&self, rows: Vec<strongroom_catalog::Bucket>, listed: &mut Vec<Bucket>) -> Result<(), Error> {
         for bucket in rows {
             match self.trusted(bucket) {
                 Ok(bucket) => listed.push(bucket),
@@ -79,7 +82,7 @@ impl Engine {
 
     /// GetBucketEncryption.
     pub async fn bucket_encryption(&self, name: &str) -> Result<DefaultEncryption, Error> {
-        self.bucket(name).await?.encryption.map(shown).ok_or(Error::BucketEncryptionNotFound)
+        self.bucket(name).await?.settings.encryption.as_ref().map(shown).ok_or(Error::BucketEncryptionNotFound)
     }
 
     /// PutBucketEncryption.
@@ -92,19 +95,55 @@ impl Engine {
         self.change_encryption(name, None).await
     }
 
-    /// All other fields of a bucket never change, so the tag made here holds whatever else is changed at the same time.
+    /// GetBucketVersioning: none where it never was set.
+    pub async fn bucket_versioning(&self, name: &str) -> Result<Option<VersioningStatus>, Error> {
+        Ok(match self.bucket(name).await?.versioning {
+            Versioning::Unversioned => None,
+            Versioning::Enabled => Some(VersioningStatus::Enabled),
+            Versioning::Suspended => Some(VersioningStatus::Suspended),
+        })
+    }
+
+    /// PutBucketVersioning.
+    pub async fn set_bucket_versioning(&self, name: &str, status: VersioningStatus) -> Result<(), Error> {
+        let versioning = match status {
+            VersioningStatus::Enabled => Versioning::Enabled,
+            VersioningStatus::Suspended => Versioning::Suspended,
+        };
+        self.change_bucket(name, |bucket| Ok(Changed { versioning, ..Changed::from(bucket) })).await
+    }
+
+    /// GetBucketTagging.
+    pub async fn bucket_tags(&self, name: &str) -> Result<Vec<Tag>, Error> {
+        self.bucket_document(name, DocumentKind::Tagging).await?.1.ok_or(Error::NoSuchTagSet)
+    }
+
+    /// PutBucketTagging: takes the place of all tags.
+    pub async fn set_bucket_tags(&self, name: &str, tags: Vec<Tag>) -> Result<(), Error> {
+        tags::check(&tags, tags::MAX_BUCKET_TAGS)?;
+        self.set_bucket_document(name, DocumentKind::Tagging, Some(&tags)).await
+    }
+
+    /// DeleteBucketTagging.
+    pub async fn clear_bucket_tags(&self, name: &str) -> Result<(), Error> {
+        self.set_bucket_document(name, DocumentKind::Tagging, None::<&Vec<Tag>>).await
+    }
+
     async fn change_encryption(&self, name: &str, encryption: Option<BucketEncryption>) -> Result<(), Error> {
-        let bucket = Bucket { encryption, ..self.bucket(name).await? };
-        let tag = self.bucket_tag(&bucket)?;
-        self.settled(self.catalog().set_bucket_encryption(name, bucket.encryption, tag).await).await
+        self.change_bucket(name, |bucket| {
+            let mut changed = Changed::from(bucket);
+            changed.settings.encryption.clone_from(&encryption);
+            Ok(changed)
+        })
+        .await
     }
 }
 
-fn shown(rule: BucketEncryption) -> DefaultEncryption {
+fn shown(rule: &BucketEncryption) -> DefaultEncryption {
     let algorithm = match rule.algorithm {
         BucketEncryptionAlgorithm::SseS3 => "AES256",
         BucketEncryptionAlgorithm::SseKms => "aws:kms",
         BucketEncryptionAlgorithm::DsseKms => "aws:kms:dsse",
     };
-    DefaultEncryption { algorithm: algorithm.into(), kms_key_id: rule.kms_key_id, bucket_key_enabled: rule.bucket_key_enabled }
+    DefaultEncryption { algorithm: algorithm.into(), kms_key_id: rule.kms_key_id.clone(), bucket_key_enabled: rule.bucket_key_enabled }
 }

@@ -1,6 +1,6 @@
 //! DeleteObject.
 
-use strongroom_catalog::{CatalogError, Deleted, VersionSelector, Versioning};
+use strongroom_catalog::{CatalogError, Deleted, Deletion, VersionSelector, Versioning};
 
 use crate::{
     Engine, Error,
@@ -26,7 +26,9 @@ impl Engine {
             let expect = self.expectation(&condition, &bucket.name, key).await?;
             let now = ids::now_ms();
             let marker = ids::new_version_id(now);
-            let deleted = self.making_room(|| self.catalog().delete_version(bucket.id, key, which, expect, marker, now)).await;
+            let (bucket_id, key) = (bucket.id, key.to_owned());
+            let deletion = Deletion { bucket_id, key, which, expect, marker, modified: now, bypass: false };
+            let deleted = self.making_room(|| self.catalog().delete_version(deletion.clone())).await;
             match deleted {
                 Err(CatalogError::PreconditionFailed) => {}
                 Err(CatalogError::NoSuchVersion) => return Ok(DeletedObject { version_id, delete_marker: false }),

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use strongroom_catalog::{Bucket, Envelope, Version, VersionData, VersionSelector};
+use strongroom_catalog::{Envelope, Version, VersionData, VersionSelector};
 use strongroom_seal::Manifest;
 
 use crate::{
     Engine, Error,
+    api::Bucket,
     api::{ByteRange, Caller, Checksum, GetObject, ObjectInfo, ObjectPart, ObjectReply},
     budget::Held,
     condition::{check_read, range_is_meant},
@@ -174,7 +175,7 @@ impl Engine {
         let envelope = envelope_of(&found)?;
         let keys = self.keys_for_reading(User::Caller(caller), found.identified(), envelope, &found.record.sse, customer).await?;
         let version_id = found.version.version_id;
-        Ok(Opened { bucket: found.bucket.name, key: found.version.key, version_id, keys, manifest, inline })
+        Ok(Opened { bucket: found.bucket.name.clone(), key: found.version.key, version_id, keys, manifest, inline })
     }
 
     /// Whether the caller may read, where the object is not opened.

@@ -40,7 +40,7 @@ impl Engine {
         if version.is_delete_marker {
             return Err(if latest { Error::NoSuchKey } else { Error::DeleteMarker });
         }
-        Ok(Item::Version { bucket, version, part_record: data.part_record })
+        Ok(Item::Version { bucket: bucket.into(), version, part_record: data.part_record })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use strongroom_catalog::{
-    Bucket, Catalog, CatalogError, Envelope, KeyRef, Reseal, ScopedUpload, ScopedVersion, Upload, Version, VersionSelector,
+    Bucket, Catalog, CatalogError, Envelope, KeyRef, Reseal, ScopedUpload, ScopedVersion, Upload, Version, VersionChange, VersionSelector,
 };
 
 use crate::{
@@ -151,15 +151,17 @@ impl Engine {
         let part_checksums = part_checksums.map_err(|error| self.integrity().note(error, &bucket.name, &version.key))?;
         record.sse = keys.recorded;
         let part_record = seal_part_checksums(self.store_key(), &new, &part_checksums)?;
-        let reseal = Reseal {
+        let change = VersionChange {
             bucket_id: bucket.id,
             key: version.key.clone(),
-            present: version.envelope.as_ref().map(|envelope| envelope.sealed_keys.clone()).unwrap_or_default(),
+            version_id: version.version_id,
+            seen: version.revision,
+            lock: version.lock,
             record: record.seal(self.store_key(), &new)?,
+            part_record,
             envelope: keys.envelope,
         };
-        let version_id = version.version_id;
-        let commit = |catalog: Arc<dyn Catalog>| async move { catalog.reseal_version(version_id, reseal, part_record).await };
+        let commit = |catalog: Arc<dyn Catalog>| async move { catalog.change_version(change).await };
         self.to_the_end(permits, Arc::default(), commit).await
     }
 

@@ -3,13 +3,13 @@
 //! Every operation that writes comes through [`decide`], every one that reads through [`check_read_headers`], every part of an
 //! upload through [`check_part_headers`]. This is the only place that decides about encryption.
 
-use strongroom_catalog::{BucketEncryption, BucketEncryptionAlgorithm};
 use strongroom_seal::Mode;
 
 use super::{context::parse_client_context, customer::CustomerKey};
 use crate::{
     Error,
     api::{DefaultEncryption, SseHeaders},
+    bucket::{BucketEncryption, BucketEncryptionAlgorithm},
     record::RecordedSse,
 };
 

@@ -1,9 +1,9 @@
 //! The decision, over every combination of what it depends on.
 #![allow(clippy::unwrap_used)]
 
+use crate::bucket::{BucketEncryption, BucketEncryptionAlgorithm};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use md5::{Digest as _, Md5};
-use strongroom_catalog::{BucketEncryption, BucketEncryptionAlgorithm};
 use strongroom_seal::Mode;
 use zeroize::Zeroizing;
 

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 use strongroom_catalog::{BucketId, VersionId};
-use strongroom_engine::api::{ListEntry, ListObjects, ListParts, ListUploads, UploadRef};
+use strongroom_engine::api::{DefaultEncryption, ListEntry, ListObjects, ListParts, ListUploads, UploadRef};
 use strongroom_engine::rekey::{JobState, RekeyRequest};
 use strongroom_kms::{EncryptionContext, KeyLifecycle as _, KeyService as _, StateStore as _, WrappedKey};
 use strongroom_seal::{ExternalKey, ExternalKeys, Mode, ObjectIdentity, OfflineObject};
@@ -44,7 +44,19 @@ async fn reads_as_it_was_written(version: u32) {
     assert_eq!(answers.next(), None);
     listing_is_as_written(&store, &expected).await;
     the_open_upload_goes_on(&store, &expected).await;
+    former_buckets_are_converted_once(&store).await;
     assert_eq!(store.engine.integrity_events(), 0);
+}
+
+/// The two buckets that the store was written with, by a build whose buckets had a tag and no record.
+async fn former_buckets_are_converted_once(store: &Store) {
+    for converted in [2, 0] {
+        assert_eq!(store.engine.convert_former_buckets().await.unwrap(), converted);
+        buckets_are_as_written(store).await;
+    }
+    let rule = DefaultEncryption { algorithm: "AES256".into(), kms_key_id: None, bucket_key_enabled: false };
+    store.engine.set_bucket_encryption(DEFAULTED, rule.clone()).await.unwrap();
+    assert_eq!(store.engine.bucket_encryption(DEFAULTED).await.unwrap(), rule);
 }
 
 async fn buckets_are_as_written(store: &Store) {

@@ -2,7 +2,7 @@
 
 use strongroom_engine::{
     Error,
-    api::{CreateBucket, CreateMultipartUpload, DefaultEncryption, GetObject, ListObjects, ObjectHeaders, SseHeaders},
+    api::{CreateBucket, CreateMultipartUpload, DefaultEncryption, GetObject, ListObjects, ObjectHeaders, SseHeaders, VersioningStatus},
 };
 
 use crate::common::*;
@@ -38,24 +38,29 @@ async fn an_altered_row_of_a_bucket_is_refused_by_every_operation() {
     rig.engine.set_bucket_encryption(BUCKET, rule.clone()).await.unwrap();
     rig.put("object", As::Customer(1), b"data").await;
     let rows = rig.rows();
-    rows.execute_batch("CREATE TEMP TABLE good AS SELECT * FROM buckets").unwrap();
+    rig.engine.create_bucket(&rig.root, CreateBucket { name: "second".into(), region: String::new() }).await.unwrap();
+    let keep = "CREATE TEMP TABLE good AS SELECT * FROM buckets WHERE name = CAST('bucket' AS BLOB); \
+                CREATE TEMP TABLE second AS SELECT * FROM buckets WHERE name = CAST('second' AS BLOB); \
+                DELETE FROM buckets WHERE name = CAST('second' AS BLOB)";
+    rows.execute_batch(keep).unwrap();
     for change in [
         "created = created + 1",
         "owner = 'mallory'",
         "region = 'eu-1'",
         "versioning = 1",
-        "encryption = NULL",
-        "encryption = 1",
-        "encryption_key = 'beta'",
-        "encryption_key = NULL",
-        "encryption_bucket_key = 0",
-        "tag = zeroblob(32)",
-        "tag = x''",
+        "revision = revision - 1",
+        "revision = revision + 1",
+        "record = (SELECT record FROM second)",
+        "record = zeroblob(length(record))",
+        "record = x''",
+        // What version 3 of the store kept, without the record that took its place.
+        "record = x'', revision = 0, tag = zeroblob(32)",
+        "record = x'', revision = 0, tag = zeroblob(32), encryption = 1",
     ] {
         rows.execute_batch(&format!("UPDATE buckets SET {change}")).unwrap();
         is_refused(&rig, change).await;
-        let undo = "UPDATE buckets SET (created, owner, region, versioning, encryption, encryption_key, encryption_bucket_key, tag) = \
-                    (SELECT created, owner, region, versioning, encryption, encryption_key, encryption_bucket_key, tag FROM good)";
+        let undo = "UPDATE buckets SET (created, owner, region, versioning, revision, record, tag, encryption) = \
+                    (SELECT created, owner, region, versioning, revision, record, tag, encryption FROM good)";
         rows.execute_batch(undo).unwrap();
     }
     assert_eq!(rig.engine.bucket_encryption(BUCKET).await.unwrap(), rule);
@@ -99,7 +104,7 @@ async fn an_altered_row_is_left_out_of_the_list_of_buckets_and_hides_no_other() 
     assert_eq!(rig.rows().execute(altered, []).unwrap(), 2);
     let list = async |after: Option<&str>, limit: usize| -> Vec<String> {
         let buckets = rig.engine.list_buckets("b", after, limit).await.unwrap();
-        buckets.into_iter().map(|bucket| bucket.name).collect()
+        buckets.into_iter().map(|bucket| bucket.name.clone()).collect()
     };
     assert_eq!(list(None, 100).await, ["b1", "b4", "b5", BUCKET]);
     assert_eq!(rig.engine.integrity_events(), 2, "each row counts once");
@@ -109,4 +114,62 @@ async fn an_altered_row_is_left_out_of_the_list_of_buckets_and_hides_no_other() 
     assert_eq!(list(Some("b5"), 2).await, [BUCKET]);
     assert_eq!(rig.engine.integrity_events(), 6, "and once more each time that it is read");
     assert_eq!(list(None, 0).await, [""; 0]);
+}
+
+/// The story: somebody with the disk puts a document back that was replaced, takes one away, or gives a bucket that of another.
+#[tokio::test]
+async fn a_document_of_a_bucket_is_the_one_that_was_written_last_or_refused() {
+    let rig = Rig::sqlite().await;
+    rig.engine.create_bucket(&rig.root, CreateBucket { name: "second".into(), region: String::new() }).await.unwrap();
+    let tags = |value: &str| vec![("team".to_owned(), value.to_owned())];
+    let read = async || rig.engine.bucket_tags(BUCKET).await;
+    assert!(matches!(read().await, Err(Error::NoSuchTagSet)));
+    rig.engine.set_bucket_tags(BUCKET, tags("one")).await.unwrap();
+    let rows = rig.rows();
+    rows.execute_batch("CREATE TEMP TABLE first AS SELECT record FROM bucket_documents").unwrap();
+    rig.engine.set_bucket_tags(BUCKET, tags("two")).await.unwrap();
+    rig.engine.set_bucket_tags("second", tags("of the second")).await.unwrap();
+    rows.execute_batch("CREATE TEMP TABLE good AS SELECT * FROM bucket_documents").unwrap();
+    for change in [
+        "UPDATE bucket_documents SET record = (SELECT record FROM first) WHERE bucket = 1",
+        "UPDATE bucket_documents SET record = (SELECT record FROM good WHERE bucket = 2) WHERE bucket = 1",
+        "UPDATE bucket_documents SET record = x'' WHERE bucket = 1",
+        "DELETE FROM bucket_documents WHERE bucket = 1",
+    ] {
+        let before = rig.engine.integrity_events();
+        rows.execute_batch(change).unwrap();
+        assert!(matches!(read().await, Err(Error::Integrity(_))), "{change}");
+        assert_eq!(rig.engine.integrity_events(), before + 1, "{change}");
+        rows.execute_batch("DELETE FROM bucket_documents; INSERT INTO bucket_documents SELECT * FROM good").unwrap();
+        assert_eq!(read().await.unwrap(), tags("two"));
+    }
+    rig.engine.clear_bucket_tags(BUCKET).await.unwrap();
+    assert!(matches!(read().await, Err(Error::NoSuchTagSet)));
+    rows.execute_batch("INSERT INTO bucket_documents SELECT * FROM good WHERE bucket = 1").unwrap();
+    assert!(matches!(read().await, Err(Error::Integrity(_))), "what was removed does not come back");
+}
+
+/// The story: tags, the default encryption and the versioning of one bucket are changed at the same time, again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_changes_of_one_bucket_at_once_none_is_lost_and_the_bucket_opens() {
+    let rig = std::sync::Arc::new(Rig::sqlite().await);
+    for round in 0..20 {
+        let rule = DefaultEncryption { algorithm: "aws:kms".into(), kms_key_id: Some(format!("key-{round}")), bucket_key_enabled: true };
+        let tags = vec![("round".to_owned(), round.to_string())];
+        let versioning = if round % 2 == 0 { VersioningStatus::Enabled } else { VersioningStatus::Suspended };
+        let (one, two, three) = (rig.clone(), rig.clone(), rig.clone());
+        let (set_rule, set_tags) = (rule.clone(), tags.clone());
+        let (one, two, three) = tokio::join!(
+            tokio::spawn(async move { one.engine.set_bucket_encryption(BUCKET, set_rule).await }),
+            tokio::spawn(async move { two.engine.set_bucket_tags(BUCKET, set_tags).await }),
+            tokio::spawn(async move { three.engine.set_bucket_versioning(BUCKET, versioning).await }),
+        );
+        for changed in [one, two, three] {
+            changed.unwrap().unwrap();
+        }
+        assert_eq!(rig.engine.bucket_encryption(BUCKET).await.unwrap(), rule);
+        assert_eq!(rig.engine.bucket_tags(BUCKET).await.unwrap(), tags);
+        assert_eq!(rig.engine.bucket_versioning(BUCKET).await.unwrap(), Some(versioning));
+    }
+    assert_eq!(rig.engine.integrity_events(), 0);
 }

@@ -83,7 +83,7 @@ fn write_upload(xml: &mut Xml, upload: &ListedUpload, owner: &str, encoding: Enc
 pub(crate) async fn list_parts(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let limit = page_size(&request.query, "max-parts")?;
     let after = u16::try_from(request.query.count("part-number-marker")?.unwrap_or(0)).unwrap_or(u16::MAX);
-    let owner = api.engine.bucket(&request.bucket).await?.owner;
+    let owner = api.engine.bucket(&request.bucket).await?.owner.clone();
     let page = api.engine.list_parts(ListParts { upload: request.upload()?, after, limit: limit as usize }).await?;
     Ok(Reply::xml(Xml::document("ListPartsResult", |xml| {
         xml.text("Bucket", &request.bucket);

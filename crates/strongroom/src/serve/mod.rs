@@ -11,6 +11,7 @@ mod space;
 
 use std::sync::Arc;
 
+use strongroom_engine::Engine;
 use strongroom_s3::S3Service;
 
 use crate::admin_api::AdminApi;
@@ -52,6 +53,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     let server = Server::bind(&settings, tls, s3, observed, Arc::clone(&catalog) as _).await?;
     let mut signals = Signals::listen()?;
     print_banner(&settings, &root, &certificate, &server);
+    convert_former_buckets(&engine).await;
     engine.resume_rekeys().await?;
     let background = [
         engine.start_sweeper(),
@@ -131,5 +133,14 @@ fn print_banner(settings: &Settings, root: &Root<'_>, certificate: &Certificate,
     // Nobody may be reading; that is no reason not to serve.
     if let Err(error) = printed {
         tracing::warn!(%error, "the addresses and first steps could not be printed");
+    }
+}
+
+/// What an earlier release wrote is read as it is, so a store that cannot be written to now serves all the same.
+async fn convert_former_buckets(engine: &Engine) {
+    match engine.convert_former_buckets().await {
+        Ok(0) => {}
+        Ok(buckets) => tracing::info!(buckets, "buckets of an earlier release were brought up to date"),
+        Err(error) => tracing::warn!(%error, "buckets of an earlier release are read as they are: they could not be brought up to date"),
     }
 }

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::{
-    BlobId, BlobUse, Bucket, BucketEncryption, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Expect, Job, JobId,
-    KeyRef, KeyUsage, ListPage, ListQuery, MAX_FINISHED_JOBS, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally,
-    ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId, VersionSelector, Versioning,
+    BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Deletion, Expect, Job,
+    JobId, KeyRef, KeyUsage, ListPage, ListQuery, MAX_FINISHED_JOBS, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally,
+    ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionSelector, Versioning,
 };
 use state::{State, Stored, StoredUpload, covers, next_page, page, place};
 
@@ -79,16 +79,35 @@ impl Catalog for MemoryCatalog {
             for id in uploads.map(|stored| stored.upload.upload_id).collect::<Vec<_>>() {
                 state.end_upload(id, &BTreeSet::new(), now)?;
             }
+            state.documents.retain(|(of, _), _| *of != bucket.id);
             Ok(())
         })
     }
 
-    async fn set_bucket_encryption(&self, name: &str, encryption: Option<BucketEncryption>, tag: Vec<u8>) -> Result<(), CatalogError> {
+    async fn change_bucket(&self, id: BucketId, seen: u64, change: BucketChange) -> Result<(), CatalogError> {
         self.write(|state, _| {
-            let bucket = state.buckets.get_mut(name).ok_or(CatalogError::NoSuchBucket)?;
-            (bucket.encryption, bucket.tag) = (encryption, tag);
+            let bucket = state.buckets.values_mut().find(|bucket| bucket.id == id).ok_or(CatalogError::NoSuchBucket)?;
+            if bucket.revision != seen {
+                return Err(CatalogError::PreconditionFailed);
+            }
+            (bucket.revision, bucket.former) = (seen + 1, None);
+            (bucket.versioning, bucket.record) = (change.versioning, change.record);
+            for (kind, document) in change.documents {
+                match document {
+                    Some(document) => state.documents.insert((id, kind), document),
+                    None => state.documents.remove(&(id, kind)),
+                };
+            }
             Ok(())
         })
+    }
+
+    async fn bucket_document(&self, name: &str, kind: &str) -> Result<Option<(Bucket, Option<Vec<u8>>)>, CatalogError> {
+        Ok(self.read(|state| {
+            let bucket = state.buckets.get(name)?.clone();
+            let document = state.documents.get(&(bucket.id, kind.to_owned())).cloned();
+            Some((bucket, document))
+        }))
     }
 
     async fn find_version(
@@ -122,41 +141,36 @@ impl Catalog for MemoryCatalog {
         self.write(|state, now| state.put(version, Vec::new(), expect, upload_id, now))
     }
 
-    async fn reseal_version(&self, version_id: VersionId, reseal: Reseal, part_record: Vec<u8>) -> Result<(), CatalogError> {
+    async fn change_version(&self, change: VersionChange) -> Result<(), CatalogError> {
         self.write(|state, _| {
-            state.bucket_of(reseal.bucket_id)?;
-            let versions = state.versions.get_mut(&(reseal.bucket_id, reseal.key)).ok_or(CatalogError::NoSuchVersion)?;
-            let found = versions.iter_mut().find(|stored| stored.version.version_id == version_id).ok_or(CatalogError::NoSuchVersion)?;
-            let Stored { version, data, .. } = Arc::make_mut(found);
-            match &mut version.envelope {
-                None => Err(CatalogError::NoSuchVersion),
-                Some(sealed) if sealed.sealed_keys != reseal.present => Err(CatalogError::PreconditionFailed),
-                Some(sealed) => {
-                    (*sealed, version.record, data.part_record) = (reseal.envelope, reseal.record, part_record);
-                    Ok(())
-                }
+            state.bucket_of(change.bucket_id)?;
+            let versions = state.versions.get_mut(&(change.bucket_id, change.key)).ok_or(CatalogError::NoSuchVersion)?;
+            let found = versions.iter_mut().find(|stored| stored.version.version_id == change.version_id);
+            let Stored { version, data, .. } = Arc::make_mut(found.ok_or(CatalogError::NoSuchVersion)?);
+            if version.is_delete_marker {
+                return Err(CatalogError::NoSuchVersion);
             }
+            if version.revision != change.seen {
+                return Err(CatalogError::PreconditionFailed);
+            }
+            version.revision += 1;
+            (version.lock, version.envelope, version.record) = (change.lock, Some(change.envelope), change.record);
+            data.part_record = change.part_record;
+            Ok(())
         })
     }
 
-    async fn delete_version(
-        &self,
-        bucket_id: BucketId,
-        key: &str,
-        which: VersionSelector,
-        expect: Expect,
-        marker: VersionId,
-        now: UnixMillis,
-    ) -> Result<Deleted, CatalogError> {
+    async fn delete_version(&self, deletion: Deletion) -> Result<Deleted, CatalogError> {
+        let Deletion { bucket_id, key, which, expect, marker, modified, bypass } = deletion;
         self.write(|state, died| {
             let versioning = state.bucket_of(bucket_id)?.versioning;
-            state.check(bucket_id, key, expect)?;
+            state.check(bucket_id, &key, expect)?;
             match which {
                 VersionSelector::Latest if versioning == Versioning::Unversioned => {
-                    state.remove(bucket_id, key, VersionSelector::Null, died)
+                    state.remove(bucket_id, &key, VersionSelector::Null, died, bypass)
                 }
-                VersionSelector::Latest => state.mark_deleted(bucket_id, key, marker, now, died),
-                VersionSelector::Null | VersionSelector::Id(_) => state.remove(bucket_id, key, which, died),
+                VersionSelector::Latest => state.mark_deleted(bucket_id, &key, marker, modified, died),
+                VersionSelector::Null | VersionSelector::Id(_) => state.remove(bucket_id, &key, which, died, bypass),
             }
         })
     }
@@ -171,6 +185,28 @@ impl Catalog for MemoryCatalog {
                 (version.key.clone(), is_after, version)
             });
             Ok(page(&query, items))
+        })
+    }
+
+    async fn list_versions(&self, query: ListQuery, after_version: Option<VersionSelector>) -> Result<ListPage<Version>, CatalogError> {
+        self.read(|state| {
+            state.bucket_of(query.bucket_id)?;
+            let marker = query.after.as_deref().zip(after_version).and_then(|(key, which)| state.select(query.bucket_id, key, which));
+            let marker = marker.map(|(_, stored)| stored.position);
+            let is_after = |key: &str, position: i64| match query.after.as_deref() {
+                None => true,
+                Some(after) if after == key => after_version.is_some() && marker.is_none_or(|marker| position < marker),
+                Some(after) => key > after,
+            };
+            let mut items = Vec::new();
+            for ((_, key), versions) in state.versions.iter().filter(|((bucket, _), _)| *bucket == query.bucket_id) {
+                for stored in versions.iter().rev() {
+                    let which = VersionSelector::Id(stored.version.version_id);
+                    let found = state.select(query.bucket_id, key, which).map(|(version, _)| version);
+                    items.extend(found.map(|version| (key.clone(), is_after(key, stored.position), version)));
+                }
+            }
+            Ok(page(&query, items.into_iter()))
         })
     }
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use crate::{
     BlobId, BlobUse, Bucket, BucketId, BucketUsage, CatalogError, Committed, Deleted, Expect, Job, KeyRef, KeyUsage, ListEntry, ListPage,
-    ListQuery, NewVersion, Part, Scope, ScopePlace, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId,
+    ListQuery, Lock, NewVersion, Part, Scope, ScopePlace, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId,
     VersionSelector, Versioning,
 };
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
     pub(super) buckets: BTreeMap<String, Bucket>,
+    pub(super) documents: BTreeMap<(BucketId, String), Vec<u8>>,
     /// Oldest first; the last is the latest. No key has an empty list.
     pub(super) versions: BTreeMap<(BucketId, String), Vec<Arc<Stored>>>,
     pub(super) uploads: BTreeMap<UploadId, StoredUpload>,
@@ -110,7 +111,7 @@ impl State {
         self.check_unused(bucket, &key, stored.version.version_id)?;
         let is_null = self.bucket_of(bucket)?.versioning != Versioning::Enabled;
         if is_null {
-            self.remove(bucket, &key, VersionSelector::Null, now)?;
+            self.remove(bucket, &key, VersionSelector::Null, now, false)?;
         }
         self.last_position += 1;
         let stored = Stored { version: Version { is_null, ..stored.version }, position: self.last_position, ..stored };
@@ -118,8 +119,18 @@ impl State {
         Ok(is_null)
     }
 
-    pub(super) fn remove(&mut self, bucket: BucketId, key: &str, which: VersionSelector, now: UnixMillis) -> Result<Deleted, CatalogError> {
+    pub(super) fn remove(
+        &mut self,
+        bucket: BucketId,
+        key: &str,
+        which: VersionSelector,
+        now: UnixMillis,
+        bypass: bool,
+    ) -> Result<Deleted, CatalogError> {
         let Some((version, stored)) = self.select(bucket, key, which) else { return Ok(Deleted::Nothing) };
+        if version.lock.holds(now, bypass) {
+            return Err(CatalogError::Locked(version.lock));
+        }
         let blobs = stored.blobs.clone();
         for blob in blobs {
             self.release(blob, now)?;
@@ -161,6 +172,8 @@ impl State {
                 is_delete_marker: false,
                 size_bytes: version.size_bytes,
                 modified: version.modified,
+                revision: 0,
+                lock: version.lock,
                 envelope: Some(version.envelope),
                 record: version.record,
             },
@@ -188,6 +201,8 @@ impl State {
             is_delete_marker: true,
             size_bytes: 0,
             modified: now,
+            revision: 0,
+            lock: Lock::default(),
             envelope: None,
             record: Vec::new(),
         };

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use strongroom_catalog::{Bucket, Catalog, CatalogError, Envelope, Expect, NewVersion, Part, Version, VersionSelector};
+use strongroom_catalog::{Catalog, CatalogError, Envelope, Expect, NewVersion, Part, Version, VersionSelector};
 
 use super::create::FoundUpload;
 use crate::{
     Engine, Error,
+    api::Bucket,
     api::{Caller, Checksum, ChecksumAlgorithm, ChecksumKind, CompleteMultipartUpload, CompletedPart, SseReply, Stored, UploadRef},
     checksum,
     commit::{Bytes, Draft, Kept, manifest, stored},

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use strongroom_catalog::{Bucket, Upload, UploadId};
+use strongroom_catalog::{Upload, UploadId};
 
 use crate::{
     Engine, Error,
+    api::Bucket,
     api::{Caller, ChecksumAlgorithm, ChecksumKind, CreateMultipartUpload, CreatedUpload, UploadRef},
     ids, limits,
     record::UploadRecord,
@@ -36,7 +37,7 @@ impl Engine {
         limits::check_headers(&request.headers)?;
         let checksum = checksum_choice(request.checksum_algorithm, request.checksum_kind)?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
-        let decision = decide(&request.sse, caller.sse_c_allowed, bucket.encryption.as_ref(), self.encrypts_by_default())?;
+        let decision = decide(&request.sse, caller.sse_c_allowed, bucket.settings.encryption.as_ref(), self.encrypts_by_default())?;
         self.space().admit(None)?;
         let now = ids::now_ms();
         let (upload_id, version_id) = (UploadId(strongroom_seal::random_array()), ids::new_version_id(now));

@@ -1,0 +1,108 @@
+//! Buckets as the engine believes them: what the catalog says of a bucket is authenticated, so nobody with the disk can exchange two buckets'
+//! names, change an owner or take a setting away unnoticed.
+//!
+//! - [`settings`]: what is configured of a bucket, sealed in its row.
+//! - [`documents`]: larger configuration, sealed in rows of its own by kind.
+//! - [`former`]: rows that version 3 of the store wrote.
+
+mod documents;
+mod former;
+mod known;
+mod settings;
+
+use std::{ops::Deref, sync::Arc};
+
+use strongroom_catalog::{BucketChange, CatalogError, Versioning};
+
+pub(crate) use documents::DocumentKind;
+pub(crate) use known::Known;
+pub(crate) use settings::{BucketEncryption, BucketEncryptionAlgorithm, Settings};
+
+use crate::{Engine, Error};
+
+/// How often a change of a bucket looks again after another change came between.
+const MAX_ATTEMPTS: usize = 16;
+
+/// A bucket whose row was found genuine.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    row: strongroom_catalog::Bucket,
+    pub(crate) settings: Arc<Settings>,
+}
+
+impl Deref for Bucket {
+    type Target = strongroom_catalog::Bucket;
+
+    fn deref(&self) -> &Self::Target {
+        &self.row
+    }
+}
+
+impl From<Bucket> for strongroom_catalog::Bucket {
+    fn from(bucket: Bucket) -> Self {
+        bucket.row
+    }
+}
+
+/// A bucket after a change.
+pub(crate) struct Changed {
+    pub(crate) versioning: Versioning,
+    pub(crate) settings: Settings,
+    /// Documents that are written; those without content are removed.
+    pub(crate) documents: Vec<(DocumentKind, Option<Vec<u8>>)>,
+}
+
+impl Changed {
+    /// Nothing of it changed yet.
+    pub(crate) fn from(bucket: &Bucket) -> Self {
+        Self { versioning: bucket.versioning, settings: Settings::clone(&bucket.settings), documents: Vec::new() }
+    }
+}
+
+impl Engine {
+    /// The bucket, if its row is genuine. Every bucket that the catalog gives comes through here before anything is done with it.
+    pub(crate) fn trusted(&self, row: strongroom_catalog::Bucket) -> Result<Bucket, Error> {
+        if let Some(settings) = self.known_buckets().settings_of(&row) {
+            return Ok(Bucket { row, settings });
+        }
+        let settings = match &row.former {
+            Some(former) if row.record.is_empty() => former::open(self.store_key(), &row, former),
+            _ => Settings::open(self.store_key(), &row),
+        };
+        let settings = Arc::new(settings.map_err(|error| self.integrity().note(error, &row.name, ""))?);
+        self.known_buckets().remember(&row, &settings);
+        Ok(Bucket { row, settings })
+    }
+
+    /// As [`Engine::trusted`]; and its owner must be the one that the caller expects, where it says so.
+    pub(crate) fn trusted_of(&self, expected_owner: Option<&str>, row: strongroom_catalog::Bucket) -> Result<Bucket, Error> {
+        let bucket = self.trusted(row)?;
+        if expected_owner.is_none_or(|expected| expected == bucket.owner) { Ok(bucket) } else { Err(Error::BucketOwnerMismatch) }
+    }
+
+    /// Changes what is configured of a bucket. `change` is asked again, with the bucket as it is by then, where another change came between:
+    /// so of two changes at once neither is lost.
+    pub(crate) async fn change_bucket(&self, name: &str, change: impl Fn(&Bucket) -> Result<Changed, Error>) -> Result<(), Error> {
+        for _ in 0..MAX_ATTEMPTS {
+            let bucket = self.bucket(name).await?;
+            let sealed = self.seal_change(&bucket, change(&bucket)?)?;
+            match self.catalog().change_bucket(bucket.id, bucket.revision, sealed).await {
+                Err(CatalogError::PreconditionFailed) => {}
+                other => return self.settled(other).await,
+            }
+        }
+        Err(Error::ConditionalConflict)
+    }
+
+    fn seal_change(&self, bucket: &Bucket, mut changed: Changed) -> Result<BucketChange, Error> {
+        let revision = bucket.revision.saturating_add(1);
+        let mut documents = Vec::new();
+        for (kind, content) in changed.documents {
+            changed.settings.note_document(kind, content.is_some().then_some(revision));
+            let sealed = content.map(|content| documents::seal(self.store_key(), bucket.id, kind, revision, &content));
+            documents.push((kind.name().to_owned(), sealed.transpose()?));
+        }
+        let row = strongroom_catalog::Bucket { versioning: changed.versioning, revision, ..bucket.row.clone() };
+        Ok(BucketChange { versioning: changed.versioning, record: changed.settings.seal(self.store_key(), &row)?, documents })
+    }
+}
