@@ -23,6 +23,11 @@ class Call:
         return Call(self.name, self.method, self.path, self.query | (query or {}), self.headers | (headers or {}), self.body)
 
 
+def tagging_xml(tags):
+    found = "".join(f"<Tag><Key>{key}</Key><Value>{value}</Value></Tag>" for key, value in tags.items())
+    return f'<Tagging xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><TagSet>{found}</TagSet></Tagging>'.encode()
+
+
 def encryption_xml(algorithm="AES256", more=""):
     rule = f"<Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>{algorithm}</SSEAlgorithm>{more}</ApplyServerSideEncryptionByDefault></Rule>"
     return f'<ServerSideEncryptionConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{rule}</ServerSideEncryptionConfiguration>'.encode()
@@ -46,7 +51,7 @@ def all_calls(bucket, upload, etag, new_bucket, source=None):
     source = source or f"{bucket}/{KEY}"
     path, part = f"/{bucket}/{KEY}", f"/{bucket}/upload"
     copied = {"x-amz-copy-source": sigv4.quote_path("/" + source)}
-    deletes, encrypts = delete_xml(KEY), encryption_xml()
+    deletes, encrypts, tags = delete_xml(KEY), encryption_xml(), tagging_xml({"owner": "mallory"})
     return [
         Call("ListBuckets", "GET", "/"),
         Call("CreateBucket", "PUT", f"/{new_bucket}"),
@@ -57,6 +62,9 @@ def all_calls(bucket, upload, etag, new_bucket, source=None):
         Call("GetBucketEncryption", "GET", f"/{bucket}", {"encryption": ""}),
         Call("PutBucketEncryption", "PUT", f"/{bucket}", {"encryption": ""}, md5(encrypts), encrypts),
         Call("DeleteBucketEncryption", "DELETE", f"/{bucket}", {"encryption": ""}),
+        Call("GetBucketTagging", "GET", f"/{bucket}", {"tagging": ""}),
+        Call("PutBucketTagging", "PUT", f"/{bucket}", {"tagging": ""}, md5(tags), tags),
+        Call("DeleteBucketTagging", "DELETE", f"/{bucket}", {"tagging": ""}),
         Call("GetBucketAcl", "GET", f"/{bucket}", {"acl": ""}),
         Call("ListObjects", "GET", f"/{bucket}"),
         Call("ListObjectsV2", "GET", f"/{bucket}", {"list-type": "2"}),

@@ -48,6 +48,10 @@ actions! {
     GetBucketAcl = "s3:GetBucketAcl",
     /// `GetBucketVersioning`; on the bucket.
     GetBucketVersioning = "s3:GetBucketVersioning",
+    /// `GetBucketTagging`; on the bucket.
+    GetBucketTagging = "s3:GetBucketTagging",
+    /// `PutBucketTagging` and `DeleteBucketTagging`; on the bucket.
+    PutBucketTagging = "s3:PutBucketTagging",
     /// `GetBucketEncryption`; on the bucket.
     GetEncryptionConfiguration = "s3:GetEncryptionConfiguration",
     /// `PutBucketEncryption` and `DeleteBucketEncryption`; on the bucket.

@@ -2,7 +2,7 @@
 
 use strongroom_access::Action;
 
-use crate::ops::{acl, attributes, buckets, copy, delete, encryption, list, multipart, object_encryption, objects, uploads};
+use crate::ops::{acl, attributes, buckets, copy, delete, encryption, list, multipart, object_encryption, objects, tagging, uploads};
 
 use super::{Facts, Handler, Operation, OwnerCheck, Resource, Right, Target, When};
 
@@ -42,6 +42,14 @@ pub(super) static OPERATIONS: &[Operation] = &[
     on_bucket("DeleteBucketEncryption", "DELETE", run!(&encryption::delete))
         .at("encryption")
         .needs(&[right(Action::PutEncryptionConfiguration, Target::Bucket)]),
+    on_bucket("GetBucketTagging", "GET", run!(&tagging::of_bucket)).at("tagging").needs(&[right(Action::GetBucketTagging, Target::Bucket)]),
+    on_bucket("PutBucketTagging", "PUT", run!(tagging::put_of_bucket))
+        .at("tagging")
+        .needs(&[right(Action::PutBucketTagging, Target::Bucket)])
+        .with_body(),
+    on_bucket("DeleteBucketTagging", "DELETE", run!(&tagging::delete_of_bucket))
+        .at("tagging")
+        .needs(&[right(Action::PutBucketTagging, Target::Bucket)]),
     on_bucket("GetBucketAcl", "GET", run!(&acl::of_bucket)).at("acl").needs(&[right(Action::GetBucketAcl, Target::Bucket)]),
     // Listings.
     on_bucket("ListObjectsV2", "GET", run!(&list::version_2))

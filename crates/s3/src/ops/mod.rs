@@ -11,6 +11,7 @@ pub(crate) mod multipart;
 pub(crate) mod object_encryption;
 pub(crate) mod objects;
 mod page;
+pub(crate) mod tagging;
 pub(crate) mod uploads;
 
 use strongroom_engine::Error;
@@ -50,6 +51,6 @@ async fn check_owners(api: &Api, operation: &Operation, request: &Request) -> Re
 
 /// The bucket must be there, and the expected owner's.
 async fn check_owner(api: &Api, bucket: &str, expected: Option<&str>) -> Result<(), Refusal> {
-    let owner = api.engine.bucket(bucket).await?.owner;
-    if expected.is_none_or(|expected| expected == owner) { Ok(()) } else { Err(Error::BucketOwnerMismatch.into()) }
+    let bucket = api.engine.bucket(bucket).await?;
+    if expected.is_none_or(|expected| expected == bucket.owner) { Ok(()) } else { Err(Error::BucketOwnerMismatch.into()) }
 }

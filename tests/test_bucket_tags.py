@@ -1,0 +1,61 @@
+"""The tags of a bucket, with boto3 and as raw requests."""
+
+import pytest
+from botocore.exceptions import ClientError
+
+
+def tag_set(**tags):
+    return {"TagSet": [{"Key": key, "Value": value} for key, value in tags.items()]}
+
+
+def code_of(call, **arguments):
+    with pytest.raises(ClientError) as refused:
+        call(**arguments)
+    error = refused.value.response
+    return error["ResponseMetadata"]["HTTPStatusCode"], error["Error"]["Code"]
+
+
+def test_the_tags_of_a_bucket_are_those_that_were_put_last(server, bucket):
+    client = server.boto()
+    assert code_of(client.get_bucket_tagging, Bucket=bucket) == (404, "NoSuchTagSet")
+    client.put_bucket_tagging(Bucket=bucket, Tagging=tag_set(team="storage", Größe="1 < 2 & 3".replace("<", "+").replace("&", "=")))
+    client.put_bucket_tagging(Bucket=bucket, Tagging=tag_set(team="keys", empty=""))
+    assert client.get_bucket_tagging(Bucket=bucket)["TagSet"] == tag_set(team="keys", empty="")["TagSet"]
+    client.delete_bucket_tagging(Bucket=bucket)
+    client.delete_bucket_tagging(Bucket=bucket)
+    assert code_of(client.get_bucket_tagging, Bucket=bucket) == (404, "NoSuchTagSet")
+
+
+def test_tags_outlive_a_restart_and_not_their_bucket(new_server):
+    server = new_server("")
+    client = server.boto()
+    client.create_bucket(Bucket="tagged")
+    client.put_bucket_tagging(Bucket="tagged", Tagging=tag_set(team="storage"))
+    server.restart()
+    assert server.boto().get_bucket_tagging(Bucket="tagged")["TagSet"] == tag_set(team="storage")["TagSet"]
+    server.boto().delete_bucket(Bucket="tagged")
+    server.boto().create_bucket(Bucket="tagged")
+    assert code_of(server.boto().get_bucket_tagging, Bucket="tagged") == (404, "NoSuchTagSet")
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {str(number): "" for number in range(51)},
+        {"k" * 129: ""},
+        {"key": "v" * 257},
+        {"aws:key": ""},
+        {"key": "a;b"},
+    ],
+    ids=["51 tags", "a long key", "a long value", "a key of Amazon's", "a character"],
+)
+def test_what_s3_does_not_allow_is_an_invalid_tag(server, bucket, tags):
+    client = server.boto()
+    client.put_bucket_tagging(Bucket=bucket, Tagging=tag_set(kept="yes"))
+    assert code_of(client.put_bucket_tagging, Bucket=bucket, Tagging=tag_set(**tags)) == (400, "InvalidTag")
+    assert client.get_bucket_tagging(Bucket=bucket)["TagSet"] == tag_set(kept="yes")["TagSet"]
+
+
+def test_a_document_that_is_no_tagging_is_malformed(raw, bucket):
+    for body in [b"", b"<Tagging/>", b"<Tagging><TagSet><Tag><Key>a</Key></Tag></TagSet></Tagging>", b"<Tagging><TagSet>"]:
+        raw.request("PUT", f"/{bucket}", query={"tagging": ""}, body=body).fails(400, "MalformedXML")
