@@ -1,4 +1,4 @@
-//! What is configured of a bucket, sealed in its row (`docs/format.md`, "Bucket record").
+//! What is configured of a bucket, sealed in its row (`docs/format.md`, "Records").
 
 use std::collections::BTreeMap;
 
