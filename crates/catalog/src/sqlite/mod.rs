@@ -29,6 +29,8 @@ mod lanes_tests;
 #[cfg(test)]
 mod releases_tests;
 #[cfg(test)]
+mod schema_tests;
+#[cfg(test)]
 mod tests;
 
 use std::path::Path;
