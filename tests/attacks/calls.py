@@ -8,6 +8,7 @@ from harness.sse import key_md5
 
 KEY = "secret"
 ATTACKERS_BODY = b"what an attacker wrote"
+VERSIONING = b"<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def all_calls(bucket, upload, etag, new_bucket, source=None):
         Call("DeleteBucket", "DELETE", f"/{bucket}"),
         Call("GetBucketLocation", "GET", f"/{bucket}", {"location": ""}),
         Call("GetBucketVersioning", "GET", f"/{bucket}", {"versioning": ""}),
+        Call("PutBucketVersioning", "PUT", f"/{bucket}", {"versioning": ""}, md5(VERSIONING), VERSIONING),
         Call("GetBucketEncryption", "GET", f"/{bucket}", {"encryption": ""}),
         Call("PutBucketEncryption", "PUT", f"/{bucket}", {"encryption": ""}, md5(encrypts), encrypts),
         Call("DeleteBucketEncryption", "DELETE", f"/{bucket}", {"encryption": ""}),

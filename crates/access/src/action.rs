@@ -48,6 +48,8 @@ actions! {
     GetBucketAcl = "s3:GetBucketAcl",
     /// `GetBucketVersioning`; on the bucket.
     GetBucketVersioning = "s3:GetBucketVersioning",
+    /// `PutBucketVersioning`; on the bucket.
+    PutBucketVersioning = "s3:PutBucketVersioning",
     /// `GetBucketTagging`; on the bucket.
     GetBucketTagging = "s3:GetBucketTagging",
     /// `PutBucketTagging` and `DeleteBucketTagging`; on the bucket.

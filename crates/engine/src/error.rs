@@ -136,6 +136,9 @@ pub enum Error {
     /// No such version.
     #[error("The specified version does not exist.")]
     NoSuchVersion,
+    /// PutBucketVersioning without a status.
+    #[error("The Versioning element must be specified.")]
+    IllegalVersioning,
     /// The bucket has no tags.
     #[error("The TagSet does not exist.")]
     NoSuchTagSet,
@@ -145,9 +148,16 @@ pub enum Error {
     /// The version is under a retention or a hold.
     #[error("Access Denied because object protected by object lock.")]
     ObjectLocked,
-    /// The version named is a delete marker.
-    #[error("The specified method is not allowed against this resource.")]
-    DeleteMarker,
+    /// The version is a delete marker. Where no version was named, the key reads as missing.
+    #[error("{}", of_delete_marker(*.named))]
+    DeleteMarker {
+        /// Whether the request named the version.
+        named: bool,
+        /// As clients see it.
+        version_id: String,
+        /// When the object was deleted, in milliseconds since 1970.
+        modified_ms: i64,
+    },
     /// The key is longer than 1,024 bytes.
     #[error("Your key is too long.")]
     KeyTooLong,
@@ -266,4 +276,8 @@ impl Error {
     pub(crate) fn name(&self) -> String {
         format!("{self:?}").chars().take_while(char::is_ascii_alphanumeric).collect()
     }
+}
+
+fn of_delete_marker(named: bool) -> &'static str {
+    if named { "The specified method is not allowed against this resource." } else { "The specified key does not exist." }
 }

@@ -4,10 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use strongroom_catalog::{UnixMillis, UploadId, Version, VersionId, VersionSelector, Versioning};
 
-use crate::Error;
+use crate::{Error, bucket::Bucket};
 
 /// A version that clients see without an id of its own.
-const NULL: &str = "null";
+pub(crate) const NULL: &str = "null";
 
 /// Milliseconds since 1970.
 pub(crate) fn now_ms() -> UnixMillis {
@@ -45,6 +45,12 @@ pub(crate) fn shown_version(versioning: Versioning, version_id: VersionId, is_nu
         (Versioning::Enabled | Versioning::Suspended, true) => Some(NULL.into()),
         (Versioning::Enabled | Versioning::Suspended, false) => Some(version_id.to_string()),
     }
+}
+
+/// The error of a request that meets a delete marker.
+pub(crate) fn delete_marker(bucket: &Bucket, marker: &Version, which: VersionSelector) -> Error {
+    let version_id = shown(bucket.versioning, marker).unwrap_or_else(|| NULL.into());
+    Error::DeleteMarker { named: which != VersionSelector::Latest, version_id, modified_ms: marker.modified }
 }
 
 /// As [`shown_version`], of a stored version.

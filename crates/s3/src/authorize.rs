@@ -75,7 +75,7 @@ pub(crate) fn hide_missing(request: &Request, bucket: &str, error: Error) -> Ref
         request.caller.identity.may(Action::ListBucket, &arn::bucket(bucket), &conditions) == Decision::Allow
     };
     match error {
-        Error::NoSuchKey | Error::NoSuchVersion | Error::DeleteMarker if !may_list() => Refusal::Engine(Error::AccessDenied),
+        Error::NoSuchKey | Error::NoSuchVersion | Error::DeleteMarker { .. } if !may_list() => Refusal::Engine(Error::AccessDenied),
         error => Refusal::Engine(error),
     }
 }

@@ -90,7 +90,8 @@ pub(crate) fn verdict(error: &Error, dialect: ErrorDialect) -> Verdict<'static> 
 
         (Error::NoSuchKey, _) => row("NoSuchKey", 404),
         (Error::NoSuchVersion, _) => row("NoSuchVersion", 404),
-        (Error::DeleteMarker, _) => row("MethodNotAllowed", 405),
+        (Error::DeleteMarker { named: true, .. }, _) => row("MethodNotAllowed", 405),
+        (Error::DeleteMarker { named: false, .. }, _) => row("NoSuchKey", 404),
         (Error::KeyTooLong, _) => row("KeyTooLongError", 400),
         (Error::MetadataTooLarge, _) => row("MetadataTooLarge", 400),
         (Error::EntityTooLarge, _) => row("EntityTooLarge", 400),
@@ -126,6 +127,7 @@ pub(crate) fn verdict(error: &Error, dialect: ErrorDialect) -> Verdict<'static> 
         (Error::InvalidRequest(_), _) => row("InvalidRequest", 400),
         (Error::AccessDenied, _) => row("AccessDenied", 403),
         (Error::BucketOwnerMismatch | Error::ObjectLocked, _) => row("AccessDenied", 403),
+        (Error::IllegalVersioning, _) => row("IllegalVersioningConfigurationException", 400),
         (Error::NoSuchTagSet, _) => row("NoSuchTagSet", 404),
         (Error::InvalidTag(_), _) => row("InvalidTag", 400),
 

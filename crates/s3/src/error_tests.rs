@@ -41,7 +41,7 @@ fn ordinal(error: &Error) -> usize {
         Error::MalformedXml(_) => 32,
         Error::NoSuchKey => 33,
         Error::NoSuchVersion => 34,
-        Error::DeleteMarker => 35,
+        Error::DeleteMarker { .. } => 35,
         Error::KeyTooLong => 36,
         Error::MetadataTooLarge => 37,
         Error::EntityTooLarge => 38,
@@ -77,6 +77,7 @@ fn ordinal(error: &Error) -> usize {
         Error::ObjectLocked => 74,
         Error::NoSuchTagSet => 75,
         Error::InvalidTag(_) => 76,
+        Error::IllegalVersioning => 77,
         Error::AuditUnavailable(_) => 66,
         Error::NoSuchJob(_) => 67,
         Error::TooManyJobs(_) => 68,
@@ -86,7 +87,7 @@ fn ordinal(error: &Error) -> usize {
     }
 }
 
-const ORDINALS: usize = 77;
+const ORDINALS: usize = 78;
 
 type Row = (Error, &'static str, u16, Option<(&'static str, u16)>);
 
@@ -130,7 +131,8 @@ fn rows() -> Vec<Row> {
         same(Error::MalformedXml("no rule".to_owned()), "MalformedXML", 400),
         same(Error::NoSuchKey, "NoSuchKey", 404),
         same(Error::NoSuchVersion, "NoSuchVersion", 404),
-        same(Error::DeleteMarker, "MethodNotAllowed", 405),
+        same(Error::DeleteMarker { named: true, version_id: "null".to_owned(), modified_ms: 0 }, "MethodNotAllowed", 405),
+        same(Error::DeleteMarker { named: false, version_id: "null".to_owned(), modified_ms: 0 }, "NoSuchKey", 404),
         same(Error::KeyTooLong, "KeyTooLongError", 400),
         same(Error::MetadataTooLarge, "MetadataTooLarge", 400),
         same(Error::EntityTooLarge, "EntityTooLarge", 400),
@@ -162,6 +164,7 @@ fn rows() -> Vec<Row> {
         same(Error::AccessDenied, "AccessDenied", 403),
         same(Error::BucketOwnerMismatch, "AccessDenied", 403),
         same(Error::ObjectLocked, "AccessDenied", 403),
+        same(Error::IllegalVersioning, "IllegalVersioningConfigurationException", 400),
         same(Error::NoSuchTagSet, "NoSuchTagSet", 404),
         same(Error::InvalidTag("no".to_owned()), "InvalidTag", 400),
         same(Error::StorageFull, "InsufficientStorage", 507),

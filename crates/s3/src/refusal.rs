@@ -138,6 +138,11 @@ pub(crate) fn refuse(refusal: &Refusal, circumstances: &Circumstances<'_>) -> Re
         insert(&mut headers, header::ETAG, &format!("\"{etag}\""));
         insert(&mut headers, header::LAST_MODIFIED, &http_date(*modified_ms));
     }
+    if let Refusal::Engine(Error::DeleteMarker { version_id, modified_ms, .. }) = refusal {
+        insert(&mut headers, HeaderName::from_static("x-amz-delete-marker"), "true");
+        insert(&mut headers, HeaderName::from_static("x-amz-version-id"), version_id);
+        insert(&mut headers, header::LAST_MODIFIED, &http_date(*modified_ms));
+    }
     if let Refusal::WrongRegion { expected } = refusal {
         insert(&mut headers, HeaderName::from_static("x-amz-bucket-region"), expected);
     }

@@ -137,6 +137,7 @@ impl From<Error> for ApiError {
             | Error::CustomerKeyInvalid
             | Error::CustomerKeyNotApplicable
             | Error::NoSuchTagSet
+            | Error::IllegalVersioning
             | Error::InvalidTag(_)
             | Error::PartKeyRequired
             | Error::PartKeyWrong
@@ -151,7 +152,7 @@ impl From<Error> for ApiError {
             | Error::BucketNotEmpty
             | Error::BucketEncryptionNotFound
             | Error::MalformedXml(_)
-            | Error::DeleteMarker
+            | Error::DeleteMarker { .. }
             | Error::KeyTooLong
             | Error::MetadataTooLarge
             | Error::EntityTooLarge

@@ -52,6 +52,30 @@ pub struct ListedObject {
     pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
 }
 
+/// ListObjectVersions.
+#[derive(Clone, Debug, Default)]
+pub struct ListVersions {
+    /// As of objects; `after` is `key-marker`.
+    pub list: ListObjects,
+    /// `version-id-marker`; only with `after`.
+    pub version_id_marker: Option<String>,
+}
+
+/// A version or a delete marker in a listing.
+#[derive(Clone, Debug)]
+pub struct ListedVersion {
+    /// The object key.
+    pub key: String,
+    /// As clients see it: `null` for one that has none.
+    pub version_id: String,
+    /// Whether it is the one that a read without a version id gets.
+    pub is_latest: bool,
+    /// Milliseconds since 1970.
+    pub modified_ms: i64,
+    /// The object; none for a delete marker.
+    pub object: Option<ListedObject>,
+}
+
 /// ListMultipartUploads.
 #[derive(Clone, Debug, Default)]
 pub struct ListUploads {

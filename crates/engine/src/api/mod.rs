@@ -11,7 +11,7 @@ mod sse;
 pub use body::{Body, BodyError, BodyStream, ReplyStream};
 pub use bucket::{CreateBucket, DefaultEncryption, VersioningStatus};
 pub use checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, ExpectedChecksum, UploadChecksum};
-pub use list::{ListEntry, ListObjects, ListPage, ListUploads, ListedObject, ListedUpload};
+pub use list::{ListEntry, ListObjects, ListPage, ListUploads, ListVersions, ListedObject, ListedUpload, ListedVersion};
 pub use multipart::{
     CompleteMultipartUpload, CompletedPart, CopiedPart, CreateMultipartUpload, CreatedUpload, ListParts, ListedPart, PartsPage, UploadPart,
     UploadPartCopy, UploadRef, UploadedPart,

@@ -74,7 +74,7 @@ impl Engine {
     ) -> Result<OpenedSource, Error> {
         let sealing = |data: &FoundData| ingest::minimum(Some(data.manifest.total_len()), Some(self.options().inline_limit_bytes));
         let named = (source.bucket.as_str(), source.key.as_str(), source.version_id.as_deref());
-        let (data, memory) = self.held_data(None, named, sealing).await?;
+        let (data, memory) = self.held_data(None, named, sealing).await.map_err(of_source)?;
         let facts = self.source_facts(&data).map_err(|error| self.integrity().note(error, &source.bucket, &source.key))?;
         check_copy_source(&source.conditions, &facts.etag.shown, data.found.version.modified)?;
         let opened = self.open_found(caller, data, customer).await;
@@ -248,4 +248,13 @@ fn check_changes_something(request: &CopyObject) -> Result<(), Error> {
         // The source is under a customer key, and the target will not be.
         || request.source.customer.any();
     if onto_itself && !changes { Err(Error::CopyChangesNothing) } else { Ok(()) }
+}
+
+/// A delete marker as the source is no missing object if its version was named.
+fn of_source(error: Error) -> Error {
+    let refers_to_marker = matches!(error, Error::DeleteMarker { named: true, .. });
+    if !refers_to_marker {
+        return error;
+    }
+    Error::InvalidRequest("The source of a copy request may not specifically refer to a delete marker by version id.".into())
 }

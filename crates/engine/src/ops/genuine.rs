@@ -2,7 +2,7 @@
 //! one that does not open is left out, counted and logged, as `ListBuckets` does. That something below a common prefix is genuine is
 //! seen before the prefix is shown.
 
-use strongroom_catalog::{Bucket, CatalogError, ListEntry as Found, ListPage as Rows, ListQuery, UploadId};
+use strongroom_catalog::{Bucket, CatalogError, ListEntry as Found, ListPage as Rows, ListQuery};
 
 use super::list::MAX_ENTRIES;
 use crate::{
@@ -16,23 +16,22 @@ const MAX_DAMAGED: usize = 1000;
 /// How many rows to open before other requests get a turn. It takes a tenth of a millisecond.
 const OPENED_A_TURN: usize = 64;
 
-/// Where a listing goes on: behind this key, and this upload of it.
-pub(crate) type Marker = (String, Option<UploadId>);
-
 /// A row of the catalog that can be listed.
 pub(crate) trait Row: Sized + Send {
     /// What clients see of it.
     type Shown: Send;
+    /// What tells rows of one key apart.
+    type Marker: Copy + Send;
 
-    /// A page of such rows.
+    /// A page of such rows: those behind the key of the query and, of that key itself, those behind the marker.
     fn page(
         engine: &Engine,
         query: ListQuery,
-        after_upload: Option<UploadId>,
+        after: Option<Self::Marker>,
     ) -> impl Future<Output = Result<Rows<Self>, CatalogError>> + Send;
 
-    /// Where a listing goes on behind it.
-    fn marker(&self) -> Marker;
+    /// Where a listing goes on behind it: the key, and the marker.
+    fn marker(&self) -> (String, Option<Self::Marker>);
 
     /// What clients see of it, if it is what was stored; else [`Error::Integrity`], already counted.
     fn open(self, engine: &Engine, bucket: &Bucket) -> Result<Self::Shown, Error>;
@@ -44,16 +43,16 @@ impl Engine {
         &self,
         bucket: &Bucket,
         mut query: ListQuery,
-        mut after_upload: Option<UploadId>,
+        mut after_marker: Option<T::Marker>,
     ) -> Result<ListPage<T::Shown>, Error> {
         let limit = query.limit;
         let mut sieve = Sieve { engine: self, bucket, damaged: 0 };
         let mut entries = Vec::new();
         loop {
             query.limit = limit - entries.len();
-            let rows = sieve.page::<T>(query.clone(), after_upload).await?;
+            let rows = sieve.page::<T>(query.clone(), after_marker).await?;
             if let Some(last) = rows.entries.last() {
-                (query.after, after_upload) = marker(last);
+                (query.after, after_marker) = marker(last);
             }
             for (opened, entry) in (1..).zip(rows.entries) {
                 entries.extend(sieve.entry(entry).await?);
@@ -68,11 +67,11 @@ impl Engine {
     }
 }
 
-fn marker<T: Row>(entry: &Found<T>) -> (Option<String>, Option<UploadId>) {
+fn marker<T: Row>(entry: &Found<T>) -> (Option<String>, Option<T::Marker>) {
     match entry {
         Found::Item(row) => {
-            let (key, upload) = row.marker();
-            (Some(key), upload)
+            let (key, of_key) = row.marker();
+            (Some(key), of_key)
         }
         Found::Prefix { prefix, .. } => (Some(prefix.clone()), None),
     }
@@ -86,8 +85,8 @@ struct Sieve<'a> {
 }
 
 impl Sieve<'_> {
-    async fn page<T: Row>(&mut self, query: ListQuery, after_upload: Option<UploadId>) -> Result<Rows<T>, Error> {
-        let found = T::page(self.engine, query, after_upload).await;
+    async fn page<T: Row>(&mut self, query: ListQuery, after_marker: Option<T::Marker>) -> Result<Rows<T>, Error> {
+        let found = T::page(self.engine, query, after_marker).await;
         let rows = found.map_err(|error| self.engine.integrity().note(error.into(), &self.bucket.name, ""))?;
         for _ in 0..rows.unreadable {
             let unreadable = Error::Integrity("a row of the bucket makes no sense".into());
@@ -105,16 +104,16 @@ impl Sieve<'_> {
 
     /// Whether a genuine row lies below the prefix: nearly always the first.
     async fn is_below<T: Row>(&mut self, prefix: &str, first: T) -> Result<bool, Error> {
-        let (key, mut after_upload) = first.marker();
+        let (key, mut after_marker) = first.marker();
         if self.open(first)?.is_some() {
             return Ok(true);
         }
         let (bucket_id, prefix) = (self.bucket.id, prefix.to_owned());
         let mut query = ListQuery { bucket_id, prefix, delimiter: None, after: Some(key), limit: 1 };
         loop {
-            let rows = self.page::<T>(query.clone(), after_upload).await?;
+            let rows = self.page::<T>(query.clone(), after_marker).await?;
             if let Some(last) = rows.entries.last() {
-                (query.after, after_upload) = marker(last);
+                (query.after, after_marker) = marker(last);
             }
             for entry in rows.entries {
                 if let Found::Item(row) = entry

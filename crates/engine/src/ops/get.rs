@@ -92,7 +92,7 @@ impl Engine {
     pub async fn has_object(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<bool, Error> {
         match self.find(None, bucket, key, version_id).await {
             Ok(_) => Ok(true),
-            Err(Error::NoSuchKey | Error::NoSuchVersion | Error::DeleteMarker) => Ok(false),
+            Err(Error::NoSuchKey | Error::NoSuchVersion | Error::DeleteMarker { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -255,7 +255,7 @@ impl Engine {
         let latest = which == VersionSelector::Latest;
         let version = version.ok_or(if latest { Error::NoSuchKey } else { Error::NoSuchVersion })?;
         if version.is_delete_marker {
-            return Err(if latest { Error::NoSuchKey } else { Error::DeleteMarker });
+            return Err(ids::delete_marker(&bucket, &version, which));
         }
         let record = self.record_of(&bucket, &version)?;
         Ok(Found { bucket, version, record })

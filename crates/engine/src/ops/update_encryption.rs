@@ -38,7 +38,7 @@ impl Engine {
         let latest = which == VersionSelector::Latest;
         let (version, data) = found.ok_or(if latest { Error::NoSuchKey } else { Error::NoSuchVersion })?;
         if version.is_delete_marker {
-            return Err(if latest { Error::NoSuchKey } else { Error::DeleteMarker });
+            return Err(ids::delete_marker(&bucket, &version, which));
         }
         Ok(Item::Version { bucket: bucket.into(), version, part_record: data.part_record })
     }

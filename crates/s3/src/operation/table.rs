@@ -2,7 +2,9 @@
 
 use strongroom_access::Action;
 
-use crate::ops::{acl, attributes, buckets, copy, delete, encryption, list, multipart, object_encryption, objects, tagging, uploads};
+use crate::ops::{
+    acl, attributes, buckets, copy, delete, encryption, list, multipart, object_encryption, objects, tagging, uploads, versioning,
+};
 
 use super::{Facts, Handler, Operation, OwnerCheck, Resource, Right, Target, When};
 
@@ -29,9 +31,13 @@ pub(super) static OPERATIONS: &[Operation] = &[
     on_bucket("GetBucketLocation", "GET", run!(&buckets::location))
         .at("location")
         .needs(&[right(Action::GetBucketLocation, Target::Bucket)]),
-    on_bucket("GetBucketVersioning", "GET", run!(&buckets::versioning))
+    on_bucket("GetBucketVersioning", "GET", run!(&versioning::get))
         .at("versioning")
         .needs(&[right(Action::GetBucketVersioning, Target::Bucket)]),
+    on_bucket("PutBucketVersioning", "PUT", run!(versioning::put))
+        .at("versioning")
+        .needs(&[right(Action::PutBucketVersioning, Target::Bucket)])
+        .with_body(),
     on_bucket("GetBucketEncryption", "GET", run!(&encryption::get))
         .at("encryption")
         .needs(&[right(Action::GetEncryptionConfiguration, Target::Bucket)]),

@@ -30,6 +30,7 @@ fn method_resource_and_parameters_name_the_operation() {
         ("DELETE", "b", "", "", false, "DeleteBucket"),
         ("GET", "b", "", "location=", false, "GetBucketLocation"),
         ("GET", "b", "", "versioning", false, "GetBucketVersioning"),
+        ("PUT", "b", "", "versioning", false, "PutBucketVersioning"),
         ("GET", "b", "", "encryption", false, "GetBucketEncryption"),
         ("PUT", "b", "", "encryption", false, "PutBucketEncryption"),
         ("DELETE", "b", "", "encryption", false, "DeleteBucketEncryption"),
@@ -84,7 +85,6 @@ fn what_s3_has_and_this_store_has_not_is_not_implemented() {
     for (method, key, query) in [
         ("GET", "", "policy"),
         ("PUT", "", "acl"),
-        ("PUT", "", "versioning"),
         ("GET", "", "lifecycle"),
         ("DELETE", "", "website"),
         ("GET", "k", "tagging"),

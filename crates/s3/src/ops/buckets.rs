@@ -110,12 +110,6 @@ pub(crate) async fn location(api: &Api, request: &Request) -> Result<Reply, Refu
     Ok(Reply::xml(Xml::leaf("LocationConstraint", constraint)))
 }
 
-/// No bucket is versioned yet, which S3 says with an empty configuration.
-pub(crate) async fn versioning(api: &Api, request: &Request) -> Result<Reply, Refusal> {
-    api.engine.bucket(&request.bucket).await?;
-    Ok(Reply::xml(Xml::document("VersioningConfiguration", |_| ())))
-}
-
 fn region_of<'a>(api: &'a Api, stored: &'a str) -> &'a str {
     if stored.is_empty() { &api.options.region } else { stored }
 }

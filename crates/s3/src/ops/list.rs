@@ -1,6 +1,9 @@
 //! ListObjects, ListObjectsV2 and ListObjectVersions.
 
-use strongroom_engine::api::{Bucket, ListEntry, ListObjects, ListPage, ListedObject};
+use strongroom_engine::{
+    Error,
+    api::{Bucket, ListEntry, ListObjects, ListPage, ListVersions, ListedObject, ListedVersion},
+};
 
 use crate::{
     api::Api,
@@ -15,7 +18,7 @@ use crate::{
 pub(crate) async fn version_1(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let query = &request.query;
     let marker = query.get("marker")?.unwrap_or_default();
-    let listing = Listing::fetch(api, request, Some(marker)).await?;
+    let listing = Listing::fetch(api, request, Some(marker), async |list| api.engine.list_objects(list).await).await?;
     Ok(Reply::xml(Xml::document("ListBucketResult", |xml| {
         listing.write_head(xml, request);
         xml.text("Marker", &listing.encoding.write(marker));
@@ -32,7 +35,8 @@ pub(crate) async fn version_2(api: &Api, request: &Request) -> Result<Reply, Ref
     let token = query.get("continuation-token")?;
     let start_after = query.get("start-after")?;
     let behind = token.filter(|token| !token.is_empty()).map(decode_token).transpose()?;
-    let listing = Listing::fetch(api, request, behind.as_deref().or(start_after)).await?;
+    let after = behind.as_deref().or(start_after);
+    let listing = Listing::fetch(api, request, after, async |list| api.engine.list_objects(list).await).await?;
     let with_owner = query.get("fetch-owner")?.is_some_and(|value| value.eq_ignore_ascii_case("true"));
     Ok(Reply::xml(Xml::document("ListBucketResult", |xml| {
         listing.write_head(xml, request);
@@ -46,7 +50,6 @@ pub(crate) async fn version_2(api: &Api, request: &Request) -> Result<Reply, Ref
     })))
 }
 
-/// No bucket is versioned yet, so every object is the one version "null" of its key: tools that empty buckets list these.
 pub(crate) async fn object_versions(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let query = &request.query;
     let key_marker = query.get("key-marker")?.unwrap_or_default();
@@ -54,47 +57,70 @@ pub(crate) async fn object_versions(api: &Api, request: &Request) -> Result<Repl
     if version_marker.is_some() && key_marker.is_empty() {
         return Err(Refusal::InvalidArgument("A version-id marker cannot be specified without a key marker.".to_owned()));
     }
-    let listing = Listing::fetch(api, request, Some(key_marker)).await?;
+    let listing = Listing::fetch(api, request, Some(key_marker), async |list| {
+        api.engine.list_versions(ListVersions { list, version_id_marker: version_marker.map(str::to_owned) }).await
+    });
+    let listing = listing.await?;
     Ok(Reply::xml(Xml::document("ListVersionsResult", |xml| {
         listing.write_head(xml, request);
         xml.text("KeyMarker", &listing.encoding.write(key_marker));
         xml.text("VersionIdMarker", version_marker.unwrap_or_default());
-        if let Some(last) = listing.last().filter(|_| listing.page.truncated) {
-            xml.text("NextKeyMarker", &listing.encoding.write(last));
-            xml.text("NextVersionIdMarker", "null");
+        if listing.page.truncated {
+            xml.optional("NextKeyMarker", listing.last().map(|last| listing.encoding.write(last)).as_deref());
+            if let Some(ListEntry::Item(last)) = listing.page.entries.last() {
+                xml.text("NextVersionIdMarker", &last.version_id);
+            }
         }
         for entry in &listing.page.entries {
             match entry {
-                ListEntry::Item(object) => xml.element("Version", |xml| {
-                    listing.write_object(xml, object, true);
-                    xml.text("VersionId", "null");
-                    xml.value("IsLatest", true);
-                }),
+                ListEntry::Item(version) => listing.write_version(xml, version),
                 ListEntry::Prefix(prefix) => listing.write_prefix(xml, prefix),
             }
         }
     })))
 }
 
-fn name_of(entry: &ListEntry<ListedObject>) -> &str {
+/// What a listing shows under a name.
+trait Named {
+    fn key(&self) -> &str;
+}
+
+impl Named for ListedObject {
+    fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl Named for ListedVersion {
+    fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+fn name_of<T: Named>(entry: &ListEntry<T>) -> &str {
     match entry {
-        ListEntry::Item(object) => &object.key,
+        ListEntry::Item(item) => item.key(),
         ListEntry::Prefix(prefix) => prefix,
     }
 }
 
 /// A page of a bucket, and how it was asked for.
-struct Listing {
+struct Listing<T> {
     bucket: Bucket,
-    page: ListPage<ListedObject>,
+    page: ListPage<T>,
     prefix: String,
     delimiter: Option<String>,
     limit: u32,
     encoding: Encoding,
 }
 
-impl Listing {
-    async fn fetch(api: &Api, request: &Request, after: Option<&str>) -> Result<Self, Refusal> {
+impl<T: Named> Listing<T> {
+    async fn fetch(
+        api: &Api,
+        request: &Request,
+        after: Option<&str>,
+        page: impl AsyncFnOnce(ListObjects) -> Result<ListPage<T>, Error>,
+    ) -> Result<Self, Refusal> {
         let query = &request.query;
         let limit = page_size(query, "max-keys")?;
         let encoding = Encoding::of(query)?;
@@ -108,7 +134,7 @@ impl Listing {
             after: after.filter(|after| !after.is_empty()).map(str::to_owned),
             limit: limit as usize,
         };
-        let page = if limit == 0 { ListPage { entries: Vec::new(), truncated: false } } else { api.engine.list_objects(list).await? };
+        let page = if limit == 0 { ListPage { entries: Vec::new(), truncated: false } } else { page(list).await? };
         let names =
             page.entries.iter().map(name_of).chain([prefix.as_str(), delimiter.as_deref().unwrap_or_default(), after.unwrap_or_default()]);
         let encoding = encoding.for_names(names);
@@ -131,15 +157,6 @@ impl Listing {
         xml.value("IsTruncated", self.page.truncated);
     }
 
-    fn write_entries(&self, xml: &mut Xml, with_owner: bool) {
-        for entry in &self.page.entries {
-            match entry {
-                ListEntry::Item(object) => xml.element("Contents", |xml| self.write_object(xml, object, with_owner)),
-                ListEntry::Prefix(prefix) => self.write_prefix(xml, prefix),
-            }
-        }
-    }
-
     fn write_prefix(&self, xml: &mut Xml, prefix: &str) {
         xml.element("CommonPrefixes", |xml| xml.text("Prefix", &self.encoding.write(prefix)));
     }
@@ -156,6 +173,38 @@ impl Listing {
         xml.text("StorageClass", headers::shown_class(object.storage_class.as_deref()));
         if with_owner {
             xml.identity("Owner", &self.bucket.owner);
+        }
+    }
+}
+
+impl Listing<ListedObject> {
+    fn write_entries(&self, xml: &mut Xml, with_owner: bool) {
+        for entry in &self.page.entries {
+            match entry {
+                ListEntry::Item(object) => xml.element("Contents", |xml| self.write_object(xml, object, with_owner)),
+                ListEntry::Prefix(prefix) => self.write_prefix(xml, prefix),
+            }
+        }
+    }
+}
+
+impl Listing<ListedVersion> {
+    fn write_version(&self, xml: &mut Xml, version: &ListedVersion) {
+        let id = |xml: &mut Xml| {
+            xml.text("VersionId", &version.version_id);
+            xml.value("IsLatest", version.is_latest);
+        };
+        match &version.object {
+            Some(object) => xml.element("Version", |xml| {
+                self.write_object(xml, object, true);
+                id(xml);
+            }),
+            None => xml.element("DeleteMarker", |xml| {
+                xml.text("Key", &self.encoding.write(&version.key));
+                id(xml);
+                xml.time("LastModified", version.modified_ms);
+                xml.identity("Owner", &self.bucket.owner);
+            }),
         }
     }
 }

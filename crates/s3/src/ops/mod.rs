@@ -13,6 +13,7 @@ pub(crate) mod objects;
 mod page;
 pub(crate) mod tagging;
 pub(crate) mod uploads;
+pub(crate) mod versioning;
 
 use strongroom_engine::Error;
 

@@ -7,10 +7,7 @@ use crate::{
     Engine, Error,
     api::{ListPage, ListParts, ListUploads, ListedPart, ListedUpload, PartsPage},
     ids,
-    ops::{
-        genuine::{Marker, Row},
-        list::MAX_ENTRIES,
-    },
+    ops::{genuine::Row, list::MAX_ENTRIES},
     record::{PartRecord, UploadRecord},
 };
 
@@ -79,12 +76,13 @@ impl Engine {
 
 impl Row for Upload {
     type Shown = ListedUpload;
+    type Marker = UploadId;
 
     async fn page(engine: &Engine, query: ListQuery, after_upload: Option<UploadId>) -> Result<Rows<Self>, CatalogError> {
         engine.catalog().list_uploads(query, after_upload).await
     }
 
-    fn marker(&self) -> Marker {
+    fn marker(&self) -> (String, Option<UploadId>) {
         (self.key.clone(), Some(self.upload_id))
     }
 
