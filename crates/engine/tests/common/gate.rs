@@ -56,7 +56,7 @@ impl Gate {
 }
 
 /// The commits of objects, parts and keys.
-const COMMITS: [&str; 6] = ["put_version", "reseal_version", "put_part", "share_part", "complete_upload", "reseal_upload"];
+const COMMITS: [&str; 6] = ["put_version", "change_version", "put_part", "share_part", "complete_upload", "reseal_upload"];
 
 #[async_trait]
 impl CatalogHook for Gate {
