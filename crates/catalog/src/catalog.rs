@@ -4,8 +4,8 @@ use async_trait::async_trait;
 
 use crate::{
     BlobId, Bucket, BucketChange, BucketId, CatalogError, Committed, DeadBlob, Deleted, Deletion, Expect, Job, JobId, KeyRef, KeyUsage,
-    ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis,
-    Upload, UploadId, Version, VersionChange, VersionData, VersionSelector,
+    ListPage, ListQuery, LockedVersion, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion,
+    UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionSelector,
 };
 
 /// So many jobs of a kind are kept after they ended; the older ones are forgotten.
@@ -180,6 +180,10 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// Whether anything depends on the KMS key, in any of its versions.
     async fn is_key_in_use(&self, backend: &str, key_id: &str) -> Result<bool, CatalogError>;
+
+    /// Object versions under the KMS key whose lock holds by the catalog's own clock: those under a hold first, then those that are retained
+    /// longest, at the most `limit`.
+    async fn locked_under_key(&self, backend: &str, key_id: &str, limit: usize) -> Result<Vec<LockedVersion>, CatalogError>;
 
     /// The key versions that something depends on, in the order of backend, key id and version, greater than `after`, at the most `limit`.
     async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError>;

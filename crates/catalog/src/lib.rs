@@ -31,9 +31,9 @@ pub use clock::Clock;
 pub use error::CatalogError;
 pub use model::{
     BlobUse, Bucket, BucketChange, BucketEncryption, BucketEncryptionAlgorithm, BucketUsage, Committed, DeadBlob, Deleted, Deletion,
-    Envelope, Expect, FormerBucket, Job, KeyRef, KeyUsage, ListEntry, ListPage, ListQuery, Lock, NewVersion, Part, Reseal, Retention,
-    RetentionMode, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, Version, VersionChange,
-    VersionData, VersionSelector, Versioning,
+    Envelope, Expect, FormerBucket, Job, KeyRef, KeyUsage, ListEntry, ListPage, ListQuery, Lock, LockedVersion, NewVersion, Part, Reseal,
+    Retention, RetentionMode, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, Version,
+    VersionChange, VersionData, VersionSelector, Versioning,
 };
 pub use sqlite::{CatalogNumbers, LogNumbers, SqliteCatalog, SqliteOptions};
 pub use strongroom_ids::{BlobId, BucketId, JobId, UploadId, VersionId};

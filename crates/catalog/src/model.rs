@@ -407,6 +407,19 @@ pub struct BucketUsage {
     pub bytes: u64,
 }
 
+/// A version that cannot be deleted now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockedVersion {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The object key.
+    pub key: String,
+    /// The version's id, also where clients see it as "null".
+    pub version_id: VersionId,
+    /// What keeps it.
+    pub lock: Lock,
+}
+
 /// A blob that nothing refers to any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeadBlob {

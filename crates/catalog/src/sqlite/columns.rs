@@ -12,6 +12,8 @@ const GOVERNANCE: i64 = 0b0001;
 const COMPLIANCE: i64 = 0b0010;
 const LEGAL_HOLD: i64 = 0b0100;
 const EVENT_HOLD: i64 = 0b1000;
+/// The holds, which have no end.
+pub(super) const HOLDS: i64 = LEGAL_HOLD | EVENT_HOLD;
 
 /// Takes the columns of a row in their order; a column of another type than the one asked for is damage.
 pub(super) struct Columns<'r, 's> {

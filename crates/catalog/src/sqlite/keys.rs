@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
-use super::columns::Columns;
-use crate::{BucketUsage, CatalogError, Envelope, KeyRef, KeyUsage};
+use super::columns::{Columns, HOLDS, at_most, read_lock};
+use crate::{BucketUsage, CatalogError, Envelope, KeyRef, KeyUsage, LockedVersion, UnixMillis};
 
 /// The columns of an envelope in the table `v` and its key `k`, for [`read_envelope`].
 macro_rules! envelope_columns {
@@ -109,6 +109,29 @@ pub(super) fn is_in_use(connection: &Connection, backend: &str, key_id: &str) ->
                (EXISTS (SELECT 1 FROM versions v INDEXED BY versions_by_kms_key WHERE v.kms_key = k.id) OR \
                EXISTS (SELECT 1 FROM key_usage u JOIN buckets b ON b.id = u.bucket WHERE u.kms_key = k.id AND u.uploads > 0)))";
     Ok(connection.prepare_cached(sql)?.query_row([backend, key_id], |row| row.get(0))?)
+}
+
+/// The versions of a key whose lock holds. What is retained no longer is passed over in the index.
+pub(super) fn locked_versions(
+    connection: &Connection,
+    backend: &str,
+    key_id: &str,
+    now: UnixMillis,
+    limit: usize,
+) -> Result<Vec<LockedVersion>, CatalogError> {
+    let sql = "SELECT b.name, v.key, v.version_id, v.lock, v.retain_until FROM kms_keys k \
+               JOIN versions v INDEXED BY versions_locked ON v.kms_key = k.id AND v.lock <> 0 JOIN buckets b ON b.id = v.bucket \
+               WHERE k.backend = ?1 AND k.key_id = ?2 AND (v.lock & ?3 <> 0 OR v.retain_until > ?4) \
+               ORDER BY v.lock & ?3 <> 0 DESC, v.retain_until DESC, v.id LIMIT ?5";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![backend, key_id, HOLDS, now, at_most(limit)])?;
+    let mut versions = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut columns = Columns::new(row);
+        let (bucket, key, version_id) = (columns.key()?, columns.key()?, columns.id()?);
+        versions.push(LockedVersion { bucket, key, version_id, lock: read_lock(&mut columns)? });
+    }
+    Ok(versions)
 }
 
 /// A version depends on the key from now on.

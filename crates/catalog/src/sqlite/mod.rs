@@ -42,8 +42,8 @@ use strongroom_space::Kept;
 
 use crate::{
     BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Deletion, Expect, Job,
-    JobId, KeyRef, KeyUsage, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload,
-    ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionSelector,
+    JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally,
+    ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionSelector,
 };
 
 pub use checkpoint::LogNumbers;
@@ -351,6 +351,11 @@ impl Catalog for SqliteCatalog {
     async fn is_key_in_use(&self, backend: &str, key_id: &str) -> Result<bool, CatalogError> {
         let (backend, key_id) = (backend.to_owned(), key_id.to_owned());
         self.look_up(move |connection| keys::is_in_use(connection, &backend, &key_id)).await
+    }
+
+    async fn locked_under_key(&self, backend: &str, key_id: &str, limit: usize) -> Result<Vec<LockedVersion>, CatalogError> {
+        let (backend, key_id, now) = (backend.to_owned(), key_id.to_owned(), self.clock.now());
+        self.read(move |connection| keys::locked_versions(connection, &backend, &key_id, now, limit)).await
     }
 
     async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use super::samples::{answer, bucket, envelope, id, new_blob, part, upload, version, version_in};
 use crate::{
     BlobId, BlobUse, Bucket, BucketChange, BucketId, BucketUsage, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Deletion,
-    Expect, Job, ListEntry, ListQuery, Lock, MAX_FINISHED_JOBS, NewVersion, Reseal, Retention, RetentionMode, Scope, ScopePage, ScopePlace,
-    ScopeTally, ScopedVersion, Upload, Version, VersionChange, VersionData, VersionId, VersionSelector, Versioning,
+    Expect, Job, ListEntry, ListQuery, Lock, MAX_FINISHED_JOBS, NewVersion, Reseal, Scope, ScopePage, ScopePlace, ScopeTally,
+    ScopedVersion, Upload, Version, VersionChange, VersionData, VersionId, VersionSelector, Versioning,
 };
 
 /// Makes a `#[tokio::test]` of every sentence. The expression opens an engine, given its clock, and returns it as `Arc<dyn Catalog>` behind a
@@ -34,6 +34,7 @@ macro_rules! catalog_contract {
             a_change_moves_a_version_to_another_key_only_if_its_revision_is_the_one_seen
             of_changes_of_one_version_at_once_exactly_one_wins_each_revision
             a_locked_version_is_deleted_and_replaced_by_nobody_until_its_lock_ends
+            of_a_key_the_versions_whose_lock_holds_are_found_those_kept_longest_first
             a_bucket_is_changed_only_if_its_revision_is_the_one_seen
             an_upload_that_was_resealed_completes_only_with_its_present_keys
             a_walk_finds_all_versions_in_its_scope_in_the_order_of_commit_or_with_a_prefix_of_keys
@@ -60,6 +61,10 @@ macro_rules! catalog_contract {
         )*
     };
 }
+
+mod locks;
+
+pub use locks::*;
 
 const B: BucketId = BucketId([b'K'; 16]);
 
@@ -368,42 +373,6 @@ pub async fn of_changes_of_one_version_at_once_exactly_one_wins_each_revision(fr
             }
         }
         assert_eq!((won, scene.find("k", VersionSelector::Latest).await.unwrap().revision), (1, seen + 1));
-    }
-}
-
-pub async fn a_locked_version_is_deleted_and_replaced_by_nobody_until_its_lock_ends(fresh: Fresh) {
-    let scene = fresh.with_bucket(Versioning::Suspended).await;
-    let catalog = &scene.catalog;
-    let retention = |mode| Lock { retention: Some(Retention { mode, until: 1500 }), ..Lock::default() };
-    let compliance = retention(RetentionMode::Compliance);
-    let locks = [
-        // The lock, whether a bypass ends it, and whether time does.
-        (retention(RetentionMode::Governance), true, true),
-        (compliance, false, true),
-        (Lock { legal_hold: true, ..Lock::default() }, false, false),
-        (Lock { event_hold: true, ..compliance }, false, false),
-    ];
-    for (number, (lock, yields_to_bypass, yields_to_time)) in (1..).zip(locks) {
-        scene.time.store(1499, Ordering::Relaxed);
-        let key = number.to_string();
-        catalog.put_version(NewVersion { lock, ..version(B, &key, v(number)) }, Expect::Any).await.unwrap();
-        assert_eq!(scene.find(&key, VersionSelector::Latest).await.unwrap().lock, lock);
-        let held = format!("Err(Locked({lock:?}))");
-        let delete = |bypass| catalog.delete_version(Deletion { bypass, ..deletion(&key, VersionSelector::Id(v(number)), 90) });
-        assert_eq!(answer(delete(false).await), held);
-        assert_eq!(answer(catalog.put_version(version(B, &key, v(50)), Expect::Any).await), held, "it would be replaced");
-        assert_eq!(answer(catalog.delete_version(deletion(&key, VersionSelector::Latest, 51)).await), held, "a marker would replace it");
-        assert!(scene.find(&key, VersionSelector::Id(v(number))).await.is_some_and(|version| version.is_latest));
-        assert_eq!(answer(catalog.delete_bucket("b").await), "Err(BucketNotEmpty)");
-        assert_eq!(delete(true).await.is_ok(), yields_to_bypass);
-        if yields_to_bypass {
-            catalog.put_version(NewVersion { lock, ..version(B, &key, v(number)) }, Expect::Any).await.unwrap();
-        }
-        scene.time.store(1500, Ordering::Relaxed);
-        assert_eq!(delete(false).await.is_ok(), yields_to_time);
-        // A clock that is set back holds again what is still there.
-        scene.time.store(1000, Ordering::Relaxed);
-        assert_eq!(delete(false).await.is_ok(), yields_to_time, "what is gone is gone");
     }
 }
 

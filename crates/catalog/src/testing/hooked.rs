@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use crate::{
     BlobId, Bucket, BucketChange, BucketId, Catalog, CatalogError, Committed, DeadBlob, Deleted, Deletion, Expect, Job, JobId, KeyRef,
-    KeyUsage, ListPage, ListQuery, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion,
-    UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionSelector,
+    KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload,
+    ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionSelector,
 };
 
 /// A call of a catalog.
@@ -213,6 +213,10 @@ impl Catalog for HookedCatalog {
 
     async fn is_key_in_use(&self, backend: &str, key_id: &str) -> Result<bool, CatalogError> {
         self.around(read("is_key_in_use"), self.inner.is_key_in_use(backend, key_id)).await
+    }
+
+    async fn locked_under_key(&self, backend: &str, key_id: &str, limit: usize) -> Result<Vec<LockedVersion>, CatalogError> {
+        self.around(read("locked_under_key"), self.inner.locked_under_key(backend, key_id, limit)).await
     }
 
     async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {

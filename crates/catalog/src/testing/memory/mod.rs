@@ -2,6 +2,7 @@
 
 mod state;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,8 +10,9 @@ use async_trait::async_trait;
 
 use crate::{
     BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Deletion, Expect, Job,
-    JobId, KeyRef, KeyUsage, ListPage, ListQuery, MAX_FINISHED_JOBS, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally,
-    ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionSelector, Versioning,
+    JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, MAX_FINISHED_JOBS, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace,
+    ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionSelector,
+    Versioning,
 };
 use state::{State, Stored, StoredUpload, covers, next_page, page, place};
 
@@ -408,6 +410,29 @@ impl Catalog for MemoryCatalog {
 
     async fn is_key_in_use(&self, backend: &str, key_id: &str) -> Result<bool, CatalogError> {
         Ok(!self.key_usage(backend, key_id).await?.is_empty())
+    }
+
+    async fn locked_under_key(&self, backend: &str, key_id: &str, limit: usize) -> Result<Vec<LockedVersion>, CatalogError> {
+        let now = self.clock.now();
+        self.read(|state| {
+            let mut locked = Vec::new();
+            for ((bucket, _), versions) in &state.versions {
+                let is_meant = |version: &Version| {
+                    let key = version.envelope.as_ref().and_then(|envelope| envelope.key.as_ref());
+                    key.is_some_and(|key| key.backend == backend && key.key_id == key_id) && version.lock.holds(now, false)
+                };
+                for stored in versions.iter().filter(|stored| is_meant(&stored.version)) {
+                    let Version { key, version_id, lock, .. } = &stored.version;
+                    let bucket = state.bucket_of(*bucket)?.name.clone();
+                    locked.push((stored.position, LockedVersion { bucket, key: key.clone(), version_id: *version_id, lock: *lock }));
+                }
+            }
+            locked.sort_by_key(|(position, LockedVersion { lock, .. })| {
+                let until = lock.retention.map_or(0, |retention| retention.until);
+                (Reverse(lock.legal_hold || lock.event_hold), Reverse(until), *position)
+            });
+            Ok(locked.into_iter().take(limit).map(|(_, version)| version).collect())
+        })
     }
 
     async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {
