@@ -70,7 +70,7 @@ impl Default for EngineOptions {
             dead_blob_grace: Duration::from_secs(5),
             orphan_age: Duration::from_hours(24),
             rekey_outage_limit: Duration::from_mins(10),
-            memory_budget_bytes: 128 << 20,
+            memory_budget_bytes: 112 << 20,
         }
     }
 }
