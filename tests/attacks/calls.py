@@ -8,6 +8,9 @@ from harness.sse import key_md5
 
 KEY = "secret"
 ATTACKERS_BODY = b"what an attacker wrote"
+OBJECT_LOCK = b"<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>"
+RETENTION = b"<Retention></Retention>"
+LEGAL_HOLD = b"<LegalHold><Status>OFF</Status></LegalHold>"
 VERSIONING = b"<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>"
 
 
@@ -67,6 +70,8 @@ def all_calls(bucket, upload, etag, new_bucket, source=None):
         Call("GetBucketTagging", "GET", f"/{bucket}", {"tagging": ""}),
         Call("PutBucketTagging", "PUT", f"/{bucket}", {"tagging": ""}, md5(tags), tags),
         Call("DeleteBucketTagging", "DELETE", f"/{bucket}", {"tagging": ""}),
+        Call("GetObjectLockConfiguration", "GET", f"/{bucket}", {"object-lock": ""}),
+        Call("PutObjectLockConfiguration", "PUT", f"/{bucket}", {"object-lock": ""}, md5(OBJECT_LOCK), OBJECT_LOCK),
         Call("GetBucketAcl", "GET", f"/{bucket}", {"acl": ""}),
         Call("ListObjects", "GET", f"/{bucket}"),
         Call("ListObjectsV2", "GET", f"/{bucket}", {"list-type": "2"}),
@@ -79,6 +84,13 @@ def all_calls(bucket, upload, etag, new_bucket, source=None):
         Call("HeadObject", "HEAD", path),
         Call("GetObjectAttributes", "GET", path, {"attributes": ""}, {"x-amz-object-attributes": "ETag,ObjectSize"}),
         Call("GetObjectAcl", "GET", path, {"acl": ""}),
+        Call("GetObjectTagging", "GET", path, {"tagging": ""}),
+        Call("PutObjectTagging", "PUT", path, {"tagging": ""}, md5(tags), tags),
+        Call("DeleteObjectTagging", "DELETE", path, {"tagging": ""}),
+        Call("GetObjectRetention", "GET", path, {"retention": ""}),
+        Call("PutObjectRetention", "PUT", path, {"retention": ""}, md5(RETENTION), RETENTION),
+        Call("GetObjectLegalHold", "GET", path, {"legal-hold": ""}),
+        Call("PutObjectLegalHold", "PUT", path, {"legal-hold": ""}, md5(LEGAL_HOLD), LEGAL_HOLD),
         Call("UpdateObjectEncryption", "PUT", path, {"encryption": ""}, body=object_encryption_xml()),
         Call("DeleteObject", "DELETE", path),
         Call("CreateMultipartUpload", "POST", path, {"uploads": ""}),

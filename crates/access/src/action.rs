@@ -54,6 +54,10 @@ actions! {
     GetBucketTagging = "s3:GetBucketTagging",
     /// `PutBucketTagging` and `DeleteBucketTagging`; on the bucket.
     PutBucketTagging = "s3:PutBucketTagging",
+    /// `GetObjectLockConfiguration`; on the bucket.
+    GetBucketObjectLockConfiguration = "s3:GetBucketObjectLockConfiguration",
+    /// `PutObjectLockConfiguration`, and creating a bucket with Object Lock; on the bucket.
+    PutBucketObjectLockConfiguration = "s3:PutBucketObjectLockConfiguration",
     /// `GetBucketEncryption`; on the bucket.
     GetEncryptionConfiguration = "s3:GetEncryptionConfiguration",
     /// `PutBucketEncryption` and `DeleteBucketEncryption`; on the bucket.
@@ -78,6 +82,28 @@ actions! {
     DeleteObject = "s3:DeleteObject",
     /// The same with a version id.
     DeleteObjectVersion = "s3:DeleteObjectVersion",
+    /// `GetObjectTagging`, and the number of tags in other answers; on the object.
+    GetObjectTagging = "s3:GetObjectTagging",
+    /// The same with a version id.
+    GetObjectVersionTagging = "s3:GetObjectVersionTagging",
+    /// `PutObjectTagging`, and giving tags to a new object; on the object.
+    PutObjectTagging = "s3:PutObjectTagging",
+    /// `PutObjectTagging` with a version id.
+    PutObjectVersionTagging = "s3:PutObjectVersionTagging",
+    /// `DeleteObjectTagging`; on the object.
+    DeleteObjectTagging = "s3:DeleteObjectTagging",
+    /// The same with a version id.
+    DeleteObjectVersionTagging = "s3:DeleteObjectVersionTagging",
+    /// `GetObjectRetention`, and the retention in other answers; on the object, also with a version id.
+    GetObjectRetention = "s3:GetObjectRetention",
+    /// `PutObjectRetention`, and giving a retention or an event hold to a new object; on the object, also with a version id.
+    PutObjectRetention = "s3:PutObjectRetention",
+    /// Deleting what is retained in governance mode, and shortening such a retention, where the request asks for it; on the object.
+    BypassGovernanceRetention = "s3:BypassGovernanceRetention",
+    /// `GetObjectLegalHold`, and the legal hold in other answers; on the object, also with a version id.
+    GetObjectLegalHold = "s3:GetObjectLegalHold",
+    /// `PutObjectLegalHold`, and giving a legal hold to a new object; on the object, also with a version id.
+    PutObjectLegalHold = "s3:PutObjectLegalHold",
     /// `AbortMultipartUpload`; on the object.
     AbortMultipartUpload = "s3:AbortMultipartUpload",
     /// `ListParts`; on the object.
@@ -121,6 +147,8 @@ actions! {
     CancelKeyDeletion = "kms:CancelKeyDeletion",
     /// Destroying a key at once, besides `kms:ScheduleKeyDeletion`; on the key. Not of AWS.
     DeleteKeyNow = "kms:DeleteKeyNow",
+    /// Destroying a key though Object Lock keeps versions that depend on it, besides `kms:DeleteKeyNow`; on the key. Not of AWS.
+    DeleteLockedKey = "kms:DeleteLockedKey",
 
     /// State and configuration of key management, without secrets; on [`crate::arn::KMS`], as all that follow.
     GetKmsStatus = "strongroom:GetKmsStatus",
@@ -162,9 +190,9 @@ impl Action {
 
 /// A set of actions: one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ActionSet(u64);
+pub(crate) struct ActionSet(u128);
 
-const _: () = assert!(Action::ALL.len() <= 64, "an ActionSet has 64 bits");
+const _: () = assert!(Action::ALL.len() <= 128, "an ActionSet has 128 bits");
 
 impl ActionSet {
     /// The actions that a policy's action pattern means. The empty set is no error: AWS knows actions that this server does not have.
@@ -189,7 +217,7 @@ impl ActionSet {
 }
 
 impl Action {
-    const fn bit(self) -> u64 {
+    const fn bit(self) -> u128 {
         1 << self as u32
     }
 }
@@ -243,7 +271,7 @@ mod tests {
         assert_eq!(matching("s3:?utObject"), [Action::PutObject]);
         assert_eq!(matching("*"), Action::ALL);
         assert_eq!(matching("*:*"), Action::ALL);
-        assert_eq!(matching("s3:GetObjectTagging"), []);
+        assert_eq!(matching("s3:GetObjectTorrent"), []);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom_catalog::{BlobUse, Bucket, Catalog, CatalogError, Committed, Envelope, Lock, NewVersion, VersionData, VersionId};
+use strongroom_catalog::{BlobUse, Bucket, Catalog, CatalogError, Committed, Envelope, NewVersion, VersionData, VersionId};
 use strongroom_fair::ForTenant;
 use strongroom_kms::CommitPermit;
 use strongroom_seal::{Manifest, ManifestPart};
@@ -10,12 +10,14 @@ use tokio::time::Instant;
 
 use crate::{
     Engine, Error,
-    api::{Caller, Checksum, ObjectHeaders, SseReply, Stored, WriteCondition},
+    api::{Attributes, Caller, Checksum, ObjectHeaders, SseReply, Stored, WriteCondition},
+    bucket::Settings,
     budget::Held,
     condition::MAX_ATTEMPTS,
     ids,
     in_use::Hold,
     ingest::{Ingested, Placement},
+    lock,
     record::{Etag, ObjectRecord, RecordedSse, VersionBinding, seal_part_checksums},
     sse::{Identified, KeyUse, User, mode_of},
 };
@@ -28,6 +30,7 @@ pub(crate) struct Draft<'a> {
     /// When the data key was handed out; none where that was in an earlier request.
     pub(crate) keys_since: Option<Instant>,
     pub(crate) headers: ObjectHeaders,
+    pub(crate) attributes: Attributes,
     pub(crate) etag: Etag,
     pub(crate) checksum: Option<Checksum>,
     pub(crate) parts_count: Option<u32>,
@@ -77,6 +80,17 @@ impl Bytes {
 #[must_use]
 pub(crate) struct Permits {
     _permits: Vec<CommitPermit>,
+}
+
+impl Permits {
+    pub(crate) fn of(permit: CommitPermit) -> Self {
+        Self { _permits: vec![permit] }
+    }
+
+    /// For a change that makes and ends no dependence on a KMS key.
+    pub(crate) fn of_no_key() -> Self {
+        Self { _permits: Vec::new() }
+    }
 }
 
 /// A manifest of parts that this server made: that the format refuses it would be a defect.
@@ -159,12 +173,19 @@ impl Engine {
         task.await.map_err(|error| Error::Internal(error.into()))
     }
 
-    /// The catalog's row for a draft and its bytes, ready to commit: its key can still be used.
-    pub(crate) async fn new_version(&self, caller: &Caller, draft: &Draft<'_>, bytes: Bytes) -> Result<NewVersion, Error> {
+    /// The catalog's row for a draft and its bytes, ready to commit: its key can still be used. `settings` are those of its bucket.
+    pub(crate) async fn new_version(
+        &self,
+        caller: &Caller,
+        settings: &Settings,
+        draft: &Draft<'_>,
+        bytes: Bytes,
+    ) -> Result<NewVersion, Error> {
         let user = User::Caller(caller);
         self.check_still_opens(user, draft.at, &draft.envelope, &draft.recorded, draft.keys_since).await?;
         let Identified { bucket, key, version_id } = draft.at;
         let (size_bytes, modified) = (bytes.manifest.total_len(), ids::now_ms());
+        let locked = lock::of_new_version(&draft.attributes.lock, settings.object_lock.as_ref(), modified);
         let binding = VersionBinding {
             bucket_id: bucket.id,
             key,
@@ -173,7 +194,7 @@ impl Engine {
             modified,
             mode: draft.envelope.mode,
             kms_key: draft.envelope.key.as_ref(),
-            lock: Lock::default(),
+            lock: locked.lock,
         };
         let record = ObjectRecord {
             etag: draft.etag.clone(),
@@ -181,6 +202,8 @@ impl Engine {
             checksum: draft.checksum.clone(),
             parts_count: draft.parts_count,
             completed_with: draft.completed_with.clone(),
+            tags: draft.attributes.tags.clone(),
+            lock: locked.recorded,
             sse: draft.recorded.clone(),
             manifest_sha256: hex::encode(bytes.manifest.digest()),
         };

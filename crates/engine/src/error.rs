@@ -145,6 +145,23 @@ pub enum Error {
     /// A tag, or the number of tags, is not allowed.
     #[error("{0}")]
     InvalidTag(String),
+    /// The bucket's versions cannot be locked.
+    #[error("Object Lock configuration does not exist for this bucket")]
+    ObjectLockConfigurationNotFound,
+    /// The version has no lock of the kind asked for.
+    #[error("The specified object does not have a ObjectLock configuration")]
+    NoSuchObjectLock,
+    /// The bucket is not in a state in which this can be done; says which is needed.
+    #[error("{0}")]
+    InvalidBucketState(&'static str),
+    /// A default retention or the duration of an event hold is not one that S3 allows.
+    #[error("The period must be from 1 to {max} {unit}.")]
+    InvalidRetentionPeriod {
+        /// The longest.
+        max: u32,
+        /// `days` or `years`
+        unit: &'static str,
+    },
     /// The version is under a retention or a hold.
     #[error("Access Denied because object protected by object lock.")]
     ObjectLocked,

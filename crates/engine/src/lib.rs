@@ -16,6 +16,7 @@
 pub mod api;
 mod bucket;
 pub mod budget;
+mod change;
 mod checksum;
 mod commit;
 mod condition;
@@ -31,6 +32,7 @@ mod ingest;
 mod intact;
 mod integrity;
 mod limits;
+mod lock;
 mod ops;
 mod record;
 pub mod rekey;

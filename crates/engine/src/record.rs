@@ -8,7 +8,7 @@ use strongroom_seal::{ManifestPart, PartSalt, RecordKind, StoreKey};
 
 use crate::{
     Error,
-    api::{Checksum, ChecksumAlgorithm, ChecksumKind, ObjectHeaders},
+    api::{Attributes, Checksum, ChecksumAlgorithm, ChecksumKind, ObjectHeaders, Period, Tag},
 };
 
 /// The sealed metadata of an object version.
@@ -24,6 +24,10 @@ pub(crate) struct ObjectRecord {
     /// The digest, in hex, of the numbers and ETags of the parts that CompleteMultipartUpload named. None in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) completed_with: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tags: Vec<Tag>,
+    #[serde(default, skip_serializing_if = "RecordedLock::is_empty")]
+    pub(crate) lock: RecordedLock,
     pub(crate) sse: RecordedSse,
     /// SHA-256 of the encoded manifest, hex: ties parts, their order and their salts to this record.
     pub(crate) manifest_sha256: String,
@@ -35,6 +39,8 @@ pub(crate) struct UploadRecord {
     pub(crate) headers: ObjectHeaders,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub(crate) attributes: Attributes,
     pub(crate) sse: RecordedSse,
 }
 
@@ -70,6 +76,24 @@ impl Etag {
     /// Whether clients see the MD5.
     pub(crate) fn shown_is_md5(&self) -> bool {
         self.md5.as_ref() == Some(&self.shown)
+    }
+}
+
+/// What is remembered of a version's lock, beside the columns that enforce it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct RecordedLock {
+    /// Whether a legal hold was ever set or lifted: S3 tells "off" from "never".
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) legal_hold_given: bool,
+    /// For how long the version is retained once its event hold is released. None where it never had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) event_hold_period: Option<Period>,
+}
+
+impl RecordedLock {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }
 

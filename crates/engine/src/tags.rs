@@ -9,6 +9,8 @@ pub type Tag = (String, String);
 
 /// The most tags of a bucket.
 pub(crate) const MAX_BUCKET_TAGS: usize = 50;
+/// The most tags of an object.
+pub(crate) const MAX_OBJECT_TAGS: usize = 10;
 /// The longest key, in characters.
 const MAX_KEY: usize = 128;
 /// The longest value, in characters.

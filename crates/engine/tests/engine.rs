@@ -25,6 +25,10 @@ mod key_fences;
 mod kms_calls;
 #[path = "engine/kms_states.rs"]
 mod kms_states;
+#[path = "engine/locks.rs"]
+mod locks;
+#[path = "engine/locks_model.rs"]
+mod locks_model;
 #[path = "engine/memory.rs"]
 mod memory;
 #[path = "engine/model.rs"]

@@ -40,6 +40,13 @@ fn permit_all(operation: &Operation, request: &Request, upload: Option<&SseReply
         let (action, resource) = required(*right, request)?;
         permit(request, action, &resource, &conditions)?;
     }
+    for header in operation.header_rights {
+        // An explicit "no" asks for nothing.
+        if headers::filled(&request.headers, header.name)?.is_some_and(|value| !value.eq_ignore_ascii_case("false")) {
+            let (action, resource) = required(header.right, request)?;
+            permit(request, action, &resource, &conditions)?;
+        }
+    }
     if operation.compares_etag && headers::filled(&request.headers, "if-match")?.is_some() {
         permit(request, Action::GetObject, &arn::object(&request.bucket, &request.key), &conditions)?;
     }
@@ -68,12 +75,27 @@ pub(crate) fn authorize_delete(request: &Request, key: &str, versioned: bool, by
     if by_etag { permit(request, Action::GetObject, &object, &conditions) } else { Ok(()) }
 }
 
+/// Whether the caller may do something with the object of the path that changes what is answered, not whether.
+pub(crate) fn may_on_object(request: &Request, action: Action) -> bool {
+    may(request, action, &arn::object(&request.bucket, &request.key))
+}
+
+/// The same, of any resource.
+pub(crate) fn may(request: &Request, action: Action, resource: &str) -> bool {
+    request.caller.identity.may(action, resource, &Conditions::new(request.caller.secure)) == Decision::Allow
+}
+
+/// Whether the request passes over retentions in governance mode: it says so, and the caller may. Without the right the header counts for
+/// nothing, so that clients which always send it can delete what is not retained.
+pub(crate) fn bypasses_governance(request: &Request, key: &str) -> Result<bool, Refusal> {
+    let asked =
+        headers::filled(&request.headers, "x-amz-bypass-governance-retention")?.is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    Ok(asked && may(request, Action::BypassGovernanceRetention, &arn::object(&request.bucket, key)))
+}
+
 /// A caller that may not list the bucket does not learn whether a key is there.
 pub(crate) fn hide_missing(request: &Request, bucket: &str, error: Error) -> Refusal {
-    let may_list = || {
-        let conditions = Conditions::new(request.caller.secure);
-        request.caller.identity.may(Action::ListBucket, &arn::bucket(bucket), &conditions) == Decision::Allow
-    };
+    let may_list = || may(request, Action::ListBucket, &arn::bucket(bucket));
     match error {
         Error::NoSuchKey | Error::NoSuchVersion | Error::DeleteMarker { .. } if !may_list() => Refusal::Engine(Error::AccessDenied),
         error => Refusal::Engine(error),

@@ -78,6 +78,10 @@ fn ordinal(error: &Error) -> usize {
         Error::NoSuchTagSet => 75,
         Error::InvalidTag(_) => 76,
         Error::IllegalVersioning => 77,
+        Error::ObjectLockConfigurationNotFound => 78,
+        Error::NoSuchObjectLock => 79,
+        Error::InvalidBucketState(_) => 80,
+        Error::InvalidRetentionPeriod { .. } => 81,
         Error::AuditUnavailable(_) => 66,
         Error::NoSuchJob(_) => 67,
         Error::TooManyJobs(_) => 68,
@@ -87,7 +91,7 @@ fn ordinal(error: &Error) -> usize {
     }
 }
 
-const ORDINALS: usize = 78;
+const ORDINALS: usize = 82;
 
 type Row = (Error, &'static str, u16, Option<(&'static str, u16)>);
 
@@ -165,6 +169,10 @@ fn rows() -> Vec<Row> {
         same(Error::BucketOwnerMismatch, "AccessDenied", 403),
         same(Error::ObjectLocked, "AccessDenied", 403),
         same(Error::IllegalVersioning, "IllegalVersioningConfigurationException", 400),
+        same(Error::ObjectLockConfigurationNotFound, "ObjectLockConfigurationNotFoundError", 404),
+        same(Error::NoSuchObjectLock, "NoSuchObjectLockConfiguration", 404),
+        same(Error::InvalidBucketState("it is not versioned"), "InvalidBucketState", 409),
+        same(Error::InvalidRetentionPeriod { max: 100, unit: "years" }, "InvalidRetentionPeriod", 400),
         same(Error::NoSuchTagSet, "NoSuchTagSet", 404),
         same(Error::InvalidTag("no".to_owned()), "InvalidTag", 400),
         same(Error::StorageFull, "InsufficientStorage", 507),

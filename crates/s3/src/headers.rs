@@ -121,17 +121,9 @@ pub(crate) fn shown_class(class: Option<&str>) -> &str {
     class.unwrap_or(STANDARD)
 }
 
-/// Refuses what this store would have to ignore: tags, locks, ACLs that grant something, appends.
+/// Refuses what this store would have to ignore: ACLs that grant something, appends.
 pub(crate) fn refuse_unsupported(headers: &HeaderMap) -> Result<(), Refusal> {
-    const NOT_IMPLEMENTED: [&str; 7] = [
-        "x-amz-tagging",
-        "x-amz-object-lock-mode",
-        "x-amz-object-lock-retain-until-date",
-        "x-amz-object-lock-legal-hold",
-        "x-amz-write-offset-bytes",
-        "x-amz-if-match-last-modified-time",
-        "x-amz-if-match-size",
-    ];
+    const NOT_IMPLEMENTED: [&str; 3] = ["x-amz-write-offset-bytes", "x-amz-if-match-last-modified-time", "x-amz-if-match-size"];
     for name in NOT_IMPLEMENTED {
         if filled(headers, name)?.is_some() {
             return Err(Refusal::NotImplemented(format!("The header {name}")));
@@ -180,7 +172,7 @@ pub(crate) fn quoted(etag: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use strongroom_engine::api::{Mode, SseReply};
+    use strongroom_engine::api::{Mode, ObjectLock, SseReply};
 
     use super::*;
 
@@ -217,6 +209,8 @@ mod tests {
             sse: SseReply { mode: Mode::Store, kms_key_id: None, bucket_key_enabled: false, kms_context: None, customer_key_md5: None },
             checksum: None,
             parts_count: None,
+            tag_count: 0,
+            lock: ObjectLock::default(),
         };
         let mut reply = Reply::ok();
         describe(&mut reply, &info, &Query::default()).unwrap();
@@ -234,13 +228,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_honoured_is_refused_and_not_dropped() {
-        for name in ["x-amz-tagging", "x-amz-object-lock-mode", "x-amz-object-lock-legal-hold", "x-amz-write-offset-bytes"] {
-            assert!(matches!(refuse_unsupported(&map(&[(name, "x")])), Err(Refusal::NotImplemented(_))), "{name}");
-        }
+        assert!(matches!(refuse_unsupported(&map(&[("x-amz-write-offset-bytes", "0")])), Err(Refusal::NotImplemented(_))));
         assert!(matches!(refuse_unsupported(&map(&[("x-amz-acl", "public-read")])), Err(Refusal::AclNotSupported)));
         assert!(matches!(refuse_unsupported(&map(&[("x-amz-grant-read", "id=1")])), Err(Refusal::AclNotSupported)));
         assert!(refuse_unsupported(&map(&[("x-amz-acl", "private")])).is_ok());
-        assert!(refuse_unsupported(&map(&[("x-amz-tagging", "")])).is_ok());
     }
 
     #[test]

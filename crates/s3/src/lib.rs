@@ -23,6 +23,7 @@ mod error;
 pub mod fuzzing;
 mod gate;
 mod headers;
+mod lock;
 mod names;
 mod operation;
 mod ops;

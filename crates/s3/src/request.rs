@@ -5,7 +5,7 @@ use futures_util::stream;
 use http::HeaderMap;
 use strongroom_engine::{
     Error,
-    api::{Body, Caller, CopySource, UploadRef},
+    api::{Body, Caller, CopySource, ObjectVersion, UploadRef},
     budget::Budget,
 };
 
@@ -32,6 +32,11 @@ impl Request {
     /// `versionId`
     pub(crate) fn version_id(&self) -> Result<Option<String>, Refusal> {
         Ok(self.query.get_filled("versionId")?.map(str::to_owned))
+    }
+
+    /// The version of the path's object that the request names.
+    pub(crate) fn object_version(&self) -> Result<ObjectVersion, Refusal> {
+        Ok(ObjectVersion { bucket: self.bucket.clone(), key: self.key.clone(), version_id: self.version_id()? })
     }
 
     /// The upload that `uploadId` names.

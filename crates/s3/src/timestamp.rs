@@ -1,6 +1,10 @@
 //! Times as S3 writes and reads them. Milliseconds or seconds since 1970 inside.
 
-use time::{OffsetDateTime, PrimitiveDateTime, format_description::BorrowedFormatItem, macros::format_description};
+use time::{
+    OffsetDateTime, PrimitiveDateTime,
+    format_description::{BorrowedFormatItem, well_known::Rfc3339},
+    macros::format_description,
+};
 
 const HTTP_DATE: &[BorrowedFormatItem<'_>] =
     format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
@@ -31,6 +35,12 @@ pub(crate) fn parse_http_date(text: &str) -> Option<i64> {
     Some(parsed.assume_utc().unix_timestamp())
 }
 
+/// Milliseconds since 1970 of a date of ISO 8601 as S3's clients write it (RFC 3339), or none where it is no date.
+pub(crate) fn parse_iso_8601(text: &str) -> Option<i64> {
+    let parsed = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(parsed.unix_timestamp_nanos().div_euclid(1_000_000)).ok()
+}
+
 fn parse_rfc_850(text: &str) -> Option<PrimitiveDateTime> {
     let mut parsed = time::parsing::Parsed::new();
     let rest = parsed.parse_items(text.as_bytes(), RFC_850).ok()?;
@@ -59,5 +69,19 @@ mod tests {
             assert_eq!(parse_http_date(text), Some(784_111_777), "{text}");
         }
         assert_eq!(parse_http_date("yesterday"), None);
+    }
+
+    #[test]
+    fn dates_of_iso_8601_are_read_with_their_offset_and_their_fraction() {
+        for (text, expected) in [
+            ("1994-11-06T08:49:37Z", 784_111_777_000),
+            ("1994-11-06T08:49:37.5Z", 784_111_777_500),
+            ("1994-11-06T10:49:37.500999+02:00", 784_111_777_500),
+        ] {
+            assert_eq!(parse_iso_8601(text), Some(expected), "{text}");
+        }
+        for text in ["", "1994-11-06", "1994-11-06T08:49:37", "Sun, 06 Nov 1994 08:49:37 GMT", "1994-13-06T08:49:37Z"] {
+            assert_eq!(parse_iso_8601(text), None, "{text}");
+        }
     }
 }

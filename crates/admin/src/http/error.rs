@@ -138,6 +138,10 @@ impl From<Error> for ApiError {
             | Error::CustomerKeyNotApplicable
             | Error::NoSuchTagSet
             | Error::IllegalVersioning
+            | Error::ObjectLockConfigurationNotFound
+            | Error::NoSuchObjectLock
+            | Error::InvalidBucketState(_)
+            | Error::InvalidRetentionPeriod { .. }
             | Error::InvalidTag(_)
             | Error::PartKeyRequired
             | Error::PartKeyWrong

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use strongroom_audit::SignedReceipt;
 use strongroom_engine::Error;
 use strongroom_engine::api::{
-    Body, CompleteMultipartUpload, CompletedPart, CopyObject, CopySource, CreateMultipartUpload, ObjectHeaders, SseHeaders, UploadChecksum,
-    UploadPart, UploadRef, WriteCondition,
+    Attributes, Body, CompleteMultipartUpload, CompletedPart, CopyObject, CopySource, CreateMultipartUpload, ObjectHeaders, ObjectLock,
+    SseHeaders, TagsOfCopy, UploadChecksum, UploadPart, UploadRef, WriteCondition,
 };
 use time::OffsetDateTime;
 
@@ -81,6 +81,8 @@ async fn copy(rig: &Rig, name: &str) -> Result<(), Error> {
         headers: None,
         storage_class: None,
         website_redirect_location: None,
+        tags: TagsOfCopy::Keep { permitted: true },
+        lock: ObjectLock::default(),
         sse: sse_kms("alpha"),
         checksum_algorithm: None,
         condition: WriteCondition::None,
@@ -93,6 +95,7 @@ async fn upload(rig: &Rig, name: &str, open: &mut u64) -> Result<(), Error> {
         bucket: "photos".into(),
         key: name.into(),
         headers: ObjectHeaders::default(),
+        attributes: Attributes::default(),
         sse: sse_kms("alpha"),
         checksum_algorithm: None,
         checksum_kind: None,
@@ -243,7 +246,7 @@ async fn a_kill_after_the_key_is_destroyed_leaves_a_receipt_of_what_was_lost_by_
         intend(&rig, lost).await;
         rig.keyring.kms(None).unwrap().delete_now("alpha", "alpha").await.unwrap();
         let rig = rig.after_a_kill().await;
-        rig.engine.delete_object(&caller(), "photos", "first", None, WriteCondition::None).await.unwrap();
+        rig.engine.delete_object(&caller(), "photos", "first", None, WriteCondition::None, false).await.unwrap();
         rig.admin.tick(OffsetDateTime::now_utc()).await;
         let receipts = rig.ok("GET", "/kms/receipts", Value::Null).await;
         let receipt = &receipts["receipts"][0]["receipt"];

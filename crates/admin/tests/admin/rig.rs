@@ -14,7 +14,7 @@ use strongroom_audit::{AuditLog, LogConfig, SigningKey};
 use strongroom_blobs::testing::MemoryBlobs;
 use strongroom_catalog::{Clock, testing::MemoryCatalog};
 use strongroom_engine::api::{
-    Body, Caller, CreateBucket, GetObject, ObjectHeaders, PutObject, SseHeaders, Stored, UploadChecksum, WriteCondition,
+    Attributes, Body, Caller, CreateBucket, GetObject, ObjectHeaders, PutObject, SseHeaders, Stored, UploadChecksum, WriteCondition,
 };
 use strongroom_engine::{Engine, EngineOptions, EngineParts, Error, STORE_KEY_ID, SealedSettings};
 use strongroom_keyring::{KeyUsage, Keyring, KeyringParts, Registry};
@@ -87,7 +87,10 @@ impl Rig {
         for name in ["alpha", "beta"] {
             rig.ok("POST", "/kms/keys", json!({"name": name, "Description": name})).await;
         }
-        rig.engine.create_bucket(&caller(), CreateBucket { name: "photos".into(), region: String::new() }).await.unwrap();
+        rig.engine
+            .create_bucket(&caller(), CreateBucket { name: "photos".into(), region: String::new(), object_lock: false })
+            .await
+            .unwrap();
         rig
     }
 
@@ -200,6 +203,7 @@ impl Rig {
             bucket: "photos".into(),
             key: name.into(),
             headers: ObjectHeaders::default(),
+            attributes: Attributes::default(),
             sse,
             content_md5: None,
             checksum: UploadChecksum::default(),

@@ -7,6 +7,8 @@ pub struct CreateBucket {
     pub name: String,
     /// The location constraint; empty where none was given.
     pub region: String,
+    /// `x-amz-bucket-object-lock-enabled`: versioned from the start, and its versions can be locked.
+    pub object_lock: bool,
 }
 
 /// The default encryption of a bucket, as PutBucketEncryption's one rule gives it.

@@ -4,6 +4,7 @@ mod body;
 mod bucket;
 mod checksum;
 mod list;
+mod lock;
 mod multipart;
 mod object;
 mod sse;
@@ -12,13 +13,14 @@ pub use body::{Body, BodyError, BodyStream, ReplyStream};
 pub use bucket::{CreateBucket, DefaultEncryption, VersioningStatus};
 pub use checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, ExpectedChecksum, UploadChecksum};
 pub use list::{ListEntry, ListObjects, ListPage, ListUploads, ListVersions, ListedObject, ListedUpload, ListedVersion};
+pub use lock::{DefaultLock, EventHold, LockedVersion, ObjectLock, Period, Retention, RetentionChange, RetentionMode};
 pub use multipart::{
     CompleteMultipartUpload, CompletedPart, CopiedPart, CreateMultipartUpload, CreatedUpload, ListParts, ListedPart, PartsPage, UploadPart,
     UploadPartCopy, UploadRef, UploadedPart,
 };
 pub use object::{
-    ByteRange, Copied, CopyObject, CopySource, DeletedObject, GetObject, IfRange, ObjectHeaders, ObjectInfo, ObjectPart, ObjectReply,
-    PutObject, ReadConditions, Stored, UpdateObjectEncryption, WriteCondition,
+    Attributes, ByteRange, Copied, CopyObject, CopySource, DeletedObject, GetObject, IfRange, ObjectHeaders, ObjectInfo, ObjectPart,
+    ObjectReply, ObjectVersion, PutObject, ReadConditions, Stored, TagsOfCopy, UpdateObjectEncryption, WriteCondition,
 };
 // What requests and replies are made of, so that an adapter needs the engine only.
 pub use crate::{bucket::Bucket, tags::Tag};

@@ -1,8 +1,8 @@
 //! Requests about multipart uploads.
 
 use super::{
-    Body, ByteRange, Checksum, ChecksumAlgorithm, ChecksumKind, CopySource, ObjectHeaders, SseHeaders, SseReply, UploadChecksum,
-    WriteCondition,
+    Attributes, Body, ByteRange, Checksum, ChecksumAlgorithm, ChecksumKind, CopySource, ObjectHeaders, SseHeaders, SseReply,
+    UploadChecksum, WriteCondition,
 };
 
 /// Names an upload.
@@ -24,6 +24,8 @@ pub struct CreateMultipartUpload {
     pub key: String,
     /// Stored headers.
     pub headers: ObjectHeaders,
+    /// Tags and locks.
+    pub attributes: Attributes,
     /// Encryption headers.
     pub sse: SseHeaders,
     /// `x-amz-checksum-algorithm`

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Body, Checksum, ReplyStream, SseHeaders, SseReply, UploadChecksum, sse::CustomerKeyHeaders};
+use super::{Body, Checksum, ObjectLock, ReplyStream, SseHeaders, SseReply, Tag, UploadChecksum, sse::CustomerKeyHeaders};
 
 /// The headers that a client stores with an object and gets back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -35,6 +35,36 @@ pub struct ObjectHeaders {
     /// `x-amz-meta-*`, names in lower case without the prefix.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub user: BTreeMap<String, String>,
+}
+
+/// What a new version is given beside its headers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Attributes {
+    /// `x-amz-tagging`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+    /// `x-amz-object-lock-*`
+    #[serde(skip_serializing_if = "ObjectLock::is_empty")]
+    pub lock: ObjectLock,
+}
+
+impl Attributes {
+    /// Whether none is given.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Names a version of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectVersion {
+    /// The bucket.
+    pub bucket: String,
+    /// The object key.
+    pub key: String,
+    /// `versionId`; the latest where none is given.
+    pub version_id: Option<String>,
 }
 
 /// `If-Match` and `If-None-Match: *` of a write. ETags without quotes.
@@ -98,6 +128,8 @@ pub struct PutObject {
     pub key: String,
     /// Stored headers.
     pub headers: ObjectHeaders,
+    /// Tags and locks.
+    pub attributes: Attributes,
     /// Encryption headers.
     pub sse: SseHeaders,
     /// `Content-MD5`, base64.
@@ -169,6 +201,10 @@ pub struct ObjectInfo {
     pub checksum: Option<Checksum>,
     /// How many parts a multipart upload gave it; none for an object put whole.
     pub parts_count: Option<u32>,
+    /// How many tags it has.
+    pub tag_count: usize,
+    /// What keeps it from being deleted.
+    pub lock: ObjectLock,
 }
 
 /// A part of an object, for GetObjectAttributes.
@@ -227,12 +263,28 @@ pub struct CopyObject {
     pub storage_class: Option<String>,
     /// `x-amz-website-redirect-location`, also without REPLACE.
     pub website_redirect_location: Option<String>,
+    /// The target's tags.
+    pub tags: TagsOfCopy,
+    /// The target's lock; the source's is never copied.
+    pub lock: ObjectLock,
     /// The target's encryption headers.
     pub sse: SseHeaders,
     /// `x-amz-checksum-algorithm`: compute this one, which reads the data if the source does not have it.
     pub checksum_algorithm: Option<super::ChecksumAlgorithm>,
     /// Conditional write.
     pub condition: WriteCondition,
+}
+
+/// `x-amz-tagging-directive`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagsOfCopy {
+    /// `COPY`
+    Keep {
+        /// Whether the caller may read the source's tags and set the target's. Where it may not, a source that has tags is not copied.
+        permitted: bool,
+    },
+    /// `REPLACE`, by these.
+    Replace(Vec<Tag>),
 }
 
 /// What CopyObject answers.

@@ -7,7 +7,7 @@ use strongroom_catalog::{Bucket, Versioning};
 use strongroom_seal::{RecordKind, StoreKey};
 
 use super::DocumentKind;
-use crate::{Error, record};
+use crate::{Error, api::DefaultLock, record};
 
 /// What is configured of a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub(crate) struct Settings {
     /// The default encryption.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) encryption: Option<BucketEncryption>,
+    /// Whether its versions can be locked, and the locks that new ones get.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) object_lock: Option<DefaultLock>,
     /// Its documents, each with the revision of the bucket that wrote it: none can be taken away, or be put back.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     documents: BTreeMap<String, u64>,
@@ -48,6 +51,11 @@ pub(crate) enum BucketEncryptionAlgorithm {
 impl Settings {
     pub(crate) fn of_encryption(encryption: Option<BucketEncryption>) -> Self {
         Self { encryption, ..Self::default() }
+    }
+
+    /// Those of a new bucket, whose versions can be locked where `object_lock` is given.
+    pub(crate) fn of_new_bucket(object_lock: Option<DefaultLock>) -> Self {
+        Self { object_lock, ..Self::default() }
     }
 
     /// Seals them for this row, whose own record does not count.

@@ -4,7 +4,7 @@ use strongroom_catalog::{BucketId, CatalogError, Versioning};
 
 use crate::{
     Engine, Error,
-    api::{Caller, CreateBucket, DefaultEncryption, Tag, VersioningStatus},
+    api::{Caller, CreateBucket, DefaultEncryption, DefaultLock, Tag, VersioningStatus},
     bucket::{Bucket, BucketEncryption, BucketEncryptionAlgorithm, Changed, DocumentKind, Settings},
     ids,
     sse::check_default_encryption,
@@ -23,12 +23,13 @@ impl Engine {
             owner: caller.identity.name.clone(),
             region: request.region,
             created: ids::now_ms(),
-            versioning: Versioning::Unversioned,
+            versioning: if request.object_lock { Versioning::Enabled } else { Versioning::Unversioned },
             revision: 1,
             record: Vec::new(),
             former: None,
         };
-        bucket.record = Settings::default().seal(self.store_key(), &bucket)?;
+        let settings = Settings::of_new_bucket(request.object_lock.then(DefaultLock::default));
+        bucket.record = settings.seal(self.store_key(), &bucket)?;
         self.space().admit(None)?;
         match self.catalog().create_bucket(bucket).await {
             Err(CatalogError::BucketExists { owner }) if owner == caller.identity.name => Err(Error::BucketAlreadyOwnedByYou),
@@ -110,7 +111,14 @@ impl Engine {
             VersioningStatus::Enabled => Versioning::Enabled,
             VersioningStatus::Suspended => Versioning::Suspended,
         };
-        self.change_bucket(name, |bucket| Ok(Changed { versioning, ..Changed::from(bucket) })).await
+        self.change_bucket(name, |bucket| {
+            if bucket.settings.object_lock.is_some() && versioning != Versioning::Enabled {
+                let locked = "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.";
+                return Err(Error::InvalidBucketState(locked));
+            }
+            Ok(Changed { versioning, ..Changed::from(bucket) })
+        })
+        .await
     }
 
     /// GetBucketTagging.

@@ -8,16 +8,20 @@ use strongroom_catalog::{BlobUse, VersionId};
 use super::get::FoundData;
 use crate::{
     Engine, Error,
-    api::{Caller, Checksum, ChecksumAlgorithm, Copied, CopyObject, CopySource, ObjectHeaders, ReplyStream, SseReply, UploadChecksum},
+    api::{
+        Attributes, Bucket, Caller, Checksum, ChecksumAlgorithm, Copied, CopyObject, CopySource, ObjectHeaders, ReplyStream, SseReply, Tag,
+        TagsOfCopy, UploadChecksum,
+    },
     budget::Held,
     commit::{Bytes, Draft, Kept, stored},
     condition::{MAX_ATTEMPTS, check_copy_source},
     egress::{self, Opened},
     etag, ids,
     ingest::{self, Intake},
-    limits,
+    limits, lock,
     record::{Etag, VersionBinding, open_part_checksums},
     sse::{CustomerKey, Decision, Identified, User, decide},
+    tags,
 };
 
 /// The source of a copy: found, allowed, its keys open.
@@ -32,6 +36,7 @@ pub(crate) struct OpenedSource {
 pub(crate) struct SourceFacts {
     pub(crate) etag: Etag,
     pub(crate) headers: ObjectHeaders,
+    pub(crate) tags: Vec<Tag>,
     pub(crate) checksum: Option<Checksum>,
     pub(crate) parts_count: Option<u32>,
     pub(crate) part_checksums: Vec<Option<Checksum>>,
@@ -48,15 +53,17 @@ impl Engine {
         limits::check_headers(request.headers.as_ref().unwrap_or(&ObjectHeaders::default()))?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
         let decision = decide(&request.sse, caller.sse_c_allowed, bucket.settings.encryption.as_ref(), self.encrypts_by_default())?;
+        lock::check_given(&request.lock, &bucket, ids::now_ms())?;
+        if let TagsOfCopy::Replace(tags) = &request.tags {
+            tags::check(tags, tags::MAX_OBJECT_TAGS)?;
+        }
         let customer = CustomerKey::from_copy_source(&request.source.customer, caller.sse_c_allowed)?;
         check_changes_something(&request)?;
         self.space().admit(None)?;
         for _ in 0..MAX_ATTEMPTS {
             let source = self.open_source(caller, &request.source, customer.as_ref()).await?;
             self.check_write_early(&request.condition, &bucket.name, &request.key).await?;
-            let version_id = ids::new_version_id(ids::now_ms());
-            let at = Identified { bucket: &bucket, key: &request.key, version_id };
-            match self.copy_once(caller, &request, &decision, at, source).await {
+            match self.copy_once(caller, &request, &decision, &bucket, source).await {
                 // The source was overwritten while it was being copied, and its blob let go: copy what is there now.
                 Err(Error::ConditionalConflict) => {}
                 other => return other,
@@ -116,6 +123,7 @@ impl Engine {
         Ok(SourceFacts {
             etag: found.record.etag.clone(),
             headers: found.record.headers.clone(),
+            tags: found.record.tags.clone(),
             checksum: found.record.checksum.clone(),
             parts_count: found.record.parts_count,
             part_checksums: open_part_checksums(self.store_key(), &binding, &data.part_record)?,
@@ -130,9 +138,10 @@ impl Engine {
         caller: &Caller,
         request: &CopyObject,
         decision: &Decision,
-        at: Identified<'_>,
+        bucket: &Bucket,
         source: OpenedSource,
     ) -> Result<Copied, Error> {
+        let at = Identified { bucket, key: &request.key, version_id: ids::new_version_id(ids::now_ms()) };
         let source_version_id = source.facts.version_id.clone();
         let has_checksum = source.facts.checksum.as_ref().map(|checksum| checksum.algorithm);
         let same_layers = source.opened.keys.layers() == decision.mode().layers();
@@ -142,7 +151,7 @@ impl Engine {
             self.move_data(caller, request, decision, at, source).await?
         };
         let kept = std::mem::take(&mut bytes.kept);
-        let version = self.new_version(caller, &draft, bytes).await?;
+        let version = self.new_version(caller, &bucket.settings, &draft, bytes).await?;
         let (size_bytes, modified_ms) = (version.size_bytes, version.modified);
         let committed = self.commit(caller, at, version, kept, &request.condition).await?;
         Ok(Copied { stored: stored(&draft, reply, size_bytes, committed.is_null), modified_ms, source_version_id })
@@ -170,6 +179,7 @@ impl Engine {
             recorded: keys.recorded,
             keys_since: Some(keys.since),
             headers: target_headers(request, facts.headers),
+            attributes: target_attributes(request, facts.tags)?,
             etag: etag::of_copy(&facts.etag, facts.parts_count, decision.mode()),
             checksum: facts.checksum,
             parts_count: facts.parts_count,
@@ -213,6 +223,7 @@ impl Engine {
             recorded: keys.recorded,
             keys_since: Some(keys.since),
             headers: target_headers(request, facts.headers),
+            attributes: target_attributes(request, facts.tags)?,
             etag: etag::whole(decision.mode(), ingested.md5.map(hex::encode).or(kept_md5)),
             checksum: ingested.checksum.take(),
             parts_count: None,
@@ -234,6 +245,15 @@ fn target_headers(request: &CopyObject, source: ObjectHeaders) -> ObjectHeaders 
     headers.storage_class.clone_from(&request.storage_class);
     headers.website_redirect_location.clone_from(&request.website_redirect_location);
     headers
+}
+
+fn target_attributes(request: &CopyObject, source: Vec<Tag>) -> Result<Attributes, Error> {
+    let tags = match &request.tags {
+        TagsOfCopy::Replace(tags) => tags.clone(),
+        TagsOfCopy::Keep { permitted } if *permitted || source.is_empty() => source,
+        TagsOfCopy::Keep { .. } => return Err(Error::AccessDenied),
+    };
+    Ok(Attributes { tags, lock: request.lock })
 }
 
 /// S3 refuses a copy onto itself that changes nothing.

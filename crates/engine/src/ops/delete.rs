@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Engine {
-    /// DeleteObject. Deleting what is not there is no error.
+    /// DeleteObject. Deleting what is not there is no error. `bypass` passes over retentions in governance mode.
     pub async fn delete_object(
         &self,
         caller: &Caller,
@@ -18,6 +18,7 @@ impl Engine {
         key: &str,
         version_id: Option<String>,
         condition: WriteCondition,
+        bypass: bool,
     ) -> Result<DeletedObject, Error> {
         limits::check_key(key)?;
         let which = ids::parse_version(version_id.as_deref())?;
@@ -27,7 +28,7 @@ impl Engine {
             let now = ids::now_ms();
             let marker = ids::new_version_id(now);
             let (bucket_id, key) = (bucket.id, key.to_owned());
-            let deletion = Deletion { bucket_id, key, which, expect, marker, modified: now, bypass: false };
+            let deletion = Deletion { bucket_id, key, which, expect, marker, modified: now, bypass };
             let deleted = self.making_room(|| self.catalog().delete_version(deletion.clone())).await;
             match deleted {
                 Err(CatalogError::PreconditionFailed) => {}

@@ -13,6 +13,7 @@ use crate::{
     condition::{check_read, range_is_meant},
     egress::{self, Opened},
     ids, limits,
+    lock::Locked,
     record::{ObjectRecord, VersionBinding, open_part_checksums},
     sse::{CustomerKey, Identified, KeyUse, User, check_customer_key, check_read_headers, check_readable, mode_of, sse_reply},
 };
@@ -30,6 +31,10 @@ pub(crate) struct Found {
 impl Found {
     pub(crate) fn identified(&self) -> Identified<'_> {
         Identified { bucket: &self.bucket, key: &self.version.key, version_id: self.version.version_id }
+    }
+
+    pub(crate) fn locked(&self) -> Locked {
+        Locked { lock: self.version.lock, recorded: self.record.lock }
     }
 }
 
@@ -309,6 +314,8 @@ fn info(found: &Found, customer: Option<&CustomerKey>) -> Result<ObjectInfo, Err
         sse: sse_reply(envelope, &record.sse, customer)?,
         checksum: record.checksum.clone(),
         parts_count: record.parts_count,
+        tag_count: record.tags.len(),
+        lock: found.locked().shown(),
     })
 }
 

@@ -6,6 +6,10 @@ mod delete;
 mod genuine;
 mod get;
 mod list;
+mod lock;
 mod multipart;
 mod put;
+mod tagging;
 mod update_encryption;
+
+pub(crate) use get::FoundData;

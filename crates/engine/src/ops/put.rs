@@ -16,6 +16,7 @@ impl Engine {
         limits::check_key(&request.key)?;
         limits::check_headers(&request.headers)?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
+        request.attributes.check(&bucket)?;
         let decision = decide(&request.sse, caller.sse_c_allowed, bucket.settings.encryption.as_ref(), self.encrypts_by_default())?;
         self.check_write_early(&request.condition, &bucket.name, &request.key).await?;
         self.space().admit(request.body.length)?;
@@ -42,6 +43,7 @@ impl Engine {
             recorded: keys.recorded,
             keys_since: Some(keys.since),
             headers: request.headers,
+            attributes: request.attributes,
             etag: etag::whole(decision.mode(), ingested.md5.map(hex::encode)),
             checksum: ingested.checksum.take(),
             parts_count: None,
@@ -49,7 +51,7 @@ impl Engine {
         };
         let mut bytes = Bytes::of_body(ingested, 1)?;
         let kept = std::mem::take(&mut bytes.kept);
-        let version = self.new_version(caller, &draft, bytes).await?;
+        let version = self.new_version(caller, &bucket.settings, &draft, bytes).await?;
         let size_bytes = version.size_bytes;
         let committed = self.commit(caller, at, version, kept, &request.condition).await?;
         Ok(stored(&draft, keys.reply, size_bytes, committed.is_null))

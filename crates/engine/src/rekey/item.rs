@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use strongroom_catalog::{
-    Bucket, Catalog, CatalogError, Envelope, KeyRef, Reseal, ScopedUpload, ScopedVersion, Upload, Version, VersionChange, VersionSelector,
+    Bucket, Catalog, CatalogError, Envelope, KeyRef, Reseal, ScopedUpload, ScopedVersion, Upload, Version, VersionSelector,
 };
 
 use crate::{
     Engine, Error,
     commit::Permits,
-    record::{ObjectRecord, RecordedSse, UploadRecord, VersionBinding, open_part_checksums, seal_part_checksums},
+    record::{ObjectRecord, RecordedSse, UploadRecord},
     sse::{Decision, Identified, User, WriteKeys},
 };
 
@@ -145,22 +145,9 @@ impl Engine {
         mut record: ObjectRecord,
         keys: WriteKeys,
     ) -> Result<Result<(), CatalogError>, Error> {
-        let present = VersionBinding::of(bucket.id, version);
-        let new = VersionBinding { mode: keys.envelope.mode, kms_key: keys.envelope.key.as_ref(), ..present };
-        let part_checksums = open_part_checksums(self.store_key(), &present, part_record);
-        let part_checksums = part_checksums.map_err(|error| self.integrity().note(error, &bucket.name, &version.key))?;
         record.sse = keys.recorded;
-        let part_record = seal_part_checksums(self.store_key(), &new, &part_checksums)?;
-        let change = VersionChange {
-            bucket_id: bucket.id,
-            key: version.key.clone(),
-            version_id: version.version_id,
-            seen: version.revision,
-            lock: version.lock,
-            record: record.seal(self.store_key(), &new)?,
-            part_record,
-            envelope: keys.envelope,
-        };
+        let change = self.version_change(bucket.id, version, part_record, &record, keys.envelope, version.lock);
+        let change = change.map_err(|error| self.integrity().note(error, &bucket.name, &version.key))?;
         let commit = |catalog: Arc<dyn Catalog>| async move { catalog.change_version(change).await };
         self.to_the_end(permits, Arc::default(), commit).await
     }

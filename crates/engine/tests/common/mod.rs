@@ -147,6 +147,8 @@ pub struct Plan {
     pub cached: bool,
     pub sqlite: bool,
     pub with_kms: bool,
+    /// The catalog's clock. By default every blob died long ago, so that no test has to wait for the sweep.
+    pub clock: Clock,
     /// What a rig left behind, to be opened again.
     pub home: Option<Home>,
     pub catalog_hook: Option<Arc<dyn CatalogHook>>,
@@ -172,7 +174,16 @@ impl Default for Plan {
             orphan_age: std::time::Duration::ZERO,
             ..EngineOptions::default()
         };
-        Self { options, cached: false, sqlite: false, with_kms: true, home: None, catalog_hook: None, wrap_blobs: None }
+        Self {
+            options,
+            cached: false,
+            sqlite: false,
+            with_kms: true,
+            clock: Clock::new(|| 0),
+            home: None,
+            catalog_hook: None,
+            wrap_blobs: None,
+        }
     }
 }
 
@@ -217,7 +228,7 @@ impl Rig {
         let backend = Arc::new(CountingKms::new(Arc::clone(&local)));
         let keys = Arc::new(CachedKms::new(Arc::clone(&backend), CacheConfig { enabled: plan.cached, ..CacheConfig::default() }));
         let kms = Arc::new(CountingKms::new(Arc::clone(&keys)));
-        let catalog = catalog(&dir, plan.sqlite);
+        let catalog = catalog(&dir, plan.sqlite, plan.clock);
         let catalog = match plan.catalog_hook {
             Some(hook) => Arc::new(HookedCatalog::new(Arc::clone(&catalog), hook)),
             None => Arc::clone(&catalog),
@@ -240,7 +251,10 @@ impl Rig {
         let engine = Engine::open(parts, plan.options);
         let rig = Self { kms, keys, backend, memory, blobs, source, audit, catalog, settings, people, engine, root: root(true), dir };
         if is_new {
-            rig.engine.create_bucket(&rig.root, CreateBucket { name: BUCKET.into(), region: String::new() }).await.unwrap();
+            rig.engine
+                .create_bucket(&rig.root, CreateBucket { name: BUCKET.into(), region: String::new(), object_lock: false })
+                .await
+                .unwrap();
         }
         rig
     }
@@ -292,9 +306,7 @@ async fn local_kms(dir: &TempDir) -> LocalKms {
     kms
 }
 
-fn catalog(dir: &TempDir, sqlite: bool) -> Arc<dyn Catalog> {
-    // Every blob died long ago, so that no test has to wait for the sweep's clock.
-    let clock = Clock::new(|| 0);
+fn catalog(dir: &TempDir, sqlite: bool, clock: Clock) -> Arc<dyn Catalog> {
     if !sqlite {
         return Arc::new(MemoryCatalog::new(clock));
     }

@@ -7,9 +7,9 @@ use md5::{Digest as _, Md5};
 use strongroom_engine::{
     Error,
     api::{
-        Body, BodyError, ByteRange, CompleteMultipartUpload, CompletedPart, Copied, CopyObject, CopySource, CreateMultipartUpload,
-        CustomerKeyHeaders, GetObject, ObjectHeaders, ObjectReply, PutObject, SseHeaders, Stored, UploadChecksum, UploadPart, UploadRef,
-        UploadedPart, WriteCondition,
+        Attributes, Body, BodyError, ByteRange, CompleteMultipartUpload, CompletedPart, Copied, CopyObject, CopySource,
+        CreateMultipartUpload, CustomerKeyHeaders, GetObject, ObjectHeaders, ObjectLock, ObjectReply, PutObject, SseHeaders, Stored,
+        TagsOfCopy, UploadChecksum, UploadPart, UploadRef, UploadedPart, WriteCondition,
     },
 };
 use strongroom_seal::Mode;
@@ -122,6 +122,7 @@ pub fn put_request(key: &str, sse: SseHeaders, data: &[u8]) -> PutObject {
         bucket: BUCKET.into(),
         key: key.into(),
         headers: ObjectHeaders::default(),
+        attributes: Attributes::default(),
         sse,
         content_md5: None,
         checksum: UploadChecksum::default(),
@@ -146,6 +147,8 @@ pub fn copy_request(from: (&str, As), to: (&str, As)) -> CopyObject {
         headers: None,
         storage_class: None,
         website_redirect_location: None,
+        tags: TagsOfCopy::Keep { permitted: true },
+        lock: ObjectLock::default(),
         sse: to.1.write(),
         checksum_algorithm: None,
         condition: WriteCondition::None,
@@ -157,6 +160,7 @@ pub fn create_request(key: &str, sse: SseHeaders) -> CreateMultipartUpload {
         bucket: BUCKET.into(),
         key: key.into(),
         headers: ObjectHeaders::default(),
+        attributes: Attributes::default(),
         sse,
         checksum_algorithm: None,
         checksum_kind: None,
@@ -249,7 +253,7 @@ impl Rig {
     }
 
     pub async fn delete(&self, key: &str) {
-        self.engine.delete_object(&self.root, BUCKET, key, None, WriteCondition::None).await.unwrap();
+        self.engine.delete_object(&self.root, BUCKET, key, None, WriteCondition::None, false).await.unwrap();
     }
 
     pub async fn create_upload(&self, key: &str, by: As) -> UploadRef {

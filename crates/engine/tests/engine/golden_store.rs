@@ -191,7 +191,10 @@ impl Store {
     }
 
     async fn create_bucket(&self, name: &str) {
-        self.engine.create_bucket(&self.root, CreateBucket { name: name.into(), region: "eu-central-1".into() }).await.unwrap();
+        self.engine
+            .create_bucket(&self.root, CreateBucket { name: name.into(), region: "eu-central-1".into(), object_lock: false })
+            .await
+            .unwrap();
     }
 
     async fn answer(&self, bucket: &str, key: &str, by: As) -> Answer {

@@ -202,7 +202,7 @@ impl World {
     }
 
     async fn delete(&mut self, key: usize) {
-        let result = self.rig.engine.delete_object(&self.rig.root, BUCKET, KEYS[key], None, WriteCondition::None).await;
+        let result = self.rig.engine.delete_object(&self.rig.root, BUCKET, KEYS[key], None, WriteCondition::None, false).await;
         self.settle(key, None, result).await;
     }
 

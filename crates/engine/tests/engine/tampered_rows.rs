@@ -149,7 +149,7 @@ async fn every_operation_refuses_a_damaged_record_and_counts_it_once() {
             let put = strongroom_engine::api::PutObject { condition, ..put_request("object", As::S3.write(), b"") };
             damaged(&rig, before, rig.engine.put_object(&rig.root, put).await, "a conditional write");
             let before = events();
-            let delete = rig.engine.delete_object(&rig.root, BUCKET, "object", None, WriteCondition::Matches("etag".into())).await;
+            let delete = rig.engine.delete_object(&rig.root, BUCKET, "object", None, WriteCondition::Matches("etag".into()), false).await;
             damaged(&rig, before, delete, "a conditional delete");
         }
         assert!(matches!(rig.get("copy", As::Dsse).await, Err(Error::NoSuchKey)));
@@ -161,7 +161,7 @@ async fn every_operation_refuses_a_damaged_record_and_counts_it_once() {
 async fn a_changed_plain_column_is_noticed() {
     let rig = Rig::sqlite().await;
     let rows = rig.rows();
-    rig.engine.create_bucket(&rig.root, CreateBucket { name: "second".into(), region: String::new() }).await.unwrap();
+    rig.engine.create_bucket(&rig.root, CreateBucket { name: "second".into(), region: String::new(), object_lock: false }).await.unwrap();
     for (sql, bucket, key) in [
         ("UPDATE versions SET size_bytes = size_bytes + 1 WHERE key = ?1", BUCKET, "object"),
         ("UPDATE versions SET size_bytes = 0 WHERE key = ?1", BUCKET, "object"),

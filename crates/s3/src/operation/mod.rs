@@ -34,6 +34,8 @@ pub(crate) struct Operation {
     pub(crate) takes_body: bool,
     /// What the caller must be allowed to do. None where the operation asks for each key by itself.
     pub(crate) rights: &'static [Right],
+    /// What the caller must be allowed to do besides where the request has certain headers.
+    pub(crate) header_rights: &'static [HeaderRight],
     /// Where the values of condition keys come from.
     pub(crate) facts: Facts,
     /// Whether `If-Match` compares the target's ETag, which tells of it: the right to read it is needed too.
@@ -76,6 +78,13 @@ pub(crate) struct Right {
     /// The action where a version is named.
     pub(crate) of_version: Action,
     pub(crate) on: Target,
+}
+
+/// A header, and the action that it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HeaderRight {
+    pub(crate) name: &'static str,
+    pub(crate) right: Right,
 }
 
 /// What a right is on.

@@ -2,11 +2,14 @@
 
 use strongroom_access::Action;
 
+use crate::lock::{LEGAL_HOLD_HEADER, RETENTION_HEADERS};
+use crate::ops::tagging::TAGGING_HEADER;
 use crate::ops::{
-    acl, attributes, buckets, copy, delete, encryption, list, multipart, object_encryption, objects, tagging, uploads, versioning,
+    acl, attributes, buckets, copy, delete, encryption, list, multipart, object_encryption, object_lock, objects, tagging, uploads,
+    versioning,
 };
 
-use super::{Facts, Handler, Operation, OwnerCheck, Resource, Right, Target, When};
+use super::{Facts, Handler, HeaderRight, Operation, OwnerCheck, Resource, Right, Target, When};
 
 /// A handler as a row holds it; with `&` one that only looks at the request.
 macro_rules! run {
@@ -24,6 +27,10 @@ pub(super) static OPERATIONS: &[Operation] = &[
     // Buckets.
     on_bucket("CreateBucket", "PUT", run!(buckets::create))
         .needs(&[right(Action::CreateBucket, Target::Bucket)])
+        .needs_for(&[
+            for_header("x-amz-bucket-object-lock-enabled", Action::PutBucketObjectLockConfiguration, Target::Bucket),
+            for_header("x-amz-bucket-object-lock-enabled", Action::PutBucketVersioning, Target::Bucket),
+        ])
         .with_body()
         .owner(OwnerCheck::Never),
     on_bucket("HeadBucket", "HEAD", run!(&buckets::head)).when(&[When::Always]).needs(&[right(Action::ListBucket, Target::Bucket)]),
@@ -56,6 +63,13 @@ pub(super) static OPERATIONS: &[Operation] = &[
     on_bucket("DeleteBucketTagging", "DELETE", run!(&tagging::delete_of_bucket))
         .at("tagging")
         .needs(&[right(Action::PutBucketTagging, Target::Bucket)]),
+    on_bucket("GetObjectLockConfiguration", "GET", run!(&object_lock::configuration))
+        .at("object-lock")
+        .needs(&[right(Action::GetBucketObjectLockConfiguration, Target::Bucket)]),
+    on_bucket("PutObjectLockConfiguration", "PUT", run!(object_lock::put_configuration))
+        .at("object-lock")
+        .needs(&[right(Action::PutBucketObjectLockConfiguration, Target::Bucket)])
+        .with_body(),
     on_bucket("GetBucketAcl", "GET", run!(&acl::of_bucket)).at("acl").needs(&[right(Action::GetBucketAcl, Target::Bucket)]),
     // Listings.
     on_bucket("ListObjectsV2", "GET", run!(&list::version_2))
@@ -81,10 +95,12 @@ pub(super) static OPERATIONS: &[Operation] = &[
     on_object("CopyObject", "PUT", run!(copy::object))
         .when(&[When::Copies])
         .needs(&[right(Action::PutObject, Target::Object), READ_SOURCE])
+        .needs_for(&ATTRIBUTES)
         .by_etag()
         .owner(OwnerCheck::Inside),
     on_object("PutObject", "PUT", run!(objects::put))
         .needs(&[right(Action::PutObject, Target::Object)])
+        .needs_for(&ATTRIBUTES)
         .with_body()
         .by_etag()
         .owner(OwnerCheck::Inside),
@@ -100,6 +116,44 @@ pub(super) static OPERATIONS: &[Operation] = &[
         .at("acl")
         .needs(&[either(Action::GetObjectAcl, Action::GetObjectVersionAcl, Target::Object)])
         .of_version(),
+    on_object("GetObjectTagging", "GET", run!(&tagging::of_object))
+        .at("tagging")
+        .needs(&[either(Action::GetObjectTagging, Action::GetObjectVersionTagging, Target::Object)])
+        .of_version()
+        .owner(OwnerCheck::Inside),
+    on_object("PutObjectTagging", "PUT", run!(tagging::put_of_object))
+        .at("tagging")
+        .needs(&[either(Action::PutObjectTagging, Action::PutObjectVersionTagging, Target::Object)])
+        .of_version()
+        .with_body()
+        .owner(OwnerCheck::Inside),
+    on_object("DeleteObjectTagging", "DELETE", run!(&tagging::delete_of_object))
+        .at("tagging")
+        .needs(&[either(Action::DeleteObjectTagging, Action::DeleteObjectVersionTagging, Target::Object)])
+        .of_version()
+        .owner(OwnerCheck::Inside),
+    on_object("GetObjectRetention", "GET", run!(&object_lock::retention))
+        .at("retention")
+        .needs(&[right(Action::GetObjectRetention, Target::Object)])
+        .of_version()
+        .owner(OwnerCheck::Inside),
+    on_object("PutObjectRetention", "PUT", run!(object_lock::put_retention))
+        .at("retention")
+        .needs(&[right(Action::PutObjectRetention, Target::Object)])
+        .of_version()
+        .with_body()
+        .owner(OwnerCheck::Inside),
+    on_object("GetObjectLegalHold", "GET", run!(&object_lock::legal_hold))
+        .at("legal-hold")
+        .needs(&[right(Action::GetObjectLegalHold, Target::Object)])
+        .of_version()
+        .owner(OwnerCheck::Inside),
+    on_object("PutObjectLegalHold", "PUT", run!(object_lock::put_legal_hold))
+        .at("legal-hold")
+        .needs(&[right(Action::PutObjectLegalHold, Target::Object)])
+        .of_version()
+        .with_body()
+        .owner(OwnerCheck::Inside),
     on_object("UpdateObjectEncryption", "PUT", run!(object_encryption::update))
         .at("encryption")
         .needs(&[right(Action::UpdateObjectEncryption, Target::Object)])
@@ -114,6 +168,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     on_object("CreateMultipartUpload", "POST", run!(&multipart::create))
         .at("uploads")
         .needs(&[right(Action::PutObject, Target::Object)])
+        .needs_for(&ATTRIBUTES)
         .owner(OwnerCheck::Inside),
     on_object("UploadPartCopy", "PUT", run!(&copy::part))
         .at("uploadId")
@@ -147,6 +202,17 @@ pub(super) static OPERATIONS: &[Operation] = &[
 /// A page of a thousand entries with names of 200 characters.
 const LISTING_BYTES: usize = 512 << 10;
 
+/// The headers that give tags and locks to a new object.
+const ATTRIBUTES: [HeaderRight; 7] = [
+    for_header(TAGGING_HEADER, Action::PutObjectTagging, Target::Object),
+    for_header(RETENTION_HEADERS[0], Action::PutObjectRetention, Target::Object),
+    for_header(RETENTION_HEADERS[1], Action::PutObjectRetention, Target::Object),
+    for_header(RETENTION_HEADERS[2], Action::PutObjectRetention, Target::Object),
+    for_header(RETENTION_HEADERS[3], Action::PutObjectRetention, Target::Object),
+    for_header(RETENTION_HEADERS[4], Action::PutObjectRetention, Target::Object),
+    for_header(LEGAL_HOLD_HEADER, Action::PutObjectLegalHold, Target::Object),
+];
+
 const READ: Right = either(Action::GetObject, Action::GetObjectVersion, Target::Object);
 const READ_SOURCE: Right = either(Action::GetObject, Action::GetObjectVersion, Target::CopySource);
 
@@ -156,6 +222,10 @@ const fn right(action: Action, on: Target) -> Right {
 
 const fn either(action: Action, of_version: Action, on: Target) -> Right {
     Right { action, of_version, on }
+}
+
+const fn for_header(name: &'static str, action: Action, on: Target) -> HeaderRight {
+    HeaderRight { name, right: right(action, on) }
 }
 
 const fn on_service(name: &'static str, method: &'static str, handler: Handler) -> Operation {
@@ -180,6 +250,7 @@ const fn new(name: &'static str, method: &'static str, on: Resource, handler: Ha
         takes_version: false,
         takes_body: false,
         rights: &[],
+        header_rights: &[],
         facts: Facts::Headers,
         compares_etag: false,
         owner_check: OwnerCheck::Before,
@@ -199,6 +270,10 @@ impl Operation {
 
     const fn needs(self, rights: &'static [Right]) -> Self {
         Self { rights, ..self }
+    }
+
+    const fn needs_for(self, header_rights: &'static [HeaderRight]) -> Self {
+        Self { header_rights, ..self }
     }
 
     const fn of_version(self) -> Self {

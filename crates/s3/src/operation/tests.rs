@@ -35,6 +35,15 @@ fn method_resource_and_parameters_name_the_operation() {
         ("PUT", "b", "", "encryption", false, "PutBucketEncryption"),
         ("DELETE", "b", "", "encryption", false, "DeleteBucketEncryption"),
         ("GET", "b", "", "acl", false, "GetBucketAcl"),
+        ("GET", "b", "", "object-lock", false, "GetObjectLockConfiguration"),
+        ("PUT", "b", "", "object-lock", false, "PutObjectLockConfiguration"),
+        ("GET", "b", "k", "tagging", false, "GetObjectTagging"),
+        ("PUT", "b", "k", "tagging", false, "PutObjectTagging"),
+        ("DELETE", "b", "k", "tagging", false, "DeleteObjectTagging"),
+        ("GET", "b", "k", "retention", false, "GetObjectRetention"),
+        ("PUT", "b", "k", "retention&versionId=null", false, "PutObjectRetention"),
+        ("GET", "b", "k", "legal-hold", false, "GetObjectLegalHold"),
+        ("PUT", "b", "k", "legal-hold", false, "PutObjectLegalHold"),
         ("GET", "b", "", "uploads", false, "ListMultipartUploads"),
         ("POST", "b", "", "delete", false, "DeleteObjects"),
         ("GET", "b", "k", "x-id=GetObject&versionId=null", false, "GetObject"),
@@ -87,7 +96,6 @@ fn what_s3_has_and_this_store_has_not_is_not_implemented() {
         ("PUT", "", "acl"),
         ("GET", "", "lifecycle"),
         ("DELETE", "", "website"),
-        ("GET", "k", "tagging"),
         ("PUT", "k", "acl"),
         ("GET", "k", "encryption"),
         ("POST", "k", "restore"),
@@ -156,6 +164,9 @@ fn actions(operation: &Operation) -> String {
             format!("`{}`{versioned}{on_source}", right.action.as_str())
         })
         .collect();
+    let mut of_headers: Vec<_> = operation.header_rights.iter().map(|header| header.right.action.as_str()).collect();
+    of_headers.dedup();
+    actions.extend(of_headers.iter().map(|action| format!("`{action}` for what headers give")));
     if actions.is_empty() {
         actions.push("`s3:DeleteObject` (`s3:DeleteObjectVersion`) on each key".to_owned());
     }

@@ -54,7 +54,7 @@ pub(crate) async fn create(api: &Api, mut request: Request) -> Result<Reply, Ref
     if let Some(fault) = names::bucket_name_fault(&request.bucket) {
         return Err(Error::InvalidBucketName(fault.to_owned()).into());
     }
-    let bucket = CreateBucket { name: request.bucket.clone(), region };
+    let bucket = CreateBucket { name: request.bucket.clone(), region, object_lock: wants_object_lock(&request)? };
     match api.engine.create_bucket(&request.caller, bucket).await {
         Err(Error::BucketAlreadyOwnedByYou) if api.options.region == CLASSIC_REGION => {}
         other => other?,
@@ -64,11 +64,16 @@ pub(crate) async fn create(api: &Api, mut request: Request) -> Result<Reply, Ref
     Ok(reply)
 }
 
-/// Object lock, and ownership that would bring ACLs to life, are not to be had.
-fn refuse_other_ownership(request: &Request) -> Result<(), Refusal> {
-    if headers::filled(&request.headers, "x-amz-bucket-object-lock-enabled")?.is_some_and(|value| !value.eq_ignore_ascii_case("false")) {
-        return Err(Refusal::NotImplemented("Object lock".to_owned()));
+fn wants_object_lock(request: &Request) -> Result<bool, Refusal> {
+    match headers::filled(&request.headers, "x-amz-bucket-object-lock-enabled")?.map(|value| value.to_ascii_lowercase()).as_deref() {
+        Some("true") => Ok(true),
+        None | Some("false") => Ok(false),
+        Some(_) => Err(Refusal::InvalidArgument("x-amz-bucket-object-lock-enabled must be true or false.".to_owned())),
     }
+}
+
+/// Ownership that would bring ACLs to life is not to be had.
+fn refuse_other_ownership(request: &Request) -> Result<(), Refusal> {
     match headers::filled(&request.headers, "x-amz-object-ownership")?.as_deref() {
         None | Some("BucketOwnerEnforced") => Ok(()),
         Some(_) => Err(Refusal::AclNotSupported),
@@ -135,11 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn object_lock_and_other_ownership_are_refused() {
-        assert!(matches!(
-            refuse_other_ownership(&request("", &[("x-amz-bucket-object-lock-enabled", "true")])),
-            Err(Refusal::NotImplemented(_))
-        ));
+    fn object_lock_is_asked_for_by_true() {
+        let wants = |value| wants_object_lock(&request("", &[("x-amz-bucket-object-lock-enabled", value)]));
+        assert!(wants("true").unwrap() && wants("True").unwrap() && !wants("false").unwrap() && !wants("").unwrap());
+        assert!(matches!(wants("yes"), Err(Refusal::InvalidArgument(_))));
+    }
+
+    #[test]
+    fn other_ownership_is_refused() {
         assert!(matches!(
             refuse_other_ownership(&request("", &[("x-amz-object-ownership", "ObjectWriter")])),
             Err(Refusal::AclNotSupported)

@@ -1,26 +1,26 @@
 //! CopyObject and UploadPartCopy.
 
 use http::{HeaderName, header};
+use strongroom_access::{Action, arn};
 use strongroom_engine::{
     Error,
-    api::{CopyObject, UploadPartCopy},
+    api::{CopyObject, TagsOfCopy, UploadPartCopy},
 };
 
 use crate::{
     api::Api,
-    authorize::hide_missing,
-    checksum, conditions, headers,
-    ops::multipart::part_number,
+    authorize::{hide_missing, may, may_on_object},
+    checksum, conditions, headers, lock,
+    ops::{multipart::part_number, tagging},
     refusal::Refusal,
     reply::Reply,
-    request::Request,
+    request::{Request, copy_source_name},
     sse::{self, Answering},
     xml::Xml,
 };
 
 pub(crate) async fn object(api: &Api, request: Request) -> Result<Reply, Refusal> {
     headers::refuse_unsupported(&request.headers)?;
-    check_tagging_directive(&request)?;
     let map = &request.headers;
     let copy = CopyObject {
         source: request.copy_source()?,
@@ -29,6 +29,8 @@ pub(crate) async fn object(api: &Api, request: Request) -> Result<Reply, Refusal
         headers: if replaces_metadata(&request)? { Some(headers::object_headers(map)?) } else { None },
         storage_class: given_storage_class(&request)?,
         website_redirect_location: headers::filled(map, "x-amz-website-redirect-location")?,
+        tags: tags_of_copy(&request)?,
+        lock: lock::given(map)?,
         sse: sse::sse_headers(map)?,
         checksum_algorithm: checksum::announced_algorithm(map, "x-amz-checksum-algorithm")?,
         condition: conditions::write_condition(map)?,
@@ -91,10 +93,16 @@ fn replaces_metadata(request: &Request) -> Result<bool, Refusal> {
     }
 }
 
-/// There are no tags: both directives come to the same, as long as no new tags are given.
-fn check_tagging_directive(request: &Request) -> Result<(), Refusal> {
+/// The source's tags are copied by whoever may read them and set the target's.
+fn tags_of_copy(request: &Request) -> Result<TagsOfCopy, Refusal> {
     match headers::filled(&request.headers, "x-amz-tagging-directive")?.as_deref() {
-        None | Some("COPY" | "REPLACE") => Ok(()),
+        None | Some("COPY") => {
+            let (bucket, key, version) = copy_source_name(&request.headers)?;
+            let read = if version.is_some() { Action::GetObjectVersionTagging } else { Action::GetObjectTagging };
+            let permitted = may(request, read, &arn::object(&bucket, &key)) && may_on_object(request, Action::PutObjectTagging);
+            Ok(TagsOfCopy::Keep { permitted })
+        }
+        Some("REPLACE") => Ok(TagsOfCopy::Replace(tagging::of_header(&request.headers)?)),
         Some(_) => Err(Refusal::InvalidArgument("Unknown tagging directive.".to_owned())),
     }
 }
@@ -118,7 +126,17 @@ mod tests {
         assert!(directive("REPLACE").unwrap());
         assert!(matches!(directive("MOVE"), Err(Refusal::InvalidArgument(_))));
         assert!(!replaces_metadata(&request("", &[])).unwrap());
-        assert!(matches!(check_tagging_directive(&request("", &[("x-amz-tagging-directive", "x")])), Err(Refusal::InvalidArgument(_))));
+    }
+
+    #[test]
+    fn tags_are_copied_or_replaced() {
+        let tags = |headers: &[(&'static str, &str)]| {
+            tags_of_copy(&request("", &[&[("x-amz-copy-source", "other/key"), ("x-amz-tagging", "a=b")], headers].concat()))
+        };
+        assert_eq!(tags(&[]).unwrap(), TagsOfCopy::Keep { permitted: true });
+        assert_eq!(tags(&[("x-amz-tagging-directive", "COPY")]).unwrap(), TagsOfCopy::Keep { permitted: true });
+        assert_eq!(tags(&[("x-amz-tagging-directive", "REPLACE")]).unwrap(), TagsOfCopy::Replace(vec![("a".to_owned(), "b".to_owned())]));
+        assert!(matches!(tags(&[("x-amz-tagging-directive", "x")]), Err(Refusal::InvalidArgument(_))));
     }
 
     #[test]

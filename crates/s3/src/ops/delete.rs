@@ -6,7 +6,7 @@ use strongroom_engine::api::{DeletedObject, WriteCondition};
 
 use crate::{
     api::Api,
-    authorize::{authorize_delete, hide_missing},
+    authorize::{authorize_delete, bypasses_governance, hide_missing},
     conditions, headers, names,
     ops::check_owner,
     refusal::Refusal,
@@ -44,7 +44,8 @@ pub(crate) async fn one(api: &Api, request: &Request) -> Result<Reply, Refusal> 
     headers::refuse_unsupported(&request.headers)?;
     let condition = conditions::write_condition(&request.headers)?;
     let version_id = request.version_id()?;
-    let deleted = api.engine.delete_object(&request.caller, &request.bucket, &request.key, version_id, condition).await;
+    let bypass = bypasses_governance(request, &request.key)?;
+    let deleted = api.engine.delete_object(&request.caller, &request.bucket, &request.key, version_id, condition, bypass).await;
     let deleted = deleted.map_err(|error| hide_missing(request, &request.bucket, error))?;
     let mut reply = Reply::empty(StatusCode::NO_CONTENT);
     reply.optional_header(HeaderName::from_static("x-amz-version-id"), deleted.version_id.as_deref())?;
@@ -127,7 +128,8 @@ async fn delete_named(api: &Api, request: &Request, object: &ObjectIdentifier) -
         return Err(Refusal::NotImplemented("Deleting on condition of size or time".to_owned()));
     }
     let condition = object.etag.as_ref().map_or(WriteCondition::None, |etag| WriteCondition::Matches(conditions::bare(etag).to_owned()));
-    let deleted = api.engine.delete_object(&request.caller, &request.bucket, &object.key, object.named_version(), condition).await;
+    let (version_id, bypass) = (object.named_version(), bypasses_governance(request, &object.key)?);
+    let deleted = api.engine.delete_object(&request.caller, &request.bucket, &object.key, version_id, condition, bypass).await;
     deleted.map_err(|error| hide_missing(request, &request.bucket, error))
 }
 

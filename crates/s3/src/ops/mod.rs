@@ -9,6 +9,7 @@ pub(crate) mod encryption;
 pub(crate) mod list;
 pub(crate) mod multipart;
 pub(crate) mod object_encryption;
+pub(crate) mod object_lock;
 pub(crate) mod objects;
 mod page;
 pub(crate) mod tagging;

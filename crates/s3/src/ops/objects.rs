@@ -9,7 +9,8 @@ use strongroom_engine::{
 use crate::{
     api::Api,
     authorize::hide_missing,
-    checksum, conditions, headers,
+    checksum, conditions, headers, lock,
+    ops::tagging,
     refusal::Refusal,
     reply::{Payload, Reply},
     request::Request,
@@ -20,6 +21,7 @@ pub(crate) async fn put(api: &Api, mut request: Request) -> Result<Reply, Refusa
     headers::refuse_unsupported(&request.headers)?;
     let put = PutObject {
         headers: headers::object_headers(&request.headers)?,
+        attributes: tagging::attributes(&request.headers)?,
         sse: sse::sse_headers(&request.headers)?,
         content_md5: headers::value(&request.headers, "content-md5")?,
         checksum: checksum::upload_checksum(&request.headers, request.trailers())?,
@@ -81,6 +83,8 @@ fn answer(request: &Request, object: ObjectReply) -> Result<Reply, Refusal> {
     let ObjectReply { info, first_byte, length, partial, checksum, body } = object;
     let mut reply = Reply::empty(if partial { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK });
     headers::describe(&mut reply, &info, &request.query)?;
+    tagging::answer_count(&mut reply, request, &info)?;
+    lock::answer(&mut reply, request, &info)?;
     sse::answer(&mut reply, &info.sse, Answering::Other)?;
     reply.header(header::ACCEPT_RANGES, "bytes")?;
     reply.headers.insert(header::CONTENT_LENGTH, length.into());
@@ -124,7 +128,7 @@ async fn refuse_read(api: &Api, request: &Request, error: Error) -> Refusal {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use strongroom_engine::api::{Checksum, ChecksumAlgorithm, ChecksumKind, Mode, ObjectHeaders, ObjectInfo, SseReply};
+    use strongroom_engine::api::{Checksum, ChecksumAlgorithm, ChecksumKind, Mode, ObjectHeaders, ObjectInfo, ObjectLock, SseReply};
 
     use super::*;
     use crate::request::tests::request;
@@ -140,6 +144,8 @@ mod tests {
             sse: SseReply { mode: Mode::Store, kms_key_id: None, bucket_key_enabled: false, kms_context: None, customer_key_md5: None },
             checksum: Some(Checksum { algorithm: ChecksumAlgorithm::Crc32, kind: ChecksumKind::FullObject, value: "AAAAAA==".to_owned() }),
             parts_count: Some(2),
+            tag_count: 0,
+            lock: ObjectLock::default(),
         };
         ObjectReply { checksum: info.checksum.clone().filter(|_| !partial), info, first_byte, length, partial, body: None }
     }

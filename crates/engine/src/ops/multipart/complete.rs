@@ -71,7 +71,7 @@ impl Engine {
             blobs: Vec::new(),
             kept: Kept::default(),
         };
-        let version = self.noted_upload(self.new_version(caller, &draft, bytes).await, found)?;
+        let version = self.noted_upload(self.new_version(caller, &found.bucket.settings, &draft, bytes).await, found)?;
         let version = NewVersion { upload_id: Some(found.upload.upload_id), ..version };
         let size_bytes = version.size_bytes;
         let used = chosen.iter().map(|chosen| (chosen.part.number, chosen.part.blob)).collect();
@@ -231,6 +231,7 @@ fn draft<'a>(request: &CompleteMultipartUpload, found: &'a FoundUpload, chosen: 
         recorded: found.record.sse.clone(),
         keys_since: None,
         headers: found.record.headers.clone(),
+        attributes: found.record.attributes.clone(),
         etag: etag::of_parts(mode_of(&found.upload.envelope)?, &etags),
         checksum: object_checksum(request, found.record.checksum, chosen)?,
         parts_count: Some(u32::try_from(chosen.len()).map_err(|_| Error::InvalidPart)?),

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::record::RecordedLock;
 use crate::{
     api::{ObjectHeaders, SseHeaders, WriteCondition},
     record::Etag,
@@ -29,6 +30,8 @@ fn record(shown: &str, md5: Option<String>) -> ObjectRecord {
         checksum: None,
         parts_count: Some(2),
         completed_with: None,
+        tags: Vec::new(),
+        lock: RecordedLock::default(),
         sse: RecordedSse::default(),
         manifest_sha256: String::new(),
     }

@@ -37,13 +37,14 @@ impl Engine {
         limits::check_headers(&request.headers)?;
         let checksum = checksum_choice(request.checksum_algorithm, request.checksum_kind)?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
+        request.attributes.check(&bucket)?;
         let decision = decide(&request.sse, caller.sse_c_allowed, bucket.settings.encryption.as_ref(), self.encrypts_by_default())?;
         self.space().admit(None)?;
         let now = ids::now_ms();
         let (upload_id, version_id) = (UploadId(strongroom_seal::random_array()), ids::new_version_id(now));
         let at = Identified { bucket: &bucket, key: &request.key, version_id };
         let keys = self.keys_for_writing(User::Caller(caller), &decision, at, None).await?;
-        let record = UploadRecord { headers: request.headers, checksum, sse: keys.recorded };
+        let record = UploadRecord { headers: request.headers, checksum, attributes: request.attributes, sse: keys.recorded };
         let mut upload = Upload {
             upload_id,
             bucket_id: bucket.id,

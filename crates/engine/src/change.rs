@@ -1,0 +1,98 @@
+//! Changes of a version whose bytes stay: of its keys, its lock or its tags.
+
+use std::sync::Arc;
+
+use strongroom_catalog::{BucketId, Catalog, CatalogError, Envelope, Lock, Version, VersionChange};
+use strongroom_kms::KmsError;
+
+use crate::{
+    Engine, Error,
+    api::{Bucket, Caller, ObjectVersion, Tag},
+    commit::Permits,
+    ids,
+    lock::Locked,
+    ops::FoundData,
+    record::{ObjectRecord, VersionBinding, open_part_checksums, seal_part_checksums},
+};
+
+/// How often a change looks again after another change came between.
+const MAX_ATTEMPTS: usize = 16;
+
+/// What can be changed of a version beside its keys.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Changeable {
+    pub(crate) locked: Locked,
+    pub(crate) tags: Vec<Tag>,
+}
+
+impl Engine {
+    /// Changes a version, and answers its id as clients see it. `change` is asked again, with the version as it is by then, where another
+    /// change came between: so of two changes at once neither is lost. The keys stay, so no right to them is needed.
+    pub(crate) async fn change_version(
+        &self,
+        caller: &Caller,
+        named: &ObjectVersion,
+        change: impl Fn(&Bucket, Changeable) -> Result<Changeable, Error> + Send + Sync,
+    ) -> Result<Option<String>, Error> {
+        for _ in 0..MAX_ATTEMPTS {
+            let owner = caller.expected_owner.as_deref();
+            let data = self.find_data(owner, &named.bucket, &named.key, named.version_id.as_deref()).await?;
+            let FoundData { found, part_record, .. } = data;
+            let present = Changeable { locked: found.locked(), tags: found.record.tags.clone() };
+            let next = change(&found.bucket, present.clone())?;
+            let shown = ids::shown(found.bucket.versioning, &found.version);
+            if next == present {
+                return Ok(shown);
+            }
+            let record = ObjectRecord { tags: next.tags, lock: next.locked.recorded, ..found.record };
+            let envelope = found.version.envelope.clone().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
+            let change = self.version_change(found.bucket.id, &found.version, &part_record, &record, envelope, next.locked.lock);
+            let change = change.map_err(|error| self.integrity().note(error, &named.bucket, &named.key))?;
+            let strengthens = next.locked.is_stronger_than(&present.locked);
+            let permits = if strengthens { self.admit_lock(&change.envelope).await? } else { Permits::of_no_key() };
+            let commit = |catalog: Arc<dyn Catalog>| async move { catalog.change_version(change).await };
+            match self.to_the_end(permits, Arc::default(), commit).await? {
+                // Somebody was faster: what is there now is meant.
+                Err(CatalogError::PreconditionFailed | CatalogError::NoSuchVersion) => {}
+                other => return self.settled(other).await.map(|()| shown),
+            }
+        }
+        Err(Error::ConditionalConflict)
+    }
+
+    /// Begins a commit that puts a lock on a version under this envelope. A lock promises that the version can be read until it ends, so none
+    /// is put on what a key on its way out would take along. A key that is only disabled or sealed comes back.
+    async fn admit_lock(&self, envelope: &Envelope) -> Result<Permits, Error> {
+        let Some(key) = &envelope.key else { return Ok(Permits::of_no_key()) };
+        match self.kms().begin_commit(&key.backend, &key.key_id).await {
+            Ok(permit) => Ok(Permits::of(permit)),
+            Err(error @ (KmsError::KeyPendingDeletion(_) | KmsError::KeyErased(_))) => Err(error.into()),
+            Err(_) => Ok(Permits::of_no_key()),
+        }
+    }
+
+    /// A change of `version`, which has the envelope, the lock and the record from now on. What is bound to them is sealed anew.
+    pub(crate) fn version_change(
+        &self,
+        bucket_id: BucketId,
+        version: &Version,
+        part_record: &[u8],
+        record: &ObjectRecord,
+        envelope: Envelope,
+        lock: Lock,
+    ) -> Result<VersionChange, Error> {
+        let present = VersionBinding::of(bucket_id, version);
+        let part_checksums = open_part_checksums(self.store_key(), &present, part_record)?;
+        let new = VersionBinding { mode: envelope.mode, kms_key: envelope.key.as_ref(), lock, ..present };
+        Ok(VersionChange {
+            bucket_id,
+            key: version.key.clone(),
+            version_id: version.version_id,
+            seen: version.revision,
+            lock,
+            record: record.seal(self.store_key(), &new)?,
+            part_record: seal_part_checksums(self.store_key(), &new, &part_checksums)?,
+            envelope,
+        })
+    }
+}
