@@ -105,8 +105,11 @@ fn of_key(command: &KeyCommand) -> Result<Call, Error> {
         KeyCommand::UpdateDescription { key, description } => {
             Call::post(&["keys", "update-description"], json!({ "key_id": key.key_id, "description": description }))
         }
-        KeyCommand::Delete { key, now: true, confirm, .. } => {
-            let body = json!({ "key_id": key.key_id, "force_immediate": true, "confirm_key_id": confirm });
+        KeyCommand::Delete { key, now: true, confirm, destroy_locked, .. } => {
+            let mut body = json!({ "key_id": key.key_id, "force_immediate": true, "confirm_key_id": confirm });
+            if *destroy_locked {
+                body["destroy_locked"] = json!(true);
+            }
             Call::new("DELETE", &["keys", "delete"], Some(body))
         }
         KeyCommand::Delete { key, pending_days, .. } => {

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use strongroom_access::Action;
 use strongroom_audit::SignedReceipt;
+use strongroom_engine::api::LockedVersion;
 use strongroom_kms::Kms;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 use super::{Metadata, Usage, usage_of};
@@ -12,6 +15,9 @@ use crate::http::{ApiError, Call, JsonOrQuery, Subject};
 
 /// The window where none is asked for. Source: AWS KMS `ScheduleKeyDeletion`.
 const DEFAULT_WINDOW_DAYS: u32 = 30;
+
+/// So many locked versions are named where a key cannot be deleted on their account.
+const MAX_NAMED: usize = 5;
 
 /// Which key, and when.
 #[derive(Deserialize, ToSchema)]
@@ -29,6 +35,9 @@ pub(crate) struct DeleteKey {
     /// The key's bare id once more.
     #[serde(default)]
     confirm_key_id: Option<String>,
+    /// Destroys the key though Object Lock keeps versions that depend on it. Needs `force_immediate`.
+    #[serde(default)]
+    destroy_locked: bool,
 }
 
 impl Subject for DeleteKey {
@@ -37,8 +46,9 @@ impl Subject for DeleteKey {
     }
 
     fn actions(&self, declared: &'static [Action]) -> Vec<Action> {
-        let extra = self.force_immediate.then_some(Action::DeleteKeyNow);
-        declared.iter().copied().chain(extra).collect()
+        let now = self.force_immediate.then_some(Action::DeleteKeyNow);
+        let locked = self.destroy_locked.then_some(Action::DeleteLockedKey);
+        declared.iter().copied().chain(now).chain(locked).collect()
     }
 }
 
@@ -81,8 +91,14 @@ impl Deletion<'_> {
         if request.confirm_key_id.is_some() {
             return Err(ApiError::invalid("confirm_key_id belongs to force_immediate"));
         }
+        if request.destroy_locked {
+            return Err(ApiError::invalid("destroy_locked belongs to force_immediate"));
+        }
         let days = request.pending_window_in_days.unwrap_or(DEFAULT_WINDOW_DAYS);
         call.note("pending_window_in_days", days.to_string());
+        // While it is closed no version under it can be locked; after that its state forbids it.
+        let closed = call.inner.parts.keyring.close_key(&self.backend, &self.key_id).await?;
+        self.check_unlocked().await?;
         // Before the key goes, so that its receipt tells who asked for it.
         let intent = Intent::of(call, &self.backend, &self.key_id, days);
         let is_new = erasure::intend(&call.inner, intent.clone()).await?;
@@ -95,6 +111,7 @@ impl Deletion<'_> {
                 return Err(error.into());
             }
         };
+        drop(closed);
         // After the change: from here on nothing is committed under the key.
         let usage = self.counted().await?;
         let key_metadata = Metadata::complete(&call.inner, &self.backend, key).await?;
@@ -114,6 +131,11 @@ impl Deletion<'_> {
         }
         call.note_event(|event| "DeleteKeyNow".clone_into(&mut event.operation));
         let closed = call.inner.parts.keyring.close_key(&self.backend, &self.key_id).await?;
+        if request.destroy_locked {
+            call.note("destroy_locked", "true".to_owned());
+        } else {
+            self.check_unlocked().await?;
+        }
         let usage = self.counted().await?;
         let intent = Intent::of(call, &self.backend, &self.key_id, 0).losing(&usage);
         erasure::intend(&call.inner, intent.clone()).await?;
@@ -142,10 +164,37 @@ impl Deletion<'_> {
         Ok(usage)
     }
 
+    /// Refuses the end of a key on which versions depend that Object Lock keeps; says which, and until when.
+    async fn check_unlocked(&self) -> Result<(), ApiError> {
+        let mut locked = self.call.inner.parts.engine.locked_under_key(&self.backend, &self.key_id, MAX_NAMED + 1).await?;
+        if locked.is_empty() {
+            return Ok(());
+        }
+        let more = if locked.len() > MAX_NAMED { ", and others" } else { "" };
+        locked.truncate(MAX_NAMED);
+        let named: Vec<_> = locked.iter().map(named).collect();
+        Err(ApiError::conflict(
+            "LockedVersions",
+            format!(
+                "Object Lock keeps versions that depend on the key {}: {}{more}. Delete the key when no lock holds any more. To destroy it and them \
+                 before that, use force_immediate with destroy_locked, which needs kms:DeleteLockedKey and is recorded.",
+                self.key_id,
+                named.join(", "),
+            ),
+        ))
+    }
+
     async fn unconfirmed(&self) -> Result<ApiError, ApiError> {
         let Usage { key_id, objects, bytes, uploads, .. } = self.counted().await?;
         Ok(ApiError::invalid(format!(
             "confirm_key_id: expected {key_id}, the id of the key once more. With it {objects} objects of {bytes} bytes and {uploads} uploads are lost for good."
         )))
     }
+}
+
+fn named(locked: &LockedVersion) -> String {
+    let LockedVersion { bucket, key, version_id, until_ms } = locked;
+    let until = until_ms.and_then(|ms| OffsetDateTime::from_unix_timestamp(ms.div_euclid(1000)).ok()?.format(&Rfc3339).ok());
+    let until = until.map_or_else(|| "until its hold is released".to_owned(), |until| format!("until {until}"));
+    format!("{bucket}/{key} (version {version_id}, {until})")
 }

@@ -8,6 +8,7 @@ mod data_keys;
 mod deletion;
 mod deletion_races;
 mod keys;
+mod locked_keys;
 mod mc;
 mod openapi;
 mod permissions;

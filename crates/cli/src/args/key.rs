@@ -80,6 +80,9 @@ pub(crate) enum KeyCommand {
         /// The key's id once more
         #[arg(long, value_name = "KEY")]
         confirm: Option<String>,
+        /// Destroy it though Object Lock keeps versions that depend on it; needs --now
+        #[arg(long, requires = "now")]
+        destroy_locked: bool,
     },
     /// Take a scheduled deletion back
     CancelDeletion(KeyArg),

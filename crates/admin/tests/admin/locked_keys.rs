@@ -1,0 +1,81 @@
+//! Keys on which versions depend that Object Lock keeps.
+
+use serde_json::json;
+use strongroom_engine::Error;
+use strongroom_engine::api::{DefaultLock, ObjectVersion, Retention, RetentionChange, RetentionMode, VersioningStatus};
+
+use crate::rig::{Rig, allowing, caller, user};
+
+/// 2090-01-01
+const FAR: i64 = 3_786_912_000_000;
+
+async fn with_locked_bucket() -> Rig {
+    let rig = Rig::new().await;
+    rig.engine.set_bucket_versioning("photos", VersioningStatus::Enabled).await.unwrap();
+    rig.engine.set_object_lock_configuration("photos", DefaultLock::default()).await.unwrap();
+    rig
+}
+
+fn object(key: &str) -> ObjectVersion {
+    ObjectVersion { bucket: "photos".into(), key: key.into(), version_id: None }
+}
+
+async fn retain(rig: &Rig, key: &str) -> Result<(), Error> {
+    let retention = Retention { mode: RetentionMode::Compliance, until_ms: FAR };
+    let change = RetentionChange { mode: Some(retention.mode), until_ms: Some(retention.until_ms), event_hold: None };
+    rig.engine.change_retention(&caller(), &object(key), &change, false).await
+}
+
+#[tokio::test]
+async fn a_key_of_locked_versions_is_not_deleted_and_the_refusal_says_which_and_until_when() {
+    let rig = with_locked_bucket().await;
+    rig.put("kept", Some("alpha"), b"data").await;
+    rig.put("held", Some("alpha"), b"data").await;
+    rig.put("other", Some("beta"), b"data").await;
+    retain(&rig, "kept").await.unwrap();
+    rig.engine.set_legal_hold(&caller(), &object("held"), true).await.unwrap();
+    for request in [json!({"key_id": "alpha"}), json!({"key_id": "alpha", "force_immediate": true, "confirm_key_id": "alpha"})] {
+        let message = rig.refused("DELETE", "/kms/keys/delete", request, 409, "LockedVersions").await;
+        assert!(message.contains("photos/kept (version ") && message.contains(", until 2090-01-01T00:00:00Z)"), "{message}");
+        assert!(message.contains("photos/held (version ") && message.contains(", until its hold is released)"), "{message}");
+        assert!(!message.contains("other"), "{message}");
+    }
+    // Nothing has changed, so new data is written under the key.
+    rig.put("new", Some("alpha"), b"data").await;
+    assert_eq!(rig.get("kept").await.unwrap(), b"data");
+    rig.ok("DELETE", "/kms/keys/delete", json!({"key_id": "beta"})).await;
+}
+
+#[tokio::test]
+async fn a_key_is_deleted_when_no_lock_holds_any_more() {
+    let rig = with_locked_bucket().await;
+    rig.put("held", Some("alpha"), b"data").await;
+    rig.engine.set_legal_hold(&caller(), &object("held"), true).await.unwrap();
+    rig.refused("DELETE", "/kms/keys/delete", json!({"key_id": "alpha"}), 409, "LockedVersions").await;
+    rig.engine.set_legal_hold(&caller(), &object("held"), false).await.unwrap();
+    rig.ok("DELETE", "/kms/keys/delete", json!({"key_id": "alpha"})).await;
+    // Nothing is locked that the key would take along; what is locked already can be released.
+    let refused = rig.engine.set_legal_hold(&caller(), &object("held"), true).await;
+    assert!(matches!(refused, Err(Error::KmsKeyPendingDeletion(_))), "{refused:?}");
+    assert!(matches!(retain(&rig, "held").await, Err(Error::KmsKeyPendingDeletion(_))));
+    rig.engine.set_legal_hold(&caller(), &object("held"), false).await.unwrap();
+    rig.ok("POST", "/kms/keys/cancel-deletion", json!({"key_id": "alpha"})).await;
+    retain(&rig, "held").await.unwrap();
+}
+
+#[tokio::test]
+async fn locked_versions_go_with_their_key_only_by_a_right_of_its_own_and_on_record() {
+    let rig = with_locked_bucket().await;
+    rig.put("kept", Some("alpha"), b"data").await;
+    retain(&rig, "kept").await.unwrap();
+    let now = json!({"key_id": "alpha", "force_immediate": true, "confirm_key_id": "alpha", "destroy_locked": true});
+    let deletes = ["kms:ScheduleKeyDeletion", "kms:DeleteKeyNow"];
+    let by = |actions: &[&str]| rig.send("DELETE", "/kms/keys/delete", now.to_string(), user(&allowing(actions)));
+    assert_eq!(by(&deletes).await.status, 403);
+    rig.refused("DELETE", "/kms/keys/delete", json!({"key_id": "alpha", "destroy_locked": true}), 400, "InvalidRequest").await;
+    assert_eq!(rig.get("kept").await.unwrap(), b"data");
+    assert_eq!(by(&[&deletes[..], &["kms:DeleteLockedKey"]].concat()).await.status, 200);
+    assert!(matches!(rig.get("kept").await, Err(Error::KmsKeyErased(_))));
+    let record = rig.record("DeleteKeyNow").await;
+    assert_eq!((&record["details"]["destroy_locked"], &record["details"]["objects"]), (&json!("true"), &json!("1")), "{record}");
+}
