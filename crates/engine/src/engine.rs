@@ -10,7 +10,8 @@ use strongroom_kms::KeySource;
 use strongroom_seal::StoreKey;
 
 use crate::{
-    SealedSettings, bucket::Known, budget::Budget, in_use::InUse, integrity::Integrity, rekey::Running, space::Space, sse::BucketKeys,
+    SealedSettings, bucket::Known, budget::Budget, in_use::InUse, integrity::Integrity, jobs::Jobs, rekey::Rekey, space::Space,
+    sse::BucketKeys,
 };
 
 /// What the engine works with.
@@ -51,8 +52,8 @@ pub struct EngineOptions {
     /// How old a blob that the catalog does not know must be to be deleted. The catalog may be one of before the blob, put
     /// back from a backup: so much time there is to notice.
     pub orphan_age: Duration,
-    /// How long a re-key job waits for a KMS that is away before it gives up.
-    pub rekey_outage_limit: Duration,
+    /// How long a job waits for what it cannot do without, such as a KMS that is away, before it gives up.
+    pub job_outage_limit: Duration,
     /// What all requests together may keep in memory of bodies, blocks and replies.
     pub memory_budget_bytes: usize,
 }
@@ -69,7 +70,7 @@ impl Default for EngineOptions {
             sweep_interval: Duration::from_secs(2),
             dead_blob_grace: Duration::from_secs(5),
             orphan_age: Duration::from_hours(24),
-            rekey_outage_limit: Duration::from_mins(10),
+            job_outage_limit: Duration::from_mins(10),
             memory_budget_bytes: 112 << 20,
         }
     }
@@ -85,7 +86,7 @@ pub struct Engine {
     known_buckets: Known,
     in_use: InUse,
     integrity: Integrity,
-    rekeys: Running,
+    rekeys: Jobs<Rekey>,
 }
 
 impl Engine {
@@ -172,7 +173,7 @@ impl Engine {
         &self.known_buckets
     }
 
-    pub(crate) fn rekeys(&self) -> &Running {
+    pub(crate) fn rekeys(&self) -> &Jobs<Rekey> {
         &self.rekeys
     }
 

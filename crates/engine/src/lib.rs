@@ -7,6 +7,7 @@
 //! - Every read: the catalog's row, its record opened under the store key ([`record`]), `sse::keys` opens the object keys, [`egress`]
 //!   reads and opens the chunks of the range.
 //! - Every use of a key is in the audit log before it counts (`sse::uses`).
+//! - What goes on in the background and outlives the process is a job ([`jobs`]).
 //! - A re-keying seals the object keys anew and moves no data ([`rekey`]).
 //! - What nothing refers to any more is swept ([`sweep`]).
 //! - An upload for which a disk has no room is refused before it is read ([`space`]).
@@ -31,6 +32,7 @@ mod in_use;
 mod ingest;
 mod intact;
 mod integrity;
+mod jobs;
 mod limits;
 mod lock;
 mod ops;

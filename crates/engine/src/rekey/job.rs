@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::jobs::JobState;
+
 /// At the most so many failures are told in detail; all are counted.
 pub const MAX_FAILURES: usize = 100;
 
@@ -48,21 +50,6 @@ pub enum RekeyMode {
     /// No encryption was asked for.
     #[serde(rename = "none")]
     None,
-}
-
-/// How a job is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum JobState {
-    /// It goes on, now or after the next start.
-    Running,
-    /// Everything in its scope was re-keyed or needed no re-keying.
-    Completed,
-    /// It went through its scope, but some objects could not be re-keyed.
-    CompletedWithErrors,
-    /// It was cancelled.
-    Cancelled,
-    /// It gave up; [`RekeyJob::error`] says why.
-    Failed,
 }
 
 /// A re-key job.

@@ -13,26 +13,25 @@
 //!   from there: what was re-keyed after the last save is found to be there already, or out of the scope, and counts as skipped. Nothing
 //!   counts twice.
 //! - **Outages.** While the KMS is away, sealed or not configured, or the audit log or the catalog cannot be written, the job waits and
-//!   tries again; after [`crate::EngineOptions::rekey_outage_limit`] it has failed, and can be started again.
+//!   tries again; after [`crate::EngineOptions::job_outage_limit`] it has failed, and can be started again.
 //! - **What is left.** What is written under the old key after the job began may stay under it: a client may name it, and an upload
 //!   of one object that was under way keeps the data key it began with. [`crate::Engine::key_usage`] tells, and the job can be run again.
 
 mod control;
 mod item;
 mod job;
-mod live;
-mod outage;
 mod permit;
 mod plan;
+mod progress;
 mod runner;
 mod scope;
-mod throttle;
 mod usage;
 
+pub use crate::jobs::JobState;
 pub use control::MAX_RUNNING;
-pub use job::{JobState, MAX_FAILURES, RekeyFailure, RekeyJob, RekeyMode, RekeyRequest};
+pub use job::{MAX_FAILURES, RekeyFailure, RekeyJob, RekeyMode, RekeyRequest};
 pub use permit::Starter;
 pub use usage::{KeyBucketUsage, KeyUsageReport, KeyVersionUsage};
 
 pub(crate) use item::{Item, Resealed};
-pub(crate) use live::Running;
+pub(crate) use runner::Rekey;

@@ -37,7 +37,7 @@ async fn while_the_kms_is_away_a_job_waits_and_then_goes_on() {
 
 #[tokio::test]
 async fn a_job_gives_up_after_the_limit_and_can_be_started_again() {
-    let options = EngineOptions { rekey_outage_limit: Duration::from_millis(200), ..Plan::default().options };
+    let options = EngineOptions { job_outage_limit: Duration::from_millis(200), ..Plan::default().options };
     let rig = Rig::with(Plan { options, ..Plan::default() }).await;
     fill(&rig, 20).await;
     let request = RekeyRequest { from_key: Some(KEY.into()), ..RekeyRequest::default() };

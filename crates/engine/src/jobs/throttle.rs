@@ -1,4 +1,4 @@
-//! At the most so many objects in a second.
+//! At the most so many turns in a second.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -8,19 +8,19 @@ use std::{
 use tokio::time::Instant;
 
 /// Hands out turns at even distances; without a limit, at once.
-pub(super) struct Throttle {
+pub(crate) struct Throttle {
     distance: Option<Duration>,
     next: Mutex<Instant>,
 }
 
 impl Throttle {
-    pub(super) fn new(max_per_second: Option<u32>) -> Self {
+    pub(crate) fn new(max_per_second: Option<u32>) -> Self {
         let distance = max_per_second.map(|turns| Duration::from_secs(1) / turns.max(1));
         Self { distance, next: Mutex::new(Instant::now()) }
     }
 
     /// Waits for a turn.
-    pub(super) async fn turn(&self) {
+    pub(crate) async fn turn(&self) {
         if let Some(distance) = self.distance {
             tokio::time::sleep_until(self.take(distance)).await;
         }

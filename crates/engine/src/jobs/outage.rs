@@ -7,16 +7,16 @@ use std::{
 
 use strongroom_kms::KmsError;
 
-use super::{live::Live, runner::Stop};
+use super::Stop;
 use crate::Error;
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// An object that failed so often while others succeeded has a problem of its own.
+/// What failed so often while others succeeded has a problem of its own.
 const MAX_ATTEMPTS: u32 = 5;
 
 /// How long things have failed, for all that a job does at a time.
-pub(super) struct Outage {
+pub(crate) struct Outage {
     limit: Duration,
     times: Mutex<Times>,
 }
@@ -29,7 +29,7 @@ struct Times {
 
 /// The attempts at one thing.
 #[derive(Default)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     attempts: u32,
     since: Option<Instant>,
 }
@@ -39,17 +39,17 @@ impl Outage {
         Self { limit, times: Mutex::default() }
     }
 
-    pub(super) fn succeeded(&self) {
+    pub(crate) fn succeeded(&self) {
         *self.times() = Times { failing_since: None, last_success: Some(Instant::now()) };
     }
 
     /// Whether it is only this one thing that fails.
-    pub(super) fn is_its_own(&self, patience: &Patience) -> bool {
+    pub(crate) fn is_its_own(&self, patience: &Patience) -> bool {
         patience.attempts >= MAX_ATTEMPTS && self.times().last_success > patience.since
     }
 
-    /// Waits before the next attempt, longer each time; stops the job where nothing has succeeded for too long.
-    pub(super) async fn wait(&self, patience: &mut Patience, error: &Error, live: &Live) -> Result<(), Stop> {
+    /// How long to wait before the next attempt, longer each time; stops the job where nothing has succeeded for too long.
+    pub(super) fn wait(&self, patience: &mut Patience, error: &Error) -> Result<Duration, Stop> {
         let now = Instant::now();
         let since = *self.times().failing_since.get_or_insert(now);
         if now.duration_since(since) >= self.limit {
@@ -58,7 +58,7 @@ impl Outage {
         patience.since.get_or_insert(now);
         let wait = (FIRST_WAIT * 2_u32.saturating_pow(patience.attempts.min(10))).min(LONGEST_WAIT).min(self.limit);
         patience.attempts += 1;
-        live.unless_stopped(tokio::time::sleep(wait)).await
+        Ok(wait)
     }
 
     fn times(&self) -> std::sync::MutexGuard<'_, Times> {
@@ -66,8 +66,8 @@ impl Outage {
     }
 }
 
-/// Whether an error says nothing about the object, and will pass.
-pub(super) fn passes(error: &Error) -> bool {
+/// Whether an error says nothing about what the job is at, and will pass.
+pub(crate) fn passes(error: &Error) -> bool {
     match error {
         Error::KmsUnavailable(cause) => matches!(cause, KmsError::Unavailable(_) | KmsError::Denied(_)),
         Error::KmsSealed
@@ -82,7 +82,7 @@ pub(super) fn passes(error: &Error) -> bool {
 }
 
 /// An error with its causes, for the operator.
-pub(super) fn reason(error: &Error) -> String {
+pub(crate) fn reason(error: &Error) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
