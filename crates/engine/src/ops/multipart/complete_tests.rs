@@ -1,10 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::record::RecordedLock;
 use crate::{
     api::{ObjectHeaders, SseHeaders, WriteCondition},
-    record::Etag,
+    record::{Etag, RecordedLock},
 };
 
 const MD5: &str = "0123456789abcdef0123456789abcdef";
