@@ -10,7 +10,8 @@ use strongroom_kms::KeySource;
 use strongroom_seal::StoreKey;
 
 use crate::{
-    SealedSettings, bucket::Known, budget::Budget, in_use::InUse, integrity::Integrity, rekey::Running, space::Space, sse::BucketKeys,
+    EncryptionType, SealedSettings, bucket::Known, budget::Budget, in_use::InUse, integrity::Integrity, rekey::Running, space::Space,
+    sse::BucketKeys,
 };
 
 /// What the engine works with.
@@ -34,6 +35,8 @@ pub struct EngineParts {
 pub struct EngineOptions {
     /// Whether objects without encryption headers, in buckets without a default, get SSE-S3 while a KMS is configured.
     pub encrypt_by_default: bool,
+    /// What buckets block that do not say themselves what they block.
+    pub blocked_encryption_types: Vec<EncryptionType>,
     /// Objects up to so many bytes lie in the catalog's row.
     pub inline_limit_bytes: usize,
     /// The largest object.
@@ -61,6 +64,7 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             encrypt_by_default: true,
+            blocked_encryption_types: Vec::new(),
             inline_limit_bytes: 128 << 10,
             max_object_bytes: 5 << 40,
             max_put_bytes: 5 << 30,

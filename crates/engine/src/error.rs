@@ -41,6 +41,12 @@ pub enum Error {
     #[error("The customer key provided is not the one the multipart upload was begun with.")]
     PartKeyWrong,
 
+    /// The bucket takes no objects under customer keys.
+    #[error(
+        "This bucket blocks uploads with customer-provided keys (SSE-C). Use SSE-S3 or SSE-KMS, or allow SSE-C: PutBucketEncryption with BlockedEncryptionTypes NONE."
+    )]
+    CustomerKeysBlocked,
+
     // ---- SSE-S3, SSE-KMS, DSSE-KMS
     /// `x-amz-server-side-encryption…` on a request that takes none.
     #[error("x-amz-server-side-encryption header is not supported for this operation.")]

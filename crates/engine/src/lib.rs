@@ -42,4 +42,6 @@ mod tags;
 
 pub use engine::{Engine, EngineOptions, EngineParts};
 pub use error::Error;
+
 pub use settings::{STORE_KEY_ID, STORE_KEY_SETTING, SealedSettings};
+pub use sse::EncryptionType;

@@ -63,3 +63,5 @@ mod tampered_listings;
 mod tampered_rows;
 #[path = "engine/update_encryption.rs"]
 mod update_encryption;
+#[path = "engine/write_rules.rs"]
+mod write_rules;

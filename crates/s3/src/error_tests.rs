@@ -81,13 +81,14 @@ fn ordinal(error: &Error) -> usize {
         Error::AuditUnavailable(_) => 66,
         Error::NoSuchJob(_) => 67,
         Error::TooManyJobs(_) => 68,
+        Error::CustomerKeysBlocked => 78,
         Error::Body(BodyError::ChunkTooSmall) => 69,
         Error::Body(BodyError::TrailerMalformed) => 70,
         Error::Body(BodyError::TrailerMissing(_)) => 71,
     }
 }
 
-const ORDINALS: usize = 78;
+const ORDINALS: usize = 79;
 
 type Row = (Error, &'static str, u16, Option<(&'static str, u16)>);
 
@@ -106,6 +107,7 @@ fn rows() -> Vec<Row> {
         same(Error::CustomerKeyNotApplicable, "InvalidRequest", 400),
         same(Error::PartKeyRequired, "InvalidRequest", 400),
         same(Error::PartKeyWrong, "AccessDenied", 403),
+        same(Error::CustomerKeysBlocked, "AccessDenied", 403),
         same(Error::SseHeaderNotAllowed, "InvalidArgument", 400),
         same(Error::SseConflict, "InvalidArgument", 400),
         same(Error::KmsHeaderWithoutKms("x-amz-server-side-encryption-context"), "InvalidArgument", 400),

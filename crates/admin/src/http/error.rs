@@ -141,6 +141,7 @@ impl From<Error> for ApiError {
             | Error::InvalidTag(_)
             | Error::PartKeyRequired
             | Error::PartKeyWrong
+            | Error::CustomerKeysBlocked
             | Error::SseHeaderNotAllowed
             | Error::SseConflict
             | Error::KmsHeaderWithoutKms(_)

@@ -7,7 +7,7 @@ use strongroom_catalog::{Bucket, Versioning};
 use strongroom_seal::{RecordKind, StoreKey};
 
 use super::DocumentKind;
-use crate::{Error, record};
+use crate::{EncryptionType, Error, record};
 
 /// What is configured of a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub(crate) struct Settings {
     /// The default encryption.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) encryption: Option<BucketEncryption>,
+    /// The types of encryption that its writes may not have, where it was said; else what the store blocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) blocked: Option<Vec<EncryptionType>>,
     /// Its documents, each with the revision of the bucket that wrote it: none can be taken away, or be put back.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     documents: BTreeMap<String, u64>,
