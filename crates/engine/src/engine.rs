@@ -10,8 +10,8 @@ use strongroom_kms::KeySource;
 use strongroom_seal::StoreKey;
 
 use crate::{
-    EncryptionType, SealedSettings, bucket::Known, budget::Budget, in_use::InUse, integrity::Integrity, rekey::Running, space::Space,
-    sse::BucketKeys,
+    EncryptionType, MinimumMode, SealedSettings, bucket::Known, budget::Budget, in_use::InUse, integrity::Integrity, rekey::Running,
+    space::Space, sse::BucketKeys,
 };
 
 /// What the engine works with.
@@ -37,6 +37,8 @@ pub struct EngineOptions {
     pub encrypt_by_default: bool,
     /// What buckets block that do not say themselves what they block.
     pub blocked_encryption_types: Vec<EncryptionType>,
+    /// The weakest encryption that anything is written with.
+    pub minimum_mode: MinimumMode,
     /// Objects up to so many bytes lie in the catalog's row.
     pub inline_limit_bytes: usize,
     /// The largest object.
@@ -65,6 +67,7 @@ impl Default for EngineOptions {
         Self {
             encrypt_by_default: true,
             blocked_encryption_types: Vec::new(),
+            minimum_mode: MinimumMode::None,
             inline_limit_bytes: 128 << 10,
             max_object_bytes: 5 << 40,
             max_put_bytes: 5 << 30,

@@ -44,4 +44,4 @@ pub use engine::{Engine, EngineOptions, EngineParts};
 pub use error::Error;
 
 pub use settings::{STORE_KEY_ID, STORE_KEY_SETTING, SealedSettings};
-pub use sse::EncryptionType;
+pub use sse::{EncryptionType, MinimumMode};

@@ -1,4 +1,5 @@
 use strongroom_audit::AuditError;
+use strongroom_engine::{MinimumMode, api::Mode};
 use strongroom_kms::KmsError;
 
 use super::*;
@@ -82,13 +83,14 @@ fn ordinal(error: &Error) -> usize {
         Error::NoSuchJob(_) => 67,
         Error::TooManyJobs(_) => 68,
         Error::CustomerKeysBlocked => 78,
+        Error::EncryptionBelowMinimum { .. } => 79,
         Error::Body(BodyError::ChunkTooSmall) => 69,
         Error::Body(BodyError::TrailerMalformed) => 70,
         Error::Body(BodyError::TrailerMissing(_)) => 71,
     }
 }
 
-const ORDINALS: usize = 79;
+const ORDINALS: usize = 80;
 
 type Row = (Error, &'static str, u16, Option<(&'static str, u16)>);
 
@@ -108,6 +110,7 @@ fn rows() -> Vec<Row> {
         same(Error::PartKeyRequired, "InvalidRequest", 400),
         same(Error::PartKeyWrong, "AccessDenied", 403),
         same(Error::CustomerKeysBlocked, "AccessDenied", 403),
+        same(Error::EncryptionBelowMinimum { mode: Mode::Store, minimum: MinimumMode::SseS3 }, "AccessDenied", 403),
         same(Error::SseHeaderNotAllowed, "InvalidArgument", 400),
         same(Error::SseConflict, "InvalidArgument", 400),
         same(Error::KmsHeaderWithoutKms("x-amz-server-side-encryption-context"), "InvalidArgument", 400),

@@ -142,6 +142,7 @@ impl From<Error> for ApiError {
             | Error::PartKeyRequired
             | Error::PartKeyWrong
             | Error::CustomerKeysBlocked
+            | Error::EncryptionBelowMinimum { .. }
             | Error::SseHeaderNotAllowed
             | Error::SseConflict
             | Error::KmsHeaderWithoutKms(_)

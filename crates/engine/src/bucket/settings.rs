@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use strongroom_catalog::{Bucket, Versioning};
-use strongroom_seal::{RecordKind, StoreKey};
+use strongroom_seal::{Mode, RecordKind, StoreKey};
 
 use super::DocumentKind;
 use crate::{EncryptionType, Error, record};
@@ -46,6 +46,17 @@ pub(crate) enum BucketEncryptionAlgorithm {
     SseKms,
     #[serde(rename = "aws:kms:dsse")]
     DsseKms,
+}
+
+impl BucketEncryptionAlgorithm {
+    /// The mode of what is written by it.
+    pub(crate) fn mode(self) -> Mode {
+        match self {
+            Self::SseS3 => Mode::SseS3,
+            Self::SseKms => Mode::SseKms,
+            Self::DsseKms => Mode::DsseKms,
+        }
+    }
 }
 
 impl Settings {

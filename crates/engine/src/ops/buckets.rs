@@ -94,7 +94,7 @@ impl Engine {
 
     /// PutBucketEncryption. What the rule does not name stays as it is: who sets a default without knowing of a block does not lift it.
     pub async fn set_bucket_encryption(&self, name: &str, rule: impl Into<EncryptionRule>) -> Result<(), Error> {
-        let (default, blocked) = check_encryption_rule(rule.into())?;
+        let (default, blocked) = check_encryption_rule(rule.into(), self.options().minimum_mode)?;
         self.change_bucket(name, |bucket| {
             let mut changed = Changed::from(bucket);
             if default.is_some() {

@@ -8,7 +8,7 @@ use strongroom_seal::Mode;
 use super::{
     context::parse_client_context,
     customer::CustomerKey,
-    rules::{EncryptionType, WriteRules},
+    rules::{EncryptionType, MinimumMode, WriteRules},
 };
 use crate::{
     Error,
@@ -107,12 +107,17 @@ pub(crate) fn check_part_headers(
     Ok(customer)
 }
 
-/// The one rule of PutBucketEncryption, checked: the default encryption and the blocked types that it names.
-pub(crate) fn check_encryption_rule(rule: EncryptionRule) -> Result<(Option<BucketEncryption>, Option<Vec<EncryptionType>>), Error> {
+/// The one rule of PutBucketEncryption, checked: the default encryption and the blocked types that it names. No default is weaker than
+/// the store's minimum, or every write that relies on it would be refused.
+pub(crate) fn check_encryption_rule(
+    rule: EncryptionRule,
+    minimum: MinimumMode,
+) -> Result<(Option<BucketEncryption>, Option<Vec<EncryptionType>>), Error> {
     if rule.default.is_none() && rule.blocked.is_none() {
         return Err(Error::MalformedXml("the Rule needs ApplyServerSideEncryptionByDefault or BlockedEncryptionTypes".into()));
     }
     let default = rule.default.map(check_default_encryption).transpose()?;
+    default.as_ref().map_or(Ok(()), |default| minimum.permit(default.algorithm.mode()))?;
     let is_wrong = || Error::MalformedXml("BlockedEncryptionTypes takes one EncryptionType, SSE-C or NONE".into());
     let blocked = rule.blocked.map(|named| EncryptionType::parse_list(&named).ok_or_else(is_wrong)).transpose()?;
     Ok((default, blocked))
@@ -161,10 +166,19 @@ fn kms(headers: &SseHeaders, dsse: bool, default: Option<&BucketEncryption>) -> 
     Ok(Decision::Kms(KmsChoice { dsse, key_id, context: headers.kms_context.clone(), bucket_key: bucket_key && !dsse }))
 }
 
+/// Where nobody chose, the server does: SSE-S3, or what the store asks for at the least.
+fn of_server(headers: &SseHeaders, minimum: MinimumMode) -> Result<Decision, Error> {
+    match minimum {
+        MinimumMode::None | MinimumMode::SseS3 => Ok(SSE_S3),
+        MinimumMode::SseKms => kms(headers, false, None),
+        MinimumMode::DsseKms => kms(headers, true, None),
+    }
+}
+
 fn by_default(headers: &SseHeaders, rules: &WriteRules<'_>) -> Result<Decision, Error> {
     let Some(rule) = rules.default else {
         without_kms_headers(headers)?;
-        return Ok(if rules.encrypt_by_default { SSE_S3 } else { Decision::Store });
+        return if rules.encrypt_by_default { of_server(headers, rules.minimum) } else { Ok(Decision::Store) };
     };
     // A key id or context needs the algorithm's header beside it; switching the bucket key on or off does not.
     without_kms_headers(&SseHeaders {

@@ -1,4 +1,5 @@
-//! What the operator and a bucket's owner allow of what is written: which types of encryption are blocked. The decision asks here.
+//! What the operator and a bucket's owner allow of what is written: which types of encryption are blocked, and which is the weakest. The
+//! decision asks here.
 
 use serde::{Deserialize, Serialize};
 use strongroom_seal::Mode;
@@ -39,15 +40,72 @@ impl EncryptionType {
     }
 }
 
+/// The weakest encryption that a store takes. Later ones are stronger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MinimumMode {
+    /// Objects without encryption are taken too.
+    #[default]
+    None,
+    /// A key of the KMS, or one that the client provides: SSE-C counts as this.
+    SseS3,
+    /// A key of the KMS for which its users need a right of their own.
+    SseKms,
+    /// The same, twice.
+    DsseKms,
+}
+
+impl MinimumMode {
+    /// As the configuration names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::SseS3 => "SSE-S3",
+            Self::SseKms => "SSE-KMS",
+            Self::DsseKms => "DSSE-KMS",
+        }
+    }
+
+    /// The minimum of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::None, Self::SseS3, Self::SseKms, Self::DsseKms].into_iter().find(|minimum| minimum.name() == name)
+    }
+
+    /// What a client says to get it.
+    pub(crate) fn header(self) -> &'static str {
+        match self {
+            Self::None | Self::SseS3 => "AES256",
+            Self::SseKms => "aws:kms",
+            Self::DsseKms => "aws:kms:dsse",
+        }
+    }
+
+    /// The strongest minimum that this mode meets.
+    fn met_by(mode: Mode) -> Self {
+        match mode {
+            Mode::Store => Self::None,
+            Mode::SseS3 | Mode::SseC => Self::SseS3,
+            Mode::SseKms => Self::SseKms,
+            Mode::DsseKms => Self::DsseKms,
+        }
+    }
+
+    /// Refuses a mode that is weaker.
+    pub(crate) fn permit(self, mode: Mode) -> Result<(), Error> {
+        if Self::met_by(mode) >= self { Ok(()) } else { Err(Error::EncryptionBelowMinimum { mode, minimum: self }) }
+    }
+}
+
 /// What holds for the writes into one bucket.
 #[derive(Clone, Copy)]
 pub(crate) struct WriteRules<'a> {
     /// The bucket's default encryption.
     pub(crate) default: Option<&'a BucketEncryption>,
-    /// Whether what comes without encryption headers, where the bucket has no default, gets SSE-S3.
+    /// Whether what comes without encryption headers, where the bucket has no default, gets SSE-S3, or the minimum if that is more.
     pub(crate) encrypt_by_default: bool,
     /// What the bucket blocks, else the store.
     pub(crate) blocked: &'a [EncryptionType],
+    /// The weakest encryption that the store takes.
+    pub(crate) minimum: MinimumMode,
 }
 
 impl WriteRules<'_> {
@@ -56,7 +114,7 @@ impl WriteRules<'_> {
         if mode == Mode::SseC && self.blocked.contains(&EncryptionType::SseC) {
             return Err(Error::CustomerKeysBlocked);
         }
-        Ok(())
+        self.minimum.permit(mode)
     }
 }
 
@@ -68,6 +126,7 @@ impl Engine {
             default: settings.encryption.as_ref(),
             encrypt_by_default: self.encrypts_by_default(),
             blocked: settings.blocked.as_deref().unwrap_or(&self.options().blocked_encryption_types),
+            minimum: self.options().minimum_mode,
         }
     }
 }

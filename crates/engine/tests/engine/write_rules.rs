@@ -1,8 +1,8 @@
-//! What a bucket and the store refuse of what is written: blocked types of encryption.
+//! What a bucket and the store refuse of what is written: blocked types of encryption, and what is weaker than the store's minimum.
 
 use strongroom_engine::{
-    EncryptionType, EngineOptions, Error,
-    api::{DefaultEncryption, EncryptionRule, SseHeaders, UploadPartCopy, UploadRef},
+    EncryptionType, EngineOptions, Error, MinimumMode,
+    api::{DefaultEncryption, EncryptionRule, SseHeaders, UpdateObjectEncryption, UploadPartCopy, UploadRef},
 };
 
 use crate::common::*;
@@ -132,4 +132,81 @@ async fn a_block_outlives_a_restart_and_cannot_be_edited_away() {
     // The record of before, in the row of now.
     rows.execute("UPDATE buckets SET record = ?1", [record]).unwrap();
     assert!(matches!(rig.try_put("object", C, b"data").await, Err(Error::Integrity(_))));
+}
+
+/// The same store with another minimum.
+async fn with_minimum(rig: Rig, minimum_mode: MinimumMode, encrypt_by_default: bool) -> Rig {
+    let options = EngineOptions { minimum_mode, encrypt_by_default, ..Plan::default().options };
+    Rig::with(Plan { options, sqlite: true, home: Some(rig.into_home()), ..Plan::default() }).await
+}
+
+fn is_weaker<T>(result: Result<T, Error>) -> bool {
+    matches!(result, Err(Error::EncryptionBelowMinimum { .. }))
+}
+
+#[tokio::test]
+async fn below_the_minimum_no_operation_writes_and_what_was_there_before_is_read() {
+    for (minimum, by, met) in [
+        (MinimumMode::SseS3, As::Store, As::S3),
+        (MinimumMode::SseS3, As::Store, C),
+        (MinimumMode::SseKms, As::S3, As::Kms),
+        (MinimumMode::SseKms, C, As::BucketKey),
+        (MinimumMode::DsseKms, As::Kms, As::Dsse),
+        (MinimumMode::DsseKms, C, As::Dsse),
+    ] {
+        let rig = Rig::sqlite().await;
+        rig.put("before", by, b"before").await;
+        let upload = rig.create_upload("upload", by).await;
+        let part = rig.upload_part(&upload, 1, by, b"part").await;
+        let rig = with_minimum(rig, minimum, false).await;
+
+        assert!(is_weaker(rig.try_put("object", by, b"data").await), "{minimum:?} {by:?}");
+        assert!(is_weaker(rig.copy(("before", by), ("object", by)).await));
+        assert!(is_weaker(rig.engine.create_multipart_upload(&rig.root, create_request("object", by.write())).await));
+        assert!(is_weaker(rig.engine.upload_part(&rig.root, part_request(&upload, 2, by, b"more")).await));
+        assert!(is_weaker(copy_part(&rig, &upload, ("before", by), by).await));
+        assert!(is_weaker(rig.complete(&upload, vec![part]).await), "an upload of before is no way around it");
+        assert!(matches!(rig.head("object", by).await, Err(Error::NoSuchKey)));
+
+        assert_eq!(rig.get("before", by).await.unwrap(), b"before");
+        rig.copy(("before", by), ("after", met)).await.unwrap();
+        assert_eq!(rig.get("after", met).await.unwrap(), b"before");
+        rig.multipart("object", met, &[b"parts"]).await;
+        assert_eq!(rig.get("object", met).await.unwrap(), b"parts");
+    }
+}
+
+#[tokio::test]
+async fn a_default_of_before_the_minimum_is_refused_and_where_there_is_none_the_minimum_is_taken() {
+    for (minimum, by) in [(MinimumMode::SseS3, As::S3), (MinimumMode::SseKms, As::Kms), (MinimumMode::DsseKms, As::Dsse)] {
+        let rig = with_minimum(Rig::sqlite().await, minimum, true).await;
+        rig.put("object", As::Store, b"data").await;
+        let sse = rig.head("object", As::Store).await.unwrap().info.sse;
+        assert_eq!((sse.mode, sse.kms_key_id.as_deref().unwrap_or("default")), (by.mode(), "default"));
+    }
+    let rig = Rig::sqlite().await;
+    let default = |algorithm: &str| DefaultEncryption { algorithm: algorithm.into(), kms_key_id: None, bucket_key_enabled: false };
+    rig.engine.set_bucket_encryption(BUCKET, default("AES256")).await.unwrap();
+    let rig = with_minimum(rig, MinimumMode::SseKms, true).await;
+    assert!(is_weaker(rig.try_put("object", As::Store, b"data").await));
+    assert!(is_weaker(rig.engine.set_bucket_encryption(BUCKET, default("AES256")).await));
+    rig.engine.set_bucket_encryption(BUCKET, default("aws:kms")).await.unwrap();
+    rig.put("object", As::Store, b"data").await;
+}
+
+#[tokio::test]
+async fn another_key_for_an_object_is_refused_where_sse_kms_is_too_weak() {
+    let rig = Rig::sqlite().await;
+    rig.put("object", As::Kms, b"data").await;
+    let request = || UpdateObjectEncryption {
+        bucket: BUCKET.into(),
+        key: "object".into(),
+        version_id: None,
+        kms_key_id: OTHER_KEY.into(),
+        bucket_key_enabled: false,
+    };
+    let rig = with_minimum(rig, MinimumMode::DsseKms, true).await;
+    assert!(is_weaker(rig.engine.update_object_encryption(&rig.root, request()).await));
+    let rig = with_minimum(rig, MinimumMode::SseKms, true).await;
+    rig.engine.update_object_encryption(&rig.root, request()).await.unwrap();
 }

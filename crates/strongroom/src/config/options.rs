@@ -115,6 +115,13 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         "Types of encryption that buckets block unless they say otherwise: SSE-C, as Amazon does since April 2026, or nothing",
     ),
     option(
+        "sse.minimum_mode",
+        Choice(&["none", "SSE-S3", "SSE-KMS", "DSSE-KMS"]),
+        "WORD",
+        Value("none"),
+        "The weakest encryption that anything is written with; weaker writes are refused",
+    ),
+    option(
         "sse_error_dialect",
         Choice(&["strongroom", "aws"]),
         "WORD",
