@@ -30,6 +30,7 @@ mod in_use;
 mod ingest;
 mod intact;
 mod integrity;
+pub mod inventory;
 mod limits;
 mod ops;
 mod record;

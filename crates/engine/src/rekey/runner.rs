@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream};
-use strongroom_catalog::{CatalogError, Scope, ScopePage, ScopePlace, ScopeTally};
+use strongroom_catalog::{CatalogError, Scope, ScopePage, ScopePlace, ScopeTally, ScopedVersion};
 use time::OffsetDateTime;
 use tokio::task::JoinError;
 
@@ -123,7 +123,7 @@ impl Runner {
         after = Some(ScopePlace::default());
         while let Some(from) = after {
             let page = self.asking(|| self.engine.catalog().uploads_in(self.scope.clone(), from.clone(), PAGE)).await?;
-            let ScopePage { items, next } = page.unwrap_or(ScopePage { items: Vec::new(), next: None });
+            let ScopePage { items, next, .. } = page.unwrap_or(ScopePage { items: Vec::new(), unreadable: 0, next: None });
             (total, after) = (total + items.len() as u64, next);
         }
         self.live.change(|progress| {
@@ -139,7 +139,7 @@ impl Runner {
         loop {
             let from = self.live.snapshot().place();
             let page = self.asking(|| self.engine.catalog().uploads_in(self.scope.clone(), from.clone(), PAGE)).await?;
-            let ScopePage { items, next } = page.unwrap_or(ScopePage { items: Vec::new(), next: None });
+            let ScopePage { items, next, .. } = page.unwrap_or(ScopePage { items: Vec::new(), unreadable: 0, next: None });
             self.rekey_all(items.into_iter().map(Item::from).collect()).await?;
             let Some(next) = next else { break };
             self.live.change(|progress| progress.go_on_at(next));
@@ -157,8 +157,8 @@ impl Runner {
     async fn walk_versions(self: &Arc<Self>) -> Result<(), Stop> {
         loop {
             let (from, end) = (self.live.snapshot().place(), self.live.snapshot().end);
-            let page = self.asking(|| self.engine.catalog().versions_in(self.scope.clone(), from.clone(), PAGE)).await?;
-            let ScopePage { items, next } = page.unwrap_or(ScopePage { items: Vec::new(), next: None });
+            let page = self.asking(|| self.readable_versions(from.clone())).await?;
+            let ScopePage { items, next, .. } = page.unwrap_or(ScopePage { items: Vec::new(), unreadable: 0, next: None });
             let items = items.into_iter().filter(|item| item.position <= end);
             self.rekey_all(items.map(Item::from).collect()).await?;
             // In the order of commit everything that follows was committed later. In the order of keys it may have been earlier.
@@ -166,6 +166,12 @@ impl Runner {
             self.live.change(|progress| progress.go_on_at(next));
             self.pass_checkpoint(false).await;
         }
+    }
+
+    /// A row that makes no sense may hide an object of the job's: it does not pass over one.
+    async fn readable_versions(&self, from: ScopePlace) -> Result<ScopePage<ScopedVersion>, CatalogError> {
+        let page = self.engine.catalog().versions_in(self.scope.clone(), from, PAGE).await?;
+        if page.unreadable > 0 { Err(CatalogError::Damaged("a row of a version makes no sense".to_owned())) } else { Ok(page) }
     }
 
     async fn rekey_all(self: &Arc<Self>, items: Vec<Item>) -> Result<(), Stop> {
