@@ -65,7 +65,7 @@ enum Mode {
 #[derive(Serialize, ToSchema)]
 #[schema(as = InventoryPage)]
 pub(crate) struct Page {
-    versions: Vec<Version>,
+    versions: Vec<Listed>,
     /// Rows that were altered.
     altered: Vec<Altered>,
     /// Rows that make so little sense that not even a name can be told of them.
@@ -80,7 +80,7 @@ pub(crate) struct Page {
 /// A version of an object, found genuine.
 #[derive(Serialize, ToSchema)]
 #[schema(as = InventoryVersion)]
-struct Version {
+struct Listed {
     bucket: String,
     key: String,
     version_id: String,
@@ -134,7 +134,7 @@ pub(crate) async fn list(call: Call, Query(wanted): Query<Wanted>) -> Result<Pag
     };
     let versions: Vec<_> = found.versions.into_iter().filter(|version| may_see(&version.bucket)).collect();
     let altered = found.altered.into_iter().filter(|row| may_see(&row.bucket)).map(Altered::from).collect();
-    let versions = versions.into_iter().map(Version::try_from).collect::<Result<_, _>>()?;
+    let versions = versions.into_iter().map(Listed::try_from).collect::<Result<_, _>>()?;
     Ok(Page { versions, altered, unreadable: found.unreadable, not_permitted, next_marker: found.next })
 }
 
@@ -150,7 +150,7 @@ impl Call {
     }
 }
 
-impl TryFrom<InventoryVersion> for Version {
+impl TryFrom<InventoryVersion> for Listed {
     type Error = ApiError;
 
     fn try_from(version: InventoryVersion) -> Result<Self, ApiError> {

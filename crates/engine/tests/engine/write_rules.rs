@@ -30,7 +30,7 @@ async fn copy_part(rig: &Rig, upload: &UploadRef, from: (&str, As), to: As) -> R
     rig.engine.upload_part_copy(&rig.root, request).await.map(drop)
 }
 
-fn is_blocked<T>(result: Result<T, Error>) -> bool {
+fn is_blocked<T>(result: &Result<T, Error>) -> bool {
     matches!(result, Err(Error::CustomerKeysBlocked))
 }
 
@@ -44,16 +44,16 @@ async fn where_sse_c_is_blocked_no_operation_writes_under_a_customer_key_and_rea
         let part = rig.upload_part(&upload, 1, C, b"part").await;
         block(&rig, "SSE-C").await;
 
-        assert!(is_blocked(rig.try_put("object", C, b"data").await));
-        assert!(is_blocked(rig.copy(("plain", As::S3), ("object", C)).await));
-        assert!(is_blocked(rig.copy(("before", C), ("before", As::Customer(2))).await), "nor is a rotation to another key");
-        assert!(is_blocked(rig.engine.create_multipart_upload(&rig.root, create_request("object", C.write())).await));
+        assert!(is_blocked(&rig.try_put("object", C, b"data").await));
+        assert!(is_blocked(&rig.copy(("plain", As::S3), ("object", C)).await));
+        assert!(is_blocked(&rig.copy(("before", C), ("before", As::Customer(2))).await), "nor is a rotation to another key");
+        assert!(is_blocked(&rig.engine.create_multipart_upload(&rig.root, create_request("object", C.write())).await));
         assert!(matches!(rig.head("object", C).await, Err(Error::NoSuchKey)));
         // An upload begun before is no way around it.
-        assert!(is_blocked(rig.engine.upload_part(&rig.root, part_request(&upload, 2, C, b"more")).await));
-        assert!(is_blocked(copy_part(&rig, &upload, ("before", C), C).await));
-        assert!(is_blocked(copy_part(&rig, &upload, ("plain", As::S3), C).await));
-        assert!(is_blocked(rig.complete(&upload, vec![part.clone()]).await));
+        assert!(is_blocked(&rig.engine.upload_part(&rig.root, part_request(&upload, 2, C, b"more")).await));
+        assert!(is_blocked(&copy_part(&rig, &upload, ("before", C), C).await));
+        assert!(is_blocked(&copy_part(&rig, &upload, ("plain", As::S3), C).await));
+        assert!(is_blocked(&rig.complete(&upload, vec![part.clone()]).await));
 
         assert_eq!(rig.get("before", C).await.unwrap(), data);
         assert!(rig.head("before", C).await.is_ok());
@@ -84,11 +84,11 @@ async fn an_upload_repeated_after_it_was_completed_is_answered_again_whatever_is
 async fn what_the_store_blocks_holds_where_a_bucket_says_nothing_and_shows() {
     let rig = blocking_store().await;
     assert_eq!(rig.engine.bucket_encryption(BUCKET).await.unwrap(), types("SSE-C"));
-    assert!(is_blocked(rig.try_put("object", C, b"data").await));
+    assert!(is_blocked(&rig.try_put("object", C, b"data").await));
 
     let default = DefaultEncryption { algorithm: "AES256".into(), kms_key_id: None, bucket_key_enabled: false };
     rig.engine.set_bucket_encryption(BUCKET, default.clone()).await.unwrap();
-    assert!(is_blocked(rig.try_put("object", C, b"data").await), "a default alone says nothing of blocks");
+    assert!(is_blocked(&rig.try_put("object", C, b"data").await), "a default alone says nothing of blocks");
     let both = EncryptionRule { default: Some(default), ..types("SSE-C") };
     assert_eq!(rig.engine.bucket_encryption(BUCKET).await.unwrap(), both);
 
@@ -96,7 +96,7 @@ async fn what_the_store_blocks_holds_where_a_bucket_says_nothing_and_shows() {
     rig.put("object", C, b"data").await;
     assert_eq!(rig.engine.bucket_encryption(BUCKET).await.unwrap().blocked, Some(vec!["NONE".into()]));
     rig.engine.clear_bucket_encryption(BUCKET).await.unwrap();
-    assert!(is_blocked(rig.try_put("object", C, b"data").await));
+    assert!(is_blocked(&rig.try_put("object", C, b"data").await));
     assert_eq!(rig.engine.bucket_encryption(BUCKET).await.unwrap(), types("SSE-C"));
 }
 
@@ -113,7 +113,7 @@ async fn a_rule_leaves_what_it_does_not_name_as_it_is() {
     // A client that knows nothing of blocks sets another default.
     let other = DefaultEncryption { algorithm: "AES256".into(), kms_key_id: None, bucket_key_enabled: false };
     rig.engine.set_bucket_encryption(BUCKET, other).await.unwrap();
-    assert!(is_blocked(rig.try_put("object", C, b"data").await));
+    assert!(is_blocked(&rig.try_put("object", C, b"data").await));
     rig.engine.clear_bucket_encryption(BUCKET).await.unwrap();
     assert!(matches!(rig.engine.bucket_encryption(BUCKET).await, Err(Error::BucketEncryptionNotFound)));
     rig.put("object", C, b"data").await;
@@ -126,7 +126,7 @@ async fn a_block_outlives_a_restart_and_cannot_be_edited_away() {
     let rows = rig.rows();
     let record: Vec<u8> = rows.query_row("SELECT record FROM buckets", [], |row| row.get(0)).unwrap();
     let rig = Rig::with(Plan { sqlite: true, home: Some(rig.into_home()), ..Plan::default() }).await;
-    assert!(is_blocked(rig.try_put("object", C, b"data").await));
+    assert!(is_blocked(&rig.try_put("object", C, b"data").await));
     block(&rig, "NONE").await;
     rig.put("object", C, b"data").await;
     // The record of before, in the row of now.
@@ -140,7 +140,7 @@ async fn with_minimum(rig: Rig, minimum_mode: MinimumMode, encrypt_by_default: b
     Rig::with(Plan { options, sqlite: true, home: Some(rig.into_home()), ..Plan::default() }).await
 }
 
-fn is_weaker<T>(result: Result<T, Error>) -> bool {
+fn is_weaker<T>(result: &Result<T, Error>) -> bool {
     matches!(result, Err(Error::EncryptionBelowMinimum { .. }))
 }
 
@@ -160,12 +160,12 @@ async fn below_the_minimum_no_operation_writes_and_what_was_there_before_is_read
         let part = rig.upload_part(&upload, 1, by, b"part").await;
         let rig = with_minimum(rig, minimum, false).await;
 
-        assert!(is_weaker(rig.try_put("object", by, b"data").await), "{minimum:?} {by:?}");
-        assert!(is_weaker(rig.copy(("before", by), ("object", by)).await));
-        assert!(is_weaker(rig.engine.create_multipart_upload(&rig.root, create_request("object", by.write())).await));
-        assert!(is_weaker(rig.engine.upload_part(&rig.root, part_request(&upload, 2, by, b"more")).await));
-        assert!(is_weaker(copy_part(&rig, &upload, ("before", by), by).await));
-        assert!(is_weaker(rig.complete(&upload, vec![part]).await), "an upload of before is no way around it");
+        assert!(is_weaker(&rig.try_put("object", by, b"data").await), "{minimum:?} {by:?}");
+        assert!(is_weaker(&rig.copy(("before", by), ("object", by)).await));
+        assert!(is_weaker(&rig.engine.create_multipart_upload(&rig.root, create_request("object", by.write())).await));
+        assert!(is_weaker(&rig.engine.upload_part(&rig.root, part_request(&upload, 2, by, b"more")).await));
+        assert!(is_weaker(&copy_part(&rig, &upload, ("before", by), by).await));
+        assert!(is_weaker(&rig.complete(&upload, vec![part]).await), "an upload of before is no way around it");
         assert!(matches!(rig.head("object", by).await, Err(Error::NoSuchKey)));
 
         assert_eq!(rig.get("before", by).await.unwrap(), b"before");
@@ -188,8 +188,8 @@ async fn a_default_of_before_the_minimum_is_refused_and_where_there_is_none_the_
     let default = |algorithm: &str| DefaultEncryption { algorithm: algorithm.into(), kms_key_id: None, bucket_key_enabled: false };
     rig.engine.set_bucket_encryption(BUCKET, default("AES256")).await.unwrap();
     let rig = with_minimum(rig, MinimumMode::SseKms, true).await;
-    assert!(is_weaker(rig.try_put("object", As::Store, b"data").await));
-    assert!(is_weaker(rig.engine.set_bucket_encryption(BUCKET, default("AES256")).await));
+    assert!(is_weaker(&rig.try_put("object", As::Store, b"data").await));
+    assert!(is_weaker(&rig.engine.set_bucket_encryption(BUCKET, default("AES256")).await));
     rig.engine.set_bucket_encryption(BUCKET, default("aws:kms")).await.unwrap();
     rig.put("object", As::Store, b"data").await;
 }
@@ -206,7 +206,7 @@ async fn another_key_for_an_object_is_refused_where_sse_kms_is_too_weak() {
         bucket_key_enabled: false,
     };
     let rig = with_minimum(rig, MinimumMode::DsseKms, true).await;
-    assert!(is_weaker(rig.engine.update_object_encryption(&rig.root, request()).await));
+    assert!(is_weaker(&rig.engine.update_object_encryption(&rig.root, request()).await));
     let rig = with_minimum(rig, MinimumMode::SseKms, true).await;
     rig.engine.update_object_encryption(&rig.root, request()).await.unwrap();
 }
