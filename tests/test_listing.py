@@ -158,3 +158,14 @@ def test_buckets_are_listed_by_name(s3, server):
     assert set(made) <= set(names)
     assert listed["Owner"]["ID"]
     assert all(bucket["CreationDate"] for bucket in listed["Buckets"])
+
+
+@pytest.mark.parametrize("listing", ["list_objects", "list_objects_v2", "list_object_versions"])
+def test_a_listing_may_be_asked_for_the_restore_status_that_no_object_has(s3, raw, bucket, listing):
+    s3.put_object(Bucket=bucket, Key="object", Body=b"x")
+    found = getattr(s3, listing)(Bucket=bucket, OptionalObjectAttributes=["RestoreStatus"])
+    [entry] = found.get("Contents") or found["Versions"]
+    assert entry["Key"] == "object" and "RestoreStatus" not in entry
+    query = {"list_objects": {}, "list_objects_v2": {"list-type": "2"}, "list_object_versions": {"versions": ""}}[listing]
+    refused = raw.request("GET", f"/{bucket}", query=query, headers={"x-amz-optional-object-attributes": "RestoreStatus,Encryption"})
+    assert "takes RestoreStatus" in refused.fails(400, "InvalidArgument").message

@@ -9,7 +9,7 @@ import urllib3
 from botocore.exceptions import ClientError
 
 from harness import checksums
-from harness.sse import KMS_KEY_ID, SSE, customer
+from harness.sse import KMS_KEY_ID, SSE, b64, customer, key_md5
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "compatibility.md"
 DATA = bytes(range(256)) * 1024
@@ -80,7 +80,7 @@ class Cell:
                 source = {"CopySource": {"Bucket": self.bucket, "Key": part}} | self.mode.copy
                 etag = self.client.upload_part_copy(**named, PartNumber=number, **source, **self.mode.read)["CopyPartResult"]["ETag"]
             else:
-                etag = self.client.upload_part(**named, PartNumber=number, Body=part, **self.mode.read)["ETag"]
+                etag = self.client.upload_part(**named, PartNumber=number, Body=part, **arguments, **self.mode.read)["ETag"]
             done.append({"PartNumber": number, "ETag": etag})
         return self.client.complete_multipart_upload(**named, MultipartUpload={"Parts": done})
 
@@ -185,7 +185,10 @@ def lock(cell):
 def attributes(cell):
     cell.multipart(ChecksumAlgorithm="SHA256")
     wanted = ["ETag", "Checksum", "ObjectParts", "ObjectSize"]
-    found = cell.client.get_object_attributes(Bucket=cell.bucket, Key="key", ObjectAttributes=wanted, **cell.mode.read)
+    # Of this operation botocore neither encodes the customer's key nor adds its MD5.
+    key = {"SSECustomerKey": b64(CUSTOMER_KEY.encode()), "SSECustomerKeyMD5": key_md5(CUSTOMER_KEY.encode())} if cell.mode.read else {}
+    named = {"Bucket": cell.bucket, "Key": "key", "ObjectAttributes": wanted}
+    found = cell.client.get_object_attributes(**named | cell.mode.read | key)
     assert (found["ObjectSize"], found["ObjectParts"]["TotalPartsCount"]) == (len(PART) + len(DATA), 2)
     assert found["Checksum"]["ChecksumSHA256"] == checksums.composite("SHA256", [PART, DATA])
     if cell.mode.shown in (None, "AES256") and not cell.mode.read:

@@ -92,7 +92,7 @@ def test_tags_are_changed_without_the_customers_key(server, raw, bucket):
     client = server.boto()
     client.put_object_tagging(Bucket=bucket, Key="key", Tagging=tag_set(a="1"))
     assert tags_of(client, bucket) == {"a": "1"}
-    raw.request("GET", f"/{bucket}/key", headers=customer()).ok(b"data")
+    assert raw.request("GET", f"/{bucket}/key", headers=customer()).ok().body == b"data"
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,7 @@ ADMIN_CALLS = [
     ("GET", "/keys", b""),
     ("GET", "/keys/fuzz-key", b""),
     ("GET", "/keys/in-use", b""),
+    ("GET", "/inventory", b""),
     ("GET", "/openapi.json", b""),
     ("GET", "/receipts", b""),
     ("POST", "/keys", b'{"name": "fuzz-key", "Tags": {"a": "b"}}'),

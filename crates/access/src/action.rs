@@ -166,6 +166,8 @@ actions! {
     BackupKeys = "strongroom:BackupKeys",
     /// Restoring them.
     RestoreKeys = "strongroom:RestoreKeys",
+    /// In which mode and under which key each version of an object lies, besides `s3:ListBucketVersions` on its bucket.
+    GetInventory = "strongroom:GetInventory",
     /// The head of the audit log, and erasure receipts.
     ReadAudit = "strongroom:ReadAudit",
 }

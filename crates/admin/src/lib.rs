@@ -18,6 +18,7 @@ mod data_keys;
 mod document;
 mod erasure;
 mod http;
+mod inventory;
 mod keys;
 mod mc;
 mod openapi;

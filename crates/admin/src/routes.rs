@@ -4,7 +4,7 @@ use http::Method;
 use strongroom_access::Action;
 
 use crate::http::{ApiError, Call, Effect, Empty, Endpoint, Reply, Shape, endpoint};
-use crate::{backends, backup, data_keys, erasure, keys, mc, openapi, rekey, rotation, service};
+use crate::{backends, backup, data_keys, erasure, inventory, keys, mc, openapi, rekey, rotation, service};
 
 /// Where the calls of key management stand; the first on the admin port alone, where no bucket is in the way.
 pub(crate) const KMS_PREFIXES: [&str; 3] = ["/kms", "/strongroom/admin/v1/kms", "/rustfs/admin/v3/kms"];
@@ -118,7 +118,7 @@ fn rekey_calls() -> Vec<Endpoint> {
 }
 
 fn other_calls() -> Vec<Endpoint> {
-    use Action::{BackupKeys, ConfigureKms, GetKeyUsage, GetKmsStatus, ReadAudit, RestoreKeys};
+    use Action::{BackupKeys, ConfigureKms, GetInventory, GetKeyUsage, GetKmsStatus, ReadAudit, RestoreKeys};
     vec![
         endpoint(
             (GET, "/backends"),
@@ -134,6 +134,7 @@ fn other_calls() -> Vec<Endpoint> {
             "Takes away a backend that nothing depends on",
             backends::remove,
         ),
+        endpoint((GET, "/inventory"), "GetInventory", &[GetInventory], "Mode and key of each version, by pages", inventory::list),
         endpoint((POST, "/backup"), "BackupKeys", &[BackupKeys], "The local backend's keys, sealed under a passphrase", backup::backup),
         endpoint((POST, "/restore"), "RestoreKeys", &[RestoreKeys], "Puts them back, or says what that would do", backup::restore)
             .with_max_body_bytes(backup::MAX_RESTORE_BYTES),

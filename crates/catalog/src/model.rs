@@ -525,6 +525,8 @@ pub struct ScopePlace {
 pub struct ScopePage<T> {
     /// What is in the scope; may be empty though more follows.
     pub items: Vec<T>,
+    /// Rows that make no sense, whether they are in the scope or not; of uploads always 0, for there such a row is an error.
+    pub unreadable: u64,
     /// Where the walk goes on; none at its end.
     pub next: Option<ScopePlace>,
 }

@@ -1,4 +1,4 @@
-//! `strongroom kms …` and `strongroom audit …`: administration from the command line, over the admin API.
+//! `strongroom kms …`, `strongroom inventory` and `strongroom audit …`: administration from the command line, over the admin API.
 //!
 //! ```text
 //! args (clap) ─▶ calls: one request each ─▶ client: SigV4 over TLS ─▶ output: text or --json, and the exit status
@@ -11,6 +11,7 @@ mod calls;
 mod client;
 mod completions;
 mod error;
+mod inventory;
 mod output;
 mod profile;
 mod rekey;
@@ -33,6 +34,22 @@ pub fn kms_command() -> Command {
 pub fn run_kms(matches: &ArgMatches) -> ExitCode {
     match args::KmsArgs::from_arg_matches(matches) {
         Ok(args) => run::run(&args),
+        Err(error) => error.exit(),
+    }
+}
+
+/// The command `inventory`.
+pub fn inventory_command() -> Command {
+    let command = Command::new("inventory").about("List the mode and key of each version of an object, as CSV or JSON lines");
+    args::InventoryArgs::augment_args(command)
+        .mut_arg("backend", |arg| arg.help("Only versions under a KMS key of this backend"))
+        .after_help(args::inventory::AFTER_HELP)
+}
+
+/// Runs `inventory` as given.
+pub fn run_inventory(matches: &ArgMatches) -> ExitCode {
+    match args::InventoryArgs::from_arg_matches(matches) {
+        Ok(args) => inventory::run(&args),
         Err(error) => error.exit(),
     }
 }

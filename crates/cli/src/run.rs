@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
-use crate::args::{KeyCommand, KmsArgs, KmsCommand};
+use crate::args::{ConnectionArgs, KeyCommand, KmsArgs, KmsCommand};
 use crate::calls::{self, Call};
 use crate::client::Client;
 use crate::error::Error;
@@ -33,11 +34,15 @@ pub(crate) fn run(args: &KmsArgs) -> ExitCode {
 }
 
 fn execute(args: &KmsArgs, output: &Output) -> Result<(), Error> {
-    let profile = Profile::find(&args.connection, |name| std::env::var(name).ok())?;
-    let client = Client::new(profile)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|source| Error::File { path: "runtime".into(), source })?;
+    let (client, runtime) = connect(&args.connection)?;
     runtime.block_on(answer(&client, args, output))
+}
+
+/// Who to ask, and what to ask with.
+pub(crate) fn connect(connection: &ConnectionArgs) -> Result<(Client, Runtime), Error> {
+    let client = Client::new(Profile::find(connection, |name| std::env::var(name).ok())?)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok((client, runtime.map_err(|source| Error::File { path: "runtime".into(), source })?))
 }
 
 async fn answer(client: &Client, args: &KmsArgs, output: &Output) -> Result<(), Error> {

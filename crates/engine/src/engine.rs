@@ -10,8 +10,8 @@ use strongroom_kms::KeySource;
 use strongroom_seal::StoreKey;
 
 use crate::{
-    SealedSettings, bucket::Known, budget::Budget, in_use::InUse, integrity::Integrity, jobs::Jobs, rekey::Rekey, space::Space,
-    sse::BucketKeys,
+    EncryptionType, MinimumMode, SealedSettings, bucket::Known, budget::Budget, in_use::InUse, integrity::Integrity, jobs::Jobs,
+    rekey::Rekey, space::Space, sse::BucketKeys,
 };
 
 /// What the engine works with.
@@ -35,6 +35,10 @@ pub struct EngineParts {
 pub struct EngineOptions {
     /// Whether objects without encryption headers, in buckets without a default, get SSE-S3 while a KMS is configured.
     pub encrypt_by_default: bool,
+    /// What buckets block that do not say themselves what they block.
+    pub blocked_encryption_types: Vec<EncryptionType>,
+    /// The weakest encryption that anything is written with.
+    pub minimum_mode: MinimumMode,
     /// Objects up to so many bytes lie in the catalog's row.
     pub inline_limit_bytes: usize,
     /// The largest object.
@@ -62,6 +66,8 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             encrypt_by_default: true,
+            blocked_encryption_types: Vec::new(),
+            minimum_mode: MinimumMode::None,
             inline_limit_bytes: 128 << 10,
             max_object_bytes: 5 << 40,
             max_put_bytes: 5 << 30,

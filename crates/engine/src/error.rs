@@ -1,6 +1,8 @@
 //! Every situation an operation can end in. The S3 adapter turns each into a code and a status in one `match`.
 
-use crate::api::BodyError;
+use strongroom_seal::Mode;
+
+use crate::{MinimumMode, api::BodyError};
 
 /// Why an operation failed. No variant carries a key, a token or a signature.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,24 @@ pub enum Error {
     /// A part came with another key than the upload's.
     #[error("The customer key provided is not the one the multipart upload was begun with.")]
     PartKeyWrong,
+
+    /// The bucket takes no objects under customer keys.
+    #[error(
+        "This bucket blocks uploads with customer-provided keys (SSE-C). Use SSE-S3 or SSE-KMS, or allow SSE-C: PutBucketEncryption with BlockedEncryptionTypes NONE."
+    )]
+    CustomerKeysBlocked,
+
+    /// The store takes no encryption so weak.
+    #[error(
+        "This store takes no weaker encryption than {} (sse.minimum_mode), and {} is weaker. Send x-amz-server-side-encryption: {}, or give the bucket such a default.",
+        minimum.name(), mode_name(*mode), minimum.header()
+    )]
+    EncryptionBelowMinimum {
+        /// That of the write, or of the bucket's default.
+        mode: Mode,
+        /// The store's.
+        minimum: MinimumMode,
+    },
 
     // ---- SSE-S3, SSE-KMS, DSSE-KMS
     /// `x-amz-server-side-encryption…` on a request that takes none.
@@ -292,6 +312,16 @@ impl Error {
     /// The name of the situation, without what it carries.
     pub(crate) fn name(&self) -> String {
         format!("{self:?}").chars().take_while(char::is_ascii_alphanumeric).collect()
+    }
+}
+
+fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Store => "no encryption",
+        Mode::SseS3 => "SSE-S3",
+        Mode::SseKms => "SSE-KMS",
+        Mode::DsseKms => "DSSE-KMS",
+        Mode::SseC => "SSE-C",
     }
 }
 

@@ -32,6 +32,7 @@ mod in_use;
 mod ingest;
 mod intact;
 mod integrity;
+pub mod inventory;
 mod jobs;
 mod limits;
 mod lock;
@@ -46,4 +47,6 @@ mod tags;
 
 pub use engine::{Engine, EngineOptions, EngineParts};
 pub use error::Error;
+
 pub use settings::{STORE_KEY_ID, STORE_KEY_SETTING, SealedSettings};
+pub use sse::{EncryptionType, MinimumMode};

@@ -19,6 +19,8 @@ mod golden;
 mod golden_format;
 #[path = "engine/golden_store.rs"]
 mod golden_store;
+#[path = "engine/inventory.rs"]
+mod inventory;
 #[path = "engine/key_fences.rs"]
 mod key_fences;
 #[path = "engine/kms_calls.rs"]
@@ -67,3 +69,5 @@ mod tampered_listings;
 mod tampered_rows;
 #[path = "engine/update_encryption.rs"]
 mod update_encryption;
+#[path = "engine/write_rules.rs"]
+mod write_rules;

@@ -56,7 +56,7 @@ pub(crate) fn verdict(error: &Error, dialect: ErrorDialect) -> Verdict<'static> 
         (Error::CustomerKeyInvalid, _) => row("InvalidArgument", 400),
         (Error::CustomerKeyNotApplicable, _) => row("InvalidRequest", 400),
         (Error::PartKeyRequired, _) => row("InvalidRequest", 400),
-        (Error::PartKeyWrong, _) => row("AccessDenied", 403),
+        (Error::PartKeyWrong | Error::CustomerKeysBlocked | Error::EncryptionBelowMinimum { .. }, _) => row("AccessDenied", 403),
 
         (Error::SseHeaderNotAllowed, _) => row("InvalidArgument", 400),
         (Error::SseConflict, _) => row("InvalidArgument", 400),

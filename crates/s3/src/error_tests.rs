@@ -1,4 +1,5 @@
 use strongroom_audit::AuditError;
+use strongroom_engine::{MinimumMode, api::Mode};
 use strongroom_kms::KmsError;
 
 use super::*;
@@ -85,13 +86,15 @@ fn ordinal(error: &Error) -> usize {
         Error::AuditUnavailable(_) => 66,
         Error::NoSuchJob(_) => 67,
         Error::TooManyJobs(_) => 68,
+        Error::CustomerKeysBlocked => 82,
+        Error::EncryptionBelowMinimum { .. } => 83,
         Error::Body(BodyError::ChunkTooSmall) => 69,
         Error::Body(BodyError::TrailerMalformed) => 70,
         Error::Body(BodyError::TrailerMissing(_)) => 71,
     }
 }
 
-const ORDINALS: usize = 82;
+const ORDINALS: usize = 84;
 
 type Row = (Error, &'static str, u16, Option<(&'static str, u16)>);
 
@@ -110,6 +113,8 @@ fn rows() -> Vec<Row> {
         same(Error::CustomerKeyNotApplicable, "InvalidRequest", 400),
         same(Error::PartKeyRequired, "InvalidRequest", 400),
         same(Error::PartKeyWrong, "AccessDenied", 403),
+        same(Error::CustomerKeysBlocked, "AccessDenied", 403),
+        same(Error::EncryptionBelowMinimum { mode: Mode::Store, minimum: MinimumMode::SseS3 }, "AccessDenied", 403),
         same(Error::SseHeaderNotAllowed, "InvalidArgument", 400),
         same(Error::SseConflict, "InvalidArgument", 400),
         same(Error::KmsHeaderWithoutKms("x-amz-server-side-encryption-context"), "InvalidArgument", 400),

@@ -21,6 +21,7 @@ pub(crate) fn parse() -> Request {
     match command().get_matches().subcommand() {
         Some(("serve", matches)) => Request::Serve(serve_from(matches)),
         Some(("kms", matches)) => Request::Done(strongroom_cli::run_kms(matches)),
+        Some(("inventory", matches)) => Request::Done(strongroom_cli::run_inventory(matches)),
         Some(("audit", matches)) => Request::Done(strongroom_cli::run_audit(matches)),
         Some(("completions", matches)) => Request::Done(strongroom_cli::run_completions(matches, command())),
         _ => Request::Version,
@@ -36,6 +37,7 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(serve())
         .subcommand(strongroom_cli::kms_command())
+        .subcommand(strongroom_cli::inventory_command())
         .subcommand(strongroom_cli::audit_command())
         .subcommand(strongroom_cli::completions_command())
         .subcommand(Command::new("version").about("Print the version"))

@@ -68,8 +68,13 @@ impl Call {
 
     /// Whether the signer may list this bucket, and so learn the names of its objects.
     pub(crate) fn may_list(&self, bucket: &str) -> bool {
+        self.may_in_bucket(Action::ListBucket, bucket)
+    }
+
+    /// Whether the signer may do this with this bucket.
+    pub(crate) fn may_in_bucket(&self, action: Action, bucket: &str) -> bool {
         let conditions = Conditions::new(self.signer.secure);
-        self.signer.identity.may(Action::ListBucket, &arn::bucket(bucket), &conditions) == Decision::Allow
+        self.signer.identity.may(action, &arn::bucket(bucket), &conditions) == Decision::Allow
     }
 
     /// Key material travels over TLS, or not at all.

@@ -145,6 +145,8 @@ impl From<Error> for ApiError {
             | Error::InvalidTag(_)
             | Error::PartKeyRequired
             | Error::PartKeyWrong
+            | Error::CustomerKeysBlocked
+            | Error::EncryptionBelowMinimum { .. }
             | Error::SseHeaderNotAllowed
             | Error::SseConflict
             | Error::KmsHeaderWithoutKms(_)

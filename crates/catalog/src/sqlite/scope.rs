@@ -50,15 +50,23 @@ pub(super) fn versions(
 ) -> Result<ScopePage<ScopedVersion>, CatalogError> {
     let snapshot = connection.unchecked_transaction()?;
     let (rows, next) = next_versions(&snapshot, scope, after, limit)?;
-    let mut items = Vec::new();
+    let (mut items, mut unreadable) = (Vec::new(), 0);
     for row in rows {
-        let Some(found) = version(&snapshot, row)? else { continue };
+        // A damaged row must not end the walk: who walks decides what it means.
+        let found = match version(&snapshot, row) {
+            Err(CatalogError::Damaged(_)) => {
+                unreadable += 1;
+                continue;
+            }
+            found => found?,
+        };
+        let Some(found) = found else { continue };
         let covers = |envelope: &Envelope| scope.covers(&found.bucket.id, &found.version.key, envelope.mode, envelope.key.as_ref());
         if found.version.envelope.as_ref().is_some_and(covers) {
             items.push(found);
         }
     }
-    Ok(ScopePage { items, next })
+    Ok(ScopePage { items, unreadable, next })
 }
 
 pub(super) fn uploads(
@@ -77,7 +85,7 @@ pub(super) fn uploads(
             items.push(found);
         }
     }
-    Ok(ScopePage { items, next })
+    Ok(ScopePage { items, unreadable: 0, next })
 }
 
 pub(super) fn tally(connection: &Connection, scope: &Scope, after: &ScopePlace, limit: usize) -> Result<ScopeTally, CatalogError> {

@@ -1,5 +1,6 @@
 //! What can be typed after `strongroom kms`.
 
+pub(crate) mod inventory;
 mod key;
 mod rekey;
 mod service;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+pub(crate) use inventory::{Format, InventoryArgs};
 pub(crate) use key::KeyCommand;
 pub(crate) use rekey::RekeyCommand;
 pub(crate) use service::{BackendCommand, ConfigureArgs};

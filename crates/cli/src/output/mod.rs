@@ -93,6 +93,11 @@ impl Output {
     }
 }
 
+/// A value in one line.
+pub(crate) fn printable(value: &Value) -> String {
+    table::cell(value)
+}
+
 /// What the receipts state; their signatures are for programs.
 fn unsigned(answer: &Value) -> Vec<Value> {
     answer["receipts"].as_array().map(|receipts| receipts.iter().map(|signed| signed["receipt"].clone()).collect()).unwrap_or_default()

@@ -22,6 +22,21 @@ pub struct DefaultEncryption {
     pub bucket_key_enabled: bool,
 }
 
+/// The one rule of a bucket's encryption configuration. PutBucketEncryption leaves what it does not name as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncryptionRule {
+    /// The default encryption.
+    pub default: Option<DefaultEncryption>,
+    /// `BlockedEncryptionTypes`: `SSE-C`, or `NONE`
+    pub blocked: Option<Vec<String>>,
+}
+
+impl From<DefaultEncryption> for EncryptionRule {
+    fn from(default: DefaultEncryption) -> Self {
+        Self { default: Some(default), blocked: None }
+    }
+}
+
 /// What PutBucketVersioning asks for. A bucket that never was asked has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VersioningStatus {

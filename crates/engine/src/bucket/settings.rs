@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use strongroom_catalog::{Bucket, Versioning};
-use strongroom_seal::{RecordKind, StoreKey};
+use strongroom_seal::{Mode, RecordKind, StoreKey};
 
 use super::DocumentKind;
-use crate::{Error, api::DefaultLock, record};
+use crate::{EncryptionType, Error, api::DefaultLock, record};
 
 /// What is configured of a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub(crate) struct Settings {
     /// Whether its versions can be locked, and the locks that new ones get.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) object_lock: Option<DefaultLock>,
+    /// The types of encryption that its writes may not have, where it was said; else what the store blocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) blocked: Option<Vec<EncryptionType>>,
     /// Its documents, each with the revision of the bucket that wrote it: none can be taken away, or be put back.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     documents: BTreeMap<String, u64>,
@@ -46,6 +49,17 @@ pub(crate) enum BucketEncryptionAlgorithm {
     SseKms,
     #[serde(rename = "aws:kms:dsse")]
     DsseKms,
+}
+
+impl BucketEncryptionAlgorithm {
+    /// The mode of what is written by it.
+    pub(crate) fn mode(self) -> Mode {
+        match self {
+            Self::SseS3 => Mode::SseS3,
+            Self::SseKms => Mode::SseKms,
+            Self::DsseKms => Mode::DsseKms,
+        }
+    }
 }
 
 impl Settings {

@@ -3,11 +3,11 @@
 use strongroom_catalog::{BucketId, CatalogError, Versioning};
 
 use crate::{
-    Engine, Error,
-    api::{Caller, CreateBucket, DefaultEncryption, DefaultLock, Tag, VersioningStatus},
+    EncryptionType, Engine, Error,
+    api::{Caller, CreateBucket, DefaultEncryption, DefaultLock, EncryptionRule, Tag, VersioningStatus},
     bucket::{Bucket, BucketEncryption, BucketEncryptionAlgorithm, Changed, DocumentKind, Settings},
     ids,
-    sse::check_default_encryption,
+    sse::check_encryption_rule,
     tags,
 };
 
@@ -81,19 +81,42 @@ impl Engine {
         self.settled(self.making_room(|| self.catalog().delete_bucket(name)).await).await
     }
 
-    /// GetBucketEncryption.
-    pub async fn bucket_encryption(&self, name: &str) -> Result<DefaultEncryption, Error> {
-        self.bucket(name).await?.settings.encryption.as_ref().map(shown).ok_or(Error::BucketEncryptionNotFound)
+    /// GetBucketEncryption. What the store blocks shows where the bucket says nothing of its own.
+    pub async fn bucket_encryption(&self, name: &str) -> Result<EncryptionRule, Error> {
+        let bucket = self.bucket(name).await?;
+        let (default, blocked) = (bucket.settings.encryption.as_ref().map(shown), bucket.settings.blocked.as_deref());
+        let of_store = Some(self.options().blocked_encryption_types.as_slice()).filter(|blocked| !blocked.is_empty());
+        let blocked = blocked.or(of_store).map(shown_types);
+        if default.is_none() && blocked.is_none() {
+            return Err(Error::BucketEncryptionNotFound);
+        }
+        Ok(EncryptionRule { default, blocked })
     }
 
-    /// PutBucketEncryption.
-    pub async fn set_bucket_encryption(&self, name: &str, rule: DefaultEncryption) -> Result<(), Error> {
-        self.change_encryption(name, Some(check_default_encryption(rule)?)).await
+    /// PutBucketEncryption. What the rule does not name stays as it is: who sets a default without knowing of a block does not lift it.
+    pub async fn set_bucket_encryption(&self, name: &str, rule: impl Into<EncryptionRule>) -> Result<(), Error> {
+        let (default, blocked) = check_encryption_rule(rule.into(), self.options().minimum_mode)?;
+        self.change_bucket(name, |bucket| {
+            let mut changed = Changed::from(bucket);
+            if default.is_some() {
+                changed.settings.encryption.clone_from(&default);
+            }
+            if blocked.is_some() {
+                changed.settings.blocked.clone_from(&blocked);
+            }
+            Ok(changed)
+        })
+        .await
     }
 
-    /// DeleteBucketEncryption.
+    /// DeleteBucketEncryption. The bucket blocks what the store does again.
     pub async fn clear_bucket_encryption(&self, name: &str) -> Result<(), Error> {
-        self.change_encryption(name, None).await
+        self.change_bucket(name, |bucket| {
+            let mut changed = Changed::from(bucket);
+            (changed.settings.encryption, changed.settings.blocked) = (None, None);
+            Ok(changed)
+        })
+        .await
     }
 
     /// GetBucketVersioning: none where it never was set.
@@ -136,15 +159,10 @@ impl Engine {
     pub async fn clear_bucket_tags(&self, name: &str) -> Result<(), Error> {
         self.set_bucket_document(name, DocumentKind::Tagging, None::<&Vec<Tag>>).await
     }
+}
 
-    async fn change_encryption(&self, name: &str, encryption: Option<BucketEncryption>) -> Result<(), Error> {
-        self.change_bucket(name, |bucket| {
-            let mut changed = Changed::from(bucket);
-            changed.settings.encryption.clone_from(&encryption);
-            Ok(changed)
-        })
-        .await
-    }
+fn shown_types(blocked: &[EncryptionType]) -> Vec<String> {
+    if blocked.is_empty() { vec!["NONE".into()] } else { blocked.iter().map(|blocked| blocked.name().into()).collect() }
 }
 
 fn shown(rule: &BucketEncryption) -> DefaultEncryption {

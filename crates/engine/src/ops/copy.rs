@@ -52,7 +52,7 @@ impl Engine {
         limits::check_key(&request.key)?;
         limits::check_headers(request.headers.as_ref().unwrap_or(&ObjectHeaders::default()))?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
-        let decision = decide(&request.sse, caller.sse_c_allowed, bucket.settings.encryption.as_ref(), self.encrypts_by_default())?;
+        let decision = decide(&request.sse, caller.sse_c_allowed, &self.write_rules(&bucket))?;
         lock::check_given(&request.lock, &bucket, ids::now_ms())?;
         if let TagsOfCopy::Replace(tags) = &request.tags {
             tags::check(tags, tags::MAX_OBJECT_TAGS)?;

@@ -17,7 +17,7 @@ impl Engine {
         limits::check_headers(&request.headers)?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
         request.attributes.check(&bucket)?;
-        let decision = decide(&request.sse, caller.sse_c_allowed, bucket.settings.encryption.as_ref(), self.encrypts_by_default())?;
+        let decision = decide(&request.sse, caller.sse_c_allowed, &self.write_rules(&bucket))?;
         self.check_write_early(&request.condition, &bucket.name, &request.key).await?;
         self.space().admit(request.body.length)?;
 

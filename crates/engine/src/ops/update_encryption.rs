@@ -35,6 +35,7 @@ impl Engine {
     async fn found_item(&self, caller: &Caller, request: &UpdateObjectEncryption, which: VersionSelector) -> Result<Item, Error> {
         let (bucket, found) = self.catalog().find_version_data(&request.bucket, &request.key, which).await?.ok_or(Error::NoSuchBucket)?;
         let bucket = self.trusted_of(caller.expected_owner.as_deref(), bucket)?;
+        self.write_rules(&bucket).permit(Mode::SseKms)?;
         let latest = which == VersionSelector::Latest;
         let (version, data) = found.ok_or(if latest { Error::NoSuchKey } else { Error::NoSuchVersion })?;
         if version.is_delete_marker {

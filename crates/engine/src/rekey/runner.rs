@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
-use strongroom_catalog::{Catalog, Scope, ScopePage, ScopePlace, ScopeTally};
+use strongroom_catalog::{Catalog, CatalogError, Scope, ScopePage, ScopePlace, ScopeTally, ScopedVersion};
 
 use super::{
     RekeyRequest,
@@ -111,7 +111,7 @@ impl Runner {
         after = Some(ScopePlace::default());
         while let Some(from) = after {
             let page = self.task.asking(|| self.catalog().uploads_in(self.scope.clone(), from.clone(), PAGE)).await?;
-            let ScopePage { items, next } = page.unwrap_or(ScopePage { items: Vec::new(), next: None });
+            let ScopePage { items, next, .. } = page.unwrap_or(ScopePage { items: Vec::new(), unreadable: 0, next: None });
             (total, after) = (total + items.len() as u64, next);
         }
         self.task.live.change(|progress| {
@@ -127,7 +127,7 @@ impl Runner {
         loop {
             let from = self.progress().place();
             let page = self.task.asking(|| self.catalog().uploads_in(self.scope.clone(), from.clone(), PAGE)).await?;
-            let ScopePage { items, next } = page.unwrap_or(ScopePage { items: Vec::new(), next: None });
+            let ScopePage { items, next, .. } = page.unwrap_or(ScopePage { items: Vec::new(), unreadable: 0, next: None });
             self.rekey_all(items.into_iter().map(Item::from).collect()).await?;
             let Some(next) = next else { break };
             self.task.live.change(|progress| progress.go_on_at(next));
@@ -145,8 +145,8 @@ impl Runner {
     async fn walk_versions(self: &Arc<Self>) -> Result<(), Stop> {
         loop {
             let (from, end) = (self.progress().place(), self.progress().end);
-            let page = self.task.asking(|| self.catalog().versions_in(self.scope.clone(), from.clone(), PAGE)).await?;
-            let ScopePage { items, next } = page.unwrap_or(ScopePage { items: Vec::new(), next: None });
+            let page = self.task.asking(|| self.readable_versions(from.clone())).await?;
+            let ScopePage { items, next, .. } = page.unwrap_or(ScopePage { items: Vec::new(), unreadable: 0, next: None });
             let items = items.into_iter().filter(|item| item.position <= end);
             self.rekey_all(items.map(Item::from).collect()).await?;
             // In the order of commit everything that follows was committed later. In the order of keys it may have been earlier.
@@ -154,6 +154,12 @@ impl Runner {
             self.task.live.change(|progress| progress.go_on_at(next));
             self.task.pass_checkpoint(false).await;
         }
+    }
+
+    /// A row that makes no sense may hide an object of the job's: it does not pass over one.
+    async fn readable_versions(&self, from: ScopePlace) -> Result<ScopePage<ScopedVersion>, CatalogError> {
+        let page = self.catalog().versions_in(self.scope.clone(), from, PAGE).await?;
+        if page.unreadable > 0 { Err(CatalogError::Damaged("a row of a version makes no sense".to_owned())) } else { Ok(page) }
     }
 
     async fn rekey_all(self: &Arc<Self>, items: Vec<Item>) -> Result<(), Stop> {

@@ -5,10 +5,14 @@
 
 use strongroom_seal::Mode;
 
-use super::{context::parse_client_context, customer::CustomerKey};
+use super::{
+    context::parse_client_context,
+    customer::CustomerKey,
+    rules::{EncryptionType, MinimumMode, WriteRules},
+};
 use crate::{
     Error,
-    api::{DefaultEncryption, SseHeaders},
+    api::{DefaultEncryption, EncryptionRule, SseHeaders},
     bucket::{BucketEncryption, BucketEncryptionAlgorithm},
     record::RecordedSse,
 };
@@ -50,22 +54,23 @@ impl Decision {
     }
 }
 
-/// What to do with an object that is being written, from its headers, else the bucket's default, else the server's.
-pub(crate) fn decide(
-    headers: &SseHeaders,
-    secure: bool,
-    default: Option<&BucketEncryption>,
-    encrypt_by_default: bool,
-) -> Result<Decision, Error> {
+/// What to do with an object that is being written, from its headers, else the bucket's default, else the server's; if the rules allow it.
+pub(crate) fn decide(headers: &SseHeaders, secure: bool, rules: &WriteRules<'_>) -> Result<Decision, Error> {
+    let decision = wanted(headers, secure, rules)?;
+    rules.permit(decision.mode())?;
+    Ok(decision)
+}
+
+fn wanted(headers: &SseHeaders, secure: bool, rules: &WriteRules<'_>) -> Result<Decision, Error> {
     if let Some(customer) = CustomerKey::from_headers(&headers.customer, secure)? {
         return if managed_header(headers) { Err(Error::SseConflict) } else { Ok(Decision::Customer(customer)) };
     }
     match headers.algorithm.as_deref() {
         Some("AES256") => without_kms_headers(headers).map(|()| SSE_S3),
-        Some("aws:kms") => kms(headers, false, default),
-        Some("aws:kms:dsse") => kms(headers, true, default),
+        Some("aws:kms") => kms(headers, false, rules.default),
+        Some("aws:kms:dsse") => kms(headers, true, rules.default),
         Some(_) => Err(Error::SseAlgorithmUnknown),
-        None => by_default(headers, default, encrypt_by_default),
+        None => by_default(headers, rules),
     }
 }
 
@@ -83,6 +88,7 @@ pub(crate) fn check_part_headers(
     secure: bool,
     mode: Mode,
     upload: &RecordedSse,
+    rules: &WriteRules<'_>,
 ) -> Result<Option<CustomerKey>, Error> {
     let same_mode = match headers.algorithm.as_deref() {
         None => !managed_header(headers),
@@ -96,11 +102,28 @@ pub(crate) fn check_part_headers(
     if !(same_mode && same_key && same_context) {
         return Err(Error::SseHeaderNotAllowed);
     }
-    CustomerKey::from_headers(&headers.customer, secure)
+    let customer = CustomerKey::from_headers(&headers.customer, secure)?;
+    rules.permit(mode)?;
+    Ok(customer)
 }
 
-/// The one rule of PutBucketEncryption, checked.
-pub(crate) fn check_default_encryption(rule: DefaultEncryption) -> Result<BucketEncryption, Error> {
+/// The one rule of PutBucketEncryption, checked: the default encryption and the blocked types that it names. No default is weaker than
+/// the store's minimum, or every write that relies on it would be refused.
+pub(crate) fn check_encryption_rule(
+    rule: EncryptionRule,
+    minimum: MinimumMode,
+) -> Result<(Option<BucketEncryption>, Option<Vec<EncryptionType>>), Error> {
+    if rule.default.is_none() && rule.blocked.is_none() {
+        return Err(Error::MalformedXml("the Rule needs ApplyServerSideEncryptionByDefault or BlockedEncryptionTypes".into()));
+    }
+    let default = rule.default.map(check_default_encryption).transpose()?;
+    default.as_ref().map_or(Ok(()), |default| minimum.permit(default.algorithm.mode()))?;
+    let is_wrong = || Error::MalformedXml("BlockedEncryptionTypes takes one EncryptionType, SSE-C or NONE".into());
+    let blocked = rule.blocked.map(|named| EncryptionType::parse_list(&named).ok_or_else(is_wrong)).transpose()?;
+    Ok((default, blocked))
+}
+
+fn check_default_encryption(rule: DefaultEncryption) -> Result<BucketEncryption, Error> {
     let algorithm = match rule.algorithm.as_str() {
         "AES256" => BucketEncryptionAlgorithm::SseS3,
         "aws:kms" => BucketEncryptionAlgorithm::SseKms,
@@ -143,10 +166,19 @@ fn kms(headers: &SseHeaders, dsse: bool, default: Option<&BucketEncryption>) -> 
     Ok(Decision::Kms(KmsChoice { dsse, key_id, context: headers.kms_context.clone(), bucket_key: bucket_key && !dsse }))
 }
 
-fn by_default(headers: &SseHeaders, default: Option<&BucketEncryption>, encrypt_by_default: bool) -> Result<Decision, Error> {
-    let Some(rule) = default else {
+/// Where nobody chose, the server does: SSE-S3, or what the store asks for at the least.
+fn of_server(headers: &SseHeaders, minimum: MinimumMode) -> Result<Decision, Error> {
+    match minimum {
+        MinimumMode::None | MinimumMode::SseS3 => Ok(SSE_S3),
+        MinimumMode::SseKms => kms(headers, false, None),
+        MinimumMode::DsseKms => kms(headers, true, None),
+    }
+}
+
+fn by_default(headers: &SseHeaders, rules: &WriteRules<'_>) -> Result<Decision, Error> {
+    let Some(rule) = rules.default else {
         without_kms_headers(headers)?;
-        return Ok(if encrypt_by_default { SSE_S3 } else { Decision::Store });
+        return if rules.encrypt_by_default { of_server(headers, rules.minimum) } else { Ok(Decision::Store) };
     };
     // A key id or context needs the algorithm's header beside it; switching the bucket key on or off does not.
     without_kms_headers(&SseHeaders {
@@ -156,7 +188,7 @@ fn by_default(headers: &SseHeaders, default: Option<&BucketEncryption>, encrypt_
     })?;
     match rule.algorithm {
         BucketEncryptionAlgorithm::SseS3 => without_kms_headers(headers).map(|()| SSE_S3),
-        BucketEncryptionAlgorithm::SseKms => kms(headers, false, default),
-        BucketEncryptionAlgorithm::DsseKms => kms(headers, true, default),
+        BucketEncryptionAlgorithm::SseKms => kms(headers, false, rules.default),
+        BucketEncryptionAlgorithm::DsseKms => kms(headers, true, rules.default),
     }
 }

@@ -7,10 +7,10 @@ use md5::{Digest as _, Md5};
 use strongroom_seal::Mode;
 use zeroize::Zeroizing;
 
-use super::{CustomerKey, Decision, check_default_encryption, check_read_headers, decide};
+use super::{CustomerKey, Decision, EncryptionType, MinimumMode, check_encryption_rule, check_read_headers, decide, rules::WriteRules};
 use crate::{
     Error,
-    api::{CustomerKeyHeaders, DefaultEncryption, SseHeaders},
+    api::{CustomerKeyHeaders, DefaultEncryption, EncryptionRule, SseHeaders},
 };
 
 const KEY: [u8; 32] = [5; 32];
@@ -123,7 +123,13 @@ fn every_combination_of_headers_and_defaults_is_decided_as_specified() {
                                         bucket_key_enabled,
                                         customer: if with_customer { customer() } else { CustomerKeyHeaders::default() },
                                     };
-                                    let decided = outcome(decide(&headers, secure, default.as_ref(), encrypt_by_default));
+                                    let rules = WriteRules {
+                                        default: default.as_ref(),
+                                        encrypt_by_default,
+                                        blocked: &[],
+                                        minimum: MinimumMode::None,
+                                    };
+                                    let decided = outcome(decide(&headers, secure, &rules));
                                     let wanted = expected(&headers, secure, default.as_ref(), encrypt_by_default);
                                     let said = (
                                         with_customer,
@@ -249,7 +255,7 @@ fn a_context_is_base64_of_a_json_object_of_strings() {
 fn a_default_encryption_must_make_sense() {
     let rule = |algorithm: &str, key: Option<&str>| {
         let rule = DefaultEncryption { algorithm: algorithm.into(), kms_key_id: key.map(str::to_owned), bucket_key_enabled: true };
-        check_default_encryption(rule)
+        check_encryption_rule(rule.into(), MinimumMode::None).map(|(default, _)| default.unwrap())
     };
     assert_eq!(rule("AES256", None).unwrap().algorithm, BucketEncryptionAlgorithm::SseS3);
     assert_eq!(rule("aws:kms", Some("key")).unwrap().kms_key_id.as_deref(), Some("key"));
@@ -257,4 +263,91 @@ fn a_default_encryption_must_make_sense() {
     assert!(matches!(rule("AES256", Some("key")), Err(Error::MalformedXml(_))));
     assert!(matches!(rule("", None), Err(Error::MalformedXml(_))));
     assert!(matches!(rule("aes256", None), Err(Error::MalformedXml(_))));
+}
+
+#[test]
+fn a_block_refuses_customer_keys_and_nothing_else() {
+    let rules = |blocked| WriteRules { default: None, encrypt_by_default: true, blocked, minimum: MinimumMode::None };
+    let of_customer = SseHeaders { customer: customer(), ..SseHeaders::default() };
+    let blocked = [EncryptionType::SseC];
+    assert!(matches!(decide(&of_customer, true, &rules(&blocked)), Err(Error::CustomerKeysBlocked)));
+    assert_eq!(decide(&of_customer, true, &rules(&[])).unwrap().mode(), Mode::SseC);
+    for algorithm in [None, Some("AES256"), Some("aws:kms"), Some("aws:kms:dsse")] {
+        let headers = SseHeaders { algorithm: algorithm.map(str::to_owned), ..SseHeaders::default() };
+        decide(&headers, true, &rules(&blocked)).unwrap();
+    }
+    // What is wrong with the headers themselves is said first, as where nothing is blocked.
+    assert!(matches!(decide(&of_customer, false, &rules(&blocked)), Err(Error::CustomerKeyInsecure)));
+}
+
+#[test]
+fn blocked_types_are_one_of_those_that_s3_has() {
+    let blocked = |names: &[&str]| {
+        let rule = EncryptionRule { default: None, blocked: Some(names.iter().map(|&name| name.to_owned()).collect()) };
+        check_encryption_rule(rule, MinimumMode::None).map(|(default, blocked)| (default, blocked.unwrap()))
+    };
+    assert_eq!(blocked(&["SSE-C"]).unwrap(), (None, vec![EncryptionType::SseC]));
+    assert_eq!(blocked(&["NONE"]).unwrap(), (None, Vec::new()));
+    for wrong in [&[][..], &["sse-c"], &["SSE-S3"], &["SSE-KMS"], &[""], &["SSE-C", "NONE"], &["SSE-C", "SSE-C"], &["NONE", "NONE"]] {
+        assert!(matches!(blocked(wrong), Err(Error::MalformedXml(_))), "{wrong:?}");
+    }
+    assert!(matches!(
+        check_encryption_rule(EncryptionRule { default: None, blocked: None }, MinimumMode::None),
+        Err(Error::MalformedXml(_))
+    ));
+}
+
+#[test]
+fn the_minimum_refuses_every_weaker_choice_and_lifts_only_what_nobody_chose() {
+    use MinimumMode::{DsseKms, None as Nothing, SseKms, SseS3};
+    let default = |algorithm| BucketEncryption { algorithm, kms_key_id: None, bucket_key_enabled: false };
+    let defaults = [
+        None,
+        Some((default(BucketEncryptionAlgorithm::SseS3), Mode::SseS3, 1)),
+        Some((default(BucketEncryptionAlgorithm::SseKms), Mode::SseKms, 2)),
+        Some((default(BucketEncryptionAlgorithm::DsseKms), Mode::DsseKms, 3)),
+    ];
+    // How strong each choice is, written down anew.
+    let chosen = [("AES256", Mode::SseS3, 1), ("aws:kms", Mode::SseKms, 2), ("aws:kms:dsse", Mode::DsseKms, 3)];
+    for (least, minimum) in [(0, Nothing), (1, SseS3), (2, SseKms), (3, DsseKms)] {
+        for encrypt_by_default in [false, true] {
+            for default in &defaults {
+                let rules = WriteRules { default: default.as_ref().map(|found| &found.0), encrypt_by_default, blocked: &[], minimum };
+                let check = |headers: &SseHeaders, mode: Mode, strength: u8| {
+                    let decided = decide(headers, true, &rules).map(|decision| decision.mode());
+                    if strength >= least {
+                        assert_eq!(decided.unwrap(), mode);
+                    } else {
+                        let refused = decided.unwrap_err();
+                        assert!(matches!(refused, Error::EncryptionBelowMinimum { mode: m, minimum: n } if (m, n) == (mode, minimum)));
+                    }
+                };
+                for (algorithm, mode, strength) in chosen {
+                    check(&SseHeaders { algorithm: Some(algorithm.into()), ..SseHeaders::default() }, mode, strength);
+                }
+                check(&SseHeaders { customer: customer(), ..SseHeaders::default() }, Mode::SseC, 1);
+                let (mode, strength) = match (default, encrypt_by_default, minimum) {
+                    (Some((_, mode, strength)), _, _) => (*mode, *strength),
+                    (None, false, _) => (Mode::Store, 0),
+                    (None, true, Nothing | SseS3) => (Mode::SseS3, 1),
+                    (None, true, SseKms) => (Mode::SseKms, 2),
+                    (None, true, DsseKms) => (Mode::DsseKms, 3),
+                };
+                check(&SseHeaders::default(), mode, strength);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_default_below_the_minimum_is_refused_and_says_what_would_do() {
+    let rule = |algorithm: &str| DefaultEncryption { algorithm: algorithm.into(), kms_key_id: None, bucket_key_enabled: false }.into();
+    let refused = check_encryption_rule(rule("AES256"), MinimumMode::SseKms).err().unwrap().to_string();
+    let text = "This store takes no weaker encryption than SSE-KMS (sse.minimum_mode), and SSE-S3 is weaker. \
+                Send x-amz-server-side-encryption: aws:kms, or give the bucket such a default.";
+    assert_eq!(refused, text);
+    check_encryption_rule(rule("aws:kms"), MinimumMode::SseKms).unwrap();
+    check_encryption_rule(rule("aws:kms:dsse"), MinimumMode::SseKms).unwrap();
+    let none = EncryptionRule { default: None, blocked: Some(vec!["NONE".into()]) };
+    check_encryption_rule(none, MinimumMode::DsseKms).unwrap();
 }

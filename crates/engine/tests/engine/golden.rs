@@ -56,14 +56,14 @@ async fn former_buckets_are_converted_once(store: &Store) {
     }
     let rule = DefaultEncryption { algorithm: "AES256".into(), kms_key_id: None, bucket_key_enabled: false };
     store.engine.set_bucket_encryption(DEFAULTED, rule.clone()).await.unwrap();
-    assert_eq!(store.engine.bucket_encryption(DEFAULTED).await.unwrap(), rule);
+    assert_eq!(store.engine.bucket_encryption(DEFAULTED).await.unwrap(), rule.into());
 }
 
 async fn buckets_are_as_written(store: &Store) {
     let buckets = store.engine.list_buckets("", None, 10).await.unwrap();
     let shown: Vec<_> = buckets.iter().map(|bucket| (bucket.name.as_str(), bucket.region.as_str())).collect();
     assert_eq!(shown, [(BUCKET, "eu-central-1"), (DEFAULTED, "eu-central-1")]);
-    assert_eq!(store.engine.bucket_encryption(DEFAULTED).await.unwrap(), default_encryption());
+    assert_eq!(store.engine.bucket_encryption(DEFAULTED).await.unwrap(), default_encryption().into());
 }
 
 async fn multipart_is_as_written(store: &Store, answer: &Answer) {

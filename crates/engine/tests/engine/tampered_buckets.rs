@@ -67,7 +67,7 @@ async fn an_altered_row_of_a_bucket_is_refused_by_every_operation() {
                     (SELECT created, owner, region, versioning, revision, record, tag, encryption FROM good)";
         rows.execute_batch(undo).unwrap();
     }
-    assert_eq!(rig.engine.bucket_encryption(BUCKET).await.unwrap(), rule);
+    assert_eq!(rig.engine.bucket_encryption(BUCKET).await.unwrap(), rule.into());
     assert_eq!(rig.get("object", As::Customer(1)).await.unwrap(), b"data");
 }
 
@@ -92,7 +92,7 @@ async fn a_default_encryption_that_is_changed_holds() {
     for algorithm in ["AES256", "aws:kms", "aws:kms:dsse"] {
         let rule = DefaultEncryption { algorithm: algorithm.into(), kms_key_id: None, bucket_key_enabled: false };
         rig.engine.set_bucket_encryption(BUCKET, rule.clone()).await.unwrap();
-        assert_eq!(rig.engine.bucket_encryption(BUCKET).await.unwrap(), rule);
+        assert_eq!(rig.engine.bucket_encryption(BUCKET).await.unwrap(), rule.into());
     }
     rig.engine.clear_bucket_encryption(BUCKET).await.unwrap();
     assert!(matches!(rig.engine.bucket_encryption(BUCKET).await, Err(Error::BucketEncryptionNotFound)));
@@ -171,7 +171,7 @@ async fn of_changes_of_one_bucket_at_once_none_is_lost_and_the_bucket_opens() {
         for changed in [one, two, three] {
             changed.unwrap().unwrap();
         }
-        assert_eq!(rig.engine.bucket_encryption(BUCKET).await.unwrap(), rule);
+        assert_eq!(rig.engine.bucket_encryption(BUCKET).await.unwrap(), rule.into());
         assert_eq!(rig.engine.bucket_tags(BUCKET).await.unwrap(), tags);
         assert_eq!(rig.engine.bucket_versioning(BUCKET).await.unwrap(), Some(versioning));
     }

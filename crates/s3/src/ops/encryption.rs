@@ -1,7 +1,10 @@
-//! The default encryption of a bucket.
+//! The default encryption of a bucket, and the types of encryption that it blocks.
 
 use http::StatusCode;
-use strongroom_engine::{Error, api::DefaultEncryption};
+use strongroom_engine::{
+    Error,
+    api::{DefaultEncryption, EncryptionRule},
+};
 
 use crate::{
     api::Api,
@@ -15,11 +18,16 @@ pub(crate) async fn get(api: &Api, request: &Request) -> Result<Reply, Refusal> 
     let rule = api.engine.bucket_encryption(&request.bucket).await?;
     Ok(Reply::xml(Xml::document("ServerSideEncryptionConfiguration", |xml| {
         xml.element("Rule", |xml| {
-            xml.element("ApplyServerSideEncryptionByDefault", |xml| {
-                xml.text("SSEAlgorithm", &rule.algorithm);
-                xml.optional("KMSMasterKeyID", rule.kms_key_id.as_deref());
-            });
-            xml.value("BucketKeyEnabled", rule.bucket_key_enabled);
+            if let Some(default) = &rule.default {
+                xml.element("ApplyServerSideEncryptionByDefault", |xml| {
+                    xml.text("SSEAlgorithm", &default.algorithm);
+                    xml.optional("KMSMasterKeyID", default.kms_key_id.as_deref());
+                });
+                xml.value("BucketKeyEnabled", default.bucket_key_enabled);
+            }
+            if let Some(blocked) = &rule.blocked {
+                xml.element("BlockedEncryptionTypes", |xml| blocked.iter().for_each(|name| xml.text("EncryptionType", name)));
+            }
         });
     })))
 }
@@ -36,7 +44,7 @@ pub(crate) async fn delete(api: &Api, request: &Request) -> Result<Reply, Refusa
 }
 
 /// The configuration's one rule. What the rule may say is the engine's business.
-pub(crate) fn one_rule(body: &[u8]) -> Result<DefaultEncryption, Refusal> {
+pub(crate) fn one_rule(body: &[u8]) -> Result<EncryptionRule, Refusal> {
     let mut rules = read(body, "ServerSideEncryptionConfiguration", |root| {
         let mut rules = Vec::new();
         root.children(|name, element| {
@@ -52,20 +60,48 @@ pub(crate) fn one_rule(body: &[u8]) -> Result<DefaultEncryption, Refusal> {
     rules.pop().ok_or_else(|| malformed("exactly one Rule is needed"))
 }
 
-fn rule(element: &mut Element<'_, '_>) -> Result<DefaultEncryption, Refusal> {
-    let (mut algorithm, mut kms_key_id, mut bucket_key_enabled) = (None, None, None);
+fn rule(element: &mut Element<'_, '_>) -> Result<EncryptionRule, Refusal> {
+    let (mut applied, mut algorithm, mut kms_key_id, mut bucket_key_enabled, mut blocked) = (false, None, None, None, None);
     element.children(|name, element| match name {
-        "ApplyServerSideEncryptionByDefault" => element.children(|name, element| match name {
-            "SSEAlgorithm" => element.text_into(&mut algorithm),
-            "KMSMasterKeyID" => element.text_into(&mut kms_key_id),
-            _ => Ok(()),
-        }),
+        "ApplyServerSideEncryptionByDefault" => {
+            applied = true;
+            element.children(|name, element| match name {
+                "SSEAlgorithm" => element.text_into(&mut algorithm),
+                "KMSMasterKeyID" => element.text_into(&mut kms_key_id),
+                _ => Ok(()),
+            })
+        }
         "BucketKeyEnabled" => element.value_into(&mut bucket_key_enabled),
-        "BlockedEncryptionTypes" => Err(Refusal::NotImplemented("BlockedEncryptionTypes".to_owned())),
+        "BlockedEncryptionTypes" if blocked.is_none() => {
+            blocked = Some(blocked_types(element)?);
+            Ok(())
+        }
+        "BlockedEncryptionTypes" => Err(malformed("BlockedEncryptionTypes may stand once in the Rule")),
         _ => Ok(()),
     })?;
-    let algorithm = algorithm.ok_or_else(|| malformed("the Rule needs ApplyServerSideEncryptionByDefault with an SSEAlgorithm"))?;
-    Ok(DefaultEncryption { algorithm, kms_key_id, bucket_key_enabled: bucket_key_enabled.unwrap_or(false) })
+    let bucket_key_enabled = bucket_key_enabled.unwrap_or(false);
+    // A bucket key is a property of the default encryption; with a block alone there is none to have it.
+    let default = if applied || blocked.is_none() || bucket_key_enabled {
+        let algorithm = algorithm.ok_or_else(|| malformed("the Rule needs ApplyServerSideEncryptionByDefault with an SSEAlgorithm"))?;
+        Some(DefaultEncryption { algorithm, kms_key_id, bucket_key_enabled })
+    } else {
+        None
+    };
+    Ok(EncryptionRule { default, blocked })
+}
+
+/// More than S3 has are malformed anyway, so no more are collected.
+const MAX_TYPES: usize = 4;
+
+fn blocked_types(element: &mut Element<'_, '_>) -> Result<Vec<String>, Refusal> {
+    let mut types = Vec::new();
+    element.children(|name, element| {
+        if name == "EncryptionType" && types.len() < MAX_TYPES {
+            types.push(element.text()?);
+        }
+        Ok(())
+    })?;
+    Ok(types)
 }
 
 fn malformed(what: &str) -> Refusal {
@@ -88,9 +124,25 @@ mod tests {
 
     #[test]
     fn one_rule_is_read() {
-        let expected =
-            DefaultEncryption { algorithm: "aws:kms".to_owned(), kms_key_id: Some("key-1".to_owned()), bucket_key_enabled: true };
-        assert_eq!(one_rule(configuration(RULE).as_bytes()).unwrap(), expected);
+        let default = DefaultEncryption { algorithm: "aws:kms".to_owned(), kms_key_id: Some("key-1".to_owned()), bucket_key_enabled: true };
+        assert_eq!(one_rule(configuration(RULE).as_bytes()).unwrap(), default.into());
+    }
+
+    #[test]
+    fn a_rule_may_name_blocked_types_beside_a_default_or_alone() {
+        const BLOCKED: &str = "<BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType></BlockedEncryptionTypes>";
+        let blocked = Some(vec!["SSE-C".to_owned()]);
+        let both = one_rule(configuration(&RULE.replace("</Rule>", &format!("{BLOCKED}</Rule>"))).as_bytes()).unwrap();
+        assert_eq!((both.default.unwrap().algorithm.as_str(), &both.blocked), ("aws:kms", &blocked));
+        for bucket_key in ["", "<BucketKeyEnabled>false</BucketKeyEnabled>"] {
+            let alone = one_rule(configuration(&format!("<Rule>{bucket_key}{BLOCKED}</Rule>")).as_bytes()).unwrap();
+            assert_eq!(alone, EncryptionRule { default: None, blocked: blocked.clone() });
+        }
+        let bucket_key_of_nothing = configuration(&format!("<Rule><BucketKeyEnabled>true</BucketKeyEnabled>{BLOCKED}</Rule>"));
+        let twice = configuration(&format!("<Rule>{BLOCKED}{BLOCKED}</Rule>"));
+        for body in [bucket_key_of_nothing, twice] {
+            assert_eq!(one_rule(body.as_bytes()).unwrap_err().verdict(crate::ErrorDialect::Strongroom).code, "MalformedXML", "{body}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! ListObjects, ListObjectsV2 and ListObjectVersions.
 
+use http::HeaderMap;
 use strongroom_engine::{
     Error,
     api::{Bucket, ListEntry, ListObjects, ListPage, ListVersions, ListedObject, ListedVersion},
@@ -80,6 +81,18 @@ pub(crate) async fn object_versions(api: &Api, request: &Request) -> Result<Repl
     })))
 }
 
+/// What `x-amz-optional-object-attributes` may ask for. An object without a restore status does not show it, and none here has one: none is
+/// ever archived.
+const OPTIONAL_ATTRIBUTES: [&str; 1] = ["RestoreStatus"];
+
+fn check_optional_attributes(headers: &HeaderMap) -> Result<(), Refusal> {
+    let wanted = headers::list(headers, "x-amz-optional-object-attributes");
+    if wanted.iter().all(|name| OPTIONAL_ATTRIBUTES.contains(&name.as_str())) {
+        return Ok(());
+    }
+    Err(Refusal::InvalidArgument("Invalid attribute name specified: x-amz-optional-object-attributes takes RestoreStatus.".to_owned()))
+}
+
 /// What a listing shows under a name.
 trait Named {
     fn key(&self) -> &str;
@@ -121,6 +134,7 @@ impl<T: Named> Listing<T> {
         after: Option<&str>,
         page: impl AsyncFnOnce(ListObjects) -> Result<ListPage<T>, Error>,
     ) -> Result<Self, Refusal> {
+        check_optional_attributes(&request.headers)?;
         let query = &request.query;
         let limit = page_size(query, "max-keys")?;
         let encoding = Encoding::of(query)?;
@@ -206,5 +220,26 @@ impl Listing<ListedVersion> {
                 xml.identity("Owner", &self.bucket.owner);
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::request::tests::request;
+
+    #[test]
+    fn a_restore_status_may_be_asked_for_and_nothing_else() {
+        for (given, is_allowed) in [
+            ("RestoreStatus", true),
+            (" RestoreStatus , RestoreStatus", true),
+            ("restorestatus", false),
+            ("RestoreStatus,Encryption", false),
+        ] {
+            let checked = check_optional_attributes(&request("", &[("x-amz-optional-object-attributes", given)]).headers);
+            assert_eq!(checked.is_ok(), is_allowed, "{given}");
+        }
+        check_optional_attributes(&request("", &[]).headers).unwrap();
     }
 }

@@ -78,6 +78,12 @@ impl Layer {
         self.value(key).0.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
     }
 
+    /// As [`Self::list`], each read by `parse`; what it does not know is refused, with what the option takes.
+    pub(crate) fn list_of<T>(&self, key: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, ConfigError> {
+        let parsed: Option<_> = self.list(key).iter().map(|item| parse(item)).collect();
+        parsed.ok_or_else(|| invalid(key, &self.value(key).1, expected))
+    }
+
     pub(crate) fn path(&self, key: &str) -> Result<Option<PathBuf>, ConfigError> {
         let Some((value, origin)) = self.get(key) else { return Ok(None) };
         let absolute = std::path::absolute(value).map_err(|_| invalid(key, origin, "is not a path"))?;

@@ -108,6 +108,20 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         "Encrypt with SSE-S3 what is put without encryption headers into a bucket without default encryption",
     ),
     option(
+        "sse.blocked_encryption_types",
+        List,
+        "TYPE,…",
+        Value(""),
+        "Types of encryption that buckets block unless they say otherwise: SSE-C, as Amazon does since April 2026, or nothing",
+    ),
+    option(
+        "sse.minimum_mode",
+        Choice(&["none", "SSE-S3", "SSE-KMS", "DSSE-KMS"]),
+        "WORD",
+        Value("none"),
+        "The weakest encryption that anything is written with; weaker writes are refused",
+    ),
+    option(
         "sse_error_dialect",
         Choice(&["strongroom", "aws"]),
         "WORD",

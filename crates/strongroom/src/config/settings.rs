@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use strongroom_engine::{EncryptionType, MinimumMode};
 use zeroize::Zeroizing;
 
 use super::{ConfigError, KmsSettings, Layer, Origin, User};
@@ -24,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) region: String,
     pub(crate) domains: Vec<String>,
     pub(crate) encrypt_by_default: bool,
+    pub(crate) blocked_encryption_types: Vec<EncryptionType>,
+    pub(crate) minimum_mode: MinimumMode,
     /// Amazon's error codes instead of the documented ones.
     pub(crate) aws_dialect: bool,
     pub(crate) trusted_proxies: Vec<String>,
@@ -111,6 +114,8 @@ impl Settings {
             region: layer.text("region"),
             domains: layer.list("domains"),
             encrypt_by_default: layer.switch("encrypt_by_default")?,
+            blocked_encryption_types: layer.list_of("sse.blocked_encryption_types", "takes SSE-C, or nothing", EncryptionType::parse)?,
+            minimum_mode: MinimumMode::parse(layer.choice("sse.minimum_mode")?).unwrap_or_default(),
             aws_dialect: layer.choice("sse_error_dialect")? == "aws",
             trusted_proxies: layer.list("trusted_proxies"),
             allow_insecure_sse_c_on_loopback: layer.switch("allow_insecure_sse_c_on_loopback")?,

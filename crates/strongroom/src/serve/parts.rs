@@ -45,6 +45,8 @@ pub(super) async fn open_engine(
     let defaults = EngineOptions::default();
     let options = EngineOptions {
         encrypt_by_default: settings.encrypt_by_default,
+        blocked_encryption_types: settings.blocked_encryption_types.clone(),
+        minimum_mode: settings.minimum_mode,
         inline_limit_bytes: settings.limits.inline_limit_bytes.unwrap_or(defaults.inline_limit_bytes),
         memory_budget_bytes: settings.limits.memory_budget_bytes,
         sweep_interval: settings.limits.sweep_interval,

@@ -351,12 +351,13 @@ impl Catalog for MemoryCatalog {
             let place = |found: &ScopedVersion| ScopePlace { key: key(found), position: found.position };
             let walked = state.all_versions().into_iter().filter(is_walked).filter(|found| place(found) > after).collect();
             let (looked_at, next) = next_page(walked, limit, place);
-            Ok(ScopePage { items: looked_at.into_iter().filter(|found| covers(&scope, found)).collect(), next })
+            let items = looked_at.into_iter().filter(|found| covers(&scope, found)).collect();
+            Ok(ScopePage { items, unreadable: 0, next })
         })
     }
 
     async fn tally_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopeTally, CatalogError> {
-        let ScopePage { items, next } = self.versions_in(scope, after, limit).await?;
+        let ScopePage { items, next, .. } = self.versions_in(scope, after, limit).await?;
         let bytes = items.iter().map(|found| found.version.size_bytes).sum();
         Ok(ScopeTally { versions: items.len() as u64, bytes, next })
     }
@@ -374,7 +375,7 @@ impl Catalog for MemoryCatalog {
                 let Upload { key, envelope, .. } = &found.upload;
                 scope.covers(&found.bucket.id, key, envelope.mode, envelope.key.as_ref())
             });
-            Ok(ScopePage { items: looked_at, next })
+            Ok(ScopePage { items: looked_at, unreadable: 0, next })
         })
     }
 

@@ -37,7 +37,8 @@ impl Engine {
                 Err(Error::NoSuchUpload) => return self.completed_before(caller, &request, customer.as_ref()).await,
                 other => other?,
             };
-            check_part_headers(&request.sse, caller.sse_c_allowed, mode_of(&found.upload.envelope)?, &found.record.sse)?;
+            let (mode, rules) = (mode_of(&found.upload.envelope)?, self.write_rules(&found.bucket));
+            check_part_headers(&request.sse, caller.sse_c_allowed, mode, &found.record.sse, &rules)?;
             let checked = self.check_customer(caller, found.identified(), &found.upload.envelope, &found.record.sse, customer.as_ref());
             self.noted_upload(checked.await, &found)?;
             match self.complete_once(caller, &request, &found, customer.as_ref()).await {

@@ -38,7 +38,7 @@ impl Engine {
         let checksum = checksum_choice(request.checksum_algorithm, request.checksum_kind)?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
         request.attributes.check(&bucket)?;
-        let decision = decide(&request.sse, caller.sse_c_allowed, bucket.settings.encryption.as_ref(), self.encrypts_by_default())?;
+        let decision = decide(&request.sse, caller.sse_c_allowed, &self.write_rules(&bucket))?;
         self.space().admit(None)?;
         let now = ids::now_ms();
         let (upload_id, version_id) = (UploadId(strongroom_seal::random_array()), ids::new_version_id(now));

@@ -132,7 +132,8 @@ impl Engine {
         sse: &SseHeaders,
     ) -> Result<(ObjectKeys, Option<CustomerKey>), Error> {
         let (envelope, recorded) = (&found.upload.envelope, &found.record.sse);
-        let customer = check_part_headers(sse, caller.sse_c_allowed, mode_of(envelope)?, recorded)?;
+        let rules = self.write_rules(&found.bucket);
+        let customer = check_part_headers(sse, caller.sse_c_allowed, mode_of(envelope)?, recorded, &rules)?;
         let keys = self.keys_for_reading(User::Caller(caller), found.identified(), envelope, recorded, customer.as_ref()).await;
         let keys = keys.map_err(|error| self.integrity().note(of_part(error), &found.bucket.name, &found.upload.key))?;
         Ok((keys, customer))
