@@ -2,7 +2,8 @@
 
 The story: several writers put, overwrite, copy, rotate, delete and upload in parts. At a random instant the server is killed; whatever it was
 doing (a blob half written, a commit under way, a reply on the wire) stays as it is. A new server opens the directory. Every key must
-hold what was acknowledged last, or, for the one request of each writer that got no answer, what that request would have left.
+hold what was acknowledged last, or, for the one request of each writer that got no answer, what that request would have left. In a versioned
+bucket every acknowledged version and delete marker must be there under its id, in its order.
 
 STRONGROOM_TEST_KILLS sets how often.
 """
@@ -16,10 +17,12 @@ import pytest
 
 from conftest import make_bucket
 from harness import disk
+from harness.versioned_workload import VersionedState
 from harness.workload import State, Writer
 
 KILLS = int(os.environ.get("STRONGROOM_TEST_KILLS", "20"))
-WRITERS = 6
+WRITERS = 5
+VERSIONING_WRITERS = 2
 CONFIG = "encrypt_by_default = false\nsweep_interval_seconds = 1\ndead_blob_grace_seconds = 1\norphan_age_seconds = 0\n"
 
 
@@ -28,22 +31,34 @@ def test_everything_acknowledged_survives_kill_9(new_server):
     server, seed = new_server(CONFIG), random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    bucket = make_bucket(server)
+    bucket, versioned = make_bucket(server), make_versioned_bucket(server)
     states = [State(f"writer-{number}", seed + number) for number in range(WRITERS)]
+    versioning = [VersionedState(f"versioning-{number}", seed + number) for number in range(VERSIONING_WRITERS)]
+    work = [(state, bucket) for state in states] + [(state, versioned) for state in versioning]
     for _ in range(KILLS):
-        load_until_killed(server, bucket, states, chance.uniform(0.02, 0.8))
+        load_until_killed(server, work, chance.uniform(0.02, 0.8))
         server.start()
-        for_each(states, lambda state: state.verify(server.raw(), bucket))
+        for_each(work, lambda one: one[0].verify(server.raw(), one[1]))
         assert listed(server, bucket) == {key for state in states for key, content in state.known.items() if content is not None}
-    acknowledged = sum(state.acknowledged for state in states)
+    acknowledged = [sum(state.acknowledged for state in some) for some in (states, versioning)]
     print(f"{acknowledged} acknowledged requests")
-    assert acknowledged > 10 * KILLS, "there was a load"
+    assert sum(acknowledged) > 10 * KILLS and acknowledged[1] > KILLS, "there was a load"
     for_each(states, lambda state: state.finish_uploads(server.raw(), bucket))
+    abort_unknown_uploads(server, bucket)
+    abort_uploads(server, versioned)
+    for_each(versioning, lambda state: delete_versions(server.raw(), versioned, state))
+    server.raw().request("DELETE", f"/{versioned}").ok(204)
     assert_no_blob_is_orphaned(server, bucket, states)
 
 
-def load_until_killed(server, bucket, states, seconds):
-    writers = [Writer(state, server.raw(), bucket) for state in states]
+def make_versioned_bucket(server):
+    bucket = make_bucket(server)
+    server.boto().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return bucket
+
+
+def load_until_killed(server, work, seconds):
+    writers = [Writer(state, server.raw(), bucket) for state, bucket in work]
     for writer in writers:
         writer.start()
     time.sleep(seconds)
@@ -67,7 +82,6 @@ def listed(server, bucket):
 
 def assert_no_blob_is_orphaned(server, bucket, states):
     """With the objects gone the disk is empty: nothing was left behind by what was killed."""
-    abort_unknown_uploads(server, bucket)
     for state in states:
         for key in state.keys:
             server.raw().delete(bucket, key).ok(204)
@@ -79,13 +93,28 @@ def assert_no_blob_is_orphaned(server, bucket, states):
 
 def abort_unknown_uploads(server, bucket):
     """A CreateMultipartUpload that got no answer may have left an upload that nobody knows of; it has no part."""
-    pages = server.boto().get_paginator("list_multipart_uploads").paginate(Bucket=bucket)
-    unknown = [(upload["Key"], upload["UploadId"]) for page in pages for upload in page.get("Uploads", [])]
+    unknown = uploads(server, bucket)
     assert len(unknown) <= KILLS * WRITERS
     for key, upload_id in unknown:
         listed = server.raw().request("GET", f"/{bucket}/{key}", query={"uploadId": upload_id}).ok().xml()
         assert listed.find("Part") is None
+    abort_uploads(server, bucket)
+
+
+def uploads(server, bucket):
+    pages = server.boto().get_paginator("list_multipart_uploads").paginate(Bucket=bucket)
+    return [(upload["Key"], upload["UploadId"]) for page in pages for upload in page.get("Uploads", [])]
+
+
+def abort_uploads(server, bucket):
+    for key, upload_id in uploads(server, bucket):
         server.raw().delete(bucket, key, query={"uploadId": upload_id}).ok(204)
+
+
+def delete_versions(client, bucket, state):
+    for key, versions in state.known.items():
+        for version, _ in versions:
+            client.delete(bucket, key, query={"versionId": version}).ok(204)
 
 
 def test_the_judge_of_the_crash_test_notices_a_lost_object(new_server):
@@ -101,3 +130,37 @@ def test_the_judge_of_the_crash_test_notices_a_lost_object(new_server):
     client.put(bucket, state.keys[0], b"other bytes").ok()
     with pytest.raises(AssertionError):
         state.verify(client, bucket)
+
+
+def test_the_judge_of_the_crash_test_notices_a_lost_an_altered_and_an_exchanged_version(new_server):
+    """The test above would fail if an acknowledged version were lost, altered, under another id or in another order."""
+    server = new_server(CONFIG)
+    bucket, client = make_versioned_bucket(server), server.raw()
+
+    def written(name):
+        state = VersionedState(name, 1)
+        for work in (state.put_small, state.put_large, state.delete, state.restore):
+            for _ in range(2):
+                work(client, bucket, state.keys[0])
+        state.verify(client, bucket)
+        return state, state.known[state.keys[0]]
+
+    def fails(state, match):
+        with pytest.raises(AssertionError, match=match):
+            state.verify(client, bucket)
+
+    state, known = written("lost")
+    client.delete(bucket, state.keys[0], query={"versionId": known[2][0]}).ok(204)
+    fails(state, "acknowledged was")
+    state, known = written("marker")
+    known[4:6] = [(version, known[0][1]) for version, _ in known[4:6]]
+    fails(state, "acknowledged was")
+    state, known = written("altered")
+    known[0] = (known[0][0], known[1][1])
+    fails(state, "is not what was acknowledged")
+    state, known = written("order")
+    known[0], known[1] = known[1], known[0]
+    fails(state, "acknowledged was")
+    state, known = written("foreign")
+    client.put(bucket, f"{state.name}/other", b"").ok()
+    fails(state, "nobody wrote")

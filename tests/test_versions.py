@@ -107,6 +107,20 @@ def test_a_deleted_key_is_missing_and_its_versions_are_not(client, versioned):
     client.delete_bucket(Bucket=versioned)
 
 
+def test_each_version_has_an_acl_and_a_delete_marker_has_none(client, versioned):
+    first, _ = put(client, versioned, "key", b"first"), put(client, versioned, "key", b"second", **customer(1))
+    marker = client.delete_object(Bucket=versioned, Key="key")["VersionId"]
+    [grant] = client.get_object_acl(Bucket=versioned, Key="key", VersionId=first)["Grants"]
+    assert grant["Permission"] == "FULL_CONTROL"
+    status, code, headers = refused(client.get_object_acl, Bucket=versioned, Key="key")
+    assert (status, code, headers["x-amz-delete-marker"]) == (404, "NoSuchKey", "true")
+    assert refused(client.get_object_acl, Bucket=versioned, Key="key", VersionId=marker)[:2] == (405, "MethodNotAllowed")
+    assert refused(client.get_object_acl, Bucket=versioned, Key="key", VersionId="0" * 32)[:2] == (404, "NoSuchVersion")
+    assert refused(client.get_object_acl, Bucket=versioned, Key="key", VersionId="no id")[:2] == (400, "InvalidArgument")
+    client.delete_object(Bucket=versioned, Key="key", VersionId=marker)
+    assert client.get_object_acl(Bucket=versioned, Key="key")["Grants"] == [grant]
+
+
 def test_what_was_there_before_versioning_is_the_null_version(client, bucket):
     put(client, bucket, "key", b"before")
     set_versioning(client, bucket, "Enabled")

@@ -199,9 +199,9 @@ def acknowledged(reply):
     return reply
 
 
-def holds(client, bucket, key, content):
+def holds(client, bucket, key, content, version=None):
     """Whether the object is exactly this; anything else than intact bytes or a clean absence is a failure at once."""
-    reply = client.get(bucket, key, content.mode.read if content else {})
+    reply = client.get(bucket, key, content.mode.read if content else {}, query={"versionId": version} if version else ())
     if content is ABSENT:
         return reply.status == 404
     if reply.status == 200 and reply.complete:

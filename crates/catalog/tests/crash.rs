@@ -14,13 +14,16 @@ use std::sync::Arc;
 
 use strongroom_catalog::testing::samples::{bucket, id, new_blob, part, upload, version, version_in};
 use strongroom_catalog::{
-    BlobId, Catalog, Deletion, Expect, NewVersion, SqliteCatalog, SqliteOptions, UploadId, VersionSelector, Versioning,
+    BlobId, Catalog, Deleted, Deletion, Expect, NewVersion, SqliteCatalog, SqliteOptions, UploadId, VersionSelector, Versioning,
 };
 
 const KILLS: u64 = 20;
 const WRITERS: u64 = 6;
 /// Each writer works on so many keys, over and over.
-const KEYS: u64 = 5;
+const KEYS: u64 = 7;
+/// Each fifth write of a writer deletes the key, which adds a delete marker.
+const KINDS: u64 = 5;
+const ROUNDS_APART: u64 = 1_000_000;
 const DIRECTORY: &str = "STRONGROOM_TEST_CRASH_DIRECTORY";
 const ROUND: &str = "STRONGROOM_TEST_CRASH_ROUND";
 
@@ -39,6 +42,9 @@ fn a_kill_loses_nothing_acknowledged_and_leaves_every_count_right() {
         }
         check(&path, &acknowledged);
     }
+    let markers = "SELECT count(*) FROM versions WHERE is_delete_marker = 1";
+    let count = |sql: &str| rusqlite::Connection::open(&path).unwrap().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert!(count(markers) > 0 && count(&format!("{markers} AND is_latest = 0")) > 0, "markers were written, and versions over them");
 }
 
 /// Kills the child once it has acknowledged `patience` writes; what it acknowledged, in its order.
@@ -75,7 +81,13 @@ fn check(path: &Path, acknowledged: &BTreeMap<String, u64>) {
         let present = u64::try_from(version.modified).unwrap();
         // The write after the acknowledged one may have been committed too, and its round may have ended before it could say so.
         assert!(present >= generation, "{key} is of generation {present}, acknowledged was {generation}");
-        assert_eq!(data.manifest, manifest(key, present), "{key}");
+        let unique = present * WRITERS + writer_of(key);
+        if version.is_delete_marker {
+            assert_eq!((version.version_id, data.manifest.len()), (id(b'M', unique), 0), "{key}");
+        } else {
+            assert_eq!((version.version_id, data.manifest), (id(b'V', unique), manifest(key, present)), "{key}");
+        }
+        assert_eq!(version.is_delete_marker, is_deletion(present), "{key}");
     }
     drop(catalog);
     let connection = rusqlite::Connection::open(path).unwrap();
@@ -92,9 +104,18 @@ fn check(path: &Path, acknowledged: &BTreeMap<String, u64>) {
     let ownerless = "SELECT count(*) FROM version_data WHERE version NOT IN (SELECT id FROM versions) \
                      AND version NOT IN (SELECT row FROM releases WHERE kind = 4)";
     assert_eq!(count(ownerless), 0);
-    assert_eq!(count("SELECT count(*) FROM versions WHERE id NOT IN (SELECT version FROM version_data)"), 0);
-    assert_eq!(count("SELECT count(*) FROM (SELECT 1 FROM versions GROUP BY bucket, key HAVING sum(is_latest) != 1)"), 0);
+    assert_eq!(count("SELECT count(*) FROM versions WHERE (id IN (SELECT version FROM version_data)) = is_delete_marker"), 0);
+    let not_the_newest = "SELECT 1 FROM versions GROUP BY bucket, key HAVING sum(is_latest) != 1 OR max(id) != sum(id * is_latest)";
+    assert_eq!(count(&format!("SELECT count(*) FROM ({not_the_newest})")), 0);
     assert!(count("SELECT count(*) FROM version_blobs") > 0);
+}
+
+fn is_deletion(generation: u64) -> bool {
+    generation % ROUNDS_APART % KINDS == KINDS - 1
+}
+
+fn writer_of(key: &str) -> u64 {
+    key.strip_prefix("writer-").and_then(|rest| rest.split_once('/')?.0.parse().ok()).unwrap()
 }
 
 fn manifest(key: &str, generation: u64) -> Vec<u8> {
@@ -122,18 +143,19 @@ fn the_child_that_writes() {
     });
 }
 
-/// Writes its keys in turn: inline, in a new blob, in a shared one, by an upload; deletes an older version now and then.
+/// Writes its keys in turn: inline, in a new blob, in a shared one, by an upload; deletes an older version now and then, and the key.
 async fn write(catalog: Arc<SqliteCatalog>, writer: u64, round: u64) {
-    for step in 0..1_000_000 {
-        let generation = round * 1_000_000 + step;
+    for step in 0..ROUNDS_APART {
+        let generation = round * ROUNDS_APART + step;
         let unique = generation * WRITERS + writer;
         let key = format!("writer-{writer}/key-{}", step % KEYS);
         let (version_id, blob) = (id(b'V', unique), id(b'B', unique));
-        match step % 4 {
+        match step % KINDS {
             0 => put(&catalog, stamped(version(id(b'K', 1), &key, version_id), generation)).await,
             1 => put(&catalog, stamped(version_in(id(b'K', 1), &key, version_id, vec![new_blob(BlobId(blob))]), generation)).await,
             2 => upload_and_complete(&catalog, &key, unique, generation).await,
-            _ => replace(&catalog, &key, unique, generation).await,
+            3 => replace(&catalog, &key, unique, generation).await,
+            _ => mark_deleted(&catalog, &key, unique, generation).await,
         }
         let mut out = std::io::stdout().lock();
         writeln!(out, "done {key} {generation} .").unwrap();
@@ -177,4 +199,12 @@ async fn replace(catalog: &SqliteCatalog, key: &str, unique: u64, generation: u6
         let deletion = Deletion { bucket_id, key, which, expect: Expect::Any, marker, modified: 0, bypass: false };
         catalog.delete_version(deletion).await.unwrap();
     }
+}
+
+async fn mark_deleted(catalog: &SqliteCatalog, key: &str, unique: u64, generation: u64) {
+    let (marker, modified) = (id(b'M', unique), i64::try_from(generation).unwrap());
+    let (bucket_id, key, which) = (id(b'K', 1), key.to_owned(), VersionSelector::Latest);
+    let deleted =
+        catalog.delete_version(Deletion { bucket_id, key, which, expect: Expect::Any, marker, modified, bypass: false }).await.unwrap();
+    assert!(matches!(deleted, Deleted::MarkerAdded { version_id, .. } if version_id == marker));
 }

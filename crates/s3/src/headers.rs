@@ -88,9 +88,12 @@ pub(crate) fn object_headers(headers: &HeaderMap) -> Result<ObjectHeaders, Refus
 
 /// `aws-chunked` tells how the body travelled, not what it is.
 fn content_encoding(headers: &HeaderMap) -> Option<String> {
-    let mut encodings = list(headers, header::CONTENT_ENCODING.as_str());
-    encodings.retain(|encoding| !encoding.eq_ignore_ascii_case("aws-chunked"));
-    (!encodings.is_empty()).then(|| encodings.join(","))
+    let values: Vec<_> = headers.get_all(header::CONTENT_ENCODING).iter().map(text).collect();
+    // The spaces between the others stay, since clients compare what they get with what they sent.
+    let encodings = values.iter().flat_map(|value| value.split(','));
+    let others: Vec<_> =
+        encodings.filter(|encoding| !["", "aws-chunked"].contains(&encoding.trim().to_ascii_lowercase().as_str())).collect();
+    (!others.is_empty()).then(|| others.join(",").trim().to_owned())
 }
 
 /// The storage class, none for STANDARD.
@@ -181,9 +184,20 @@ mod tests {
     }
 
     #[test]
-    fn aws_chunked_is_not_stored() {
-        assert_eq!(object_headers(&map(&[("content-encoding", "aws-chunked")])).unwrap().content_encoding, None);
-        assert_eq!(object_headers(&map(&[("content-encoding", "aws-chunked,gzip")])).unwrap().content_encoding.as_deref(), Some("gzip"));
+    fn aws_chunked_is_not_stored_and_the_rest_of_a_content_encoding_is_kept_as_sent() {
+        for (sent, kept) in [
+            ("aws-chunked", None),
+            ("AWS-chunked, aws-chunked", None),
+            ("aws-chunked,gzip", Some("gzip")),
+            ("gzip , aws-chunked", Some("gzip")),
+            ("deflate, gzip,aws-chunked", Some("deflate, gzip")),
+            ("deflate,gzip", Some("deflate,gzip")),
+            (" , ", None),
+        ] {
+            assert_eq!(object_headers(&map(&[("content-encoding", sent)])).unwrap().content_encoding.as_deref(), kept, "{sent}");
+        }
+        let two = map(&[("content-encoding", "deflate"), ("content-encoding", "aws-chunked")]);
+        assert_eq!(object_headers(&two).unwrap().content_encoding.as_deref(), Some("deflate"));
     }
 
     #[test]

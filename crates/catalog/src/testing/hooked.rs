@@ -11,11 +11,55 @@ use crate::{
     ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionSelector,
 };
 
+/// A method of [`Catalog`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each has the name of its method")]
+pub enum Method {
+    CreateBucket,
+    Bucket,
+    ListBuckets,
+    DeleteBucket,
+    ChangeBucket,
+    BucketDocument,
+    FindVersion,
+    FindVersionData,
+    PutVersion,
+    ChangeVersion,
+    DeleteVersion,
+    ListObjects,
+    ListVersions,
+    CreateUpload,
+    FindUpload,
+    PutPart,
+    SharePart,
+    ListParts,
+    CompleteUpload,
+    FindCompleted,
+    ResealUpload,
+    AbortUpload,
+    ListUploads,
+    DeadBlobs,
+    ForgetBlobs,
+    KnownBlobs,
+    VersionsIn,
+    TallyIn,
+    UploadsIn,
+    LastPosition,
+    PutJob,
+    Job,
+    ListJobs,
+    KeyUsage,
+    IsKeyInUse,
+    KeysInUse,
+    Setting,
+    SetSetting,
+}
+
 /// A call of a catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// The name of its method.
-    pub method: &'static str,
+    /// Its method.
+    pub method: Method,
     /// Whether it is a transaction that may change something.
     pub writes: bool,
     /// How many blobs it asks about, or forgets.
@@ -60,27 +104,27 @@ impl HookedCatalog {
 #[async_trait]
 impl Catalog for HookedCatalog {
     async fn create_bucket(&self, bucket: Bucket) -> Result<(), CatalogError> {
-        self.around(write("create_bucket"), self.inner.create_bucket(bucket)).await
+        self.around(write(Method::CreateBucket), self.inner.create_bucket(bucket)).await
     }
 
     async fn bucket(&self, name: &str) -> Result<Option<Bucket>, CatalogError> {
-        self.around(read("bucket"), self.inner.bucket(name)).await
+        self.around(read(Method::Bucket), self.inner.bucket(name)).await
     }
 
     async fn list_buckets(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Bucket>, CatalogError> {
-        self.around(read("list_buckets"), self.inner.list_buckets(prefix, after, limit)).await
+        self.around(read(Method::ListBuckets), self.inner.list_buckets(prefix, after, limit)).await
     }
 
     async fn delete_bucket(&self, name: &str) -> Result<(), CatalogError> {
-        self.around(write("delete_bucket"), self.inner.delete_bucket(name)).await
+        self.around(write(Method::DeleteBucket), self.inner.delete_bucket(name)).await
     }
 
     async fn change_bucket(&self, id: BucketId, seen: u64, change: BucketChange) -> Result<(), CatalogError> {
-        self.around(write("change_bucket"), self.inner.change_bucket(id, seen, change)).await
+        self.around(write(Method::ChangeBucket), self.inner.change_bucket(id, seen, change)).await
     }
 
     async fn bucket_document(&self, name: &str, kind: &str) -> Result<Option<(Bucket, Option<Vec<u8>>)>, CatalogError> {
-        self.around(read("bucket_document"), self.inner.bucket_document(name, kind)).await
+        self.around(read(Method::BucketDocument), self.inner.bucket_document(name, kind)).await
     }
 
     async fn find_version(
@@ -89,7 +133,7 @@ impl Catalog for HookedCatalog {
         key: &str,
         which: VersionSelector,
     ) -> Result<Option<(Bucket, Option<Version>)>, CatalogError> {
-        self.around(read("find_version"), self.inner.find_version(bucket, key, which)).await
+        self.around(read(Method::FindVersion), self.inner.find_version(bucket, key, which)).await
     }
 
     async fn find_version_data(
@@ -98,47 +142,47 @@ impl Catalog for HookedCatalog {
         key: &str,
         which: VersionSelector,
     ) -> Result<Option<(Bucket, Option<(Version, VersionData)>)>, CatalogError> {
-        self.around(read("find_version_data"), self.inner.find_version_data(bucket, key, which)).await
+        self.around(read(Method::FindVersionData), self.inner.find_version_data(bucket, key, which)).await
     }
 
     async fn put_version(&self, version: NewVersion, expect: Expect) -> Result<Committed, CatalogError> {
-        self.around(write("put_version"), self.inner.put_version(version, expect)).await
+        self.around(write(Method::PutVersion), self.inner.put_version(version, expect)).await
     }
 
     async fn change_version(&self, change: VersionChange) -> Result<(), CatalogError> {
-        self.around(write("change_version"), self.inner.change_version(change)).await
+        self.around(write(Method::ChangeVersion), self.inner.change_version(change)).await
     }
 
     async fn delete_version(&self, deletion: Deletion) -> Result<Deleted, CatalogError> {
-        self.around(write("delete_version"), self.inner.delete_version(deletion)).await
+        self.around(write(Method::DeleteVersion), self.inner.delete_version(deletion)).await
     }
 
     async fn list_objects(&self, query: ListQuery) -> Result<ListPage<Version>, CatalogError> {
-        self.around(read("list_objects"), self.inner.list_objects(query)).await
+        self.around(read(Method::ListObjects), self.inner.list_objects(query)).await
     }
 
     async fn list_versions(&self, query: ListQuery, after_version: Option<VersionSelector>) -> Result<ListPage<Version>, CatalogError> {
-        self.around(read("list_versions"), self.inner.list_versions(query, after_version)).await
+        self.around(read(Method::ListVersions), self.inner.list_versions(query, after_version)).await
     }
 
     async fn create_upload(&self, upload: Upload) -> Result<(), CatalogError> {
-        self.around(write("create_upload"), self.inner.create_upload(upload)).await
+        self.around(write(Method::CreateUpload), self.inner.create_upload(upload)).await
     }
 
     async fn find_upload(&self, bucket: &str, key: &str, upload_id: UploadId) -> Result<Option<(Bucket, Option<Upload>)>, CatalogError> {
-        self.around(read("find_upload"), self.inner.find_upload(bucket, key, upload_id)).await
+        self.around(read(Method::FindUpload), self.inner.find_upload(bucket, key, upload_id)).await
     }
 
     async fn put_part(&self, upload_id: UploadId, part: Part) -> Result<(), CatalogError> {
-        self.around(write("put_part"), self.inner.put_part(upload_id, part)).await
+        self.around(write(Method::PutPart), self.inner.put_part(upload_id, part)).await
     }
 
     async fn share_part(&self, upload_id: UploadId, part: Part) -> Result<(), CatalogError> {
-        self.around(write("share_part"), self.inner.share_part(upload_id, part)).await
+        self.around(write(Method::SharePart), self.inner.share_part(upload_id, part)).await
     }
 
     async fn list_parts(&self, upload_id: UploadId, after: u16, limit: usize) -> Result<Vec<Part>, CatalogError> {
-        self.around(read("list_parts"), self.inner.list_parts(upload_id, after, limit)).await
+        self.around(read(Method::ListParts), self.inner.list_parts(upload_id, after, limit)).await
     }
 
     async fn complete_upload(
@@ -148,71 +192,71 @@ impl Catalog for HookedCatalog {
         version: NewVersion,
         expect: Expect,
     ) -> Result<Committed, CatalogError> {
-        self.around(write("complete_upload"), self.inner.complete_upload(upload_id, used, version, expect)).await
+        self.around(write(Method::CompleteUpload), self.inner.complete_upload(upload_id, used, version, expect)).await
     }
 
     async fn find_completed(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<Option<Version>, CatalogError> {
-        self.around(read("find_completed"), self.inner.find_completed(bucket_id, key, upload_id)).await
+        self.around(read(Method::FindCompleted), self.inner.find_completed(bucket_id, key, upload_id)).await
     }
 
     async fn reseal_upload(&self, upload_id: UploadId, reseal: Reseal) -> Result<(), CatalogError> {
-        self.around(write("reseal_upload"), self.inner.reseal_upload(upload_id, reseal)).await
+        self.around(write(Method::ResealUpload), self.inner.reseal_upload(upload_id, reseal)).await
     }
 
     async fn abort_upload(&self, bucket_id: BucketId, key: &str, upload_id: UploadId) -> Result<(), CatalogError> {
-        self.around(write("abort_upload"), self.inner.abort_upload(bucket_id, key, upload_id)).await
+        self.around(write(Method::AbortUpload), self.inner.abort_upload(bucket_id, key, upload_id)).await
     }
 
     async fn list_uploads(&self, query: ListQuery, after_upload: Option<UploadId>) -> Result<ListPage<Upload>, CatalogError> {
-        self.around(read("list_uploads"), self.inner.list_uploads(query, after_upload)).await
+        self.around(read(Method::ListUploads), self.inner.list_uploads(query, after_upload)).await
     }
 
     async fn dead_blobs(&self, died_before: UnixMillis, after: Option<DeadBlob>, limit: usize) -> Result<Vec<DeadBlob>, CatalogError> {
-        self.around(read("dead_blobs"), self.inner.dead_blobs(died_before, after, limit)).await
+        self.around(read(Method::DeadBlobs), self.inner.dead_blobs(died_before, after, limit)).await
     }
 
     async fn forget_blobs(&self, blobs: Vec<BlobId>) -> Result<(), CatalogError> {
-        self.around(Call { blobs: blobs.len(), ..write("forget_blobs") }, self.inner.forget_blobs(blobs)).await
+        self.around(Call { blobs: blobs.len(), ..write(Method::ForgetBlobs) }, self.inner.forget_blobs(blobs)).await
     }
 
     async fn known_blobs(&self, blobs: Vec<BlobId>) -> Result<Vec<bool>, CatalogError> {
-        self.around(Call { blobs: blobs.len(), ..read("known_blobs") }, self.inner.known_blobs(blobs)).await
+        self.around(Call { blobs: blobs.len(), ..read(Method::KnownBlobs) }, self.inner.known_blobs(blobs)).await
     }
 
     async fn versions_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopePage<ScopedVersion>, CatalogError> {
-        self.around(read("versions_in"), self.inner.versions_in(scope, after, limit)).await
+        self.around(read(Method::VersionsIn), self.inner.versions_in(scope, after, limit)).await
     }
 
     async fn tally_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopeTally, CatalogError> {
-        self.around(read("tally_in"), self.inner.tally_in(scope, after, limit)).await
+        self.around(read(Method::TallyIn), self.inner.tally_in(scope, after, limit)).await
     }
 
     async fn uploads_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError> {
-        self.around(read("uploads_in"), self.inner.uploads_in(scope, after, limit)).await
+        self.around(read(Method::UploadsIn), self.inner.uploads_in(scope, after, limit)).await
     }
 
     async fn last_position(&self) -> Result<i64, CatalogError> {
-        self.around(read("last_position"), self.inner.last_position()).await
+        self.around(read(Method::LastPosition), self.inner.last_position()).await
     }
 
     async fn put_job(&self, job: Job) -> Result<(), CatalogError> {
-        self.around(write("put_job"), self.inner.put_job(job)).await
+        self.around(write(Method::PutJob), self.inner.put_job(job)).await
     }
 
     async fn job(&self, id: JobId) -> Result<Option<Job>, CatalogError> {
-        self.around(read("job"), self.inner.job(id)).await
+        self.around(read(Method::Job), self.inner.job(id)).await
     }
 
     async fn list_jobs(&self, kind: &str, only_active: bool, limit: usize) -> Result<Vec<Job>, CatalogError> {
-        self.around(read("list_jobs"), self.inner.list_jobs(kind, only_active, limit)).await
+        self.around(read(Method::ListJobs), self.inner.list_jobs(kind, only_active, limit)).await
     }
 
     async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {
-        self.around(read("key_usage"), self.inner.key_usage(backend, key_id)).await
+        self.around(read(Method::KeyUsage), self.inner.key_usage(backend, key_id)).await
     }
 
     async fn is_key_in_use(&self, backend: &str, key_id: &str) -> Result<bool, CatalogError> {
-        self.around(read("is_key_in_use"), self.inner.is_key_in_use(backend, key_id)).await
+        self.around(read(Method::IsKeyInUse), self.inner.is_key_in_use(backend, key_id)).await
     }
 
     async fn locked_under_key(&self, backend: &str, key_id: &str, limit: usize) -> Result<Vec<LockedVersion>, CatalogError> {
@@ -220,22 +264,22 @@ impl Catalog for HookedCatalog {
     }
 
     async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {
-        self.around(read("keys_in_use"), self.inner.keys_in_use(after, limit)).await
+        self.around(read(Method::KeysInUse), self.inner.keys_in_use(after, limit)).await
     }
 
     async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, CatalogError> {
-        self.around(read("setting"), self.inner.setting(name)).await
+        self.around(read(Method::Setting), self.inner.setting(name)).await
     }
 
     async fn set_setting(&self, name: &str, present: Option<Vec<u8>>, value: Vec<u8>) -> Result<(), CatalogError> {
-        self.around(write("set_setting"), self.inner.set_setting(name, present, value)).await
+        self.around(write(Method::SetSetting), self.inner.set_setting(name, present, value)).await
     }
 }
 
-fn read(method: &'static str) -> Call {
+fn read(method: Method) -> Call {
     Call { method, writes: false, blobs: 0 }
 }
 
-fn write(method: &'static str) -> Call {
+fn write(method: Method) -> Call {
     Call { method, writes: true, blobs: 0 }
 }

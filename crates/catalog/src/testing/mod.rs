@@ -8,5 +8,5 @@ mod memory;
 pub mod samples;
 
 pub use faulty::{FaultMoment, Faults};
-pub use hooked::{After, Call, CatalogHook, HookedCatalog};
+pub use hooked::{After, Call, CatalogHook, HookedCatalog, Method};
 pub use memory::MemoryCatalog;

@@ -93,13 +93,9 @@ impl Engine {
         Ok(reply(info, extent, checksum))
     }
 
-    /// Whether there is such an object. Its row is authenticated, its keys are not opened.
-    pub async fn has_object(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<bool, Error> {
-        match self.find(None, bucket, key, version_id).await {
-            Ok(_) => Ok(true),
-            Err(Error::NoSuchKey | Error::NoSuchVersion | Error::DeleteMarker { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
+    /// An error where there is no such object, or where it is a delete marker. Its row is authenticated, its keys are not opened.
+    pub async fn check_object(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<(), Error> {
+        self.find(None, bucket, key, version_id).await.map(drop)
     }
 
     /// GetObjectAttributes: the object, and its parts where it was a multipart upload.

@@ -8,7 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use strongroom_catalog::{
     CatalogError,
-    testing::{After, Call, CatalogHook},
+    testing::{After, Call, CatalogHook, Method},
 };
 use tokio::sync::watch;
 
@@ -56,7 +56,8 @@ impl Gate {
 }
 
 /// The commits of objects, parts and keys.
-const COMMITS: [&str; 6] = ["put_version", "change_version", "put_part", "share_part", "complete_upload", "reseal_upload"];
+const COMMITS: [Method; 6] =
+    [Method::PutVersion, Method::ChangeVersion, Method::PutPart, Method::SharePart, Method::CompleteUpload, Method::ResealUpload];
 
 #[async_trait]
 impl CatalogHook for Gate {

@@ -18,7 +18,7 @@ use strongroom_blobs::{
 };
 use strongroom_catalog::{
     CatalogError,
-    testing::{After, Call, CatalogHook, FaultMoment, Faults},
+    testing::{After, Call, CatalogHook, FaultMoment, Faults, Method},
 };
 use strongroom_engine::{
     EngineOptions, Error,
@@ -370,7 +370,7 @@ struct Questions(AtomicUsize);
 #[async_trait]
 impl CatalogHook for Questions {
     async fn before(self: Arc<Self>, call: Call) -> Result<Option<After>, CatalogError> {
-        if call.method == "known_blobs" {
+        if call.method == Method::KnownBlobs {
             self.0.fetch_add(call.blobs, Ordering::SeqCst);
         }
         Ok(None)
