@@ -296,7 +296,7 @@ fn object_checksum(
     });
     let computed = checksum::of_parts(algorithm, kind, &parts.collect::<Result<Vec<_>, Error>>()?)?;
     match stated {
-        Some((stated, value)) if *stated != algorithm || !says(value, &computed, chosen.len()) => Err(Error::BadDigest(algorithm.header())),
+        Some((stated, value)) if *stated != algorithm || !says(value, &computed, chosen.len()) => Err(Error::BadDigest(algorithm.name())),
         _ => Ok(Some(computed)),
     }
 }
