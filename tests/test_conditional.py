@@ -157,11 +157,3 @@ def test_a_copy_only_where_nothing_is(raw, bucket):
     raw.put(bucket, "source", b"body").ok()
     raw.copy(f"{bucket}/source", bucket, "target", {"if-none-match": "*"}).ok()
     raw.copy(f"{bucket}/source", bucket, "target", {"if-none-match": "*"}).fails(412, "PreconditionFailed")
-
-
-def test_a_delete_only_of_what_was_read(raw, bucket):
-    etag = raw.put(bucket, "object", b"body").ok().etag
-    raw.delete(bucket, "object", {"if-match": '"nope"'}).fails(412, "PreconditionFailed")
-    raw.get(bucket, "object").ok()
-    raw.delete(bucket, "object", {"if-match": f'"{etag}"'}).ok(204)
-    raw.get(bucket, "object").fails(404, "NoSuchKey")

@@ -4,7 +4,7 @@ use strongroom_catalog::{Bucket, Expect, Version, VersionSelector};
 
 use crate::{
     Engine, Error,
-    api::{IfRange, ReadConditions, WriteCondition},
+    api::{DeleteCondition, IfRange, ReadConditions, WriteCondition},
     record::{ObjectRecord, VersionBinding},
 };
 
@@ -59,6 +59,40 @@ impl Engine {
             return Err(Error::PreconditionFailed);
         }
         Ok(Expect::Latest(version.version_id))
+    }
+
+    /// What a delete takes away, and what it must find then: the very version that was compared. [`Error::NoSuchKey`] or
+    /// [`Error::NoSuchVersion`] where there is none to compare.
+    pub(crate) async fn deletion_of(
+        &self,
+        condition: &DeleteCondition,
+        bucket: &str,
+        key: &str,
+        which: VersionSelector,
+    ) -> Result<(VersionSelector, Expect), Error> {
+        if *condition == DeleteCondition::default() {
+            return Ok((which, Expect::Any));
+        }
+        let (bucket, version) = self.catalog().find_version(bucket, key, which).await?.ok_or(Error::NoSuchBucket)?;
+        let bucket = self.trusted(bucket)?;
+        let missing = if which == VersionSelector::Latest { Error::NoSuchKey } else { Error::NoSuchVersion };
+        let version = version.ok_or(missing)?;
+        self.check_delete(condition, &bucket, &version)?;
+        Ok(match which {
+            VersionSelector::Latest => (which, Expect::Latest(version.version_id)),
+            // What is compared of a version never changes, so it is enough that this one is taken away and no other.
+            VersionSelector::Null | VersionSelector::Id(_) => (VersionSelector::Id(version.version_id), Expect::Any),
+        })
+    }
+
+    /// A delete marker has a date, and neither ETag nor size. The record vouches for size and date too.
+    fn check_delete(&self, condition: &DeleteCondition, bucket: &Bucket, version: &Version) -> Result<(), Error> {
+        let record = if version.is_delete_marker { None } else { Some(self.record_of(bucket, version)?) };
+        let (etag, size) = (record.as_ref().map(|record| &record.etag.shown), record.as_ref().map(|_| version.size_bytes));
+        let same_etag = condition.etag.as_ref().is_none_or(|wanted| wanted == "*" || Some(wanted) == etag);
+        let same_size = condition.size_bytes.is_none_or(|wanted| Some(wanted) == size);
+        let same_date = condition.modified.is_none_or(|wanted| wanted == version.modified.div_euclid(1000));
+        if same_etag && same_size && same_date { Ok(()) } else { Err(Error::PreconditionFailed) }
     }
 
     /// The failure of a conditional write before its body is read: sparing a large upload that cannot succeed.

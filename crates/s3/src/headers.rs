@@ -123,14 +123,12 @@ pub(crate) fn shown_class(class: Option<&str>) -> &str {
 
 /// Refuses what this store would have to ignore: tags, locks, ACLs that grant something, appends.
 pub(crate) fn refuse_unsupported(headers: &HeaderMap) -> Result<(), Refusal> {
-    const NOT_IMPLEMENTED: [&str; 7] = [
+    const NOT_IMPLEMENTED: [&str; 5] = [
         "x-amz-tagging",
         "x-amz-object-lock-mode",
         "x-amz-object-lock-retain-until-date",
         "x-amz-object-lock-legal-hold",
         "x-amz-write-offset-bytes",
-        "x-amz-if-match-last-modified-time",
-        "x-amz-if-match-size",
     ];
     for name in NOT_IMPLEMENTED {
         if filled(headers, name)?.is_some() {

@@ -17,8 +17,8 @@ pub use multipart::{
     UploadPartCopy, UploadRef, UploadedPart,
 };
 pub use object::{
-    ByteRange, Copied, CopyObject, CopySource, DeletedObject, GetObject, IfRange, ObjectHeaders, ObjectInfo, ObjectPart, ObjectReply,
-    PutObject, ReadConditions, Stored, UpdateObjectEncryption, WriteCondition,
+    ByteRange, Copied, CopyObject, CopySource, DeleteCondition, DeletedObject, GetObject, IfRange, ObjectHeaders, ObjectInfo, ObjectPart,
+    ObjectReply, PutObject, ReadConditions, Stored, UpdateObjectEncryption, WriteCondition,
 };
 // What requests and replies are made of, so that an adapter needs the engine only.
 pub use crate::{bucket::Bucket, tags::Tag};

@@ -49,6 +49,17 @@ pub enum WriteCondition {
     Matches(String),
 }
 
+/// What a delete expects of the version that it is about: of the latest, or of the one it names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteCondition {
+    /// `If-Match`: an ETag without quotes, or `*` for any.
+    pub etag: Option<String>,
+    /// `x-amz-if-match-size`
+    pub size_bytes: Option<u64>,
+    /// `x-amz-if-match-last-modified-time`, seconds since 1970.
+    pub modified: Option<i64>,
+}
+
 /// The conditional headers of a read, or (`x-amz-copy-source-if-…`) of a copy's source. ETags without quotes; `*` stands for itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadConditions {

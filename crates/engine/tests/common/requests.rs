@@ -8,8 +8,8 @@ use strongroom_engine::{
     Error,
     api::{
         Body, BodyError, ByteRange, CompleteMultipartUpload, CompletedPart, Copied, CopyObject, CopySource, CreateMultipartUpload,
-        CustomerKeyHeaders, GetObject, ObjectHeaders, ObjectReply, PutObject, SseHeaders, Stored, UploadChecksum, UploadPart, UploadRef,
-        UploadedPart, WriteCondition,
+        CustomerKeyHeaders, DeleteCondition, GetObject, ObjectHeaders, ObjectReply, PutObject, SseHeaders, Stored, UploadChecksum,
+        UploadPart, UploadRef, UploadedPart, WriteCondition,
     },
 };
 use strongroom_seal::Mode;
@@ -249,7 +249,7 @@ impl Rig {
     }
 
     pub async fn delete(&self, key: &str) {
-        self.engine.delete_object(&self.root, BUCKET, key, None, WriteCondition::None).await.unwrap();
+        self.engine.delete_object(&self.root, BUCKET, key, None, DeleteCondition::default()).await.unwrap();
     }
 
     pub async fn create_upload(&self, key: &str, by: As) -> UploadRef {
