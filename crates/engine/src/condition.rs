@@ -49,16 +49,24 @@ impl Engine {
     /// What the commit of a conditional write must find. ETags are sealed, so they are compared here and the commit then
     /// expects the version that was looked at.
     pub(crate) async fn expectation(&self, condition: &WriteCondition, bucket: &str, key: &str) -> Result<Expect, Error> {
-        let WriteCondition::Matches(wanted) = condition else {
-            return Ok(if *condition == WriteCondition::Absent { Expect::Absent } else { Expect::Any });
-        };
+        match condition {
+            WriteCondition::None => return Ok(Expect::Any),
+            WriteCondition::Absent => return Ok(Expect::Absent),
+            WriteCondition::Matches(_) | WriteCondition::Differs(_) => {}
+        }
         let (bucket, version) = self.catalog().find_version(bucket, key, VersionSelector::Latest).await?.ok_or(Error::NoSuchBucket)?;
         let bucket = self.trusted(bucket)?;
-        let version = version.filter(|version| !version.is_delete_marker).ok_or(Error::NoSuchKey)?;
-        if wanted != "*" && *wanted != self.record_of(&bucket, &version)?.etag.shown {
-            return Err(Error::PreconditionFailed);
-        }
-        Ok(Expect::Latest(version.version_id))
+        let Some(version) = version.filter(|version| !version.is_delete_marker) else {
+            let differs = matches!(condition, WriteCondition::Differs(_));
+            return if differs { Ok(Expect::Absent) } else { Err(Error::NoSuchKey) };
+        };
+        let etag = || Ok::<_, Error>(self.record_of(&bucket, &version)?.etag.shown);
+        let holds = match condition {
+            WriteCondition::Matches(wanted) => wanted == "*" || *wanted == etag()?,
+            WriteCondition::Differs(unwanted) => !any_matches(unwanted, &etag()?),
+            WriteCondition::None | WriteCondition::Absent => true,
+        };
+        if holds { Ok(Expect::Latest(version.version_id)) } else { Err(Error::PreconditionFailed) }
     }
 
     /// What a delete takes away, and what it must find then: the very version that was compared. [`Error::NoSuchKey`] or

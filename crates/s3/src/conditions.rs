@@ -31,7 +31,7 @@ pub(crate) fn write_condition(map: &HeaderMap) -> Result<WriteCondition, Refusal
         (None, None) => Ok(WriteCondition::None),
         (None, Some(none_match)) if none_match.trim() == "*" => Ok(WriteCondition::Absent),
         (Some(etag), None) => Ok(WriteCondition::Matches(bare(&etag).to_owned())),
-        (None, Some(_)) => Err(Refusal::NotImplemented("If-None-Match with an ETag on a write".to_owned())),
+        (None, Some(etags)) => Ok(WriteCondition::Differs(etag_list(&etags))),
         (Some(_), Some(_)) => Err(Refusal::NotImplemented("If-Match together with If-None-Match".to_owned())),
     }
 }
@@ -190,7 +190,8 @@ mod tests {
         assert_eq!(write_condition(&HeaderMap::new()).unwrap(), WriteCondition::None);
         assert_eq!(write_condition(&map("if-none-match", "*")).unwrap(), WriteCondition::Absent);
         assert_eq!(write_condition(&map("if-match", "\"abc\"")).unwrap(), WriteCondition::Matches("abc".to_owned()));
-        assert!(matches!(write_condition(&map("if-none-match", "\"abc\"")), Err(Refusal::NotImplemented(_))));
+        let differs = WriteCondition::Differs(vec!["abc".to_owned(), "d".to_owned()]);
+        assert_eq!(write_condition(&map("if-none-match", "\"abc\", d")).unwrap(), differs);
         let both = maps(&[("if-none-match", "*"), ("if-match", "*")]);
         for of_another in [both, map(IF_MATCH_SIZE, "1"), map(IF_MATCH_MODIFIED, "Sun, 06 Nov 1994 08:49:37 GMT")] {
             assert!(matches!(write_condition(&of_another), Err(Refusal::NotImplemented(_))));

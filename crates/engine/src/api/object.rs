@@ -37,7 +37,7 @@ pub struct ObjectHeaders {
     pub user: BTreeMap<String, String>,
 }
 
-/// `If-Match` and `If-None-Match: *` of a write. ETags without quotes.
+/// `If-Match` and `If-None-Match` of a write. ETags without quotes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum WriteCondition {
     /// None.
@@ -47,6 +47,15 @@ pub enum WriteCondition {
     Absent,
     /// `If-Match: "etag"`, or `*` for any present object.
     Matches(String),
+    /// `If-None-Match: "etag", …`: the present object has another ETag, or there is none.
+    Differs(Vec<String>),
+}
+
+impl WriteCondition {
+    /// Whether it is about an ETag, which only the engine can compare.
+    pub(crate) fn compares_etag(&self) -> bool {
+        matches!(self, Self::Matches(_) | Self::Differs(_))
+    }
 }
 
 /// What a delete expects of the version that it is about: of the latest, or of the one it names.
