@@ -146,6 +146,12 @@ def test_who_may_only_write_cannot_guess_etags(guarded, guarded_bucket):
         for guess in etags(etag):
             raw.put(guarded_bucket, key, b"x", {"if-match": guess}).fails(403, "AccessDenied")
             raw.delete(guarded_bucket, key, {"if-match": guess}).fails(403, "AccessDenied")
+        for name, guess in [("x-amz-if-match-size", "6"), ("x-amz-if-match-last-modified-time", "Thu, 01 Jan 2015 00:00:00 GMT")]:
+            raw.delete(guarded_bucket, key, {name: guess}).fails(403, "AccessDenied")
+        raw.put(guarded_bucket, key, b"x", {"if-none-match": '"nope"'}).fails(403, "AccessDenied")
+    for condition in ("<Size>6</Size>", "<LastModifiedTime>Thu, 01 Jan 2015 00:00:00 GMT</LastModifiedTime>"):
+        reply = delete_many(raw, guarded_bucket, f"<Object><Key>object</Key>{condition}</Object>").ok()
+        assert [error.findtext("Code") for error in reply.xml().iter("Error")] == ["AccessDenied"]
     for guess in etags(etag):
         raw.complete(guarded_bucket, "object", upload, {1: part}, {"if-match": guess}).fails(403, "AccessDenied")
         reply = delete_many(raw, guarded_bucket, f"<Object><Key>object</Key><ETag>{guess}</ETag></Object>").ok()
@@ -164,7 +170,8 @@ def test_who_may_read_and_not_list_does_not_learn_by_etag_what_is_missing(guarde
     raw.put(guarded_bucket, "nothing", b"x", headers).fails(403, "AccessDenied")
     raw.copy(f"{guarded_bucket}/object", guarded_bucket, "nothing", headers).fails(403, "AccessDenied")
     raw.complete(guarded_bucket, "nothing", upload, {1: part}, headers).fails(403, "AccessDenied")
-    raw.delete(guarded_bucket, "nothing", headers).fails(403, "AccessDenied")
+    for condition in (headers, {"x-amz-if-match-size": "1"}):
+        raw.delete(guarded_bucket, "nothing", condition).fails(403, "AccessDenied")
     reply = delete_many(raw, guarded_bucket, "<Object><Key>nothing</Key><ETag>x</ETag></Object>").ok()
     assert [error.findtext("Code") for error in reply.xml().iter("Error")] == ["AccessDenied"]
     raw.put(guarded_bucket, "object", b"x", {"if-match": '"nope"'}).fails(412, "PreconditionFailed")

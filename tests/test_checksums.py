@@ -1,4 +1,4 @@
-"""The five additional checksums and Content-MD5: verified, stored, returned; nothing of a wrong body is stored."""
+"""The ten additional checksums and Content-MD5: verified, stored, returned; nothing of a wrong body is stored."""
 
 import hashlib
 
@@ -26,10 +26,13 @@ def send_trailer(raw, bucket, key, body, algorithm, value, signed, headers=None,
 
 @ALGORITHMS
 def test_the_test_s_own_checksums_are_right(algorithm):
-    """CRC-32, CRC-32C and CRC-64/NVME by the check values of their catalogue; the hashes by hashlib."""
+    """CRCs by the check values of their catalogue, XXHash by those of its own tests; the other hashes by hashlib."""
     check = {"CRC32": "cbf43926", "CRC32C": "e3069283", "CRC64NVME": "ae8b14860a799888"}
+    empty = {"XXHASH64": "ef46db3751d8e999", "XXHASH3": "2d06800538d394c2", "XXHASH128": "99aa06d3014798d86001c324468d497f"}
     if algorithm in check:
         assert checksums.raw(algorithm, BODY).hex() == check[algorithm]
+    if algorithm in empty:
+        assert checksums.raw(algorithm, b"").hex() == empty[algorithm]
 
 
 @ALGORITHMS
@@ -77,7 +80,7 @@ def test_a_refused_body_leaves_no_blob(new_server):
 
 
 @ALGORITHMS
-@pytest.mark.parametrize("value", ["", "AAAA", "not base64!", b64(b"x" * 64)])
+@pytest.mark.parametrize("value", ["", "AAAA", "not base64!", b64(b"x" * 65)])
 def test_a_checksum_that_is_none_is_an_invalid_request(raw, bucket, algorithm, value):
     raw.put(bucket, "object", BODY, {checksums.header(algorithm): value}).fails(400, "InvalidRequest")
 
@@ -87,7 +90,7 @@ def test_two_checksums_at_once_are_an_invalid_request(raw, bucket):
     raw.put(bucket, "object", BODY, headers).fails(400, "InvalidRequest")
 
 
-@ALGORITHMS
+@pytest.mark.parametrize("algorithm", checksums.COMPUTED_BY_BOTO3)
 def test_boto3_s_checksums_are_verified_both_ways(s3, bucket, algorithm):
     body = random_body(100_000)
     put = s3.put_object(Bucket=bucket, Key="object", Body=body, ChecksumAlgorithm=algorithm, ServerSideEncryption="aws:kms")
@@ -150,9 +153,21 @@ def test_a_full_object_checksum_is_that_of_all_bytes(raw, bucket, algorithm, mod
     assert (reply.headers[checksums.header(algorithm)], reply.headers["x-amz-checksum-type"]) == (expected, "FULL_OBJECT")
 
 
-@pytest.mark.parametrize(("algorithm", "kind"), [("SHA1", "FULL_OBJECT"), ("SHA256", "FULL_OBJECT"), ("CRC64NVME", "COMPOSITE")])
+@ALGORITHMS
+@pytest.mark.parametrize("kind", ["FULL_OBJECT", "COMPOSITE"])
 def test_a_kind_that_an_algorithm_does_not_have_is_an_invalid_request(raw, bucket, algorithm, kind):
-    raw.create_upload(bucket, "object", {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": kind}).fails(400, "InvalidRequest")
+    reply = raw.create_upload(bucket, "object", {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": kind})
+    if algorithm in (checksums.FULL_OBJECT if kind == "FULL_OBJECT" else checksums.COMPOSITE):
+        reply.ok()
+    else:
+        reply.fails(400, "InvalidRequest")
+        assert reply.message == f"The {kind} checksum type cannot be used with the {algorithm.lower()} checksum algorithm."
+
+
+@ALGORITHMS
+def test_an_upload_has_the_kind_that_its_algorithm_has_by_default(raw, bucket, algorithm):
+    created = raw.create_upload(bucket, "object", {"x-amz-checksum-algorithm": algorithm}).ok()
+    assert created.headers["x-amz-checksum-type"] == ("FULL_OBJECT" if algorithm == "CRC64NVME" else "COMPOSITE")
 
 
 def test_a_part_with_a_wrong_checksum_is_a_bad_digest_and_no_part(raw, bucket):

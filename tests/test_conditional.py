@@ -93,8 +93,34 @@ def test_a_write_only_over_what_was_read(raw, bucket, mode):
     raw.put(bucket, "nothing", b"x", mode.write | {"if-match": f'"{first}"'}).fails(404, "NoSuchKey")
 
 
-def test_other_write_conditions_are_not_implemented(raw, bucket):
-    raw.put(bucket, "object", b"x", {"if-none-match": '"etag"'}).fails(501, "NotImplemented")
+@pytest.mark.parametrize("kind", ["put", "copy", "completion"])
+@pytest.mark.parametrize("mode", [SSE_S3, SSE_C], ids=str)
+def test_a_write_only_over_another_object_than_that_one(raw, bucket, kind, mode):
+    raw.put(bucket, "source", b"body").ok()
+
+    def write(etags):
+        if kind == "put":
+            return raw.put(bucket, "object", b"body", mode.write | {"if-none-match": etags})
+        if kind == "copy":
+            return raw.copy(f"{bucket}/source", bucket, "object", mode.write | {"if-none-match": etags})
+        upload = raw.begin_upload(bucket, "object", mode.write)
+        part = raw.upload_part(bucket, "object", upload, 1, b"body", mode.read).ok().etag
+        return raw.complete(bucket, "object", upload, {1: part}, mode.read | {"if-none-match": etags})
+
+    write('"nope"').ok()
+    present = raw.head(bucket, "object", mode.read).ok().etag
+    for etags in (f'"{present}"', present, f'"nope", "{present}"', "*"):
+        write(etags).fails(412, "PreconditionFailed")
+    assert raw.head(bucket, "object", mode.read).ok().etag == present
+    write('"nope"').ok()
+    raw.delete(bucket, "object").ok(204)
+    write(f'"{present}"').ok()
+
+
+def test_what_is_no_condition_of_a_write_is_not_implemented_and_not_passed_over(raw, bucket):
+    for headers in ({"if-none-match": "*", "if-match": "*"}, {"x-amz-if-match-size": "1"}, {"x-amz-if-match-last-modified-time": PAST}):
+        raw.put(bucket, "object", b"x", headers).fails(501, "NotImplemented")
+    raw.get(bucket, "object").fails(404, "NoSuchKey")
 
 
 def test_a_completion_only_where_nothing_is(raw, bucket):
@@ -159,9 +185,23 @@ def test_a_copy_only_where_nothing_is(raw, bucket):
     raw.copy(f"{bucket}/source", bucket, "target", {"if-none-match": "*"}).fails(412, "PreconditionFailed")
 
 
-def test_a_delete_only_of_what_was_read(raw, bucket):
-    etag = raw.put(bucket, "object", b"body").ok().etag
-    raw.delete(bucket, "object", {"if-match": '"nope"'}).fails(412, "PreconditionFailed")
-    raw.get(bucket, "object").ok()
-    raw.delete(bucket, "object", {"if-match": f'"{etag}"'}).ok(204)
-    raw.get(bucket, "object").fails(404, "NoSuchKey")
+@pytest.mark.parametrize("kind", ["copy", "completion"])
+def test_a_copy_or_a_completion_only_over_what_was_read(raw, bucket, kind):
+    raw.put(bucket, "source", b"body").ok()
+
+    def write(etag):
+        if kind == "copy":
+            return raw.copy(f"{bucket}/source", bucket, "object", {"if-match": etag})
+        upload = raw.begin_upload(bucket, "object")
+        part = raw.upload_part(bucket, "object", upload, 1, b"body").ok().etag
+        return raw.complete(bucket, "object", upload, {1: part}, {"if-match": etag})
+
+    for etag in ("*", '"nope"'):
+        write(etag).fails(404, "NoSuchKey")
+    first = raw.put(bucket, "object", b"first").ok().etag
+    write('"nope"').fails(412, "PreconditionFailed")
+    assert raw.get(bucket, "object").ok().body == b"first"
+    write(f'"{first}"').ok()
+    write(f'"{first}"').fails(412, "PreconditionFailed")
+    write("*").ok()
+    assert raw.get(bucket, "object").ok().body == b"body"

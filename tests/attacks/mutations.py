@@ -30,10 +30,11 @@ PARAMETERS = [
 HEADERS = [
     "accept-encoding", "cache-control", "connection", "content-disposition", "content-encoding", "content-language", "content-length", "content-md5", "content-type", "cookie", "date", "expect",
     "expires", "forwarded", "host", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "origin", "range", "te", "trailer", "transfer-encoding", "upgrade",
-    "x-amz-acl", "x-amz-bypass-governance-retention", "x-amz-checksum-algorithm", "x-amz-checksum-crc32", "x-amz-checksum-crc64nvme", "x-amz-checksum-mode", "x-amz-checksum-sha256",
+    "x-amz-acl", "x-amz-bypass-governance-retention", "x-amz-checksum-algorithm", "x-amz-checksum-crc32", "x-amz-checksum-crc64nvme", "x-amz-checksum-md5", "x-amz-checksum-mode",
+    "x-amz-checksum-sha256", "x-amz-checksum-sha512", "x-amz-checksum-xxhash128", "x-amz-checksum-xxhash3", "x-amz-checksum-xxhash64",
     "x-amz-checksum-type", "x-amz-content-sha256", "x-amz-copy-source", "x-amz-copy-source-if-match", "x-amz-copy-source-if-none-match", "x-amz-copy-source-range",
     "x-amz-copy-source-server-side-encryption-customer-algorithm", "x-amz-copy-source-server-side-encryption-customer-key", "x-amz-copy-source-server-side-encryption-customer-key-md5",
-    "x-amz-date", "x-amz-decoded-content-length", "x-amz-expected-bucket-owner", "x-amz-grant-read", "x-amz-if-match-size", "x-amz-meta-a", "x-amz-meta-", "x-amz-metadata-directive",
+    "x-amz-date", "x-amz-decoded-content-length", "x-amz-expected-bucket-owner", "x-amz-grant-read", "x-amz-if-match-last-modified-time", "x-amz-if-match-size", "x-amz-meta-a", "x-amz-meta-", "x-amz-metadata-directive",
     "x-amz-mp-object-size", "x-amz-object-attributes", "x-amz-object-lock-mode", "x-amz-object-ownership", "x-amz-request-payer", "x-amz-sdk-checksum-algorithm", "x-amz-security-token",
     "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id", "x-amz-server-side-encryption-bucket-key-enabled", "x-amz-server-side-encryption-context",
     "x-amz-server-side-encryption-customer-algorithm", "x-amz-server-side-encryption-customer-key", "x-amz-server-side-encryption-customer-key-md5", "x-amz-storage-class", "x-amz-tagging",

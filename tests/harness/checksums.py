@@ -1,4 +1,4 @@
-"""S3's five additional checksums, computed by the client's side of the fence."""
+"""S3's ten additional checksums, computed by the client's side of the fence."""
 
 import base64
 import hashlib
@@ -15,11 +15,18 @@ ALGORITHMS = {
     "CRC32": lambda data: _int(4)(zlib.crc32(data)),
     "CRC32C": lambda data: _int(4)(crt.crc32c(data)),
     "CRC64NVME": lambda data: _int(8)(crt.crc64nvme(data)),
+    "MD5": lambda data: hashlib.md5(data).digest(),
     "SHA1": lambda data: hashlib.sha1(data).digest(),
     "SHA256": lambda data: hashlib.sha256(data).digest(),
+    "SHA512": lambda data: hashlib.sha512(data).digest(),
+    "XXHASH128": crt.XXHash.compute_xxhash3_128,
+    "XXHASH3": crt.XXHash.compute_xxhash3_64,
+    "XXHASH64": crt.XXHash.compute_xxhash64,
 }
 FULL_OBJECT = ["CRC32", "CRC32C", "CRC64NVME"]
-COMPOSITE = ["CRC32", "CRC32C", "SHA1", "SHA256"]
+COMPOSITE = [algorithm for algorithm in ALGORITHMS if algorithm != "CRC64NVME"]
+# botocore sends an MD5 only where it is told the value.
+COMPUTED_BY_BOTO3 = [algorithm for algorithm in ALGORITHMS if algorithm != "MD5"]
 
 
 def header(algorithm):

@@ -269,7 +269,8 @@ mod tests {
         assert_eq!(matching("KMS:*Data*"), [Action::GenerateDataKey]);
         assert_eq!(matching("kms:*Deletion"), [Action::ScheduleKeyDeletion, Action::CancelKeyDeletion]);
         assert!(matching("kms:*").iter().all(|action| action.as_str().starts_with("kms:")));
-        assert_eq!(matching("s3:DeleteObject*"), [Action::DeleteObject, Action::DeleteObjectVersion]);
+        let deletes = [Action::DeleteObject, Action::DeleteObjectVersion, Action::DeleteObjectTagging, Action::DeleteObjectVersionTagging];
+        assert_eq!(matching("s3:DeleteObject*"), deletes);
         assert_eq!(matching("s3:?utObject"), [Action::PutObject]);
         assert_eq!(matching("*"), Action::ALL);
         assert_eq!(matching("*:*"), Action::ALL);

@@ -109,7 +109,7 @@ impl Engine {
         condition: &WriteCondition,
     ) -> Result<Committed, Error> {
         let (kept, user, bucket) = (Arc::new(kept), User::Caller(caller), at.bucket.name.as_str());
-        if !matches!(condition, WriteCondition::Matches(_)) {
+        if !condition.compares_etag() {
             let expect = self.expectation(condition, bucket, &version.key).await?;
             let permits = self.admit(user, at, [&version.envelope]).await?;
             let committed = self.to_the_end(permits, kept, |catalog| async move { catalog.put_version(version, expect).await }).await?;

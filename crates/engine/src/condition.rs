@@ -4,7 +4,7 @@ use strongroom_catalog::{Bucket, Expect, Version, VersionSelector};
 
 use crate::{
     Engine, Error,
-    api::{IfRange, ReadConditions, WriteCondition},
+    api::{DeleteCondition, IfRange, ReadConditions, WriteCondition},
     record::{ObjectRecord, VersionBinding},
 };
 
@@ -49,16 +49,58 @@ impl Engine {
     /// What the commit of a conditional write must find. ETags are sealed, so they are compared here and the commit then
     /// expects the version that was looked at.
     pub(crate) async fn expectation(&self, condition: &WriteCondition, bucket: &str, key: &str) -> Result<Expect, Error> {
-        let WriteCondition::Matches(wanted) = condition else {
-            return Ok(if *condition == WriteCondition::Absent { Expect::Absent } else { Expect::Any });
-        };
+        match condition {
+            WriteCondition::None => return Ok(Expect::Any),
+            WriteCondition::Absent => return Ok(Expect::Absent),
+            WriteCondition::Matches(_) | WriteCondition::Differs(_) => {}
+        }
         let (bucket, version) = self.catalog().find_version(bucket, key, VersionSelector::Latest).await?.ok_or(Error::NoSuchBucket)?;
         let bucket = self.trusted(bucket)?;
-        let version = version.filter(|version| !version.is_delete_marker).ok_or(Error::NoSuchKey)?;
-        if wanted != "*" && *wanted != self.record_of(&bucket, &version)?.etag.shown {
-            return Err(Error::PreconditionFailed);
+        let Some(version) = version.filter(|version| !version.is_delete_marker) else {
+            let differs = matches!(condition, WriteCondition::Differs(_));
+            return if differs { Ok(Expect::Absent) } else { Err(Error::NoSuchKey) };
+        };
+        let etag = || Ok::<_, Error>(self.record_of(&bucket, &version)?.etag.shown);
+        let holds = match condition {
+            WriteCondition::Matches(wanted) => wanted == "*" || *wanted == etag()?,
+            WriteCondition::Differs(unwanted) => !any_matches(unwanted, &etag()?),
+            WriteCondition::None | WriteCondition::Absent => true,
+        };
+        if holds { Ok(Expect::Latest(version.version_id)) } else { Err(Error::PreconditionFailed) }
+    }
+
+    /// What a delete takes away, and what it must find then: the very version that was compared. [`Error::NoSuchKey`] or
+    /// [`Error::NoSuchVersion`] where there is none to compare.
+    pub(crate) async fn deletion_of(
+        &self,
+        condition: &DeleteCondition,
+        bucket: &str,
+        key: &str,
+        which: VersionSelector,
+    ) -> Result<(VersionSelector, Expect), Error> {
+        if *condition == DeleteCondition::default() {
+            return Ok((which, Expect::Any));
         }
-        Ok(Expect::Latest(version.version_id))
+        let (bucket, version) = self.catalog().find_version(bucket, key, which).await?.ok_or(Error::NoSuchBucket)?;
+        let bucket = self.trusted(bucket)?;
+        let missing = if which == VersionSelector::Latest { Error::NoSuchKey } else { Error::NoSuchVersion };
+        let version = version.ok_or(missing)?;
+        self.check_delete(condition, &bucket, &version)?;
+        Ok(match which {
+            VersionSelector::Latest => (which, Expect::Latest(version.version_id)),
+            // What is compared of a version never changes, so it is enough that this one is taken away and no other.
+            VersionSelector::Null | VersionSelector::Id(_) => (VersionSelector::Id(version.version_id), Expect::Any),
+        })
+    }
+
+    /// A delete marker has a date, and neither ETag nor size. The record vouches for size and date too.
+    fn check_delete(&self, condition: &DeleteCondition, bucket: &Bucket, version: &Version) -> Result<(), Error> {
+        let record = if version.is_delete_marker { None } else { Some(self.record_of(bucket, version)?) };
+        let (etag, size) = (record.as_ref().map(|record| &record.etag.shown), record.as_ref().map(|_| version.size_bytes));
+        let same_etag = condition.etag.as_ref().is_none_or(|wanted| wanted == "*" || Some(wanted) == etag);
+        let same_size = condition.size_bytes.is_none_or(|wanted| Some(wanted) == size);
+        let same_date = condition.modified.is_none_or(|wanted| wanted == version.modified.div_euclid(1000));
+        if same_etag && same_size && same_date { Ok(()) } else { Err(Error::PreconditionFailed) }
     }
 
     /// The failure of a conditional write before its body is read: sparing a large upload that cannot succeed.

@@ -1,6 +1,6 @@
 //! The digests that run over a body while it is sealed: MD5 only where somebody asked for it, one checksum at the most.
 //!
-//! CRCs run where the bytes are. MD5 and SHA are several times slower than the encryption, so for large bodies they run on another
+//! CRCs and XXHash run where the bytes are. MD5 and SHA are several times slower than the encryption, so for large bodies they run on another
 //! thread, a batch behind, as long as the budget can spare the memory of two batches. Nothing here keeps a piece of the body: a piece
 //! of one byte may keep a whole read buffer in memory.
 
@@ -40,6 +40,8 @@ pub(crate) struct DigestResults {
 /// Digests in progress. At the most one batch is being filled and one is being hashed.
 pub(crate) struct Digests<'a> {
     budget: &'a Budget,
+    /// Whether the checksum is the MD5, which is computed once, also where it is the ETag.
+    md5_is_checksum: bool,
     fast: Option<Running>,
     crc64: Option<Running>,
     slow: State,
@@ -103,15 +105,17 @@ impl Batch {
 
 impl<'a> Digests<'a> {
     pub(crate) fn new(plan: DigestPlan, budget: &'a Budget) -> Self {
+        let md5_is_checksum = plan.checksum == Some(ChecksumAlgorithm::Md5);
+        let md5 = plan.md5 || md5_is_checksum;
         let (fast, hash) = match plan.checksum {
+            Some(ChecksumAlgorithm::Md5) | None => (None, None),
             Some(algorithm) if algorithm.is_fast() => (Some(Running::new(algorithm)), None),
             Some(algorithm) => (None, Some(Running::new(algorithm))),
-            None => (None, None),
         };
-        let has_slow = plan.md5 || hash.is_some();
-        let slow = if has_slow { State::Here(Slow { md5: plan.md5.then(Md5::new), hash }) } else { State::None };
+        let has_slow = md5 || hash.is_some();
+        let slow = if has_slow { State::Here(Slow { md5: md5.then(Md5::new), hash }) } else { State::None };
         let crc64 = plan.crc64.then(|| Running::new(ChecksumAlgorithm::Crc64Nvme));
-        Self { budget, fast, crc64, slow, here_bytes: 0 }
+        Self { budget, md5_is_checksum, fast, crc64, slow, here_bytes: 0 }
     }
 
     pub(crate) async fn update(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
@@ -168,8 +172,9 @@ impl<'a> Digests<'a> {
                 last(slow, rest).await?
             }
         };
-        let md5 = slow.md5.map(|md5| md5.finalize().into());
-        Ok(DigestResults { md5, checksum: fast.or(slow.hash.map(Running::finish)), crc64 })
+        let md5: Option<[u8; 16]> = slow.md5.map(|md5| md5.finalize().into());
+        let as_checksum = md5.filter(|_| self.md5_is_checksum).map(Vec::from);
+        Ok(DigestResults { md5, checksum: fast.or(slow.hash.map(Running::finish)).or(as_checksum), crc64 })
     }
 }
 

@@ -255,7 +255,7 @@ pub enum Error {
     /// `Content-MD5` is not base64 of 16 bytes.
     #[error("The Content-MD5 you specified is not valid.")]
     InvalidDigest,
-    /// The body does not have the MD5 or checksum that the client stated; names the header.
+    /// The body does not have the MD5 or checksum that the client stated; names the algorithm, or `Content-MD5`.
     #[error("The {0} you specified did not match the calculated checksum.")]
     BadDigest(&'static str),
     /// The body is shorter than declared, or the client went away.

@@ -243,7 +243,7 @@ fn verify(digests: &DigestResults, expected_md5: Option<[u8; 16]>, checksum: Upl
         ExpectedChecksum::Trailer(read) => Some(trailer(algorithm, read())?),
     };
     if stated.is_some_and(|value| value != computed.value) {
-        return Err(Error::BadDigest(algorithm.header()));
+        return Err(Error::BadDigest(algorithm.name()));
     }
     Ok(Some(computed))
 }

@@ -7,6 +7,8 @@ mod common;
 mod audit;
 #[path = "engine/bodies.rs"]
 mod bodies;
+#[path = "engine/conditional_deletes.rs"]
+mod conditional_deletes;
 #[path = "engine/conditions.rs"]
 mod conditions;
 #[path = "engine/copies.rs"]

@@ -8,7 +8,7 @@ use strongroom_engine::{
 use strongroom_kms::resolve_key_id;
 
 use crate::{
-    headers,
+    conditions, headers,
     operation::{Facts, Operation, Right, Target},
     refusal::Refusal,
     request::{Request, copy_source_name},
@@ -47,10 +47,16 @@ fn permit_all(operation: &Operation, request: &Request, upload: Option<&SseReply
             permit(request, action, &resource, &conditions)?;
         }
     }
-    if operation.compares_etag && headers::filled(&request.headers, "if-match")?.is_some() {
-        permit(request, Action::GetObject, &arn::object(&request.bucket, &request.key), &conditions)?;
+    if operation.compares_etag && conditions::compares(&request.headers)? {
+        permit_comparing(request, &request.key, request.version_id()?.is_some(), &conditions)?;
     }
     Ok(())
+}
+
+/// Whether a comparison holds tells of the object, or of the version of it that is named.
+fn permit_comparing(request: &Request, key: &str, versioned: bool, conditions: &Conditions) -> Result<(), Refusal> {
+    let action = if versioned { Action::GetObjectVersion } else { Action::GetObject };
+    permit(request, action, &arn::object(&request.bucket, key), conditions)
 }
 
 /// The action that a right takes for this request, and the resource it is on.
@@ -67,12 +73,12 @@ fn required(right: Right, request: &Request) -> Result<(Action, String), Refusal
     Ok((if names_version { right.of_version } else { right.action }, resource))
 }
 
-/// Refuses deleting one key of a DeleteObjects, by its ETag or without.
-pub(crate) fn authorize_delete(request: &Request, key: &str, versioned: bool, by_etag: bool) -> Result<(), Refusal> {
+/// Refuses deleting one key of a DeleteObjects, on condition of what it is or without.
+pub(crate) fn authorize_delete(request: &Request, key: &str, versioned: bool, compares: bool) -> Result<(), Refusal> {
     let action = if versioned { Action::DeleteObjectVersion } else { Action::DeleteObject };
     let (object, conditions) = (arn::object(&request.bucket, key), conditions(request, Facts::Headers)?);
     permit(request, action, &object, &conditions)?;
-    if by_etag { permit(request, Action::GetObject, &object, &conditions) } else { Ok(()) }
+    if compares { permit_comparing(request, key, versioned, &conditions) } else { Ok(()) }
 }
 
 /// Whether the caller may do something with the object of the path that changes what is answered, not whether.
@@ -307,10 +313,40 @@ mod tests {
             let headers = [("if-none-match", "*"), ("x-amz-copy-source", "other/key")];
             assert!(permit_all(operation, &as_user(&[], Some(WRITER), request("", &headers)), None).is_ok(), "{operation:?}");
         }
-        let delete = |policies, by_etag| authorize_delete(&as_user(policies, Some(WRITER), request("", &[])), "key", false, by_etag);
+        let delete = |policies, compares| authorize_delete(&as_user(policies, Some(WRITER), request("", &[])), "key", false, compares);
         assert!(delete(&[], false).is_ok());
         assert!(matches!(delete(&[], true), Err(Refusal::AccessDenied(_))));
         assert!(delete(&["readonly"], true).is_ok());
+    }
+
+    /// The attack: who may delete and not read learns an object's size, date or ETag by asking whether it is this one.
+    #[test]
+    fn whatever_a_write_or_a_delete_compares_needs_the_right_to_read() {
+        for (name, value) in [
+            ("x-amz-if-match-size", "1"),
+            ("x-amz-if-match-last-modified-time", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("if-none-match", "\"etag\""),
+        ] {
+            let refused = permit_all(named("DeleteObject"), &as_user(&[], Some(WRITER), request("", &[(name, value)])), None).unwrap_err();
+            assert!(refused.message().contains("s3:GetObject on arn:aws:s3:::bucket/key"), "{name}: {}", refused.message());
+        }
+        let put = permit_all(named("PutObject"), &as_user(&[], Some(WRITER), request("", &[("if-none-match", "\"etag\"")])), None);
+        assert!(matches!(put, Err(Refusal::AccessDenied(_))));
+    }
+
+    #[test]
+    fn comparing_a_version_needs_the_right_to_read_versions() {
+        let with = |read: &str| {
+            format!(
+                r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": ["s3:DeleteObjectVersion", "{read}"], "Resource": "*"}}}}"#
+            )
+        };
+        for (read, allowed) in [("s3:GetObject", false), ("s3:GetObjectVersion", true)] {
+            let one = as_user(&[], Some(&with(read)), request("versionId=1", &[("x-amz-if-match-size", "1")]));
+            assert_eq!(permit_all(named("DeleteObject"), &one, None).is_ok(), allowed, "{read}");
+            let many = as_user(&[], Some(&with(read)), request("", &[]));
+            assert_eq!(authorize_delete(&many, "key", true, true).is_ok(), allowed, "{read}");
+        }
     }
 
     #[test]

@@ -10,8 +10,6 @@ use strongroom_engine::{
 
 use crate::{body::Trailers, headers, refusal::Refusal, reply::Reply, xml::Xml};
 
-const ALGORITHMS: [ChecksumAlgorithm; 5] =
-    [ChecksumAlgorithm::Crc32, ChecksumAlgorithm::Crc32c, ChecksumAlgorithm::Crc64Nvme, ChecksumAlgorithm::Sha1, ChecksumAlgorithm::Sha256];
 const PREFIX: &str = "x-amz-checksum-";
 /// Begin like a checksum's value and are none.
 const NO_VALUES: [&str; 3] = ["x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"];
@@ -75,13 +73,13 @@ fn trailer_algorithm(map: &HeaderMap) -> Result<Option<ChecksumAlgorithm>, Refus
 /// The algorithm whose value the XML element holds, `ChecksumCRC32` or another.
 pub(crate) fn by_element_name(element: &str) -> Option<ChecksumAlgorithm> {
     let name = element.strip_prefix("Checksum")?;
-    ALGORITHMS.into_iter().find(|algorithm| algorithm.name() == name)
+    ChecksumAlgorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name)
 }
 
 /// The algorithm that `x-amz-checksum-algorithm` or `x-amz-sdk-checksum-algorithm` names.
 pub(crate) fn announced_algorithm(map: &HeaderMap, header: &str) -> Result<Option<ChecksumAlgorithm>, Refusal> {
     let Some(value) = headers::filled(map, header)? else { return Ok(None) };
-    let known = ALGORITHMS.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(&value));
+    let known = ChecksumAlgorithm::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(&value));
     known.map(Some).ok_or_else(unknown)
 }
 
@@ -96,13 +94,12 @@ pub(crate) fn announced_kind(map: &HeaderMap) -> Result<Option<ChecksumKind>, Re
 }
 
 fn by_header_name(header: &str) -> Result<ChecksumAlgorithm, Refusal> {
-    ALGORITHMS.into_iter().find(|algorithm| algorithm.header() == header).ok_or_else(unknown)
+    ChecksumAlgorithm::ALL.into_iter().find(|algorithm| algorithm.header() == header).ok_or_else(unknown)
 }
 
 fn unknown() -> Refusal {
-    Refusal::InvalidRequest(
-        "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]".to_owned(),
-    )
+    let names = ChecksumAlgorithm::ALL.map(ChecksumAlgorithm::name).join(", ");
+    Refusal::InvalidRequest(format!("Checksum algorithm provided is unsupported. Please try again with any of the valid types: [{names}]"))
 }
 
 fn several() -> Refusal {
@@ -135,7 +132,7 @@ pub(crate) fn verify_whole(map: &HeaderMap, trailers: Trailers, body: &[u8]) -> 
     if expected.as_deref() == Some(BASE64_STANDARD.encode(algorithm.digest(body)).as_str()) {
         Ok(())
     } else {
-        Err(Error::BadDigest(algorithm.header()).into())
+        Err(Error::BadDigest(algorithm.name()).into())
     }
 }
 
@@ -207,7 +204,21 @@ mod tests {
         assert!(refused(&[("x-amz-checksum-crc32", "AAAAAA=="), ("x-amz-sdk-checksum-algorithm", "SHA256")]));
         assert!(refused(&[("x-amz-sdk-checksum-algorithm", "CRC128")]));
         assert!(refused(&[("x-amz-checksum-xxhash3", "AAAAAA==")]));
+        assert!(refused(&[("x-amz-checksum-xxhash32", "AAAAAA==")]));
         assert!(refused(&[("x-amz-trailer", "x-amz-checksum-crc32, x-amz-checksum-crc32c")]));
+    }
+
+    #[test]
+    fn the_document_for_users_is_true_of_checksums() {
+        let mut table = "| algorithm | header | types of a multipart object |\n| --- | --- | --- |\n".to_owned();
+        for algorithm in ChecksumAlgorithm::ALL {
+            let kinds = [ChecksumKind::Composite, ChecksumKind::FullObject].into_iter().filter(|kind| algorithm.allows(*kind));
+            let kinds: Vec<_> = kinds.map(|kind| format!("`{}`", kind_name(kind))).collect();
+            assert!(kinds.len() == 1 || algorithm.default_kind() == ChecksumKind::Composite, "{algorithm:?}");
+            table += &format!("| `{}` | `{}` | {} |\n", algorithm.name(), algorithm.header(), kinds.join(", "));
+        }
+        let document = include_str!("../../../docs/s3-operations.md");
+        assert!(document.contains(&table), "docs/s3-operations.md must have this table:\n{table}");
     }
 
     #[test]
@@ -217,7 +228,7 @@ mod tests {
         assert!(verify_md5(&map(&[("content-md5", &md5)]), body).is_ok());
         assert!(matches!(verify_md5(&map(&[("content-md5", &md5)]), b"<Delete />"), Err(Refusal::Engine(Error::BadDigest("Content-MD5")))));
         assert!(matches!(verify_md5(&map(&[("content-md5", "AAAA")]), body), Err(Refusal::Engine(Error::InvalidDigest))));
-        for algorithm in ALGORITHMS {
+        for algorithm in ChecksumAlgorithm::ALL {
             let value = BASE64_STANDARD.encode(algorithm.digest(body));
             let headers = map(&[(algorithm.header(), &value)]);
             assert!(verify_whole(&headers, Trailers::default(), body).is_ok(), "{algorithm:?}");

@@ -1,7 +1,7 @@
 //! Conditional headers and ranges.
 
 use http::HeaderMap;
-use strongroom_engine::api::{ByteRange, IfRange, ReadConditions, WriteCondition};
+use strongroom_engine::api::{ByteRange, DeleteCondition, IfRange, ReadConditions, WriteCondition};
 
 use crate::{headers, refusal::Refusal, timestamp::parse_http_date};
 
@@ -17,15 +17,46 @@ pub(crate) fn read_conditions(map: &HeaderMap, prefix: &str) -> Result<ReadCondi
     })
 }
 
-/// The condition of a write: `If-None-Match: *` or `If-Match`.
+const IF_MATCH_SIZE: &str = "x-amz-if-match-size";
+const IF_MATCH_MODIFIED: &str = "x-amz-if-match-last-modified-time";
+
+/// The condition of a write: `If-None-Match` or `If-Match`. Those that only deletes have are refused.
 pub(crate) fn write_condition(map: &HeaderMap) -> Result<WriteCondition, Refusal> {
+    for name in [IF_MATCH_SIZE, IF_MATCH_MODIFIED] {
+        if headers::filled(map, name)?.is_some() {
+            return Err(Refusal::NotImplemented(format!("The header {name} on a write")));
+        }
+    }
     match (headers::filled(map, "if-match")?, headers::filled(map, "if-none-match")?) {
         (None, None) => Ok(WriteCondition::None),
         (None, Some(none_match)) if none_match.trim() == "*" => Ok(WriteCondition::Absent),
         (Some(etag), None) => Ok(WriteCondition::Matches(bare(&etag).to_owned())),
-        (None, Some(_)) => Err(Refusal::NotImplemented("If-None-Match with an ETag on a write".to_owned())),
+        (None, Some(etags)) => Ok(WriteCondition::Differs(etag_list(&etags))),
         (Some(_), Some(_)) => Err(Refusal::NotImplemented("If-Match together with If-None-Match".to_owned())),
     }
+}
+
+/// The condition of a delete, all of whose parts must hold. What is no size or no date is an error: passing over it would delete.
+pub(crate) fn delete_condition(map: &HeaderMap) -> Result<DeleteCondition, Refusal> {
+    if headers::filled(map, "if-none-match")?.is_some() {
+        return Err(Refusal::NotImplemented("If-None-Match on a delete".to_owned()));
+    }
+    let invalid = |name: &str| Refusal::InvalidArgument(format!("Value for {name} header is invalid."));
+    let size = headers::value(map, IF_MATCH_SIZE)?.map(|value| number(value.trim()).ok_or_else(|| invalid(IF_MATCH_SIZE)));
+    let modified = headers::value(map, IF_MATCH_MODIFIED)?.map(|value| parse_http_date(&value).ok_or_else(|| invalid(IF_MATCH_MODIFIED)));
+    Ok(DeleteCondition {
+        etag: headers::filled(map, "if-match")?.map(|etag| bare(&etag).to_owned()),
+        size_bytes: size.transpose()?,
+        modified: modified.transpose()?,
+    })
+}
+
+/// Whether a write or a delete compares what it says with what is there, so that its answer tells of the object. That nothing may be
+/// there (`If-None-Match: *`) is no comparison.
+pub(crate) fn compares(map: &HeaderMap) -> Result<bool, Refusal> {
+    let has_etags = headers::filled(map, "if-none-match")?.is_some_and(|etags| etags.trim() != "*");
+    let compares_more = map.contains_key(IF_MATCH_SIZE) || map.contains_key(IF_MATCH_MODIFIED);
+    Ok(has_etags || compares_more || headers::filled(map, "if-match")?.is_some())
 }
 
 /// The tags of a list, which may hold commas inside quotes.
@@ -98,7 +129,11 @@ mod tests {
     use super::*;
 
     fn map(name: &'static str, value: &str) -> HeaderMap {
-        HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())])
+        maps(&[(name, value)])
+    }
+
+    fn maps(headers: &[(&'static str, &str)]) -> HeaderMap {
+        headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect()
     }
 
     #[test]
@@ -155,7 +190,48 @@ mod tests {
         assert_eq!(write_condition(&HeaderMap::new()).unwrap(), WriteCondition::None);
         assert_eq!(write_condition(&map("if-none-match", "*")).unwrap(), WriteCondition::Absent);
         assert_eq!(write_condition(&map("if-match", "\"abc\"")).unwrap(), WriteCondition::Matches("abc".to_owned()));
-        assert!(matches!(write_condition(&map("if-none-match", "\"abc\"")), Err(Refusal::NotImplemented(_))));
+        let differs = WriteCondition::Differs(vec!["abc".to_owned(), "d".to_owned()]);
+        assert_eq!(write_condition(&map("if-none-match", "\"abc\", d")).unwrap(), differs);
+        let both = maps(&[("if-none-match", "*"), ("if-match", "*")]);
+        for of_another in [both, map(IF_MATCH_SIZE, "1"), map(IF_MATCH_MODIFIED, "Sun, 06 Nov 1994 08:49:37 GMT")] {
+            assert!(matches!(write_condition(&of_another), Err(Refusal::NotImplemented(_))));
+        }
+    }
+
+    #[test]
+    fn a_delete_takes_an_etag_a_size_and_a_date_and_passes_over_none() {
+        let all = maps(&[("if-match", "\"abc\""), (IF_MATCH_SIZE, "7"), (IF_MATCH_MODIFIED, "Sun, 06 Nov 1994 08:49:37 GMT")]);
+        let expected = DeleteCondition { etag: Some("abc".to_owned()), size_bytes: Some(7), modified: Some(784_111_777) };
+        assert_eq!(delete_condition(&all).unwrap(), expected);
+        assert_eq!(delete_condition(&HeaderMap::new()).unwrap(), DeleteCondition::default());
+        for (name, value) in [
+            (IF_MATCH_SIZE, ""),
+            (IF_MATCH_SIZE, "-1"),
+            (IF_MATCH_SIZE, "1.5"),
+            (IF_MATCH_SIZE, "18446744073709551616"),
+            (IF_MATCH_MODIFIED, ""),
+            (IF_MATCH_MODIFIED, "yesterday"),
+            (IF_MATCH_MODIFIED, "1994-11-06T08:49:37Z"),
+        ] {
+            let refused = delete_condition(&map(name, value));
+            assert!(matches!(refused, Err(Refusal::InvalidArgument(text)) if text.contains(name)), "{name}: {value}");
+        }
+        assert!(matches!(delete_condition(&map("if-none-match", "*")), Err(Refusal::NotImplemented(_))));
+    }
+
+    #[test]
+    fn what_tells_of_the_object_is_a_comparison() {
+        for (name, value, expected) in [
+            ("if-match", "*", true),
+            ("if-match", "", false),
+            ("if-none-match", "*", false),
+            ("if-none-match", "abc", true),
+            (IF_MATCH_SIZE, "1", true),
+            (IF_MATCH_MODIFIED, "x", true),
+            ("if-modified-since", "x", false),
+        ] {
+            assert_eq!(compares(&map(name, value)).unwrap(), expected, "{name}: {value}");
+        }
     }
 
     #[test]

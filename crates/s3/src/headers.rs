@@ -126,7 +126,7 @@ pub(crate) fn shown_class(class: Option<&str>) -> &str {
 
 /// Refuses what this store would have to ignore: ACLs that grant something, appends.
 pub(crate) fn refuse_unsupported(headers: &HeaderMap) -> Result<(), Refusal> {
-    const NOT_IMPLEMENTED: [&str; 3] = ["x-amz-write-offset-bytes", "x-amz-if-match-last-modified-time", "x-amz-if-match-size"];
+    const NOT_IMPLEMENTED: [&str; 1] = ["x-amz-write-offset-bytes"];
     for name in NOT_IMPLEMENTED {
         if filled(headers, name)?.is_some() {
             return Err(Refusal::NotImplemented(format!("The header {name}")));

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use strongroom_audit::SignedReceipt;
 use strongroom_engine::Error;
 use strongroom_engine::api::{
-    Attributes, Body, CompleteMultipartUpload, CompletedPart, CopyObject, CopySource, CreateMultipartUpload, ObjectHeaders, ObjectLock,
-    SseHeaders, TagsOfCopy, UploadChecksum, UploadPart, UploadRef, WriteCondition,
+    Attributes, Body, CompleteMultipartUpload, CompletedPart, CopyObject, CopySource, CreateMultipartUpload, DeleteCondition,
+    ObjectHeaders, ObjectLock, SseHeaders, TagsOfCopy, UploadChecksum, UploadPart, UploadRef, WriteCondition,
 };
 use time::OffsetDateTime;
 
@@ -246,7 +246,7 @@ async fn a_kill_after_the_key_is_destroyed_leaves_a_receipt_of_what_was_lost_by_
         intend(&rig, lost).await;
         rig.keyring.kms(None).unwrap().delete_now("alpha", "alpha").await.unwrap();
         let rig = rig.after_a_kill().await;
-        rig.engine.delete_object(&caller(), "photos", "first", None, WriteCondition::None, false).await.unwrap();
+        rig.engine.delete_object(&caller(), "photos", "first", None, DeleteCondition::default(), false).await.unwrap();
         rig.admin.tick(OffsetDateTime::now_utc()).await;
         let receipts = rig.ok("GET", "/kms/receipts", Value::Null).await;
         let receipt = &receipts["receipts"][0]["receipt"];

@@ -50,6 +50,7 @@ pub enum Method {
     ListJobs,
     KeyUsage,
     IsKeyInUse,
+    LockedUnderKey,
     KeysInUse,
     Setting,
     SetSetting,
@@ -260,7 +261,7 @@ impl Catalog for HookedCatalog {
     }
 
     async fn locked_under_key(&self, backend: &str, key_id: &str, limit: usize) -> Result<Vec<LockedVersion>, CatalogError> {
-        self.around(read("locked_under_key"), self.inner.locked_under_key(backend, key_id, limit)).await
+        self.around(read(Method::LockedUnderKey), self.inner.locked_under_key(backend, key_id, limit)).await
     }
 
     async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {

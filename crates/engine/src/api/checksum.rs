@@ -20,6 +20,21 @@ pub enum ChecksumAlgorithm {
     /// SHA-256
     #[serde(rename = "SHA256")]
     Sha256,
+    /// SHA-512
+    #[serde(rename = "SHA512")]
+    Sha512,
+    /// MD5, as a checksum of its own beside `Content-MD5` and ETag.
+    #[serde(rename = "MD5")]
+    Md5,
+    /// XXH64 with seed 0
+    #[serde(rename = "XXHASH64")]
+    XxHash64,
+    /// XXH3 with 64 bits and seed 0
+    #[serde(rename = "XXHASH3")]
+    XxHash3,
+    /// XXH3 with 128 bits and seed 0
+    #[serde(rename = "XXHASH128")]
+    XxHash128,
 }
 
 /// Whether a checksum is of the whole object or of its parts' checksums (`x-amz-checksum-type`).

@@ -67,7 +67,7 @@ pub struct ObjectVersion {
     pub version_id: Option<String>,
 }
 
-/// `If-Match` and `If-None-Match: *` of a write. ETags without quotes.
+/// `If-Match` and `If-None-Match` of a write. ETags without quotes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum WriteCondition {
     /// None.
@@ -77,6 +77,26 @@ pub enum WriteCondition {
     Absent,
     /// `If-Match: "etag"`, or `*` for any present object.
     Matches(String),
+    /// `If-None-Match: "etag", …`: the present object has another ETag, or there is none.
+    Differs(Vec<String>),
+}
+
+impl WriteCondition {
+    /// Whether it is about an ETag, which only the engine can compare.
+    pub(crate) fn compares_etag(&self) -> bool {
+        matches!(self, Self::Matches(_) | Self::Differs(_))
+    }
+}
+
+/// What a delete expects of the version that it is about: of the latest, or of the one it names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteCondition {
+    /// `If-Match`: an ETag without quotes, or `*` for any.
+    pub etag: Option<String>,
+    /// `x-amz-if-match-size`
+    pub size_bytes: Option<u64>,
+    /// `x-amz-if-match-last-modified-time`, seconds since 1970.
+    pub modified: Option<i64>,
 }
 
 /// The conditional headers of a read, or (`x-amz-copy-source-if-…`) of a copy's source. ETags without quotes; `*` stands for itself.

@@ -13,6 +13,7 @@ use crate::{
         TagsOfCopy, UploadChecksum,
     },
     budget::Held,
+    checksum::full_object,
     commit::{Bytes, Draft, Kept, stored},
     condition::{MAX_ATTEMPTS, check_copy_source},
     egress::{self, Opened},
@@ -44,6 +45,21 @@ pub(crate) struct SourceFacts {
     pub(crate) version_id: Option<String>,
     /// The version, by the catalog's id.
     pub(crate) seen: VersionId,
+}
+
+impl SourceFacts {
+    /// The object's checksum by that algorithm, where it is known without reading the data.
+    fn known_checksum(&self, wanted: ChecksumAlgorithm) -> Option<Checksum> {
+        let kept = self.checksum.as_ref().filter(|checksum| checksum.algorithm == wanted).cloned();
+        kept.or_else(|| self.known_md5(wanted))
+    }
+
+    /// The checksum MD5, if that is wanted, of an object put whole whose MD5 is known for its ETag.
+    pub(crate) fn known_md5(&self, wanted: ChecksumAlgorithm) -> Option<Checksum> {
+        let is_md5 = wanted == ChecksumAlgorithm::Md5 && self.parts_count.is_none();
+        let md5 = self.etag.md5.as_ref().filter(|_| is_md5)?;
+        Some(full_object(wanted, &hex::decode(md5).ok()?))
+    }
 }
 
 impl Engine {
@@ -139,13 +155,15 @@ impl Engine {
         request: &CopyObject,
         decision: &Decision,
         bucket: &Bucket,
-        source: OpenedSource,
+        mut source: OpenedSource,
     ) -> Result<Copied, Error> {
         let at = Identified { bucket, key: &request.key, version_id: ids::new_version_id(ids::now_ms()) };
         let source_version_id = source.facts.version_id.clone();
-        let has_checksum = source.facts.checksum.as_ref().map(|checksum| checksum.algorithm);
         let same_layers = source.opened.keys.layers() == decision.mode().layers();
-        let (draft, mut bytes, reply) = if same_layers && request.checksum_algorithm.is_none_or(|wanted| has_checksum == Some(wanted)) {
+        let known = request.checksum_algorithm.map(|wanted| source.facts.known_checksum(wanted));
+        let lacks_checksum = matches!(known, Some(None));
+        let (draft, mut bytes, reply) = if same_layers && !lacks_checksum {
+            source.facts.checksum = known.flatten().or(source.facts.checksum);
             self.share(caller, request, decision, at, source).await?
         } else {
             self.move_data(caller, request, decision, at, source).await?

@@ -4,34 +4,38 @@ use strongroom_catalog::{CatalogError, Deleted, Deletion, VersionSelector, Versi
 
 use crate::{
     Engine, Error,
-    api::{Caller, DeletedObject, WriteCondition},
+    api::{Caller, DeleteCondition, DeletedObject},
     condition::MAX_ATTEMPTS,
     ids, limits,
 };
 
 impl Engine {
-    /// DeleteObject. Deleting what is not there is no error. `bypass` passes over retentions in governance mode.
+    /// DeleteObject. Deleting what is not there is no error without a condition. With one it is [`Error::NoSuchKey`] or
+    /// [`Error::NoSuchVersion`]: S3 has no error for these, but not every caller may hear that nothing is there.
+    /// `bypass` passes over retentions in governance mode.
     pub async fn delete_object(
         &self,
         caller: &Caller,
         bucket: &str,
         key: &str,
         version_id: Option<String>,
-        condition: WriteCondition,
+        condition: DeleteCondition,
         bypass: bool,
     ) -> Result<DeletedObject, Error> {
         limits::check_key(key)?;
         let which = ids::parse_version(version_id.as_deref())?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), bucket).await?;
         for _ in 0..MAX_ATTEMPTS {
-            let expect = self.expectation(&condition, &bucket.name, key).await?;
+            let (found, expect) = self.deletion_of(&condition, &bucket.name, key, which).await?;
             let now = ids::now_ms();
             let marker = ids::new_version_id(now);
             let (bucket_id, key) = (bucket.id, key.to_owned());
-            let deletion = Deletion { bucket_id, key, which, expect, marker, modified: now, bypass };
+            let deletion = Deletion { bucket_id, key, which: found, expect, marker, modified: now, bypass };
             let deleted = self.making_room(|| self.catalog().delete_version(deletion.clone())).await;
             match deleted {
                 Err(CatalogError::PreconditionFailed) => {}
+                // What was compared is gone, perhaps replaced as the null version can be: what is there now is meant.
+                Ok(Deleted::Nothing) if condition != DeleteCondition::default() => {}
                 Err(CatalogError::NoSuchVersion) => return Ok(DeletedObject { version_id, delete_marker: false }),
                 other => return self.settled(other).await.map(|deleted| answer(bucket.versioning, which, &deleted)),
             }

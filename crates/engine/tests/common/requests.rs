@@ -8,8 +8,8 @@ use strongroom_engine::{
     Error,
     api::{
         Attributes, Body, BodyError, ByteRange, CompleteMultipartUpload, CompletedPart, Copied, CopyObject, CopySource,
-        CreateMultipartUpload, CustomerKeyHeaders, GetObject, ObjectHeaders, ObjectLock, ObjectReply, PutObject, SseHeaders, Stored,
-        TagsOfCopy, UploadChecksum, UploadPart, UploadRef, UploadedPart, WriteCondition,
+        CreateMultipartUpload, CustomerKeyHeaders, DeleteCondition, GetObject, ObjectHeaders, ObjectLock, ObjectReply, PutObject,
+        SseHeaders, Stored, TagsOfCopy, UploadChecksum, UploadPart, UploadRef, UploadedPart, WriteCondition,
     },
 };
 use strongroom_seal::Mode;
@@ -253,7 +253,7 @@ impl Rig {
     }
 
     pub async fn delete(&self, key: &str) {
-        self.engine.delete_object(&self.root, BUCKET, key, None, WriteCondition::None, false).await.unwrap();
+        self.engine.delete_object(&self.root, BUCKET, key, None, DeleteCondition::default(), false).await.unwrap();
     }
 
     pub async fn create_upload(&self, key: &str, by: As) -> UploadRef {

@@ -10,10 +10,9 @@ use strongroom_engine::{
     api::{BodyError, Checksum, ChecksumAlgorithm, ChecksumKind, ExpectedChecksum, ObjectHeaders, PutObject, UploadChecksum},
 };
 
-use crate::common::*;
+use twox_hash::{XxHash3_64, XxHash3_128, XxHash64};
 
-pub const ALGORITHMS: [ChecksumAlgorithm; 5] =
-    [ChecksumAlgorithm::Crc32, ChecksumAlgorithm::Crc32c, ChecksumAlgorithm::Crc64Nvme, ChecksumAlgorithm::Sha1, ChecksumAlgorithm::Sha256];
+use crate::common::*;
 
 /// A reflected CRC, bit by bit: slow, and independent of the engine's.
 fn crc(polynomial: u64, width: u32, data: &[u8]) -> Vec<u8> {
@@ -36,6 +35,11 @@ pub fn raw(algorithm: ChecksumAlgorithm, data: &[u8]) -> Vec<u8> {
         ChecksumAlgorithm::Crc64Nvme => crc(0x9A6C_9329_AC4B_C9B5, 64, data),
         ChecksumAlgorithm::Sha1 => digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, data).as_ref().to_vec(),
         ChecksumAlgorithm::Sha256 => digest::digest(&digest::SHA256, data).as_ref().to_vec(),
+        ChecksumAlgorithm::Sha512 => digest::digest(&digest::SHA512, data).as_ref().to_vec(),
+        ChecksumAlgorithm::Md5 => hex::decode(md5_hex(data)).unwrap(),
+        ChecksumAlgorithm::XxHash64 => XxHash64::oneshot(0, data).to_be_bytes().to_vec(),
+        ChecksumAlgorithm::XxHash3 => XxHash3_64::oneshot(data).to_be_bytes().to_vec(),
+        ChecksumAlgorithm::XxHash128 => XxHash3_128::oneshot(data).to_be_bytes().to_vec(),
     }
 }
 
@@ -70,7 +74,7 @@ async fn left_nothing(rig: &Rig, what: &str) {
 #[tokio::test]
 async fn every_checksum_is_verified_in_header_and_trailer_and_stored() {
     let rig = Rig::new().await;
-    for algorithm in ALGORITHMS {
+    for algorithm in ChecksumAlgorithm::ALL {
         for len in [0, 9, 100_000, 1_200_000] {
             let data = data(len, 1);
             let right = encoded(algorithm, &data);
@@ -78,7 +82,7 @@ async fn every_checksum_is_verified_in_header_and_trailer_and_stored() {
             let request = |checksum| PutObject { checksum, ..put_request("object", As::S3.write(), &data) };
             for checksum in [in_header(algorithm, &wrong), in_trailer(algorithm, algorithm.header(), &wrong), in_header(algorithm, "")] {
                 let error = rig.engine.put_object(&rig.root, request(checksum)).await.unwrap_err();
-                assert!(matches!(error, Error::BadDigest(header) if header == algorithm.header()));
+                assert!(matches!(error, Error::BadDigest(name) if name == algorithm.name()));
                 left_nothing(&rig, algorithm.name()).await;
             }
             let missing = rig.engine.put_object(&rig.root, request(in_trailer(algorithm, "x-amz-checksum-other", &right))).await;

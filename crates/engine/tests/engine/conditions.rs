@@ -30,12 +30,14 @@ async fn a_conditional_write_sees_what_is_there() {
     let second = put_if(&rig, etag(&first.etag), b"2").await.unwrap();
     assert!(matches!(put_if(&rig, etag(&first.etag), b"3").await, Err(Error::PreconditionFailed)));
     put_if(&rig, etag("*"), b"3").await.unwrap();
-    let delete = |condition| rig.engine.delete_object(&rig.root, BUCKET, "object", None, condition, false);
-    assert!(matches!(delete(etag(&second.etag)).await, Err(Error::PreconditionFailed)));
-    delete(etag("*")).await.unwrap();
-    assert!(matches!(delete(etag("*")).await, Err(Error::NoSuchKey)));
-    put_if(&rig, WriteCondition::Absent, b"4").await.unwrap();
-    assert_eq!(rig.get("object", As::Kms).await.unwrap(), b"4");
+    let other_than = |etags: &[&str]| WriteCondition::Differs(etags.iter().map(|etag| (*etag).to_owned()).collect());
+    let fourth = put_if(&rig, other_than(&[&first.etag, &second.etag]), b"4").await.unwrap();
+    assert!(matches!(put_if(&rig, other_than(&["x", &fourth.etag]), b"5").await, Err(Error::PreconditionFailed)));
+    rig.delete("object").await;
+    put_if(&rig, other_than(&[&fourth.etag]), b"5").await.unwrap();
+    rig.delete("object").await;
+    put_if(&rig, WriteCondition::Absent, b"6").await.unwrap();
+    assert_eq!(rig.get("object", As::Kms).await.unwrap(), b"6");
 }
 
 /// The successes, after checking that all others failed as losers do.
@@ -116,6 +118,10 @@ async fn a_matching_write_looks_again_and_gives_up_after_a_while() {
     fail(3);
     put_if(&rig, WriteCondition::Matches("*".into()), b"new").await.unwrap();
     assert_eq!(rig.get("object", As::Kms).await.unwrap(), b"new");
+    // Also where it is only a certain ETag that must not be there, and nothing is.
+    rig.delete("object").await;
+    fail(3);
+    put_if(&rig, WriteCondition::Differs(vec!["etag".into()]), b"new").await.unwrap();
     fail(4);
     assert!(matches!(put_if(&rig, WriteCondition::Matches("*".into()), b"x").await, Err(Error::ConditionalConflict)));
     assert_eq!(rig.get("object", As::Kms).await.unwrap(), b"new");

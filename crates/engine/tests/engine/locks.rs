@@ -9,8 +9,8 @@ use rusqlite::params;
 use strongroom_engine::{
     Error,
     api::{
-        Attributes, CopyObject, CreateBucket, CreateMultipartUpload, DefaultLock, EventHold, ObjectLock, ObjectVersion, Period, PutObject,
-        Retention, RetentionChange, RetentionMode, Tag, TagsOfCopy, UpdateObjectEncryption, VersioningStatus, WriteCondition,
+        Attributes, CopyObject, CreateBucket, CreateMultipartUpload, DefaultLock, DeleteCondition, EventHold, ObjectLock, ObjectVersion,
+        Period, PutObject, Retention, RetentionChange, RetentionMode, Tag, TagsOfCopy, UpdateObjectEncryption, VersioningStatus,
     },
 };
 
@@ -52,7 +52,7 @@ impl Rig {
 
     pub async fn delete_locked(&self, key: &str, version_id: Option<&str>, bypass: bool) -> Result<(), Error> {
         let version_id = version_id.map(str::to_owned);
-        self.engine.delete_object(&self.root, LOCKED, key, version_id, WriteCondition::None, bypass).await.map(drop)
+        self.engine.delete_object(&self.root, LOCKED, key, version_id, DeleteCondition::default(), bypass).await.map(drop)
     }
 
     pub async fn lock_of(&self, key: &str, version_id: &str) -> Result<ObjectLock, Error> {
@@ -107,7 +107,7 @@ async fn locks_need_a_bucket_that_has_object_lock_and_that_needs_versions() {
     assert!(matches!(suspended, Err(Error::InvalidBucketState(_))));
     // The version from before is locked like any other.
     rig.engine.set_legal_hold(&rig.root, &object, true).await.unwrap();
-    let deleted = rig.engine.delete_object(&rig.root, BUCKET, "object", Some("null".into()), WriteCondition::None, true).await;
+    let deleted = rig.engine.delete_object(&rig.root, BUCKET, "object", Some("null".into()), DeleteCondition::default(), true).await;
     assert!(matches!(deleted, Err(Error::ObjectLocked)));
 }
 

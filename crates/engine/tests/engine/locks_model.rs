@@ -10,7 +10,8 @@ use strongroom_catalog::Clock;
 use strongroom_engine::{
     Error,
     api::{
-        Attributes, DefaultLock, EventHold, ObjectLock, Period, Retention, RetentionChange, RetentionMode, VersioningStatus, WriteCondition,
+        Attributes, DefaultLock, DeleteCondition, EventHold, ObjectLock, Period, Retention, RetentionChange, RetentionMode,
+        VersioningStatus,
     },
 };
 
@@ -147,8 +148,14 @@ impl Run {
             Op::DeleteLatest => self.rig.delete_locked(KEY_NAME, None, false).await.unwrap(),
             Op::DeleteNull { bypass } => {
                 // There is none: the bucket was versioned from the start.
-                let null =
-                    self.rig.engine.delete_object(&self.rig.root, LOCKED, KEY_NAME, Some("null".into()), WriteCondition::None, bypass);
+                let null = self.rig.engine.delete_object(
+                    &self.rig.root,
+                    LOCKED,
+                    KEY_NAME,
+                    Some("null".into()),
+                    DeleteCondition::default(),
+                    bypass,
+                );
                 assert_eq!(null.await.unwrap().version_id.as_deref(), None);
             }
             Op::Suspend => {

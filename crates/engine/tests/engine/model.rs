@@ -18,8 +18,8 @@ use strongroom_catalog::{CatalogError, testing::Faults};
 use strongroom_engine::{
     Error,
     api::{
-        ByteRange, CompletedPart, GetObject, ListEntry, ListObjects, ListParts, ListUploads, ObjectReply, UploadPartCopy, UploadRef,
-        UploadedPart, WriteCondition,
+        ByteRange, CompletedPart, DeleteCondition, GetObject, ListEntry, ListObjects, ListParts, ListUploads, ObjectReply, UploadPartCopy,
+        UploadRef, UploadedPart,
     },
 };
 use tempfile::TempDir;
@@ -202,7 +202,7 @@ impl World {
     }
 
     async fn delete(&mut self, key: usize) {
-        let result = self.rig.engine.delete_object(&self.rig.root, BUCKET, KEYS[key], None, WriteCondition::None, false).await;
+        let result = self.rig.engine.delete_object(&self.rig.root, BUCKET, KEYS[key], None, DeleteCondition::default(), false).await;
         self.settle(key, None, result).await;
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use strongroom_engine::{
     Error,
-    api::WriteCondition,
+    api::DeleteCondition,
     rekey::{JobState, RekeyJob, RekeyRequest},
 };
 use strongroom_kms::KeyLifecycle as _;
@@ -113,7 +113,9 @@ async fn under_load_every_object_stays_readable_and_in_the_end_nothing_is_left_u
                         0 => drop(rig.try_put(&key, by, key.as_bytes()).await.unwrap()),
                         1 => drop(rig.copy((&key, by), (&format!("copy of {key}"), by)).await),
                         2 => drop(
-                            rig.engine.delete_object(&rig.root, BUCKET, &format!("copy of {key}"), None, WriteCondition::None, false).await,
+                            rig.engine
+                                .delete_object(&rig.root, BUCKET, &format!("copy of {key}"), None, DeleteCondition::default(), false)
+                                .await,
                         ),
                         _ => assert_eq!(rig.get(&key, by).await.unwrap(), key.as_bytes()),
                     }

@@ -2,7 +2,7 @@
 
 use strongroom_engine::{
     Error,
-    api::{Caller, DefaultEncryption, GetObject, SseHeaders, UploadRef, WriteCondition},
+    api::{Caller, DefaultEncryption, DeleteCondition, GetObject, SseHeaders, UploadRef},
 };
 
 use crate::common::*;
@@ -73,7 +73,7 @@ async fn the_bucket_must_be_the_expected_owners() {
     refused(rig.engine.head_object(&wrong, read()).await.err());
     refused(rig.engine.object_attributes(&wrong, read()).await.err());
     refused(rig.engine.copy_object(&wrong, copy_request(("object", As::S3), ("new", As::S3))).await.err());
-    refused(rig.engine.delete_object(&wrong, BUCKET, "object", None, WriteCondition::None, false).await.err());
+    refused(rig.engine.delete_object(&wrong, BUCKET, "object", None, DeleteCondition::default(), false).await.err());
     refused(rig.engine.create_multipart_upload(&wrong, create_request("new", As::S3.write())).await.err());
     refused(rig.engine.upload_part(&wrong, part_request(&upload, 1, As::S3, b"part")).await.err());
     let part = rig.upload_part(&upload, 1, As::S3, b"part").await;

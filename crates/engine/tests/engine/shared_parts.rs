@@ -6,13 +6,14 @@ use std::sync::Arc;
 use strongroom_engine::{
     Error,
     api::{
-        ByteRange, ChecksumAlgorithm, ChecksumKind, CompleteMultipartUpload, CompletedPart, CreateMultipartUpload, ListParts, PutObject,
-        SseHeaders, UploadChecksum, UploadPartCopy, UploadRef, UploadedPart,
+        ByteRange, ChecksumAlgorithm, ChecksumKind, CompleteMultipartUpload, CompletedPart, CopyObject, CreateMultipartUpload, ListParts,
+        PutObject, SseHeaders, UploadChecksum, UploadPartCopy, UploadRef, UploadedPart,
     },
     rekey::{JobState, RekeyRequest},
 };
 use strongroom_kms::KeyLifecycle as _;
 
+use super::bodies::encoded;
 use crate::common::*;
 
 const LEN: usize = 150_000;
@@ -211,6 +212,30 @@ async fn a_checksum_that_the_source_has_is_kept_and_one_that_it_lacks_is_compute
         let shared = copied(&rig, request(&again, 1, ("target", As::Kms), As::Kms)).await;
         assert_eq!((rig.blobs.counts().created, shared.checksum), (0, part.checksum));
     }
+}
+
+#[tokio::test]
+async fn the_md5_that_is_known_for_the_etag_is_the_checksum_md5_of_copies_and_parts() {
+    let (rig, data) = (Rig::new().await, data(LEN, 1));
+    let md5 = ChecksumAlgorithm::Md5;
+    // Of objects under SSE-KMS no MD5 is known, so the data is read.
+    for (by, is_known) in [(As::S3, true), (As::Kms, false)] {
+        rig.put("source", by, &data).await;
+        rig.reset_counts();
+        let copy = CopyObject { checksum_algorithm: Some(md5), ..copy_request(("source", by), ("copy", As::Kms)) };
+        let copied_whole = rig.engine.copy_object(&rig.root, copy).await.unwrap().stored.checksum.unwrap();
+        let upload = begin(&rig, "target", As::Kms, md5, ChecksumKind::Composite).await;
+        let part = copied(&rig, request(&upload, 1, ("source", by), As::Kms)).await.checksum.unwrap();
+        assert_eq!(rig.blobs.counts().created, if is_known { 0 } else { 2 }, "{by:?}");
+        for checksum in [copied_whole, part] {
+            assert_eq!((checksum.algorithm, checksum.kind), (md5, ChecksumKind::FullObject));
+            assert_eq!(checksum.value, encoded(md5, &data));
+        }
+    }
+    // The MD5 of a multipart object's ETag is none of its bytes.
+    rig.multipart("parts", As::S3, &[&data]).await;
+    let copy = CopyObject { checksum_algorithm: Some(md5), ..copy_request(("parts", As::S3), ("copy", As::S3)) };
+    assert_eq!(rig.engine.copy_object(&rig.root, copy).await.unwrap().stored.checksum.unwrap().value, encoded(md5, &data));
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 use rusqlite::{Connection, params};
 use strongroom_engine::{
     Error,
-    api::{ChecksumAlgorithm, CreateBucket, CreateMultipartUpload, ListParts, SseHeaders, UploadPartCopy, UploadRef, WriteCondition},
+    api::{
+        ChecksumAlgorithm, CreateBucket, CreateMultipartUpload, DeleteCondition, ListParts, SseHeaders, UploadPartCopy, UploadRef,
+        WriteCondition,
+    },
 };
 
 use crate::common::*;
@@ -149,7 +152,8 @@ async fn every_operation_refuses_a_damaged_record_and_counts_it_once() {
             let put = strongroom_engine::api::PutObject { condition, ..put_request("object", As::S3.write(), b"") };
             damaged(&rig, before, rig.engine.put_object(&rig.root, put).await, "a conditional write");
             let before = events();
-            let delete = rig.engine.delete_object(&rig.root, BUCKET, "object", None, WriteCondition::Matches("etag".into()), false).await;
+            let condition = DeleteCondition { size_bytes: Some(1), ..DeleteCondition::default() };
+            let delete = rig.engine.delete_object(&rig.root, BUCKET, "object", None, condition, false).await;
             damaged(&rig, before, delete, "a conditional delete");
         }
         assert!(matches!(rig.get("copy", As::Dsse).await, Err(Error::NoSuchKey)));

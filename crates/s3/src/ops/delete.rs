@@ -2,7 +2,10 @@
 
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderName, HeaderValue, StatusCode};
-use strongroom_engine::api::{DeletedObject, WriteCondition};
+use strongroom_engine::{
+    Error,
+    api::{DeleteCondition, DeletedObject},
+};
 
 use crate::{
     api::Api,
@@ -12,6 +15,7 @@ use crate::{
     refusal::Refusal,
     reply::Reply,
     request::Request,
+    timestamp::parse_http_date,
     xml::{Element, Xml, read},
 };
 
@@ -29,9 +33,7 @@ struct Delete {
 struct ObjectIdentifier {
     key: String,
     version_id: Option<String>,
-    etag: Option<String>,
-    /// `LastModifiedTime` or `Size`
-    has_other_condition: bool,
+    condition: DeleteCondition,
 }
 
 impl ObjectIdentifier {
@@ -42,11 +44,11 @@ impl ObjectIdentifier {
 
 pub(crate) async fn one(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     headers::refuse_unsupported(&request.headers)?;
-    let condition = conditions::write_condition(&request.headers)?;
+    let condition = conditions::delete_condition(&request.headers)?;
     let version_id = request.version_id()?;
     let bypass = bypasses_governance(request, &request.key)?;
     let deleted = api.engine.delete_object(&request.caller, &request.bucket, &request.key, version_id, condition, bypass).await;
-    let deleted = deleted.map_err(|error| hide_missing(request, &request.bucket, error))?;
+    let deleted = outcome(request, deleted)?;
     let mut reply = Reply::empty(StatusCode::NO_CONTENT);
     reply.optional_header(HeaderName::from_static("x-amz-version-id"), deleted.version_id.as_deref())?;
     if deleted.delete_marker {
@@ -99,38 +101,46 @@ pub(crate) fn requested_keys(body: &[u8]) -> Result<Vec<String>, Refusal> {
 }
 
 fn object_identifier(element: &mut Element<'_, '_>) -> Result<ObjectIdentifier, Refusal> {
-    let (mut key, mut object) = (None, ObjectIdentifier::default());
+    let (mut key, mut etag, mut modified, mut object) = (None, None, None, ObjectIdentifier::default());
     element.children(|name, element| {
         match name {
             "Key" => element.text_into(&mut key)?,
             "VersionId" => element.text_into(&mut object.version_id)?,
-            "ETag" => element.text_into(&mut object.etag)?,
-            "LastModifiedTime" | "Size" => object.has_other_condition = true,
+            "ETag" => element.text_into(&mut etag)?,
+            "LastModifiedTime" => element.text_into(&mut modified)?,
+            "Size" => element.value_into(&mut object.condition.size_bytes)?,
             _ => {}
         }
         Ok(())
     })?;
     let key = key.filter(|key| !key.is_empty()).ok_or(Refusal::MalformedXml)?;
     // The reply repeats what was asked for, so none of it may be longer than what there can be.
-    let others = [&object.version_id, &object.etag].into_iter().flatten();
+    let others = [&object.version_id, &etag].into_iter().flatten();
     if key.len() > names::MAX_KEY_LEN_BYTES || others.into_iter().any(|text| text.len() > names::MAX_KEY_LEN_BYTES) {
-        return Err(strongroom_engine::Error::KeyTooLong.into());
+        return Err(Error::KeyTooLong.into());
     }
+    object.condition.etag = etag.map(|etag| conditions::bare(&etag).to_owned());
+    object.condition.modified = modified.map(|date| parse_http_date(&date).ok_or(Refusal::MalformedXml)).transpose()?;
     Ok(ObjectIdentifier { key, ..object })
 }
 
 fn permit(request: &Request, object: &ObjectIdentifier) -> Result<(), Refusal> {
-    authorize_delete(request, &object.key, object.named_version().is_some(), object.etag.is_some())
+    authorize_delete(request, &object.key, object.named_version().is_some(), object.condition != DeleteCondition::default())
 }
 
 async fn delete_named(api: &Api, request: &Request, object: &ObjectIdentifier) -> Result<DeletedObject, Refusal> {
-    if object.has_other_condition {
-        return Err(Refusal::NotImplemented("Deleting on condition of size or time".to_owned()));
-    }
-    let condition = object.etag.as_ref().map_or(WriteCondition::None, |etag| WriteCondition::Matches(conditions::bare(etag).to_owned()));
+    let condition = object.condition.clone();
     let (version_id, bypass) = (object.named_version(), bypasses_governance(request, &object.key)?);
     let deleted = api.engine.delete_object(&request.caller, &request.bucket, &object.key, version_id, condition, bypass).await;
-    deleted.map_err(|error| hide_missing(request, &request.bucket, error))
+    outcome(request, deleted)
+}
+
+/// A conditional delete that finds nothing to compare is no error, to who may know that nothing is there.
+fn outcome(request: &Request, deleted: Result<DeletedObject, Error>) -> Result<DeletedObject, Refusal> {
+    match deleted.map_err(|error| hide_missing(request, &request.bucket, error)) {
+        Err(Refusal::Engine(Error::NoSuchKey | Error::NoSuchVersion)) => Ok(DeletedObject::default()),
+        other => other,
+    }
 }
 
 fn document(api: &Api, outcomes: &[(ObjectIdentifier, Result<DeletedObject, Refusal>)], quiet: bool) -> Xml {
@@ -177,18 +187,35 @@ mod tests {
     }
 
     #[test]
-    fn keys_versions_and_etags_are_read_to_the_letter() {
+    fn keys_versions_and_conditions_are_read_to_the_letter() {
         let read = delete(
             "<Quiet>true</Quiet><Object><Key> a&#13;b&lt; </Key><VersionId>null</VersionId></Object>\
-             <Object><ETag>&quot;x&quot;</ETag><Key>k</Key><VersionId></VersionId></Object><Object><Key>s</Key><Size>1</Size></Object>",
+             <Object><ETag>&quot;x&quot;</ETag><Key>k</Key><VersionId></VersionId></Object>\
+             <Object><Key>s</Key><Size>1</Size><LastModifiedTime>Sun, 06 Nov 1994 08:49:37 GMT</LastModifiedTime></Object>",
         )
         .unwrap();
         assert!(read.quiet);
         let [first, second, third] = &read.objects[..] else { panic!("three objects") };
         assert_eq!((first.key.as_str(), first.named_version().as_deref()), (" a\rb< ", Some("null")));
-        assert_eq!((second.key.as_str(), second.etag.as_deref(), second.named_version()), ("k", Some("\"x\""), None));
-        assert!(third.has_other_condition && !first.has_other_condition);
+        assert_eq!(first.condition, DeleteCondition::default());
+        assert_eq!((second.key.as_str(), second.named_version()), ("k", None));
+        assert_eq!(second.condition, DeleteCondition { etag: Some("x".to_owned()), ..DeleteCondition::default() });
+        assert_eq!(third.condition, DeleteCondition { size_bytes: Some(1), modified: Some(784_111_777), etag: None });
         assert!(!delete("<Object><Key>k</Key></Object>").unwrap().quiet);
+    }
+
+    #[test]
+    fn a_size_or_a_date_that_is_none_is_malformed() {
+        for condition in [
+            "<Size/>",
+            "<Size>-1</Size>",
+            "<Size>1</Size><Size>2</Size>",
+            "<LastModifiedTime/>",
+            "<LastModifiedTime>soon</LastModifiedTime>",
+        ] {
+            let refused = delete(&format!("<Object><Key>k</Key>{condition}</Object>"));
+            assert!(matches!(refused, Err(Refusal::MalformedXml)), "{condition}");
+        }
     }
 
     #[test]
@@ -201,7 +228,7 @@ mod tests {
         for element in ["Key", "VersionId", "ETag"] {
             let long = "k".repeat(1025);
             let object = format!("<Object><Key>k</Key><{element}>{long}</{element}></Object>").replacen("<Key>k</Key><Key>", "<Key>", 1);
-            assert!(matches!(delete(&object), Err(Refusal::Engine(strongroom_engine::Error::KeyTooLong))), "{element}");
+            assert!(matches!(delete(&object), Err(Refusal::Engine(Error::KeyTooLong))), "{element}");
         }
     }
 }

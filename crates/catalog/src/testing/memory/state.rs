@@ -160,9 +160,7 @@ impl State {
         for blob in version.blobs {
             blobs.push(self.retain(blob)?);
         }
-        if blobs.iter().collect::<BTreeSet<_>>().len() < blobs.len() {
-            return Err(CatalogError::Damaged("a version names a blob twice".to_owned()));
-        }
+        let names_one_twice = blobs.iter().collect::<BTreeSet<_>>().len() < blobs.len();
         let stored = Stored {
             version: Version {
                 key: version.key,
@@ -182,7 +180,9 @@ impl State {
             upload_id,
             position: 0,
         };
-        Ok(Committed { is_null: self.add(version.bucket_id, stored, now)? })
+        let is_null = self.add(version.bucket_id, stored, now)?;
+        // After the lock of what is replaced, as other engines come to it.
+        if names_one_twice { Err(CatalogError::Damaged("a version names a blob twice".to_owned())) } else { Ok(Committed { is_null }) }
     }
 
     pub(super) fn mark_deleted(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use strongroom_catalog::{Catalog, CatalogError, Envelope, Expect, NewVersion, Part, Version, VersionSelector};
+use strongroom_catalog::{Catalog, CatalogError, Envelope, NewVersion, Part, Version, VersionSelector};
 
 use super::create::FoundUpload;
 use crate::{
@@ -81,7 +81,7 @@ impl Engine {
             (found.upload.upload_id, self.admit(User::Caller(caller), found.identified(), [&version.envelope]).await?);
         let commit = |catalog: Arc<dyn Catalog>| async move { catalog.complete_upload(upload_id, used, version, expect).await };
         let committed = match self.to_the_end(permits, Arc::default(), commit).await? {
-            Err(CatalogError::PreconditionFailed) if matches!(expect, Expect::Latest(_)) => return Err(Error::ConditionalConflict),
+            Err(CatalogError::PreconditionFailed) if request.condition.compares_etag() => return Err(Error::ConditionalConflict),
             other => self.settled(other).await?,
         };
         let sse = sse_reply(&found.upload.envelope, &found.record.sse, customer)?;
@@ -298,7 +298,7 @@ fn object_checksum(
     });
     let computed = checksum::of_parts(algorithm, kind, &parts.collect::<Result<Vec<_>, Error>>()?)?;
     match stated {
-        Some((stated, value)) if *stated != algorithm || !says(value, &computed, chosen.len()) => Err(Error::BadDigest(algorithm.header())),
+        Some((stated, value)) if *stated != algorithm || !says(value, &computed, chosen.len()) => Err(Error::BadDigest(algorithm.name())),
         _ => Ok(Some(computed)),
     }
 }

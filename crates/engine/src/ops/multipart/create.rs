@@ -8,6 +8,7 @@ use crate::{
     Engine, Error,
     api::Bucket,
     api::{Caller, ChecksumAlgorithm, ChecksumKind, CreateMultipartUpload, CreatedUpload, UploadRef},
+    checksum::not_allowed,
     ids, limits,
     record::UploadRecord,
     sse::{Identified, User, decide},
@@ -104,7 +105,5 @@ fn checksum_choice(
     if algorithm.allows(kind) {
         return Ok(Some((algorithm, kind)));
     }
-    let kind = if kind == ChecksumKind::Composite { "COMPOSITE" } else { "FULL_OBJECT" };
-    let name = algorithm.name();
-    Err(Error::InvalidRequest(format!("The {kind} checksum type cannot be used with the {name} checksum algorithm.")))
+    Err(not_allowed(algorithm, kind))
 }

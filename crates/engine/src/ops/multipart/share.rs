@@ -44,7 +44,10 @@ impl Engine {
         }
         let md5 = facts.etag.md5.clone().filter(|_| facts.parts_count.is_none());
         let wanted = found.record.checksum.map(|(algorithm, _)| algorithm);
-        let checksum = known_checksum(facts, piece.index).filter(|known| Some(known.algorithm) == wanted).cloned();
+        let checksum = wanted.and_then(|wanted| {
+            let kept = known_checksum(facts, piece.index).filter(|known| known.algorithm == wanted).cloned();
+            kept.or_else(|| facts.known_md5(wanted))
+        });
         let is_known = (md5.is_some() || !etag::is_md5(mode)) && (checksum.is_some() || wanted.is_none());
         Ok(is_known.then(|| Shareable { line: line.clone(), md5, checksum }))
     }
