@@ -29,8 +29,14 @@ mod kms_states;
 mod memory;
 #[path = "engine/model.rs"]
 mod model;
+#[path = "engine/model_lists.rs"]
+mod model_lists;
 #[path = "engine/model_ops.rs"]
 mod model_ops;
+#[path = "engine/model_state.rs"]
+mod model_state;
+#[path = "engine/model_uploads.rs"]
+mod model_uploads;
 #[path = "engine/multipart.rs"]
 mod multipart;
 #[path = "engine/ranges.rs"]
@@ -63,3 +69,5 @@ mod tampered_listings;
 mod tampered_rows;
 #[path = "engine/update_encryption.rs"]
 mod update_encryption;
+#[path = "engine/version_races.rs"]
+mod version_races;
