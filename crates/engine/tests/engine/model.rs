@@ -448,9 +448,10 @@ impl World {
     /// Everything reads as the model has it, and the blobs are those that are referred to, each as often as its count says.
     async fn end(mut self) {
         self.heal();
-        for bucket in 0..BUCKETS.len() {
-            for (key, history) in self.state.0[bucket].keys.iter().enumerate() {
-                assert!(self.holds(Place { bucket, key }, history).await, "{}/{}", BUCKETS[bucket], KEYS[key]);
+        for (bucket, model) in self.state.0.iter().enumerate() {
+            for (key, history) in model.keys.iter().enumerate() {
+                let at = Place { bucket, key };
+                assert!(self.holds(at, history).await, "{at:?}");
             }
             self.list(bucket, "", None, 1000).await;
         }

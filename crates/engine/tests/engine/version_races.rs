@@ -164,16 +164,16 @@ async fn of_two_changes_of_a_version_at_once_both_hold() {
     for target in [Target::Noncurrent, Target::Null] {
         for first in CHANGES {
             for second in CHANGES.into_iter().filter(|second| *second != first) {
-                let hold = Arc::new(HoldFirst { is_armed: false.into(), is_held: false.into(), go: Semaphore::new(0) });
-                let scene = Scene::new(target, Arc::clone(&hold) as _).await;
-                hold.is_armed.store(true, SeqCst);
-                let held = Arc::clone(&scene);
-                let held = tokio::spawn(async move { held.make(first).await });
-                while !hold.is_held.load(SeqCst) {
+                let hook = Arc::new(HoldFirst { is_armed: false.into(), is_held: false.into(), go: Semaphore::new(0) });
+                let scene = Scene::new(target, Arc::clone(&hook) as _).await;
+                hook.is_armed.store(true, SeqCst);
+                let other = Arc::clone(&scene);
+                let held = tokio::spawn(async move { other.make(first).await });
+                while !hook.is_held.load(SeqCst) {
                     tokio::task::yield_now().await;
                 }
                 scene.make(second).await;
-                hold.go.add_permits(1);
+                hook.go.add_permits(1);
                 held.await.unwrap();
 
                 let what = format!("{first:?}, and {second:?} meanwhile, of {target:?}");
