@@ -37,8 +37,14 @@ mod locks_model;
 mod memory;
 #[path = "engine/model.rs"]
 mod model;
+#[path = "engine/model_lists.rs"]
+mod model_lists;
 #[path = "engine/model_ops.rs"]
 mod model_ops;
+#[path = "engine/model_state.rs"]
+mod model_state;
+#[path = "engine/model_uploads.rs"]
+mod model_uploads;
 #[path = "engine/multipart.rs"]
 mod multipart;
 #[path = "engine/ranges.rs"]
@@ -71,5 +77,7 @@ mod tampered_listings;
 mod tampered_rows;
 #[path = "engine/update_encryption.rs"]
 mod update_encryption;
+#[path = "engine/version_races.rs"]
+mod version_races;
 #[path = "engine/write_rules.rs"]
 mod write_rules;

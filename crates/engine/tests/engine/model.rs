@@ -14,61 +14,38 @@ use strongroom_blobs::{
     BlobStore, FileBlobs,
     testing::{FaultyBlobs, conformance::list},
 };
-use strongroom_catalog::{CatalogError, testing::Faults};
+use strongroom_catalog::{CatalogError, UploadId, VersionSelector, testing::Faults};
 use strongroom_engine::{
     Error,
     api::{
-        ByteRange, CompletedPart, DeleteCondition, GetObject, ListEntry, ListObjects, ListParts, ListUploads, ObjectReply, UploadPartCopy,
-        UploadRef, UploadedPart,
+        ByteRange, CopyObject, CopySource, CreateBucket, DeleteCondition, GetObject, ListEntry, ListObjects, ListUploads, ListVersions,
+        Mode, PutObject, UpdateObjectEncryption, UploadRef, VersioningStatus,
     },
+    rekey::{JobState, RekeyRequest},
 };
 use tempfile::TempDir;
 
-use super::model_ops::{Failure, KEYS, Op, SLOTS, steps};
+use super::{
+    model_ops::{BUCKETS, Failure, KEYS, Op, Pick, Place, SLOTS, steps},
+    model_state::{Change, History, NULL, Object, State, Version, Versioning},
+    model_uploads::Upload,
+};
 use crate::common::*;
 
 const CASES: u32 = 64;
 const MAX_ROUNDS: u32 = 5;
-const STEPS: usize = 40;
+const STEPS: usize = 80;
 
-#[derive(Clone, Debug, PartialEq)]
-struct Object {
-    by: As,
-    data: Arc<Vec<u8>>,
-}
-
-struct Upload {
-    at: UploadRef,
-    key: usize,
-    by: As,
-    /// ETags and data.
-    parts: BTreeMap<u16, (String, Arc<Vec<u8>>)>,
-}
-
-impl Upload {
-    fn object(&self) -> Object {
-        let data: Vec<_> = self.parts.values().map(|(_, data)| data.as_slice()).collect();
-        Object { by: self.by, data: Arc::new(data.concat()) }
-    }
-
-    fn named(&self) -> Vec<CompletedPart> {
-        self.parts
-            .iter()
-            .map(|(number, (etag, _))| CompletedPart { number: (*number).into(), etag: etag.clone(), checksum: None })
-            .collect()
-    }
-}
-
-struct World {
-    rig: Rig,
+pub struct World {
+    pub rig: Rig,
     files: FileBlobs,
     blobs: FaultyBlobs,
     faults: Arc<Faults>,
-    objects: [Option<Object>; KEYS.len()],
-    uploads: [Option<Upload>; SLOTS],
+    pub state: State,
+    pub uploads: [Option<Upload>; SLOTS],
     /// What was told to fail during this operation.
     armed: Failure,
-    tally: Arc<Tally>,
+    pub tally: Arc<Tally>,
     /// Requests that ended in an integrity error.
     damaged: u64,
     _dir: TempDir,
@@ -76,15 +53,22 @@ struct World {
 
 /// What happened in all cases together: a run in which it did not has shown nothing.
 #[derive(Debug, Default)]
-struct Tally {
+pub struct Tally {
     /// Operations that failed because the catalog, the blobs or the KMS did.
     catalog: AtomicU64,
     blobs: AtomicU64,
     kms: AtomicU64,
     /// Those that succeeded.
-    copies: AtomicU64,
-    shared_parts: AtomicU64,
-    completions: AtomicU64,
+    pub copies: AtomicU64,
+    pub shared_parts: AtomicU64,
+    pub completions: AtomicU64,
+    markers: AtomicU64,
+    older_read: AtomicU64,
+    older_copied: AtomicU64,
+    older_deleted: AtomicU64,
+    nulls_replaced: AtomicU64,
+    updates: AtomicU64,
+    re_keyed: AtomicU64,
 }
 
 impl Tally {
@@ -98,12 +82,15 @@ impl Tally {
     }
 
     fn all_happened(&self) -> bool {
-        let counters = [&self.catalog, &self.blobs, &self.kms, &self.copies, &self.shared_parts, &self.completions];
-        counters.iter().all(|counter| counter.load(Ordering::Relaxed) > 0)
+        let Self { catalog, blobs, kms, copies, shared_parts, completions, markers, .. } = self;
+        let Self { older_read, older_copied, older_deleted, nulls_replaced, updates, re_keyed, .. } = self;
+        let of_old = [catalog, blobs, kms, copies, shared_parts, completions];
+        let of_versions = [markers, older_read, older_copied, older_deleted, nulls_replaced, updates, re_keyed];
+        of_old.iter().chain(&of_versions).all(|counter| counter.load(Ordering::Relaxed) > 0)
     }
 }
 
-fn count(counter: &AtomicU64, happened: bool) {
+pub fn count(counter: &AtomicU64, happened: bool) {
     counter.fetch_add(happened.into(), Ordering::Relaxed);
 }
 
@@ -116,28 +103,31 @@ impl World {
         let wrap_blobs: Wrap<dyn BlobStore> = Box::new(move |_| Arc::new(store));
         let plan = Plan { sqlite: true, catalog_hook: Some(Arc::clone(&faults) as _), wrap_blobs: Some(wrap_blobs), ..Plan::default() };
         let rig = Rig::with(plan).await;
-        let tally = Arc::clone(tally);
-        let (objects, uploads) = Default::default();
-        Self { rig, files, blobs, faults, objects, uploads, armed: Failure::None, tally, damaged: 0, _dir: dir }
+        for name in &BUCKETS[1..] {
+            rig.engine
+                .create_bucket(&rig.root, CreateBucket { name: (*name).into(), region: String::new(), object_lock: false })
+                .await
+                .unwrap();
+        }
+        let (tally, uploads) = (Arc::clone(tally), Default::default());
+        Self { rig, files, blobs, faults, state: State::new(), uploads, armed: Failure::None, tally, damaged: 0, _dir: dir }
     }
 
     async fn step(&mut self, op: &Op, failure: &Failure) {
         self.arm(failure);
         match *op {
-            Op::Put { key, by, len, seed } => self.put(key, by, len, seed).await,
-            Op::Copy { from, to, by } => self.copy(from, to, by).await,
-            Op::Delete { key } => self.delete(key).await,
-            Op::Get { key } => self.read(key, None).await,
-            Op::Range { key, at, len } => {
-                let size = self.objects[key].as_ref().map_or(0, |object| object.data.len());
-                if size > 0 {
-                    self.read(key, Some((at.index(size) as u64, len))).await;
-                }
-            }
-            Op::List => self.list().await,
-            Op::Create { slot, key, by } => self.create(slot, key, by).await,
+            Op::SetVersioning { enabled } => self.set_versioning(enabled).await,
+            Op::Put { at, by, len, seed } => self.put(at, by, len, seed).await,
+            Op::Copy { from, which, to, by } => self.copy(from, which, to, by).await,
+            Op::Delete { at, which } => self.delete(at, which).await,
+            Op::UpdateEncryption { at, which, bucket_key } => self.update_encryption(at, which, bucket_key).await,
+            Op::Rekey { bucket, to_other } => self.rekey(bucket, if to_other { OTHER_KEY } else { KEY }).await,
+            Op::Get { at, which } => self.read(at, which, None).await,
+            Op::Range { at, which, begin, len } => self.read(at, which, Some((begin, len))).await,
+            Op::List { bucket, prefix, delimiter, limit } => self.list(bucket, prefix, delimiter.then_some("/"), limit).await,
+            Op::Create { slot, at, by } => self.create(slot, at, by).await,
             Op::Part { slot, number, len, seed } => self.part(slot, number, len, seed).await,
-            Op::PartCopy { slot, number, from } => self.part_copy(slot, number, from).await,
+            Op::PartCopy { slot, number, from, which } => self.part_copy(slot, number, from, which).await,
             Op::Complete { slot } => self.complete(slot).await,
             Op::Abort { slot } => self.abort(slot).await,
             Op::SweepDead => {
@@ -163,7 +153,7 @@ impl World {
         }
     }
 
-    fn heal(&mut self) {
+    pub fn heal(&mut self) {
         self.blobs.heal();
         self.rig.kms.heal();
         self.faults.heal();
@@ -171,7 +161,7 @@ impl World {
     }
 
     /// Takes note of an error, which there may be only where something was told to fail.
-    fn check<T>(&mut self, result: Result<T, Error>) -> Option<T> {
+    pub fn check<T>(&mut self, result: Result<T, Error>) -> Option<T> {
         if let Err(error) = &result {
             assert!(!matches!(self.armed, Failure::None), "{error:?}");
             self.tally.failed(&self.armed);
@@ -180,71 +170,276 @@ impl World {
         result.ok()
     }
 
-    async fn put(&mut self, key: usize, by: As, len: usize, seed: u64) {
-        let new = Object { by, data: Arc::new(data(len, seed)) };
-        let result = self.rig.try_put(KEYS[key], by, &new.data).await;
-        self.settle(key, Some(new), result).await;
+    async fn set_versioning(&mut self, enabled: bool) {
+        let (name, bucket) = (BUCKETS[1], &self.state.0[1]);
+        let status = if enabled { VersioningStatus::Enabled } else { VersioningStatus::Suspended };
+        let (old, new) = (bucket.versioning, if enabled { Versioning::Enabled } else { Versioning::Suspended });
+        let result = self.rig.engine.set_bucket_versioning(name, status).await;
+        let succeeded = self.check(result).is_some();
+        self.heal();
+        let present = match self.rig.engine.bucket_versioning(name).await.unwrap() {
+            None => Versioning::Unversioned,
+            Some(VersioningStatus::Enabled) => Versioning::Enabled,
+            Some(VersioningStatus::Suspended) => Versioning::Suspended,
+        };
+        assert!(present == new || (present == old && !succeeded));
+        self.state.0[1].versioning = present;
     }
 
-    async fn copy(&mut self, from: usize, to: usize, by: As) {
-        let Some(source) = self.objects[from].clone() else {
-            assert!(matches!(self.rig.copy((KEYS[from], As::Store), (KEYS[to], As::S3)).await, Err(Error::NoSuchKey)));
+    async fn put(&mut self, at: Place, by: As, len: usize, seed: u64) {
+        let new = Object::new(by, Arc::new(data(len, seed)));
+        let request = PutObject { bucket: at.bucket(), ..put_request(KEYS[at.key], by.write(), &new.data) };
+        let result = self.rig.engine.put_object(&self.rig.root, request).await;
+        self.settle(at, Change::Add(Some(new)), result.map(|stored| stored.version_id)).await;
+    }
+
+    /// The version that a request names, which must exist as the model has it, or the error that is due.
+    pub fn named(&self, at: Place, which: Pick) -> (Option<String>, Option<Object>) {
+        let version_id = self.state.of(at).pick(at.key, which);
+        let object = self.state.of(at).find(at.key, version_id.as_deref()).and_then(|version| version.object.clone());
+        (version_id, object)
+    }
+
+    /// Whether this is what a request must answer that names no object.
+    fn is_due(&self, at: Place, version_id: Option<&str>, error: &Error) -> bool {
+        match (self.state.of(at).find(at.key, version_id), version_id) {
+            (Some(Version { object: Some(_), .. }), _) => false,
+            (Some(Version { id, .. }), named) => {
+                matches!(error, Error::DeleteMarker { named: by_id, version_id, .. } if version_id == id && *by_id == named.is_some())
+            }
+            (None, None) => matches!(error, Error::NoSuchKey),
+            (None, Some(_)) => matches!(error, Error::NoSuchVersion),
+        }
+    }
+
+    /// As [`World::is_due`], of a source.
+    pub fn is_due_of_source(&self, at: Place, version_id: Option<&str>, error: &Error) -> bool {
+        let names_marker = version_id.is_some() && self.state.of(at).find(at.key, version_id).is_some();
+        if names_marker { matches!(error, Error::InvalidRequest(_)) } else { self.is_due(at, version_id, error) }
+    }
+
+    async fn copy(&mut self, from: Place, which: Pick, to: Place, by: As) {
+        let (version_id, source) = self.named(from, which);
+        let from_by = source.as_ref().map_or(As::Store, |source| source.by);
+        let by = if source.is_some() { by } else { As::S3 };
+        let request = CopyObject {
+            bucket: to.bucket(),
+            source: CopySource { bucket: from.bucket(), version_id: version_id.clone(), ..copy_source(KEYS[from.key], from_by) },
+            ..copy_request((KEYS[from.key], from_by), (KEYS[to.key], by))
+        };
+        let result = self.rig.engine.copy_object(&self.rig.root, request).await;
+        let Some(source) = source else {
+            let error = result.unwrap_err();
+            assert!(self.is_due_of_source(from, version_id.as_deref(), &error), "{error:?}");
             return;
         };
-        let result = self.rig.copy((KEYS[from], source.by), (KEYS[to], by)).await;
-        if from == to && by == As::Store && !matches!(source.by, As::Customer(_)) {
+        if from == to && version_id.is_none() && by == As::Store && !matches!(source.by, As::Customer(_)) {
             assert!(matches!(result, Err(Error::CopyChangesNothing)));
             return;
         }
         let copied = result.is_ok();
-        self.settle(to, Some(Object { by, data: source.data }), result).await;
+        let is_older = self.is_older(from, version_id.as_deref());
+        if let Ok(copied) = &result {
+            let shown = self.shown_id(from, version_id.as_deref());
+            assert_eq!(copied.source_version_id, shown);
+        }
+        self.settle(to, Change::Add(Some(Object::new(by, source.data))), result.map(|copied| copied.stored.version_id)).await;
         count(&self.tally.copies, copied);
+        count(&self.tally.older_copied, copied && is_older);
     }
 
-    async fn delete(&mut self, key: usize) {
-        let result = self.rig.engine.delete_object(&self.rig.root, BUCKET, KEYS[key], None, DeleteCondition::default(), false).await;
-        self.settle(key, None, result).await;
+    /// What an answer must say is the id of a version that is there.
+    pub fn shown_id(&self, at: Place, version_id: Option<&str>) -> Option<String> {
+        let bucket = self.state.of(at);
+        let version = bucket.find(at.key, version_id)?;
+        (bucket.versioning != Versioning::Unversioned).then(|| version.id.clone())
     }
 
-    /// After success the object is the new one; after failure it is the old one or the new one, and from then on that one.
-    async fn settle<T>(&mut self, key: usize, new: Option<Object>, result: Result<T, Error>) {
-        let succeeded = self.check(result).is_some();
-        self.heal();
-        if self.is(key, new.as_ref()).await {
-            self.objects[key] = new;
-            return;
+    fn is_older(&self, at: Place, version_id: Option<&str>) -> bool {
+        let latest = self.state.of(at).find(at.key, None);
+        latest.is_some() && latest != self.state.of(at).find(at.key, version_id)
+    }
+
+    async fn delete(&mut self, at: Place, which: Pick) {
+        let version_id = self.state.of(at).pick(at.key, which);
+        let change = self.state.of(at).deletion(version_id.as_deref());
+        let removed = version_id.as_deref().and_then(|id| self.state.of(at).find(at.key, Some(id))).cloned();
+        let is_older = removed.is_some() && self.is_older(at, version_id.as_deref());
+        let result = self
+            .rig
+            .engine
+            .delete_object(&self.rig.root, &at.bucket(), KEYS[at.key], version_id.clone(), DeleteCondition::default(), false)
+            .await;
+        if let Ok(deleted) = &result {
+            let was_marker = removed.as_ref().is_some_and(|version| version.object.is_none());
+            assert_eq!(deleted.delete_marker, was_marker || matches!(change, Change::Add(_)));
+            count(&self.tally.markers, deleted.delete_marker);
+            count(&self.tally.older_deleted, is_older);
         }
-        assert!(!succeeded, "{} is not what was written", KEYS[key]);
-        assert!(self.is(key, self.objects[key].as_ref()).await, "{} is neither the old object nor the new one", KEYS[key]);
+        self.settle(at, change, result.map(|deleted| deleted.version_id)).await;
     }
 
-    async fn is(&self, key: usize, object: Option<&Object>) -> bool {
-        let key = KEYS[key];
-        match object {
-            None => matches!(self.rig.get(key, As::Store).await, Err(Error::NoSuchKey)),
-            Some(object) => {
-                self.rig.get(key, object.by).await.is_ok_and(|data| data == *object.data)
-                    && self.rig.head(key, object.by).await.is_ok_and(|reply| {
-                        let sse = reply.info.sse;
-                        (sse.mode, sse.bucket_key_enabled) == (object.by.mode(), object.by == As::BucketKey)
-                    })
-            }
-        }
-    }
-
-    async fn read(&mut self, key: usize, range: Option<(u64, u64)>) {
-        let Some(Object { by, data }) = self.objects[key].clone() else {
-            assert!(matches!(self.rig.get(KEYS[key], As::Store).await, Err(Error::NoSuchKey)));
+    async fn update_encryption(&mut self, at: Place, which: Pick, bucket_key_enabled: bool) {
+        let (version_id, object) = self.named(at, which);
+        let request = UpdateObjectEncryption {
+            bucket: at.bucket(),
+            key: KEYS[at.key].into(),
+            version_id: version_id.clone(),
+            kms_key_id: OTHER_KEY.into(),
+            bucket_key_enabled,
+        };
+        let result = self.rig.engine.update_object_encryption(&self.rig.root, request).await;
+        let Some(object) = object else {
+            let error = result.unwrap_err();
+            assert!(self.is_due(at, version_id.as_deref(), &error), "{error:?}");
             return;
         };
+        if !matches!(object.by.mode(), Mode::SseS3 | Mode::SseKms) {
+            assert!(matches!(result, Err(Error::InvalidRequest(_))));
+            return;
+        }
+        let id = self.state.of(at).find(at.key, version_id.as_deref()).unwrap().id.clone();
+        let by = if bucket_key_enabled { As::BucketKey } else { As::Kms };
+        count(&self.tally.updates, result.is_ok());
+        self.settle(at, Change::Replace(id, Object { by, kms_key: Some(OTHER_KEY.into()), ..object }), result.map(|()| None)).await;
+    }
+
+    /// Every version of the bucket, delete markers aside, is under the key afterwards. After a failure each is under the old key or the new one.
+    async fn rekey(&mut self, bucket: usize, to_key: &str) {
+        let request = RekeyRequest { bucket: Some(BUCKETS[bucket].into()), to_key: Some(to_key.into()), ..RekeyRequest::default() };
+        let started = self.rig.engine.start_rekey(request, starter(&self.rig.root)).await;
+        let Some(started) = self.check(started) else { return };
+        let job = self.rig.ended(&started.job_id).await;
+        let completed = (job.state, job.failed) == (JobState::Completed, 0);
+        assert!(completed || !matches!(self.armed, Failure::None), "{job:?}");
+        // Each object that the job failed at for its bytes is one more.
+        self.damaged = self.rig.engine.integrity_events();
+        self.heal();
+        count(&self.tally.re_keyed, job.done > 0);
+        for key in 0..KEYS.len() {
+            let at = Place { bucket, key };
+            for version in self.state.of(at).keys[key].clone() {
+                let Some(object) = version.object.filter(|object| object.kms_key.is_some()) else { continue };
+                let present = self.kms_key_of(at, &version.id).await;
+                assert!(present.as_deref() == Some(to_key) || (!completed && present == object.kms_key), "{at:?} {}", version.id);
+                *self.state.history(at) =
+                    self.state.of(at).after(key, &Change::Replace(version.id, Object { kms_key: present, ..object }), "");
+            }
+        }
+        let places: Vec<_> = self.uploads.iter().flatten().map(|upload| upload.at.clone()).collect();
+        for at in places {
+            let key = self.kms_key_of_upload(&at).await;
+            let upload = self.uploads.iter_mut().flatten().find(|upload| upload.at == at).unwrap();
+            upload.kms_key = key;
+        }
+    }
+
+    async fn kms_key_of(&self, at: Place, version_id: &str) -> Option<String> {
+        let which = if version_id == NULL { VersionSelector::Null } else { VersionSelector::Id(version_id.parse().unwrap()) };
+        let (_, version) = self.rig.catalog.find_version(&at.bucket(), KEYS[at.key], which).await.unwrap().unwrap();
+        version.unwrap().envelope.unwrap().key.map(|key| key.key_id)
+    }
+
+    async fn kms_key_of_upload(&self, at: &UploadRef) -> Option<String> {
+        let id: UploadId = at.upload_id.parse().unwrap();
+        let (_, upload) = self.rig.catalog.find_upload(&at.bucket, &at.key, id).await.unwrap().unwrap();
+        upload.unwrap().envelope.key.map(|key| key.key_id)
+    }
+
+    /// After success the key has the versions that it must have; after failure it has those or the old ones, and from then on these.
+    async fn settle(&mut self, at: Place, change: Change, result: Result<Option<String>, Error>) {
+        let answered = self.check(result);
+        self.heal();
+        if self.has_become(at, &change, answered.as_ref()).await {
+            return;
+        }
+        assert!(answered.is_none(), "{at:?} is not what {change:?} makes of {:?}", self.state.of(at).keys[at.key]);
+        assert!(self.holds(at, &self.state.of(at).keys[at.key]).await, "{at:?} is neither as before {change:?} nor as after it");
+    }
+
+    /// Whether the change has happened; then the model takes it over.
+    pub async fn has_become(&mut self, at: Place, change: &Change, answered: Option<&Option<String>>) -> bool {
+        let (bucket, versioning) = (self.state.of(at), self.state.of(at).versioning);
+        let newest = self.listed(at).await.first().map(|(id, _)| id.clone()).unwrap_or_default();
+        let is_known = bucket.find(at.key, Some(&newest)).is_some();
+        if versioning == Versioning::Enabled && matches!(change, Change::Add(_)) && is_known {
+            return false;
+        }
+        let new = bucket.after(at.key, change, &newest);
+        if !self.holds(at, &new).await {
+            return false;
+        }
+        if let (Some(answered), Change::Add(_)) = (answered, change) {
+            assert_eq!(*answered, (versioning != Versioning::Unversioned).then_some(newest), "the answer names the version");
+        }
+        count(&self.tally.nulls_replaced, matches!(change, Change::Add(_)) && is_known && versioning == Versioning::Suspended);
+        *self.state.history(at) = new;
+        true
+    }
+
+    /// Ids of the versions of a key, the newest first, and whether they are delete markers.
+    async fn listed(&self, at: Place) -> Vec<(String, bool)> {
+        let list = ListObjects { bucket: at.bucket(), prefix: KEYS[at.key].into(), limit: 1000, ..ListObjects::default() };
+        let page = self.rig.engine.list_versions(ListVersions { list, version_id_marker: None }).await.unwrap();
+        let items = page.entries.into_iter().filter_map(|entry| match entry {
+            ListEntry::Item(version) if version.key == KEYS[at.key] => Some((version.version_id, version.object.is_none())),
+            _ => None,
+        });
+        items.collect()
+    }
+
+    /// Whether the key has exactly these versions, each of which is read by its id, and the latest without.
+    pub async fn holds(&self, at: Place, history: &History) -> bool {
+        let expected = history.iter().rev().map(|version| (version.id.clone(), version.object.is_none()));
+        if self.listed(at).await != expected.collect::<Vec<_>>() {
+            return false;
+        }
+        for version in history {
+            if !self.is_stored(at, Some(&version.id), version).await {
+                return false;
+            }
+        }
+        match history.last() {
+            Some(latest) => self.is_stored(at, None, latest).await,
+            None => matches!(self.get(at, None, As::Store).await, Err(Error::NoSuchKey)),
+        }
+    }
+
+    async fn is_stored(&self, at: Place, version_id: Option<&str>, version: &Version) -> bool {
+        let Some(object) = &version.object else {
+            let error = self.get(at, version_id, As::Store).await.err();
+            return matches!(error, Some(Error::DeleteMarker { named, .. }) if named == version_id.is_some());
+        };
+        let by = object.by;
+        self.get(at, version_id, by).await.is_ok_and(|data| data == *object.data)
+            && self.kms_key_of(at, &version.id).await == object.kms_key
+            && self.rig.engine.head_object(&self.rig.root, at.get(version_id, by)).await.is_ok_and(|reply| {
+                let sse = reply.info.sse;
+                (sse.mode, sse.bucket_key_enabled) == (by.mode(), by == As::BucketKey)
+            })
+    }
+
+    async fn get(&self, at: Place, version_id: Option<&str>, by: As) -> Result<Vec<u8>, Error> {
+        collect(self.rig.engine.get_object(&self.rig.root, at.get(version_id, by)).await?).await
+    }
+
+    async fn read(&mut self, at: Place, which: Pick, range: Option<(proptest::sample::Index, u64)>) {
+        let (version_id, object) = self.named(at, which);
+        let Some(Object { by, data, .. }) = object else {
+            let error = self.get(at, version_id.as_deref(), As::Store).await.unwrap_err();
+            assert!(self.is_due(at, version_id.as_deref(), &error), "{error:?}");
+            return;
+        };
+        let range = range.filter(|_| !data.is_empty()).map(|(begin, len)| (begin.index(data.len()) as u64, len));
         let expected = match range {
             Some((at, len)) => &data[usize::try_from(at).unwrap()..usize::try_from(at + len).unwrap().min(data.len())],
             None => &data[..],
         };
         let range = range.map(|(at, len)| ByteRange::From { first: at, last: Some(at + len - 1) });
-        let request = GetObject { range, ..get_request(KEYS[key], by.read()) };
-        let reply: Result<ObjectReply, Error> = self.rig.engine.get_object(&self.rig.root, request).await;
+        let request = GetObject { range, ..at.get(version_id.as_deref(), by) };
+        let reply = self.rig.engine.get_object(&self.rig.root, request).await;
         let Some(reply) = self.check(reply) else { return };
+        assert_eq!(reply.info.version_id, self.shown_id(at, version_id.as_deref()));
         let (read, error) = drain(reply).await;
         match error {
             None => assert!(read == expected),
@@ -253,140 +448,42 @@ impl World {
                 self.check::<()>(Err(error));
             }
         }
-    }
-
-    async fn list(&mut self) {
-        let query = ListObjects { bucket: BUCKET.into(), limit: 1000, ..ListObjects::default() };
-        let page = self.rig.engine.list_objects(query).await.unwrap();
-        let listed = page.entries.into_iter().map(|entry| match entry {
-            ListEntry::Item(object) => (object.key, object.size_bytes),
-            ListEntry::Prefix(prefix) => panic!("{prefix}"),
-        });
-        let present =
-            KEYS.iter().zip(&self.objects).filter_map(|(key, object)| Some(((*key).to_owned(), object.as_ref()?.data.len() as u64)));
-        assert_eq!(listed.collect::<Vec<_>>(), present.collect::<Vec<_>>());
-    }
-
-    async fn create(&mut self, slot: usize, key: usize, by: As) {
-        if self.uploads[slot].is_some() {
-            return;
-        }
-        let created = self.rig.engine.create_multipart_upload(&self.rig.root, create_request(KEYS[key], by.write())).await;
-        // One that was begun all the same is found at the end.
-        if let Some(created) = self.check(created) {
-            let at = UploadRef { bucket: BUCKET.into(), key: KEYS[key].into(), upload_id: created.upload_id };
-            self.uploads[slot] = Some(Upload { at, key, by, parts: BTreeMap::new() });
-        }
-    }
-
-    async fn part(&mut self, slot: usize, number: u16, len: usize, seed: u64) {
-        let Some(Upload { at, by, .. }) = &self.uploads[slot] else { return };
-        let new = Arc::new(data(len, seed));
-        let result = self.rig.engine.upload_part(&self.rig.root, part_request(at, number.into(), *by, &new)).await;
-        self.settle_part(slot, number, new, result).await;
-    }
-
-    async fn part_copy(&mut self, slot: usize, number: u16, from: usize) {
-        let Some(Upload { at, by, .. }) = &self.uploads[slot] else { return };
-        let source = self.objects[from].clone();
-        let request = UploadPartCopy {
-            upload: at.clone(),
-            part_number: number.into(),
-            source: copy_source(KEYS[from], source.as_ref().map_or(As::Store, |source| source.by)),
-            range: None,
-            sse: by.read(),
-        };
-        let result = self.rig.engine.upload_part_copy(&self.rig.root, request).await.map(|copied| copied.part);
-        let Some(source) = source else {
-            assert!(matches!(result, Err(Error::NoSuchKey)));
-            return;
-        };
-        let copied = result.is_ok();
-        self.settle_part(slot, number, source.data, result).await;
-        let sql = "SELECT count(*) FROM parts WHERE blob IN (SELECT blob FROM version_blobs)";
-        let shared: i64 = self.rig.rows().query_row(sql, [], |row| row.get(0)).unwrap();
-        count(&self.tally.shared_parts, copied && shared > 0);
-    }
-
-    /// After success the part is the new one; after failure it is the one before or the new one.
-    async fn settle_part(&mut self, slot: usize, number: u16, new: Arc<Vec<u8>>, result: Result<UploadedPart, Error>) {
-        let at = self.uploads[slot].as_ref().unwrap().at.clone();
-        let etag = self.check(result).map(|part| part.etag);
-        self.heal();
-        let listed = self.parts_of(&at).await.unwrap();
-        let parts = &mut self.uploads[slot].as_mut().unwrap().parts;
-        let known = parts.get(&number).map(|(etag, _)| etag.clone());
-        match (etag, listed.get(&number)) {
-            (Some(etag), listed) => {
-                assert_eq!(listed, Some(&etag));
-                parts.insert(number, (etag, new));
-            }
-            (None, Some(listed)) if known.as_ref() != Some(listed) => {
-                parts.insert(number, (listed.clone(), new));
-            }
-            (None, listed) => assert_eq!(listed, known.as_ref()),
-        }
-        assert_eq!(listed, parts.iter().map(|(number, (etag, _))| (*number, etag.clone())).collect());
-    }
-
-    /// ETags by number; none where the upload has ended.
-    async fn parts_of(&self, at: &UploadRef) -> Option<BTreeMap<u16, String>> {
-        match self.rig.engine.list_parts(ListParts { upload: at.clone(), after: 0, limit: 1000 }).await {
-            Ok(page) => Some(page.parts.into_iter().map(|part| (part.number, part.etag)).collect()),
-            Err(Error::NoSuchUpload) => None,
-            Err(error) => panic!("{error:?}"),
-        }
-    }
-
-    async fn complete(&mut self, slot: usize) {
-        let Some(upload) = self.uploads[slot].take() else { return };
-        if upload.parts.is_empty() {
-            self.uploads[slot] = Some(upload);
-            return;
-        }
-        let result = self.rig.complete(&upload.at, upload.named()).await;
-        let succeeded = self.check(result).is_some();
-        count(&self.tally.completions, succeeded);
-        self.heal();
-        if self.parts_of(&upload.at).await.is_none() {
-            let new = upload.object();
-            assert!(self.is(upload.key, Some(&new)).await);
-            self.objects[upload.key] = Some(new);
-            self.rig.complete(&upload.at, upload.named()).await.expect("it can be repeated");
-        } else {
-            assert!(!succeeded && self.is(upload.key, self.objects[upload.key].as_ref()).await);
-            self.uploads[slot] = Some(upload);
-        }
-    }
-
-    async fn abort(&mut self, slot: usize) {
-        let Some(upload) = self.uploads[slot].take() else { return };
-        let result = self.rig.engine.abort_multipart_upload(&upload.at).await;
-        let succeeded = self.check(result).is_some();
-        self.heal();
-        if self.parts_of(&upload.at).await.is_some() {
-            assert!(!succeeded);
-            self.uploads[slot] = Some(upload);
-        }
+        count(&self.tally.older_read, self.is_older(at, version_id.as_deref()));
     }
 
     /// Everything reads as the model has it, and the blobs are those that are referred to, each as often as its count says.
     async fn end(mut self) {
         self.heal();
-        for (key, object) in self.objects.iter().enumerate() {
-            assert!(self.is(key, object.as_ref()).await, "{}", KEYS[key]);
-        }
-        self.list().await;
-        self.compare_blobs().await;
-        let query = ListUploads { bucket: BUCKET.into(), limit: 1000, ..ListUploads::default() };
-        for entry in self.rig.engine.list_multipart_uploads(query).await.unwrap().entries {
-            let ListEntry::Item(upload) = entry else { panic!() };
-            let at = UploadRef { bucket: BUCKET.into(), key: upload.key, upload_id: upload.upload_id };
-            self.rig.engine.abort_multipart_upload(&at).await.unwrap();
+        for (bucket, model) in self.state.0.iter().enumerate() {
+            for (key, history) in model.keys.iter().enumerate() {
+                let at = Place { bucket, key };
+                assert!(self.holds(at, history).await, "{at:?}");
+            }
+            self.list(bucket, "", None, 1000).await;
         }
         self.compare_blobs().await;
-        for key in KEYS {
-            self.rig.delete(key).await;
+        for bucket in BUCKETS {
+            let query = ListUploads { bucket: bucket.into(), limit: 1000, ..ListUploads::default() };
+            for entry in self.rig.engine.list_multipart_uploads(query).await.unwrap().entries {
+                let ListEntry::Item(upload) = entry else { panic!() };
+                let at = UploadRef { bucket: bucket.into(), key: upload.key, upload_id: upload.upload_id };
+                self.rig.engine.abort_multipart_upload(&at).await.unwrap();
+            }
+        }
+        self.compare_blobs().await;
+        let usage = self.state.usage();
+        for key in ["default", KEY, OTHER_KEY] {
+            let objects: u64 = self.rig.usage(key).await.values().map(|(objects, _)| objects).sum();
+            assert_eq!(objects, usage.get(key).copied().unwrap_or_default(), "what depends on {key}");
+        }
+        for (bucket, model) in BUCKETS.iter().zip(&self.state.0) {
+            for (key, history) in KEYS.iter().zip(&model.keys) {
+                for version in history {
+                    let id = Some(version.id.clone());
+                    self.rig.engine.delete_object(&self.rig.root, bucket, key, id, DeleteCondition::default(), false).await.unwrap();
+                }
+            }
+            self.rig.engine.delete_bucket(bucket).await.expect("nothing is left in it");
         }
         assert_eq!(self.compare_blobs().await, 0);
     }

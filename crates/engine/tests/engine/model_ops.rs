@@ -3,25 +3,59 @@
 use proptest::prelude::*;
 use strongroom_blobs::testing::{Fault, Operation};
 use strongroom_catalog::testing::FaultMoment;
+use strongroom_engine::api::GetObject;
 use strongroom_kms::testing::Fault as KmsFault;
 
 use crate::common::*;
 
 pub const KEYS: [&str; 3] = ["a", "a/b", "c"];
+/// The first never is versioned; the second is switched to and fro.
+pub const BUCKETS: [&str; 2] = [BUCKET, "versions"];
 pub const SLOTS: usize = 2;
 
-/// An operation on the keys and upload slots of these numbers.
+/// A bucket and a key, by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub bucket: usize,
+    pub key: usize,
+}
+
+impl Place {
+    pub fn bucket(self) -> String {
+        BUCKETS[self.bucket].into()
+    }
+
+    pub fn get(self, version_id: Option<&str>, by: As) -> GetObject {
+        GetObject { bucket: self.bucket(), version_id: version_id.map(str::to_owned), ..get_request(KEYS[self.key], by.read()) }
+    }
+}
+
+/// Which version of a key a request names.
+#[derive(Clone, Copy, Debug)]
+pub enum Pick {
+    Latest,
+    Null,
+    /// One of those that there are.
+    Nth(prop::sample::Index),
+    /// One that never was.
+    Unknown,
+}
+
+/// An operation on places and upload slots.
 #[derive(Clone, Debug)]
 pub enum Op {
-    Put { key: usize, by: As, len: usize, seed: u64 },
-    Copy { from: usize, to: usize, by: As },
-    Delete { key: usize },
-    Get { key: usize },
-    Range { key: usize, at: prop::sample::Index, len: u64 },
-    List,
-    Create { slot: usize, key: usize, by: As },
+    SetVersioning { enabled: bool },
+    Put { at: Place, by: As, len: usize, seed: u64 },
+    Copy { from: Place, which: Pick, to: Place, by: As },
+    Delete { at: Place, which: Pick },
+    UpdateEncryption { at: Place, which: Pick, bucket_key: bool },
+    Rekey { bucket: usize, to_other: bool },
+    Get { at: Place, which: Pick },
+    Range { at: Place, which: Pick, begin: prop::sample::Index, len: u64 },
+    List { bucket: usize, prefix: &'static str, delimiter: bool, limit: usize },
+    Create { slot: usize, at: Place, by: As },
     Part { slot: usize, number: u16, len: usize, seed: u64 },
-    PartCopy { slot: usize, number: u16, from: usize },
+    PartCopy { slot: usize, number: u16, from: Place, which: Pick },
     Complete { slot: usize },
     Abort { slot: usize },
     SweepDead,
@@ -42,21 +76,41 @@ pub fn steps(count: usize) -> impl Strategy<Value = Vec<(Op, Failure)>> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let (key, slot) = (0..KEYS.len(), 0..SLOTS);
+    let slot = 0..SLOTS;
+    let (index, number) = (any::<prop::sample::Index>(), 1..4_u16);
+    let prefix = prop::sample::select(vec!["", "a", "a/"]);
     prop_oneof![
-        6 => (key.clone(), mode(), len(), any::<u64>()).prop_map(|(key, by, len, seed)| Op::Put { key, by, len, seed }),
-        6 => (key.clone(), key.clone(), mode()).prop_map(|(from, to, by)| Op::Copy { from, to, by }),
-        2 => key.clone().prop_map(|key| Op::Delete { key }),
-        3 => key.clone().prop_map(|key| Op::Get { key }),
-        2 => (key.clone(), any::<prop::sample::Index>(), 1..70_000_u64).prop_map(|(key, at, len)| Op::Range { key, at, len }),
-        1 => Just(Op::List),
-        3 => (slot.clone(), key, mode()).prop_map(|(slot, key, by)| Op::Create { slot, key, by }),
-        6 => (slot.clone(), 1..4_u16, len(), any::<u64>()).prop_map(|(slot, number, len, seed)| Op::Part { slot, number, len, seed }),
-        6 => (slot.clone(), 1..4_u16, 0..KEYS.len()).prop_map(|(slot, number, from)| Op::PartCopy { slot, number, from }),
+        4 => prop::bool::weighted(0.8).prop_map(|enabled| Op::SetVersioning { enabled }),
+        16 => (place(), mode(), len(), any::<u64>()).prop_map(|(at, by, len, seed)| Op::Put { at, by, len, seed }),
+        8 => (place(), which(), place(), mode()).prop_map(|(from, which, to, by)| Op::Copy { from, which, to, by }),
+        5 => (place(), which()).prop_map(|(at, which)| Op::Delete { at, which }),
+        3 => (place(), which(), any::<bool>()).prop_map(|(at, which, bucket_key)| Op::UpdateEncryption { at, which, bucket_key }),
+        2 => (0..BUCKETS.len(), any::<bool>()).prop_map(|(bucket, to_other)| Op::Rekey { bucket, to_other }),
+        5 => (place(), which()).prop_map(|(at, which)| Op::Get { at, which }),
+        2 => (place(), which(), index, 1..70_000_u64).prop_map(|(at, which, begin, len)| Op::Range { at, which, begin, len }),
+        2 => (0..BUCKETS.len(), prefix, any::<bool>(), 1..6_usize)
+            .prop_map(|(bucket, prefix, delimiter, limit)| Op::List { bucket, prefix, delimiter, limit }),
+        3 => (slot.clone(), place(), mode()).prop_map(|(slot, at, by)| Op::Create { slot, at, by }),
+        6 => (slot.clone(), number.clone(), len(), any::<u64>()).prop_map(|(slot, number, len, seed)| Op::Part { slot, number, len, seed }),
+        6 => (slot.clone(), number, place(), which()).prop_map(|(slot, number, from, which)| Op::PartCopy { slot, number, from, which }),
         3 => slot.clone().prop_map(|slot| Op::Complete { slot }),
         1 => slot.prop_map(|slot| Op::Abort { slot }),
         2 => Just(Op::SweepDead),
         1 => Just(Op::SweepOrphans),
+    ]
+}
+
+/// Mostly in the bucket that may be versioned, and at its first key, so that there are many versions of one.
+fn place() -> impl Strategy<Value = Place> {
+    (prop::sample::select(vec![0, 1, 1, 1]), prop::sample::select(vec![0, 0, 0, 1, 2])).prop_map(|(bucket, key)| Place { bucket, key })
+}
+
+fn which() -> impl Strategy<Value = Pick> {
+    prop_oneof![
+        6 => Just(Pick::Latest),
+        1 => Just(Pick::Null),
+        8 => any::<prop::sample::Index>().prop_map(Pick::Nth),
+        1 => Just(Pick::Unknown),
     ]
 }
 
