@@ -107,15 +107,15 @@ impl ChecksumAlgorithm {
     }
 }
 
-/// A checksum being computed.
+/// A checksum being computed. What is large lies on the heap: every body's future would have room for the largest.
 pub(crate) enum Running {
     /// With the length of the result in bytes.
     Crc(Box<crc_fast::Digest>, usize),
     Sha(digest::Context),
-    Md5(Md5),
-    XxHash64(XxHash64),
-    XxHash3(XxHash3_64),
-    XxHash128(XxHash3_128),
+    Md5(Box<Md5>),
+    XxHash64(Box<XxHash64>),
+    XxHash3(Box<XxHash3_64>),
+    XxHash128(Box<XxHash3_128>),
 }
 
 impl Running {
@@ -128,10 +128,10 @@ impl Running {
             ChecksumAlgorithm::Sha1 => Self::Sha(digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY)),
             ChecksumAlgorithm::Sha256 => Self::Sha(digest::Context::new(&digest::SHA256)),
             ChecksumAlgorithm::Sha512 => Self::Sha(digest::Context::new(&digest::SHA512)),
-            ChecksumAlgorithm::Md5 => Self::Md5(Md5::new()),
-            ChecksumAlgorithm::XxHash64 => Self::XxHash64(XxHash64::with_seed(0)),
-            ChecksumAlgorithm::XxHash3 => Self::XxHash3(XxHash3_64::new()),
-            ChecksumAlgorithm::XxHash128 => Self::XxHash128(XxHash3_128::new()),
+            ChecksumAlgorithm::Md5 => Self::Md5(Box::default()),
+            ChecksumAlgorithm::XxHash64 => Self::XxHash64(Box::default()),
+            ChecksumAlgorithm::XxHash3 => Self::XxHash3(Box::default()),
+            ChecksumAlgorithm::XxHash128 => Self::XxHash128(Box::default()),
         }
     }
 

@@ -11,7 +11,7 @@ fn long() -> Vec<u8> {
 /// ones are what Amazon's client library computes and sends.
 #[test]
 fn checksums_are_computed_as_everybody_else_does() {
-    use ChecksumAlgorithm::*;
+    use ChecksumAlgorithm::{Crc32, Crc32c, Crc64Nvme, Md5, Sha1, Sha256, Sha512, XxHash3, XxHash64, XxHash128};
     let sha512_of_abc = "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
                          2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f";
     let long = long();

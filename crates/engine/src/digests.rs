@@ -63,7 +63,7 @@ enum State {
 
 #[derive(Default)]
 struct Slow {
-    md5: Option<Md5>,
+    md5: Option<Box<Md5>>,
     hash: Option<Running>,
 }
 
@@ -113,7 +113,7 @@ impl<'a> Digests<'a> {
             Some(algorithm) => (None, Some(Running::new(algorithm))),
         };
         let has_slow = md5 || hash.is_some();
-        let slow = if has_slow { State::Here(Slow { md5: md5.then(Md5::new), hash }) } else { State::None };
+        let slow = if has_slow { State::Here(Slow { md5: md5.then(Box::default), hash }) } else { State::None };
         let crc64 = plan.crc64.then(|| Running::new(ChecksumAlgorithm::Crc64Nvme));
         Self { budget, md5_is_checksum, fast, crc64, slow, here_bytes: 0 }
     }

@@ -166,6 +166,8 @@ pub(crate) fn write_typed(xml: &mut Xml, checksum: Option<&Checksum>) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::fmt::Write as _;
+
     use http::HeaderValue;
 
     use super::*;
@@ -215,7 +217,7 @@ mod tests {
             let kinds = [ChecksumKind::Composite, ChecksumKind::FullObject].into_iter().filter(|kind| algorithm.allows(*kind));
             let kinds: Vec<_> = kinds.map(|kind| format!("`{}`", kind_name(kind))).collect();
             assert!(kinds.len() == 1 || algorithm.default_kind() == ChecksumKind::Composite, "{algorithm:?}");
-            table += &format!("| `{}` | `{}` | {} |\n", algorithm.name(), algorithm.header(), kinds.join(", "));
+            writeln!(table, "| `{}` | `{}` | {} |", algorithm.name(), algorithm.header(), kinds.join(", ")).unwrap();
         }
         let document = include_str!("../../../docs/s3-operations.md");
         assert!(document.contains(&table), "docs/s3-operations.md must have this table:\n{table}");
