@@ -20,6 +20,7 @@ use crate::{
     lock,
     record::{Etag, ObjectRecord, RecordedSse, VersionBinding, seal_part_checksums},
     sse::{Identified, KeyUse, User, mode_of},
+    tags,
 };
 
 /// All of a version but its bytes.
@@ -202,7 +203,7 @@ impl Engine {
             checksum: draft.checksum.clone(),
             parts_count: draft.parts_count,
             completed_with: draft.completed_with.clone(),
-            tags: draft.attributes.tags.clone(),
+            tags: tags::in_order(draft.attributes.tags.clone()),
             lock: locked.recorded,
             sse: draft.recorded.clone(),
             manifest_sha256: hex::encode(bytes.manifest.digest()),

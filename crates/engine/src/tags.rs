@@ -42,6 +42,12 @@ pub(crate) fn check(tags: &[Tag], at_most: usize) -> Result<(), Error> {
     Ok(())
 }
 
+/// The tags of an object are a set: they are kept, and answered, in the order of their keys.
+pub(crate) fn in_order(mut tags: Vec<Tag>) -> Vec<Tag> {
+    tags.sort();
+    tags
+}
+
 fn is_allowed(character: char) -> bool {
     character.is_alphanumeric() || character.is_whitespace() || "_.:/=+-@".contains(character)
 }

@@ -19,6 +19,7 @@ impl Engine {
     pub async fn set_object_tags(&self, caller: &Caller, named: &ObjectVersion, tags: Vec<Tag>) -> Result<Option<String>, Error> {
         tags::check(&tags, tags::MAX_OBJECT_TAGS)?;
         self.space().admit(None)?;
+        let tags = tags::in_order(tags);
         self.change_version(caller, named, |_, present| Ok(Changeable { tags: tags.clone(), ..present })).await
     }
 

@@ -32,9 +32,9 @@ impl Engine {
         let progress = RekeyProgress { job, secure, bucket_id, stage: Stage::Counting, position: 0, key: None, end: 0 };
         // New objects get a key of the present version from now on, or they would be what the job leaves behind.
         self.forget_bucket_keys();
-        let started = self.start_job::<Rekey>(id, progress).await?;
+        let shown = self.start_job::<Rekey>(id, progress).await?.job;
         tracing::info!(job_id = %id, request_id, who, "a re-keying was started");
-        Ok(started.job)
+        Ok(shown)
     }
 
     /// Goes on with the jobs that were running when the process ended. How many. To be called once, after the start.
