@@ -46,7 +46,7 @@ fn command() -> Command {
 fn serve() -> Command {
     let data_dir = Arg::new("DATA_DIR")
         .value_parser(value_parser!(PathBuf))
-        .help("Where objects are kept; made if it is missing [env: STRONGROOM_DATA_DIR]");
+        .help("Where objects are kept; created if it is missing [env: STRONGROOM_DATA_DIR]");
     let config = Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf));
     Command::new("serve")
         .about("Serve a data directory over S3 until SIGTERM or SIGINT")

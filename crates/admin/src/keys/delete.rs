@@ -132,7 +132,7 @@ impl Deletion<'_> {
         call.note_event(|event| "DeleteKeyNow".clone_into(&mut event.operation));
         let closed = call.inner.parts.keyring.close_key(&self.backend, &self.key_id).await?;
         if request.destroy_locked {
-            call.note("destroy_locked", "true".to_owned());
+            call.note("destroy_locked", "true");
         } else {
             self.check_unlocked().await?;
         }
@@ -176,8 +176,8 @@ impl Deletion<'_> {
         Err(ApiError::conflict(
             "LockedVersions",
             format!(
-                "Object Lock keeps versions that depend on the key {}: {}{more}. Delete the key when no lock holds any more. To destroy it and them \
-                 before that, use force_immediate with destroy_locked, which needs kms:DeleteLockedKey and is recorded.",
+                "Object Lock keeps versions that depend on the key {}: {}{more}. Delete the key after all locks have ended. To destroy the key and \
+                 these versions now, use --now --destroy-locked (API: force_immediate, destroy_locked). This needs kms:DeleteLockedKey, and the audit log records it.",
                 self.key_id,
                 named.join(", "),
             ),

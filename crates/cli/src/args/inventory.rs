@@ -14,7 +14,7 @@ The server and the credentials come from the same places as those of strongroom 
 Exit status: 0 done; 1 failed, or rows were altered, which standard error names; 2 wrong usage; 3 no such bucket; 4 not
 permitted, or not for every bucket; 6 server away.";
 
-/// `strongroom inventory`
+/// List the mode and key of each version of an object, as CSV or JSON lines
 #[derive(Args)]
 pub(crate) struct InventoryArgs {
     #[command(flatten)]

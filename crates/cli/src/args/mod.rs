@@ -31,7 +31,7 @@ or from --endpoint with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_CA_
 Exit status: 0 done; 1 failed; 2 wrong usage; 3 no such key or job; 4 not permitted; 5 wrong state, or still in use;
 6 server or backend away; 7 a re-key job ended with failures; 8 the backend cannot do this.";
 
-/// `strongroom kms`
+/// Manage the key service, keys and re-keying
 #[derive(Args)]
 pub(crate) struct KmsArgs {
     #[command(flatten)]
@@ -61,7 +61,7 @@ pub(crate) struct ConnectionArgs {
     /// The certificate authority to trust, PEM
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
-    /// The backend that a key belongs to [default: the one in force]
+    /// The backend that a key belongs to [default: the active one]
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) backend: Option<String>,
 }

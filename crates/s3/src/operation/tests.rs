@@ -166,7 +166,7 @@ fn actions(operation: &Operation) -> String {
         .collect();
     let mut of_headers: Vec<_> = operation.header_rights.iter().map(|header| header.right.action.as_str()).collect();
     of_headers.dedup();
-    actions.extend(of_headers.iter().map(|action| format!("`{action}` for what headers give")));
+    actions.extend(of_headers.iter().map(|action| format!("`{action}` if headers ask for it")));
     if actions.is_empty() {
         actions.push("`s3:DeleteObject` (`s3:DeleteObjectVersion`) on each key".to_owned());
     }
