@@ -77,7 +77,7 @@ impl Default for EngineOptions {
             dead_blob_grace: Duration::from_secs(5),
             orphan_age: Duration::from_hours(24),
             job_outage_limit: Duration::from_mins(10),
-            memory_budget_bytes: 112 << 20,
+            memory_budget_bytes: 128 << 20,
         }
     }
 }

@@ -303,7 +303,7 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         "memory_budget_bytes",
         Number(33_554_432),
         "BYTES",
-        Value("117440512"),
+        Value("134217728"),
         "What all requests together may keep in memory of bodies and answers; beyond it requests wait their turn, or get 503 SlowDown",
     ),
     option(
