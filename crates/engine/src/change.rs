@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use strongroom_catalog::{BucketId, Catalog, CatalogError, Envelope, Lock, Version, VersionChange};
-use strongroom_kms::KmsError;
 
 use crate::{
     Engine, Error,
@@ -64,11 +63,7 @@ impl Engine {
     /// is put on what a key on its way out would take along. A key that is only disabled or sealed comes back.
     async fn admit_lock(&self, envelope: &Envelope) -> Result<Permits, Error> {
         let Some(key) = &envelope.key else { return Ok(Permits::of_no_key()) };
-        match self.kms().begin_commit(&key.backend, &key.key_id).await {
-            Ok(permit) => Ok(Permits::of(permit)),
-            Err(error @ (KmsError::KeyPendingDeletion(_) | KmsError::KeyErased(_))) => Err(error.into()),
-            Err(_) => Ok(Permits::of_no_key()),
-        }
+        Ok(Permits::of(self.kms().begin_lock(&key.backend, &key.key_id).await?))
     }
 
     /// A change of `version`, which has the envelope, the lock and the record from now on. What is bound to them is sealed anew.

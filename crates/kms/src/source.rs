@@ -23,4 +23,8 @@ pub trait KeySource: KeyService {
     /// Begins to commit something that will depend on a key, named as its wrapped data key names it. Fails as a use of the key would, as
     /// far as this process knows the key's state: no backend is called. Until the permit is dropped the key is not destroyed.
     async fn begin_commit(&self, backend: &str, key_id: &str) -> Result<CommitPermit, KmsError>;
+
+    /// Begins to commit a lock on something that depends on a key. A key that is on its way out, or gone, is refused; one that is only disabled,
+    /// sealed or away comes back. Until the permit is dropped the key is not destroyed.
+    async fn begin_lock(&self, backend: &str, key_id: &str) -> Result<CommitPermit, KmsError>;
 }

@@ -16,8 +16,9 @@ use crate::http::{ApiError, Call, JsonOrQuery, Subject};
 /// The window where none is asked for. Source: AWS KMS `ScheduleKeyDeletion`.
 const DEFAULT_WINDOW_DAYS: u32 = 30;
 
-/// So many locked versions are named where a key cannot be deleted on their account.
+/// So many locked versions are named where a key cannot be deleted on their account, of so many that are looked at.
 const MAX_NAMED: usize = 5;
+const MAX_LOOKED_AT: usize = 100;
 
 /// Which key, and when.
 #[derive(Deserialize, ToSchema)]
@@ -166,17 +167,20 @@ impl Deletion<'_> {
 
     /// Refuses the end of a key on which versions depend that Object Lock keeps; says which, and until when.
     async fn check_unlocked(&self) -> Result<(), ApiError> {
-        let mut locked = self.call.inner.parts.engine.locked_under_key(&self.backend, &self.key_id, MAX_NAMED + 1).await?;
+        let locked = self.call.inner.parts.engine.locked_under_key(&self.backend, &self.key_id, MAX_LOOKED_AT).await?;
         if locked.is_empty() {
             return Ok(());
         }
-        let more = if locked.len() > MAX_NAMED { ", and others" } else { "" };
-        locked.truncate(MAX_NAMED);
-        let named: Vec<_> = locked.iter().map(named).collect();
+        // Who may delete keys need not be told the names of others' objects.
+        let may_see = |locked: &&LockedVersion| self.call.may_in_bucket(Action::ListBucketVersions, &locked.bucket);
+        let mut named: Vec<_> = locked.iter().filter(may_see).take(MAX_NAMED).map(named).collect();
+        if named.len() < locked.len() {
+            named.push(if named.is_empty() { "in buckets that you may not list".to_owned() } else { "and others".to_owned() });
+        }
         Err(ApiError::conflict(
             "LockedVersions",
             format!(
-                "Object Lock keeps versions that depend on the key {}: {}{more}. Delete the key after all locks have ended. To destroy the key and \
+                "Object Lock keeps versions that depend on the key {}: {}. Delete the key after all locks have ended. To destroy the key and \
                  these versions now, use --now --destroy-locked (API: force_immediate, destroy_locked). This needs kms:DeleteLockedKey, and the audit log records it.",
                 self.key_id,
                 named.join(", "),

@@ -40,6 +40,9 @@ async fn a_key_of_locked_versions_is_not_deleted_and_the_refusal_says_which_and_
         assert!(message.contains("photos/held (version ") && message.contains(", until its hold is released)"), "{message}");
         assert!(!message.contains("other"), "{message}");
     }
+    let by_narrow = rig.send("DELETE", "/kms/keys/delete", json!({"key_id": "alpha"}).to_string(), user(&allowing(&["kms:*"]))).await;
+    assert_eq!(by_narrow.status, 409);
+    assert!(!by_narrow.text.contains("photos") && by_narrow.text.contains("in buckets that you may not list"), "{}", by_narrow.text);
     // Nothing has changed, so new data is written under the key.
     rig.put("new", Some("alpha"), b"data").await;
     assert_eq!(rig.get("kept").await.unwrap(), b"data");
@@ -78,4 +81,27 @@ async fn locked_versions_go_with_their_key_only_by_a_right_of_its_own_and_on_rec
     assert!(matches!(rig.get("kept").await, Err(Error::KmsKeyErased(_))));
     let record = rig.record("DeleteKeyNow").await;
     assert_eq!((&record["details"]["destroy_locked"], &record["details"]["objects"]), (&json!("true"), &json!("1")), "{record}");
+}
+
+/// The race: the lock commits while the key is being destroyed. A disabled key is no exception, for it comes back.
+#[tokio::test]
+async fn a_key_is_not_closed_while_a_lock_under_it_commits_also_where_it_is_disabled() {
+    let rig = with_locked_bucket().await;
+    rig.put("held", Some("alpha"), b"data").await;
+    for disable in [false, true] {
+        if disable {
+            rig.ok("POST", "/kms/keys/disable", json!({"key_id": "alpha"})).await;
+        }
+        let permit = strongroom_kms::KeySource::begin_lock(&*rig.keyring, "local", "alpha").await.unwrap();
+        let closing = rig.keyring.close_key("local", "alpha");
+        let waits = tokio::time::timeout(std::time::Duration::from_millis(200), closing).await;
+        assert!(waits.is_err(), "{disable}");
+        drop(permit);
+        let closed = rig.keyring.close_key("local", "alpha").await.unwrap();
+        let refused = rig.engine.set_legal_hold(&caller(), &object("held"), true).await;
+        assert!(matches!(refused, Err(Error::KmsKeyPendingDeletion(_))), "{refused:?}");
+        drop(closed);
+    }
+    rig.engine.set_legal_hold(&caller(), &object("held"), true).await.unwrap();
+    rig.refused("DELETE", "/kms/keys/delete", json!({"key_id": "alpha"}), 409, "LockedVersions").await;
 }

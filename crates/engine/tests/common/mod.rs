@@ -84,6 +84,14 @@ impl KeySource for FixedSource {
         self.local.check_usable(key_id).await?;
         Ok(permit)
     }
+
+    async fn begin_lock(&self, backend: &str, key_id: &str) -> Result<CommitPermit, KmsError> {
+        let permit = self.fence.enter(backend, key_id)?;
+        match self.local.check_usable(key_id).await {
+            Err(error @ (KmsError::KeyPendingDeletion(_) | KmsError::KeyErased(_))) => Err(error),
+            _ => Ok(permit),
+        }
+    }
 }
 
 /// Root, and who else there is at present.

@@ -35,6 +35,17 @@ impl KeySource for Keyring {
         stack.check_known(key_id).await?;
         Ok(permit)
     }
+
+    async fn begin_lock(&self, backend: &str, key_id: &str) -> Result<CommitPermit, KmsError> {
+        // The permit is kept whatever else keeps the key from being used: whoever deletes the key waits for it, and then finds the lock.
+        let permit = self.core.fence.enter(backend, key_id)?;
+        let snapshot = self.core.snapshot();
+        let Ok(stack) = snapshot.stack(backend) else { return Ok(permit) };
+        match Arc::clone(stack).check_known(key_id).await {
+            Err(error @ (KmsError::KeyPendingDeletion(_) | KmsError::KeyErased(_))) => Err(error),
+            _ => Ok(permit),
+        }
+    }
 }
 
 #[async_trait]
