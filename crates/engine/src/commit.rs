@@ -1,6 +1,6 @@
 //! Committing a version: the last step of PutObject, CopyObject and CompleteMultipartUpload.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use strongroom_catalog::{BlobUse, Bucket, Catalog, CatalogError, Committed, Envelope, NewVersion, VersionData, VersionId};
 use strongroom_fair::ForTenant;
@@ -22,6 +22,9 @@ use crate::{
     sse::{Identified, KeyUse, User, mode_of},
     tags,
 };
+
+/// For so long a write believes what it read of its bucket: rules and default locks that were set before that hold for it.
+const BELIEVED: Duration = Duration::from_secs(1);
 
 /// All of a version but its bytes.
 pub(crate) struct Draft<'a> {
@@ -184,9 +187,12 @@ impl Engine {
     ) -> Result<NewVersion, Error> {
         let user = User::Caller(caller);
         self.check_still_opens(user, draft.at, &draft.envelope, &draft.recorded, draft.keys_since).await?;
+        let changed =
+            if draft.keys_since.is_some_and(|since| since.elapsed() > BELIEVED) { Some(self.still_permitted(draft).await?) } else { None };
+        let settings = changed.as_ref().map_or(settings, |bucket| &*bucket.settings);
         let Identified { bucket, key, version_id } = draft.at;
         let (size_bytes, modified) = (bytes.manifest.total_len(), ids::now_ms());
-        let locked = lock::of_new_version(&draft.attributes.lock, settings.object_lock.as_ref(), modified);
+        let locked = lock::of_new_version(&draft.attributes.lock, settings.object_lock.as_ref(), modified)?;
         let binding = VersionBinding {
             bucket_id: bucket.id,
             key,
@@ -225,6 +231,18 @@ impl Engine {
             blobs: bytes.blobs,
             upload_id: None,
         })
+    }
+}
+
+impl Engine {
+    /// The bucket as it is by now, whose rules still allow the write: they may have changed while its body came.
+    async fn still_permitted(&self, draft: &Draft<'_>) -> Result<crate::api::Bucket, Error> {
+        let bucket = self.bucket(&draft.at.bucket.name).await?;
+        if bucket.id != draft.at.bucket.id {
+            return Err(Error::NoSuchBucket);
+        }
+        self.write_rules(&bucket).permit(mode_of(&draft.envelope)?)?;
+        Ok(bucket)
     }
 }
 

@@ -15,6 +15,8 @@ use crate::{
 
 const MAX_DAYS: u32 = 36_500;
 const MAX_YEARS: u32 = 100;
+/// 9999-12-31T23:59:59.999Z, the last date that S3's forms can tell.
+const END_OF_CALENDAR_MS: i64 = 253_402_300_799_999;
 
 /// The lock of a version: what is enforced, and what is remembered beside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,8 +42,8 @@ impl Period {
             Self::Days(days) => now.checked_add(Duration::days(days.into())),
             Self::Years(years) => in_years(now, years),
         };
-        // Past the end of the calendar: it never ends.
-        end.and_then(|end| i64::try_from(end.unix_timestamp_nanos() / 1_000_000).ok()).unwrap_or(i64::MAX)
+        // Past the end of the calendar: its last moment.
+        end.and_then(|end| i64::try_from(end.unix_timestamp_nanos() / 1_000_000).ok()).unwrap_or(END_OF_CALENDAR_MS)
     }
 }
 
@@ -74,22 +76,28 @@ pub(crate) fn check_given(given: &ObjectLock, bucket: &Bucket, now_ms: i64) -> R
 }
 
 /// The lock of a new version: what the request says, else the bucket's defaults.
-pub(crate) fn of_new_version(given: &ObjectLock, default: Option<&DefaultLock>, modified_ms: i64) -> Locked {
-    let Some(default) = default else { return Locked::default() };
+pub(crate) fn of_new_version(given: &ObjectLock, default: Option<&DefaultLock>, modified_ms: i64) -> Result<Locked, Error> {
+    let Some(default) = default else { return Ok(Locked::default()) };
     let by_default = default.retention.map(|(mode, period)| Retention { mode, until_ms: period.after(modified_ms) });
     let event_hold_period = match given.event_hold {
-        Some(EventHold { on: true, period }) => period.or(default.event_hold),
-        Some(EventHold { on: false, .. }) => None,
+        Some(hold) => hold_period(hold, None, default)?,
         None => default.event_hold,
     };
-    Locked {
+    Ok(Locked {
         lock: catalog::Lock {
             retention: given.retention.or(by_default).map(Into::into),
             legal_hold: given.legal_hold == Some(true),
             event_hold: event_hold_period.is_some(),
         },
         recorded: RecordedLock { legal_hold_given: given.legal_hold.is_some(), event_hold_period },
-    }
+    })
+}
+
+/// The lock that an upload is begun with: with the duration that the bucket's default gives to its event hold now.
+pub(crate) fn of_new_upload(given: ObjectLock, bucket: &Bucket) -> ObjectLock {
+    let default = bucket.settings.object_lock.as_ref().and_then(|default| default.event_hold);
+    let event_hold = given.event_hold.map(|hold| EventHold { period: hold.period.or(default.filter(|_| hold.on)), ..hold });
+    ObjectLock { event_hold, ..given }
 }
 
 impl Locked {
@@ -130,7 +138,7 @@ impl Locked {
             Some(hold @ EventHold { on: true, .. }) => next.held(hold, default, now_ms),
             Some(hold) => {
                 hold_period(hold, None, default)?;
-                Ok(next.released(change.mode, default, now_ms))
+                next.released(change.mode, default, bypass, now_ms)
             }
         }
     }
@@ -147,25 +155,24 @@ impl Locked {
         Ok(self)
     }
 
-    /// With its event hold released: retained for the hold's period from now on, and no shorter than it was.
-    fn released(mut self, mode: Option<RetentionMode>, default: &DefaultLock, now_ms: i64) -> Self {
-        let Some(period) = self.recorded.event_hold_period.filter(|_| self.lock.event_hold) else { return self };
+    /// With its event hold released: retained for the hold's period from now on, and no shorter than it was. The mode of an active retention is changed
+    /// as [`Locked::changed`] changes it, and compliance is never made governance.
+    fn released(mut self, mode: Option<RetentionMode>, default: &DefaultLock, bypass: bool, now_ms: i64) -> Result<Self, Error> {
+        let Some(period) = self.recorded.event_hold_period.filter(|_| self.lock.event_hold) else { return Ok(self) };
         let present = self.lock.retention.map(Retention::from);
         let active = present.filter(|present| present.until_ms > now_ms);
         // Where nobody ever named a mode, nobody said that the retention may end early.
-        let mode =
-            mode.or(present.map(|present| present.mode)).or(default.retention.map(|(mode, _)| mode)).unwrap_or(RetentionMode::Compliance);
-        let until_ms = period.after(now_ms);
-        let retention = match active {
-            Some(active) => Retention {
-                mode: if active.mode == RetentionMode::Compliance { active.mode } else { mode },
-                until_ms: until_ms.max(active.until_ms),
-            },
-            None => Retention { mode, until_ms },
-        };
+        let expected = present.map(|present| present.mode).or(default.retention.map(|(mode, _)| mode));
+        let mode = mode.or(expected).unwrap_or(RetentionMode::Compliance);
+        let is_weaker = expected == Some(RetentionMode::Compliance) && mode == RetentionMode::Governance;
+        let is_changed = active.is_some_and(|active| active.mode != mode);
+        if is_weaker || (is_changed && !bypass) {
+            return Err(Error::ObjectLocked);
+        }
+        let until_ms = period.after(now_ms).max(active.map_or(0, |active| active.until_ms));
         self.lock.event_hold = false;
-        self.lock.retention = Some(retention.into());
-        self
+        self.lock.retention = Some(Retention { mode, until_ms }.into());
+        Ok(self)
     }
 
     /// Whether it keeps the version in a way, or for a time, in which `before` does not.

@@ -84,10 +84,10 @@ fn a_released_event_hold_leaves_a_retention_that_is_no_shorter_and_no_weaker() {
         (None, Some(Governance), (Governance, 10)),
         (Some((Governance, 5)), None, (Governance, 10)),
         (Some((Governance, 20)), None, (Governance, 20)),
-        (Some((Governance, 5)), Some(Compliance), (Compliance, 10)),
-        (Some((Compliance, 5)), Some(Governance), (Compliance, 10)),
-        (Some((Compliance, 20)), Some(Governance), (Compliance, 20)),
-        (Some((Compliance, -1)), Some(Governance), (Governance, 10)),
+        (Some((Compliance, 5)), None, (Compliance, 10)),
+        (Some((Compliance, 20)), Some(Compliance), (Compliance, 20)),
+        (Some((Compliance, -1)), None, (Compliance, 10)),
+        (Some((Governance, -1)), Some(Compliance), (Compliance, 10)),
     ] {
         let locked = present.map_or_else(Locked::default, |(mode, days)| retained(mode, days));
         let on = held(locked, Period::Days(10));
@@ -100,6 +100,14 @@ fn a_released_event_hold_leaves_a_retention_that_is_no_shorter_and_no_weaker() {
         assert_eq!(released.shown(), ObjectLock { retention: Some(retention), legal_hold: None, event_hold }, "{present:?}");
         assert_eq!(change(released, &hold(false, None), false).unwrap(), released, "released once");
     }
+    for (present, mode, by_bypass) in
+        [((Governance, 5), Compliance, true), ((Compliance, 5), Governance, false), ((Compliance, -1), Governance, false)]
+    {
+        let on = held(retained(present.0, present.1), Period::Days(10));
+        let release = RetentionChange { mode: Some(mode), ..hold(false, None) };
+        assert!(matches!(change(on, &release, false), Err(Error::ObjectLocked)), "{present:?}");
+        assert_eq!(change(on, &release, true).is_ok(), by_bypass, "{present:?}");
+    }
     let on = held(Locked::default(), Period::Days(365));
     assert!(change(on, &hold(true, Some(Period::Years(2))), false).is_ok());
     assert!(matches!(change(on, &hold(true, Some(Period::Days(364))), true), Err(Error::ObjectLocked)), "it is not made shorter");
@@ -109,7 +117,7 @@ fn a_released_event_hold_leaves_a_retention_that_is_no_shorter_and_no_weaker() {
 #[test]
 fn a_new_version_has_the_lock_of_its_request_else_of_its_bucket() {
     let default = DefaultLock { retention: Some((Compliance, Period::Days(3))), event_hold: Some(Period::Years(1)) };
-    let by_default = of_new_version(&ObjectLock::default(), Some(&default), NOW).shown();
+    let by_default = of_new_version(&ObjectLock::default(), Some(&default), NOW).unwrap().shown();
     assert_eq!(by_default.retention, Some(Retention { mode: Compliance, until_ms: NOW + 3 * DAY }));
     assert_eq!(by_default.event_hold, Some(EventHold { on: true, period: Some(Period::Years(1)) }));
     assert_eq!(by_default.legal_hold, None);
@@ -118,10 +126,12 @@ fn a_new_version_has_the_lock_of_its_request_else_of_its_bucket() {
         legal_hold: Some(false),
         event_hold: Some(EventHold { on: false, period: None }),
     };
-    let locked = of_new_version(&given, Some(&default), NOW);
+    let locked = of_new_version(&given, Some(&default), NOW).unwrap();
     assert_eq!(locked.shown(), ObjectLock { event_hold: None, ..given });
     assert!(locked.lock.holds(NOW, false) && !locked.lock.holds(NOW, true) && !locked.lock.holds(NOW + 1, false));
-    assert_eq!(of_new_version(&ObjectLock::default(), None, NOW), Locked::default());
+    assert_eq!(of_new_version(&ObjectLock::default(), None, NOW).unwrap(), Locked::default());
+    let endless = ObjectLock { event_hold: Some(EventHold { on: true, period: None }), ..ObjectLock::default() };
+    assert!(matches!(of_new_version(&endless, Some(&DefaultLock::default()), NOW), Err(Error::InvalidArgument(_))), "no hold is dropped");
 }
 
 #[test]
@@ -135,4 +145,5 @@ fn a_year_is_a_year_of_the_calendar() {
     assert_eq!(Period::Years(4).after(on(2028, 2, 29)), on(2032, 2, 29));
     assert_eq!(Period::Days(365).after(on(2027, 3, 1)), on(2028, 2, 29));
     assert_eq!(Period::Years(100).after(i64::MAX), on(2070, 1, 1), "a date that is none counts as 1970");
+    assert_eq!(Period::Days(1).after(END_OF_CALENDAR_MS), END_OF_CALENDAR_MS);
 }

@@ -2,15 +2,18 @@
 
 use std::{
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use bytes::Bytes;
+use futures_util::{StreamExt as _, future::BoxFuture, stream};
 use rusqlite::params;
 use strongroom_engine::{
     Error,
     api::{
-        Attributes, CopyObject, CreateBucket, CreateMultipartUpload, DefaultLock, DeleteCondition, EventHold, ObjectLock, ObjectVersion,
-        Period, PutObject, Retention, RetentionChange, RetentionMode, Tag, TagsOfCopy, UpdateObjectEncryption, VersioningStatus,
+        Attributes, Body, CopyObject, CreateBucket, CreateMultipartUpload, DefaultLock, DeleteCondition, EncryptionRule, EventHold,
+        ObjectLock, ObjectVersion, Period, PutObject, Retention, RetentionChange, RetentionMode, Tag, TagsOfCopy, UpdateObjectEncryption,
+        VersioningStatus,
     },
 };
 
@@ -238,4 +241,48 @@ async fn a_lock_that_was_altered_on_the_disk_makes_its_version_read_as_damaged()
     }
     write(good);
     assert_eq!(rig.lock_of("object", &id).await.unwrap().legal_hold, Some(true));
+}
+
+/// The attack: a body is sent so slowly that a rule is set before it has come, to get past the rule.
+#[tokio::test]
+async fn a_slow_write_gets_the_default_lock_and_keeps_to_the_rules_that_were_set_meanwhile() {
+    let rig = with_locked_bucket(Rig::sqlite().await).await;
+    let slow = |by: As, change: BoxFuture<'static, ()>| {
+        let second = async move {
+            change.await;
+            tokio::time::sleep(Duration::from_millis(1100)).await;
+            Ok(Bytes::from_static(b"half"))
+        };
+        let halves = stream::iter([Ok(Bytes::from_static(b"half"))]).chain(stream::once(second));
+        let body = Body { stream: Box::pin(sync_wrapper::SyncStream::new(halves)), length: None };
+        PutObject { body, sse: by.write(), ..put_locked("slow", Attributes::default(), b"") }
+    };
+    let engine = Arc::clone(&rig.engine);
+    let default = DefaultLock { retention: Some((RetentionMode::Compliance, Period::Days(30))), event_hold: None };
+    let locking = Box::pin(async move { engine.set_object_lock_configuration(LOCKED, default).await.unwrap() });
+    let id = rig.engine.put_object(&rig.root, slow(As::S3, locking)).await.unwrap().version_id.unwrap();
+    assert_eq!(rig.lock_of("slow", &id).await.unwrap().retention.unwrap().mode, RetentionMode::Compliance);
+
+    let engine = Arc::clone(&rig.engine);
+    let rule = EncryptionRule { default: None, blocked: Some(vec!["SSE-C".to_owned()]) };
+    let blocking = Box::pin(async move { engine.set_bucket_encryption(LOCKED, rule).await.unwrap() });
+    let refused = rig.engine.put_object(&rig.root, slow(As::Customer(1), blocking)).await;
+    assert!(matches!(refused, Err(Error::CustomerKeysBlocked)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_event_hold_has_the_duration_that_the_bucket_gave_when_its_upload_was_begun() {
+    let rig = with_locked_bucket(Rig::sqlite().await).await;
+    let configure = |event_hold| rig.engine.set_object_lock_configuration(LOCKED, DefaultLock { retention: None, event_hold });
+    configure(Some(Period::Days(5))).await.unwrap();
+    let lock = ObjectLock { event_hold: Some(EventHold { on: true, period: None }), ..ObjectLock::default() };
+    let attributes = Attributes { lock, ..Attributes::default() };
+    let create = CreateMultipartUpload { bucket: LOCKED.into(), attributes, ..create_request("parts", As::S3.write()) };
+    let upload_id = rig.engine.create_multipart_upload(&rig.root, create).await.unwrap().upload_id;
+    let upload = strongroom_engine::api::UploadRef { bucket: LOCKED.into(), key: "parts".into(), upload_id };
+    configure(None).await.unwrap();
+    let part = rig.upload_part(&upload, 1, As::S3, b"part").await;
+    let id = rig.complete(&upload, vec![part]).await.unwrap().version_id.unwrap();
+    let held = EventHold { on: true, period: Some(Period::Days(5)) };
+    assert_eq!(rig.lock_of("parts", &id).await.unwrap().event_hold, Some(held));
 }

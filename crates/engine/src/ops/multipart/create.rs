@@ -7,9 +7,9 @@ use strongroom_catalog::{Upload, UploadId};
 use crate::{
     Engine, Error,
     api::Bucket,
-    api::{Caller, ChecksumAlgorithm, ChecksumKind, CreateMultipartUpload, CreatedUpload, UploadRef},
+    api::{Attributes, Caller, ChecksumAlgorithm, ChecksumKind, CreateMultipartUpload, CreatedUpload, UploadRef},
     checksum::not_allowed,
-    ids, limits,
+    ids, limits, lock,
     record::UploadRecord,
     sse::{Identified, User, decide},
 };
@@ -39,13 +39,15 @@ impl Engine {
         let checksum = checksum_choice(request.checksum_algorithm, request.checksum_kind)?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
         request.attributes.check(&bucket)?;
+        let lock = lock::of_new_upload(request.attributes.lock, &bucket);
+        let attributes = Attributes { lock, ..request.attributes };
         let decision = decide(&request.sse, caller.sse_c_allowed, &self.write_rules(&bucket))?;
         self.space().admit(None)?;
         let now = ids::now_ms();
         let (upload_id, version_id) = (UploadId(strongroom_seal::random_array()), ids::new_version_id(now));
         let at = Identified { bucket: &bucket, key: &request.key, version_id };
         let keys = self.keys_for_writing(User::Caller(caller), &decision, at, None).await?;
-        let record = UploadRecord { headers: request.headers, checksum, attributes: request.attributes, sse: keys.recorded };
+        let record = UploadRecord { headers: request.headers, checksum, attributes, sse: keys.recorded };
         let mut upload = Upload {
             upload_id,
             bucket_id: bucket.id,
