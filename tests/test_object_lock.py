@@ -286,6 +286,12 @@ def test_locks_outlive_a_kill_and_a_re_keying(new_server):
     assert client.get_object(**named)["Body"].read() == b"data"
 
 
+def test_a_date_that_s3_cannot_tell_is_refused(client, raw, locked):
+    headers = {"x-amz-object-lock-mode": "COMPLIANCE", "x-amz-object-lock-retain-until-date": "9999-12-31T23:59:59-23:00"}
+    raw.request("PUT", f"/{locked}/key", headers=headers).fails(400, "InvalidArgument")
+    assert "Versions" not in client.list_object_versions(Bucket=locked)
+
+
 # ---- rights
 
 USERS = {

@@ -147,6 +147,7 @@ def test_tags_take_rights_of_their_own(guarded):
     assert code_of(writer.put_object_tagging, **source, Tagging=tag_set(b="2")) == denied
     assert code_of(writer.delete_object_tagging, **source) == denied
     assert code_of(writer.put_object, Bucket=bucket, Key="other", Body=b"data", Tagging="b=2") == denied
+    assert code_of(writer.put_object, Bucket=bucket, Key="other", Body=b"data", Tagging="false") == denied, "it is a tag as any other"
     assert code_of(writer.copy_object, Bucket=bucket, Key="copy", CopySource=source) == denied, "the copy would have tags"
     assert "TagCount" not in writer.head_object(**source)
     writer.copy_object(Bucket=bucket, Key="copy", CopySource=source, TaggingDirective="REPLACE")

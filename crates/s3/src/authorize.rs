@@ -41,8 +41,8 @@ fn permit_all(operation: &Operation, request: &Request, upload: Option<&SseReply
         permit(request, action, &resource, &conditions)?;
     }
     for header in operation.header_rights {
-        // An explicit "no" asks for nothing.
-        if headers::filled(&request.headers, header.name)?.is_some_and(|value| !value.eq_ignore_ascii_case("false")) {
+        let asks = |value: String| !(header.is_flag && value.eq_ignore_ascii_case("false"));
+        if headers::filled(&request.headers, header.name)?.is_some_and(asks) {
             let (action, resource) = required(header.right, request)?;
             permit(request, action, &resource, &conditions)?;
         }

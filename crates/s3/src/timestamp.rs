@@ -14,6 +14,9 @@ const ASCTIME: &[BorrowedFormatItem<'_>] =
     format_description!("[weekday repr:short] [month repr:short] [day padding:space] [hour]:[minute]:[second] [year]");
 const ISO_8601: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
+/// 9999-12-31T23:59:59.999Z: the forms have four digits for a year.
+const LAST_MS: i64 = 253_402_300_799_999;
+
 /// `Wed, 21 Oct 2015 07:28:00 GMT`
 pub(crate) fn http_date(unix_ms: i64) -> String {
     moment(unix_ms).format(HTTP_DATE).unwrap_or_default()
@@ -38,7 +41,7 @@ pub(crate) fn parse_http_date(text: &str) -> Option<i64> {
 /// Milliseconds since 1970 of a date of ISO 8601 as S3's clients write it (RFC 3339), or none where it is no date.
 pub(crate) fn parse_iso_8601(text: &str) -> Option<i64> {
     let parsed = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    i64::try_from(parsed.unix_timestamp_nanos().div_euclid(1_000_000)).ok()
+    i64::try_from(parsed.unix_timestamp_nanos().div_euclid(1_000_000)).ok().filter(|unix_ms| *unix_ms <= LAST_MS)
 }
 
 fn parse_rfc_850(text: &str) -> Option<PrimitiveDateTime> {
@@ -50,7 +53,7 @@ fn parse_rfc_850(text: &str) -> Option<PrimitiveDateTime> {
 }
 
 fn moment(unix_ms: i64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms.min(LAST_MS)) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -61,6 +64,7 @@ mod tests {
     fn times_are_written_as_s3_writes_them() {
         assert_eq!(http_date(1_445_412_480_999), "Wed, 21 Oct 2015 07:28:00 GMT");
         assert_eq!(iso_8601(1_445_412_480_999), "2015-10-21T07:28:00.999Z");
+        assert_eq!(iso_8601(i64::MAX), "9999-12-31T23:59:59.999Z");
     }
 
     #[test]
@@ -80,7 +84,9 @@ mod tests {
         ] {
             assert_eq!(parse_iso_8601(text), Some(expected), "{text}");
         }
-        for text in ["", "1994-11-06", "1994-11-06T08:49:37", "Sun, 06 Nov 1994 08:49:37 GMT", "1994-13-06T08:49:37Z"] {
+        for text in
+            ["", "1994-11-06", "1994-11-06T08:49:37", "Sun, 06 Nov 1994 08:49:37 GMT", "1994-13-06T08:49:37Z", "9999-12-31T23:59:59-23:00"]
+        {
             assert_eq!(parse_iso_8601(text), None, "{text}");
         }
     }

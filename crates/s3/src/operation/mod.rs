@@ -84,6 +84,8 @@ pub(crate) struct Right {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HeaderRight {
     pub(crate) name: &'static str,
+    /// Whether it asks for nothing where it says "false".
+    pub(crate) is_flag: bool,
     pub(crate) right: Right,
 }
 

@@ -28,8 +28,8 @@ pub(super) static OPERATIONS: &[Operation] = &[
     on_bucket("CreateBucket", "PUT", run!(buckets::create))
         .needs(&[right(Action::CreateBucket, Target::Bucket)])
         .needs_for(&[
-            for_header("x-amz-bucket-object-lock-enabled", Action::PutBucketObjectLockConfiguration, Target::Bucket),
-            for_header("x-amz-bucket-object-lock-enabled", Action::PutBucketVersioning, Target::Bucket),
+            for_flag("x-amz-bucket-object-lock-enabled", Action::PutBucketObjectLockConfiguration, Target::Bucket),
+            for_flag("x-amz-bucket-object-lock-enabled", Action::PutBucketVersioning, Target::Bucket),
         ])
         .with_body()
         .owner(OwnerCheck::Never),
@@ -225,7 +225,11 @@ const fn either(action: Action, of_version: Action, on: Target) -> Right {
 }
 
 const fn for_header(name: &'static str, action: Action, on: Target) -> HeaderRight {
-    HeaderRight { name, right: right(action, on) }
+    HeaderRight { name, is_flag: false, right: right(action, on) }
+}
+
+const fn for_flag(name: &'static str, action: Action, on: Target) -> HeaderRight {
+    HeaderRight { is_flag: true, ..for_header(name, action, on) }
 }
 
 const fn on_service(name: &'static str, method: &'static str, handler: Handler) -> Operation {
