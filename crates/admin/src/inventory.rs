@@ -108,6 +108,10 @@ struct Altered {
 
 pub(crate) async fn list(call: Call, Query(wanted): Query<Wanted>) -> Result<Page, ApiError> {
     let key_id = wanted.key_id.as_deref().map(|given| call.key_id(given)).transpose()?.map(str::to_owned);
+    if wanted.prefix.is_some() && wanted.bucket.is_none() {
+        // What is counted of others' buckets must not tell how their objects are called.
+        return Err(ApiError::invalid("prefix needs a bucket"));
+    }
     if let Some(bucket) = &wanted.bucket {
         call.about_bucket(bucket);
         call.permit_listing_versions(bucket)?;
