@@ -5,7 +5,7 @@ import json
 import pytest
 
 from conftest import make_bucket
-from harness import sigv4
+from harness import sigv4, users
 from harness.checksums import value
 from harness.server import Server
 from harness.sse import KMS_KEY_ID, SSE, SSE_C, SSE_KMS, SSE_S3
@@ -31,22 +31,13 @@ USERS = {
 }
 
 
-def config(*users):
-    """These users and their policies, in TOML."""
-    tables = []
-    for name in users:
-        policy = json.dumps({"Version": "2012-10-17", "Statement": USERS[name]})
-        tables.append(f"[[users]]\nname = '{name}'\naccess_key = 'AK{name.upper()}'\nsecret_key = 'secret-of-{name}-0123456789'\npolicy = '{policy}'\n")
-    return "".join(tables)
-
-
 def user(server, name):
-    return server.raw(f"AK{name.upper()}", f"secret-of-{name}-0123456789")
+    return server.raw(*users.keys(name))
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("guarded") / "home", config='[kms]\nensure_keys = ["secretkey"]\n' + config(*USERS)).start()
+    server = Server(tmp_path_factory.mktemp("guarded") / "home", config='[kms]\nensure_keys = ["secretkey"]\n' + users.config(USERS)).start()
     yield server
     server.remove()
 
@@ -107,7 +98,7 @@ def test_who_must_encrypt_under_a_key_cannot_fill_another_upload(guarded, guarde
 
 
 def test_customer_keys_from_loopback_make_plain_http_no_secure_transport(new_server):
-    server = new_server("allow_insecure_sse_c_on_loopback = true\n" + config("secureonly"))
+    server = new_server("allow_insecure_sse_c_on_loopback = true\n" + users.config({"secureonly": USERS["secureonly"]}))
     bucket = make_bucket(server)
     server.raw().put(bucket, "object", b"body", SSE_C.write, tls=False).ok()
     assert server.raw().get(bucket, "object", SSE_C.read, tls=False).ok().body == b"body"
@@ -117,8 +108,7 @@ def test_customer_keys_from_loopback_make_plain_http_no_secure_transport(new_ser
 
 
 def test_a_checksum_in_a_head_needs_the_right_to_the_key(new_server):
-    USERS["noother"] = [allow("s3:*")]
-    server = new_server(config("noother"))
+    server = new_server(users.config({"noother": [allow("s3:*")]}))
     bucket = make_bucket(server)
     body = b"x"
     server.raw().put(bucket, "object", body, SSE_KMS.write | {"x-amz-checksum-crc32": value("CRC32", body)}).ok()

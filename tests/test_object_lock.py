@@ -1,6 +1,5 @@
 """Object Lock, with boto3: retention, legal hold, event hold, and who may end them."""
 
-import json
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -8,6 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from conftest import make_bucket
+from harness import users
 from harness.server import Server
 
 FAR = datetime(2090, 1, 1, tzinfo=timezone.utc)
@@ -305,17 +305,14 @@ USERS = {
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
-    config = ""
-    for name, actions in USERS.items():
-        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": [*actions, "kms:*"], "Resource": "*"}]}
-        config += f"[[users]]\nname = '{name}'\naccess_key = 'AK{name.upper()}'\nsecret_key = 'secret-of-{name}-0123456789'\npolicy = '{json.dumps(policy)}'\n"
+    config = users.config({name: users.allowing(actions) for name, actions in USERS.items()})
     server = Server(tmp_path_factory.mktemp("guarded") / "home", config=config).start()
     yield server
     server.remove()
 
 
 def user(server, name):
-    return server.boto(f"AK{name.upper()}", f"secret-of-{name}-0123456789")
+    return server.boto(*users.keys(name))
 
 
 def test_each_part_of_a_lock_takes_a_right_of_its_own(guarded):

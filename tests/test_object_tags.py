@@ -1,12 +1,12 @@
 """The tags of objects, with boto3 and as raw requests."""
 
-import json
 from urllib.parse import urlencode
 
 import pytest
 from botocore.exceptions import ClientError
 
 from conftest import make_bucket
+from harness import users
 from harness.server import Server
 from harness.sse import customer
 
@@ -128,10 +128,7 @@ USERS = {
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
-    config = ""
-    for name, actions in USERS.items():
-        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": [*actions, "kms:*"], "Resource": "*"}]}
-        config += f"[[users]]\nname = '{name}'\naccess_key = 'AK{name.upper()}'\nsecret_key = 'secret-of-{name}-0123456789'\npolicy = '{json.dumps(policy)}'\n"
+    config = users.config({name: users.allowing(actions) for name, actions in USERS.items()})
     server = Server(tmp_path_factory.mktemp("guarded") / "home", config=config).start()
     yield server
     server.remove()
@@ -140,7 +137,7 @@ def guarded(tmp_path_factory):
 def test_tags_take_rights_of_their_own(guarded):
     bucket = make_bucket(guarded)
     guarded.boto().put_object(Bucket=bucket, Key="key", Body=b"data", Tagging="a=1")
-    writer, tagger = (guarded.boto(f"AK{name.upper()}", f"secret-of-{name}-0123456789") for name in USERS)
+    writer, tagger = (guarded.boto(*users.keys(name)) for name in USERS)
     denied = (403, "AccessDenied")
     source = {"Bucket": bucket, "Key": "key"}
     assert code_of(writer.get_object_tagging, **source) == denied
