@@ -15,6 +15,10 @@ impl Fields {
         self
     }
 
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.0
     }

@@ -66,8 +66,8 @@ pub(crate) fn hkdf(ikm: &[u8], salt: &[u8], info: &[u8]) -> Result<KeyBytes, Sea
     expand(&hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(ikm), info)
 }
 
-/// HKDF-SHA256 after the extract step, for what expands one key many times.
-pub(crate) struct Prk(hkdf::Prk);
+/// HKDF-SHA256 after the extract step, for what expands one key many times: the key's part of each HMAC is computed once.
+pub(crate) struct Prk(hmac::Key);
 
 impl Prk {
     /// HKDF-Extract, done now: the library's own `extract` would repeat it with every expansion.
@@ -75,12 +75,15 @@ impl Prk {
         let mut prk = KeyBytes::default();
         let key = hmac::Key::new(hmac::HMAC_SHA256, salt);
         hmac::sign_to_buffer(&key, ikm, prk.as_mut_slice()).map_err(|_| SealError::Provider)?;
-        Ok(Self(hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, prk.as_slice())))
+        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, prk.as_slice())))
     }
 
-    /// HKDF-Expand.
-    pub(crate) fn expand(&self, info: &[u8]) -> Result<KeyBytes, SealError> {
-        expand(&self.0, info)
+    /// HKDF-Expand. A key is as long as the hash, so it is the first block (RFC 5869, 2.3): the HMAC of `info` and a byte of 1.
+    pub(crate) fn expand(&self, mut info: Vec<u8>) -> Result<KeyBytes, SealError> {
+        let mut key = KeyBytes::default();
+        info.push(1);
+        hmac::sign_to_buffer(&self.0, &info, key.as_mut_slice()).map_err(|_| SealError::Provider)?;
+        Ok(key)
     }
 }
 

@@ -50,7 +50,7 @@ impl StoreKey {
 
     fn new(bytes: KeyBytes) -> Result<Self, SealError> {
         let prk = Prk::extract(bytes.as_slice(), STORE_DOMAIN)?;
-        let external_key = prk.expand(Fields::new(STORE_EK_DOMAIN).as_slice())?;
+        let external_key = prk.expand(Fields::new(STORE_EK_DOMAIN).into_bytes())?;
         Ok(Self { bytes, prk, external_key })
     }
 
@@ -102,7 +102,7 @@ impl StoreKey {
 
     /// A keyed fingerprint of `fields`: equal for equal fields, and telling nothing about them without the key.
     pub fn fingerprint(&self, fields: &[&[u8]]) -> Result<[u8; 32], SealError> {
-        let key = self.prk.expand(Fields::new(FINGERPRINT_DOMAIN).as_slice())?;
+        let key = self.prk.expand(Fields::new(FINGERPRINT_DOMAIN).into_bytes())?;
         let fields = fields.iter().fold(Fields::new(FINGERPRINT_DOMAIN), |all, field| all.with(field));
         Ok(hmac_sha256(key.as_slice(), fields.as_slice()))
     }
@@ -114,7 +114,7 @@ impl StoreKey {
 
     fn record_key(&self, kind: RecordKind, salt: &[u8]) -> Result<AeadKey, SealError> {
         let info = Fields::new(RECORD_DOMAIN).with(&[kind as u8]).with(salt);
-        AeadKey::new(&self.prk.expand(info.as_slice())?)
+        AeadKey::new(&self.prk.expand(info.into_bytes())?)
     }
 }
 
