@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::{
     BlobId, Bucket, BucketChange, BucketId, CatalogError, Committed, DeadBlob, Deleted, Deletion, Expect, Job, JobId, KeyRef, KeyUsage,
     ListPage, ListQuery, LockedVersion, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion,
-    UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionSelector,
+    UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry, VersionSelector,
 };
 
 /// So many jobs of a kind are kept after they ended; the older ones are forgotten.
@@ -80,12 +80,13 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// Latest versions that are no delete markers. More than [`MAX_UNREADABLE`] rows that make no sense are
     /// [`CatalogError::Damaged`].
-    async fn list_objects(&self, query: ListQuery) -> Result<ListPage<Version>, CatalogError>;
+    async fn list_objects(&self, query: ListQuery) -> Result<ListPage<VersionEntry>, CatalogError>;
 
     /// All versions and delete markers, in the order of keys, and of one key the newest first. `query.after` and `after_version` are the markers:
     /// entries of a key greater than `after`, and those of the key `after` itself that are older than the version `after_version` (where that is
     /// given). Where that version is gone, all of the key `after`: rather one twice than one left out.
-    async fn list_versions(&self, query: ListQuery, after_version: Option<VersionSelector>) -> Result<ListPage<Version>, CatalogError>;
+    async fn list_versions(&self, query: ListQuery, after_version: Option<VersionSelector>)
+    -> Result<ListPage<VersionEntry>, CatalogError>;
 
     // ---- multipart uploads
 

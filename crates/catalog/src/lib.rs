@@ -33,7 +33,7 @@ pub use model::{
     BlobUse, Bucket, BucketChange, BucketEncryption, BucketEncryptionAlgorithm, BucketUsage, Committed, DeadBlob, Deleted, Deletion,
     Envelope, Expect, FormerBucket, Job, KeyRef, KeyUsage, ListEntry, ListPage, ListQuery, Lock, LockedVersion, NewVersion, Part, Reseal,
     Retention, RetentionMode, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, Version,
-    VersionChange, VersionData, VersionSelector, Versioning,
+    VersionChange, VersionData, VersionEntry, VersionSelector, Versioning,
 };
 pub use sqlite::{CatalogNumbers, LogNumbers, SqliteCatalog, SqliteOptions};
 pub use strongroom_ids::{BlobId, BucketId, JobId, UploadId, VersionId};

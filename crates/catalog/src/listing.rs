@@ -1,6 +1,6 @@
 //! Prefix, delimiter and paging, applied to rows in order. Independent of the engine, which only reads rows from where a [`Listing`] says.
 
-use crate::{ListEntry, ListPage, ListQuery, MAX_UNREADABLE, UnixMillis, Upload, Version};
+use crate::{ListEntry, ListPage, ListQuery, MAX_UNREADABLE, UnixMillis, Upload, VersionEntry};
 
 /// A scan reads past this many rows under a common prefix that is already listed. Then a new scan begins behind all of them. Reading one
 /// more row costs less than beginning a scan, and most prefixes have either one row below them or many.
@@ -15,7 +15,7 @@ pub(crate) trait Listed {
     fn key(&self) -> &str;
 }
 
-impl Listed for Version {
+impl Listed for VersionEntry {
     type Place = ();
 
     fn key(&self) -> &str {
@@ -33,7 +33,7 @@ impl Listed for Upload {
 }
 
 /// A version in a listing of all versions.
-pub(crate) struct AnyVersion(pub(crate) Version);
+pub(crate) struct AnyVersion(pub(crate) VersionEntry);
 
 impl Listed for AnyVersion {
     /// The row: of one key the newest comes first, and has the greatest.

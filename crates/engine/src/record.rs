@@ -3,7 +3,7 @@
 //! Records are JSON inside `StoreKey::seal_record` (`docs/format.md`, "Records").
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use strongroom_catalog::{BlobId, BucketId, KeyRef, Lock, Part, RetentionMode, Upload, UploadId, Version, VersionId};
+use strongroom_catalog::{BlobId, BucketId, KeyRef, Lock, Part, RetentionMode, Upload, UploadId, Version, VersionEntry, VersionId};
 use strongroom_seal::{ManifestPart, PartSalt, RecordKind, StoreKey};
 
 use crate::{
@@ -31,6 +31,32 @@ pub(crate) struct ObjectRecord {
     pub(crate) sse: RecordedSse,
     /// SHA-256 of the encoded manifest, hex: ties parts, their order and their salts to this record.
     pub(crate) manifest_sha256: String,
+}
+
+/// What a listing shows of an [`ObjectRecord`]. A page has a thousand of them, so what it does not show is passed over, not read.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ListedRecord {
+    pub(crate) etag: ListedEtag,
+    pub(crate) headers: ListedHeaders,
+    #[serde(default)]
+    pub(crate) checksum: Option<ListedChecksum>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ListedEtag {
+    pub(crate) shown: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ListedHeaders {
+    #[serde(default)]
+    pub(crate) storage_class: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ListedChecksum {
+    pub(crate) algorithm: ChecksumAlgorithm,
+    pub(crate) kind: ChecksumKind,
 }
 
 /// The sealed metadata of an upload.
@@ -149,6 +175,20 @@ impl<'a> VersionBinding<'a> {
         }
     }
 
+    /// Of a delete marker there is none.
+    pub(crate) fn of_entry(bucket_id: BucketId, entry: &'a VersionEntry) -> Self {
+        Self {
+            bucket_id,
+            key: &entry.key,
+            version_id: entry.version_id,
+            size_bytes: entry.size_bytes,
+            modified: entry.modified,
+            mode: entry.mode.unwrap_or(u8::MAX),
+            kms_key: entry.kms_key.as_deref(),
+            lock: entry.lock,
+        }
+    }
+
     fn with_fields<T>(&self, use_fields: impl FnOnce(&[&[u8]]) -> T) -> T {
         let (size, modified) = (self.size_bytes.to_be_bytes(), self.modified.to_be_bytes());
         let (backend, key_id, key_version) = kms_key_fields(self.kms_key);
@@ -169,6 +209,12 @@ impl ObjectRecord {
         binding.with_fields(|fields| seal(store_key, RecordKind::Version, fields, self))
     }
 
+    pub(crate) fn open(store_key: &StoreKey, binding: &VersionBinding<'_>, sealed: &[u8]) -> Result<Self, Error> {
+        binding.with_fields(|fields| open(store_key, RecordKind::Version, fields, sealed, "metadata record"))
+    }
+}
+
+impl ListedRecord {
     pub(crate) fn open(store_key: &StoreKey, binding: &VersionBinding<'_>, sealed: &[u8]) -> Result<Self, Error> {
         binding.with_fields(|fields| open(store_key, RecordKind::Version, fields, sealed, "metadata record"))
     }
@@ -289,7 +335,9 @@ pub(crate) fn open<T: DeserializeOwned>(
     what: &str,
 ) -> Result<T, Error> {
     let plain = store_key.open_record(kind, fields, sealed).map_err(|error| Error::Integrity(format!("its {what}: {error}")))?;
-    serde_json::from_slice(&plain).map_err(|_| Error::Integrity(format!("its {what} does not parse")))
+    // Looked at once as a whole, which is faster than string by string.
+    let text = std::str::from_utf8(&plain).ok();
+    text.and_then(|text| serde_json::from_str(text).ok()).ok_or_else(|| Error::Integrity(format!("its {what} does not parse")))
 }
 
 #[cfg(test)]

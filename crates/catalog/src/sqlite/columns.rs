@@ -39,6 +39,10 @@ impl<'r, 's> Columns<'r, 's> {
         Ok(self.value()?.as_i64()?)
     }
 
+    pub(super) fn optional_integer(&mut self) -> Result<Option<i64>, CatalogError> {
+        Ok(self.value()?.as_i64_or_null()?)
+    }
+
     pub(super) fn unsigned<T: TryFrom<i64>>(&mut self) -> Result<T, CatalogError> {
         T::try_from(self.integer()?).map_err(|_| CatalogError::Damaged("a number is out of range".to_owned()))
     }
@@ -82,7 +86,12 @@ impl<'r, 's> Columns<'r, 's> {
 
 /// Reads `lock` and `retain_until` of a version.
 pub(super) fn read_lock(columns: &mut Columns<'_, '_>) -> Result<Lock, CatalogError> {
-    let (code, until) = (columns.integer()?, columns.integer()?);
+    let code = columns.integer()?;
+    if code == 0 {
+        columns.skip(1);
+        return Ok(Lock::default());
+    }
+    let until = columns.integer()?;
     let mode = match code & RETENTION {
         0 => None,
         GOVERNANCE => Some(RetentionMode::Governance),

@@ -5,11 +5,12 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use super::buckets;
 use super::columns::Columns;
+use super::entries::{ENTRY_COLUMNS, Keys, entry_columns, read_entry};
 use super::keys::envelope_columns;
 use super::uploads::{self, upload_columns};
-use super::versions::{self, version_columns};
+use super::versions;
 use crate::listing::{AnyVersion, Listed, Listing, Onward, Resume, Start, next_key};
-use crate::{CatalogError, ListEntry, ListPage, ListQuery, MAX_UNREADABLE, UnixMillis, Upload, UploadId, Version, VersionSelector};
+use crate::{CatalogError, ListEntry, ListPage, ListQuery, MAX_UNREADABLE, UnixMillis, Upload, UploadId, VersionEntry, VersionSelector};
 
 /// How many rows a step reads, which takes about a millisecond. Each scan that it begins counts as a row.
 pub(super) const STEP_ROWS: usize = 256;
@@ -17,7 +18,8 @@ pub(super) const STEP_ROWS: usize = 256;
 /// ListObjects under way.
 pub(super) struct Objects {
     query: ListQuery,
-    listing: Option<Listing<Version>>,
+    listing: Option<Listing<VersionEntry>>,
+    keys: Keys,
 }
 
 /// ListMultipartUploads under way.
@@ -29,15 +31,15 @@ pub(super) struct Uploads {
 
 impl Objects {
     pub(super) fn new(query: ListQuery) -> Self {
-        Self { query, listing: None }
+        Self { query, listing: None, keys: Keys::default() }
     }
 
     /// The page, if it is complete after this step.
-    pub(super) fn step(&mut self, connection: &Connection, rows: usize) -> Result<Option<ListPage<Version>>, CatalogError> {
+    pub(super) fn step(&mut self, connection: &Connection, rows: usize) -> Result<Option<ListPage<VersionEntry>>, CatalogError> {
         let snapshot = connection.unchecked_transaction()?;
         let bucket = buckets::place(&snapshot, self.query.bucket_id)?.row;
         let listing = self.listing.get_or_insert_with(|| Listing::new(&self.query, Resume::PastKey));
-        read_on(listing, rows, |listing, rows| scan_objects(&snapshot, bucket, listing, rows))?;
+        read_on(listing, rows, |listing, rows| scan_objects(&snapshot, bucket, listing, &mut self.keys, rows))?;
         finished(&mut self.listing)
     }
 }
@@ -65,22 +67,23 @@ pub(super) struct Versions {
     query: ListQuery,
     after: Option<VersionSelector>,
     listing: Option<Listing<AnyVersion>>,
+    keys: Keys,
 }
 
 impl Versions {
     pub(super) fn new(query: ListQuery, after: Option<VersionSelector>) -> Self {
-        Self { query, after, listing: None }
+        Self { query, after, listing: None, keys: Keys::default() }
     }
 
     /// The page, if it is complete after this step.
-    pub(super) fn step(&mut self, connection: &Connection, rows: usize) -> Result<Option<ListPage<Version>>, CatalogError> {
+    pub(super) fn step(&mut self, connection: &Connection, rows: usize) -> Result<Option<ListPage<VersionEntry>>, CatalogError> {
         let snapshot = connection.unchecked_transaction()?;
         let bucket = buckets::place(&snapshot, self.query.bucket_id)?.row;
         let listing = match &mut self.listing {
             Some(listing) => listing,
             None => self.listing.insert(Listing::new(&self.query, resume_versions(&snapshot, bucket, &self.query, self.after)?)),
         };
-        read_on(listing, rows, |listing, rows| scan_versions(&snapshot, bucket, listing, rows))?;
+        read_on(listing, rows, |listing, rows| scan_versions(&snapshot, bucket, listing, &mut self.keys, rows))?;
         Ok(finished(&mut self.listing)?.map(|page| ListPage {
             entries: page.entries.into_iter().map(shown).collect(),
             truncated: page.truncated,
@@ -89,7 +92,7 @@ impl Versions {
     }
 }
 
-fn shown(entry: ListEntry<AnyVersion>) -> ListEntry<Version> {
+fn shown(entry: ListEntry<AnyVersion>) -> ListEntry<VersionEntry> {
     match entry {
         ListEntry::Item(AnyVersion(version)) => ListEntry::Item(version),
         ListEntry::Prefix { prefix, first: AnyVersion(first) } => ListEntry::Prefix { prefix, first },
@@ -124,12 +127,17 @@ fn finished<T: Listed>(listing: &mut Option<Listing<T>>) -> Result<Option<ListPa
 /// No statement here has a LIMIT: a scan mostly ends before it, and SQLite would prepare the statement again for each value.
 pub(super) const OBJECTS: &str = concat!(
     "SELECT ",
-    version_columns!(),
-    " FROM versions v INDEXED BY versions_live LEFT JOIN kms_keys k ON k.id = v.kms_key \
-     WHERE v.bucket = ?1 AND v.key >= ?2 AND v.key < ?3 AND v.is_latest = 1 AND v.is_delete_marker = 0 ORDER BY v.key"
+    entry_columns!(),
+    " FROM versions v INDEXED BY versions_live WHERE v.bucket = ?1 AND v.key >= ?2 AND v.key < ?3 AND v.is_latest = 1 AND v.is_delete_marker = 0 ORDER BY v.key"
 );
 
-fn scan_objects(connection: &Connection, bucket: i64, listing: &mut Listing<Version>, rows: &mut usize) -> Result<(), CatalogError> {
+fn scan_objects(
+    connection: &Connection,
+    bucket: i64,
+    listing: &mut Listing<VersionEntry>,
+    keys: &mut Keys,
+    rows: &mut usize,
+) -> Result<(), CatalogError> {
     let Some((start, end)) = listing.next() else { return Ok(()) };
     let start = match start {
         Start::At(key) => key.clone(),
@@ -137,7 +145,7 @@ fn scan_objects(connection: &Connection, bucket: i64, listing: &mut Listing<Vers
     };
     let mut statement = connection.prepare_cached(OBJECTS)?;
     let found = statement.query(params![bucket, start, end])?;
-    if take_rows(found, listing, rows, |_| Ok(()), versions::read)? {
+    if take_rows(found, listing, rows, |_| Ok(()), |columns| read_entry(columns, connection, keys))? {
         listing.end();
     }
     Ok(())
@@ -146,28 +154,31 @@ fn scan_objects(connection: &Connection, bucket: i64, listing: &mut Listing<Vers
 /// All rows of a range of keys, merged from three indexes: none of them is sorted, and a scan that stops early read no more than it gave.
 pub(super) const VERSIONS: &str = concat!(
     "SELECT ",
-    version_columns!(),
-    ", v.id AS id FROM versions v INDEXED BY versions_live LEFT JOIN kms_keys k ON k.id = v.kms_key \
-     WHERE v.bucket = ?1 AND v.key >= ?2 AND v.key < ?3 AND v.is_latest = 1 AND v.is_delete_marker = 0 UNION ALL SELECT ",
-    version_columns!(),
-    ", v.id FROM versions v INDEXED BY versions_marker LEFT JOIN kms_keys k ON k.id = v.kms_key \
-     WHERE v.bucket = ?1 AND v.key >= ?2 AND v.key < ?3 AND v.is_latest = 1 AND v.is_delete_marker = 1 UNION ALL SELECT ",
-    version_columns!(),
-    ", v.id FROM versions v INDEXED BY versions_older_newest LEFT JOIN kms_keys k ON k.id = v.kms_key \
-     WHERE v.bucket = ?1 AND v.key >= ?2 AND v.key < ?3 AND v.is_latest = 0 ORDER BY 1, id DESC"
+    entry_columns!(),
+    ", v.id AS id FROM versions v INDEXED BY versions_live WHERE v.bucket = ?1 AND v.key >= ?2 AND v.key < ?3 AND v.is_latest = 1 AND v.is_delete_marker = 0 UNION ALL SELECT ",
+    entry_columns!(),
+    ", v.id FROM versions v INDEXED BY versions_marker WHERE v.bucket = ?1 AND v.key >= ?2 AND v.key < ?3 AND v.is_latest = 1 AND v.is_delete_marker = 1 UNION ALL SELECT ",
+    entry_columns!(),
+    ", v.id FROM versions v INDEXED BY versions_older_newest WHERE v.bucket = ?1 AND v.key >= ?2 AND v.key < ?3 AND v.is_latest = 0 ORDER BY 1, id DESC"
 );
 
 /// The versions of one key that are older than one of them: the latest is not among these.
 pub(super) const OLDER_VERSIONS: &str = concat!(
     "SELECT ",
-    version_columns!(),
-    ", v.id AS id FROM versions v INDEXED BY versions_older_newest LEFT JOIN kms_keys k ON k.id = v.kms_key \
-     WHERE v.bucket = ?1 AND v.key = ?2 AND v.id < ?3 AND v.is_latest = 0 ORDER BY v.id DESC"
+    entry_columns!(),
+    ", v.id AS id FROM versions v INDEXED BY versions_older_newest WHERE v.bucket = ?1 AND v.key = ?2 AND v.id < ?3 AND v.is_latest = 0 ORDER BY v.id DESC"
 );
 
-fn scan_versions(connection: &Connection, bucket: i64, listing: &mut Listing<AnyVersion>, rows: &mut usize) -> Result<(), CatalogError> {
-    let place = |row: &Row<'_>| Ok(row.get("id")?);
-    let read = |columns: &mut Columns<'_, '_>| versions::read(columns).map(AnyVersion);
+fn scan_versions(
+    connection: &Connection,
+    bucket: i64,
+    listing: &mut Listing<AnyVersion>,
+    keys: &mut Keys,
+    rows: &mut usize,
+) -> Result<(), CatalogError> {
+    // By its number: a name is looked for among all columns, in each row.
+    let place = |row: &Row<'_>| Ok(row.get(ENTRY_COLUMNS)?);
+    let read = |columns: &mut Columns<'_, '_>| read_entry(columns, connection, keys).map(AnyVersion);
     let Some((start, end)) = listing.next() else { return Ok(()) };
     match start.clone() {
         Start::At(key) => {
@@ -211,13 +222,16 @@ fn scan_uploads(connection: &Connection, bucket: i64, listing: &mut Listing<Uplo
     Ok(())
 }
 
+/// Every row that is listed begins with its key.
+const KEY_COLUMN: usize = 0;
+
 /// Hands rows to the listing until it has enough of this scan, or `rows` have been read. True if no row is left of the scan.
 fn take_rows<T: Listed>(
     mut found: Rows<'_>,
     listing: &mut Listing<T>,
     rows: &mut usize,
     place: impl Fn(&Row<'_>) -> Result<T::Place, CatalogError>,
-    read: impl Fn(&mut Columns<'_, '_>) -> Result<T, CatalogError>,
+    mut read: impl FnMut(&mut Columns<'_, '_>) -> Result<T, CatalogError>,
 ) -> Result<bool, CatalogError> {
     while *rows > 0 {
         let Some(row) = found.next()? else { return Ok(true) };
@@ -227,7 +241,7 @@ fn take_rows<T: Listed>(
             Err(CatalogError::Damaged(_)) => Ok(None),
             Err(error) => Err(error),
         };
-        if listing.take(row.get_ref("key")?.as_blob()?, || place(row), sensible)? == Onward::Seek {
+        if listing.take(row.get_ref(KEY_COLUMN)?.as_blob()?, || place(row), sensible)? == Onward::Seek {
             return Ok(false);
         }
     }

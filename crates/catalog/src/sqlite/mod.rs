@@ -6,6 +6,7 @@ mod checkpoint;
 mod columns;
 mod commit;
 mod connection;
+mod entries;
 mod failure;
 mod jobs;
 mod keys;
@@ -43,7 +44,7 @@ use strongroom_space::Kept;
 use crate::{
     BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Deletion, Expect, Job,
     JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally,
-    ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionSelector,
+    ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry, VersionSelector,
 };
 
 pub use checkpoint::LogNumbers;
@@ -239,12 +240,16 @@ impl Catalog for SqliteCatalog {
         self.write(move |transaction, pace| commit::delete(transaction, &deletion, pace)).await
     }
 
-    async fn list_objects(&self, query: ListQuery) -> Result<ListPage<Version>, CatalogError> {
+    async fn list_objects(&self, query: ListQuery) -> Result<ListPage<VersionEntry>, CatalogError> {
         let mut objects = listing::Objects::new(query);
         self.scan(move |connection, rows| objects.step(connection, rows)).await
     }
 
-    async fn list_versions(&self, query: ListQuery, after_version: Option<VersionSelector>) -> Result<ListPage<Version>, CatalogError> {
+    async fn list_versions(
+        &self,
+        query: ListQuery,
+        after_version: Option<VersionSelector>,
+    ) -> Result<ListPage<VersionEntry>, CatalogError> {
         let mut versions = listing::Versions::new(query, after_version);
         self.scan(move |connection, rows| versions.step(connection, rows)).await
     }

@@ -15,7 +15,7 @@ use crate::{BlobId, BlobUse, BucketId, CatalogError, Committed, Expect, NewVersi
 /// The columns of an upload `u`, the id of its bucket `b` and its key `k`, for [`read`].
 macro_rules! upload_columns {
     () => {
-        concat!("u.upload_id, b.bucket_id, u.key, u.version_id, u.initiated, u.initiator, u.record, ", envelope_columns!("u"))
+        concat!("u.key, u.upload_id, b.bucket_id, u.version_id, u.initiated, u.initiator, u.record, ", envelope_columns!("u"))
     };
 }
 pub(super) use upload_columns;
@@ -190,9 +190,9 @@ pub(super) fn abort(transaction: &Connection, bucket: BucketId, key: &str, id: U
 /// Reads [`upload_columns`].
 pub(super) fn read(columns: &mut Columns<'_, '_>) -> Result<Upload, CatalogError> {
     Ok(Upload {
+        key: columns.key()?,
         upload_id: columns.id()?,
         bucket_id: columns.id()?,
-        key: columns.key()?,
         version_id: columns.id()?,
         initiated: columns.integer()?,
         initiator: columns.text()?,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::{
     BlobId, Bucket, BucketChange, BucketId, Catalog, CatalogError, Committed, DeadBlob, Deleted, Deletion, Expect, Job, JobId, KeyRef,
     KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload,
-    ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionSelector,
+    ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry, VersionSelector,
 };
 
 /// A method of [`Catalog`].
@@ -158,11 +158,15 @@ impl Catalog for HookedCatalog {
         self.around(write(Method::DeleteVersion), self.inner.delete_version(deletion)).await
     }
 
-    async fn list_objects(&self, query: ListQuery) -> Result<ListPage<Version>, CatalogError> {
+    async fn list_objects(&self, query: ListQuery) -> Result<ListPage<VersionEntry>, CatalogError> {
         self.around(read(Method::ListObjects), self.inner.list_objects(query)).await
     }
 
-    async fn list_versions(&self, query: ListQuery, after_version: Option<VersionSelector>) -> Result<ListPage<Version>, CatalogError> {
+    async fn list_versions(
+        &self,
+        query: ListQuery,
+        after_version: Option<VersionSelector>,
+    ) -> Result<ListPage<VersionEntry>, CatalogError> {
         self.around(read(Method::ListVersions), self.inner.list_versions(query, after_version)).await
     }
 

@@ -1,12 +1,13 @@
 //! ListObjects, ListObjectsV2 and ListObjectVersions. Only the catalog and the store key are needed: never the KMS, never the data.
 
-use strongroom_catalog::{Bucket, CatalogError, ListEntry, ListPage as Rows, ListQuery, Version, VersionSelector};
+use strongroom_catalog::{Bucket, CatalogError, ListEntry, ListPage as Rows, ListQuery, VersionEntry, VersionSelector};
 
 use crate::{
     Engine, Error,
     api::{ListObjects, ListPage, ListVersions, ListedObject, ListedVersion},
     ids,
     ops::genuine::Row,
+    record::{ListedRecord, VersionBinding},
 };
 
 /// S3 answers at the most so many entries.
@@ -16,7 +17,7 @@ impl Engine {
     /// A page of a listing.
     pub async fn list_objects(&self, request: ListObjects) -> Result<ListPage<ListedObject>, Error> {
         let bucket = self.bucket(&request.bucket).await?;
-        self.genuine_page::<Version>(&bucket, query(&bucket, request), None).await
+        self.genuine_page::<VersionEntry>(&bucket, query(&bucket, request), None).await
     }
 
     /// A page of a listing of all versions and delete markers.
@@ -39,7 +40,7 @@ fn query(bucket: &Bucket, request: ListObjects) -> ListQuery {
 }
 
 /// A version, or a delete marker, in a listing of all of them.
-struct AnyVersion(Version);
+struct AnyVersion(VersionEntry);
 
 impl Row for AnyVersion {
     type Shown = ListedVersion;
@@ -68,7 +69,7 @@ impl Row for AnyVersion {
     }
 }
 
-impl Row for Version {
+impl Row for VersionEntry {
     type Shown = ListedObject;
     type Marker = ();
 
@@ -81,7 +82,8 @@ impl Row for Version {
     }
 
     fn open(self, engine: &Engine, bucket: &Bucket) -> Result<ListedObject, Error> {
-        let record = engine.record_of(bucket, &self)?;
+        let record = ListedRecord::open(engine.store_key(), &VersionBinding::of_entry(bucket.id, &self), &self.record)
+            .map_err(|error| engine.integrity().note(error, &bucket.name, &self.key))?;
         Ok(ListedObject {
             etag: record.etag.shown,
             size_bytes: self.size_bytes,

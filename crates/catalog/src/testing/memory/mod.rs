@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use crate::{
     BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Deletion, Expect, Job,
     JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, MAX_FINISHED_JOBS, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace,
-    ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionSelector,
-    Versioning,
+    ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry,
+    VersionSelector, Versioning,
 };
 use state::{State, Stored, StoredUpload, covers, next_page, page, place};
 
@@ -177,20 +177,24 @@ impl Catalog for MemoryCatalog {
         })
     }
 
-    async fn list_objects(&self, query: ListQuery) -> Result<ListPage<Version>, CatalogError> {
+    async fn list_objects(&self, query: ListQuery) -> Result<ListPage<VersionEntry>, CatalogError> {
         self.read(|state| {
             state.bucket_of(query.bucket_id)?;
             let keys = state.versions.keys().filter(|(bucket, _)| *bucket == query.bucket_id);
             let latest = keys.filter_map(|(bucket, key)| state.select(*bucket, key, VersionSelector::Latest));
             let items = latest.filter(|(version, _)| !version.is_delete_marker).map(|(version, _)| {
                 let is_after = query.after.as_deref().is_none_or(|after| version.key.as_str() > after);
-                (version.key.clone(), is_after, version)
+                (version.key.clone(), is_after, VersionEntry::from(version))
             });
             Ok(page(&query, items))
         })
     }
 
-    async fn list_versions(&self, query: ListQuery, after_version: Option<VersionSelector>) -> Result<ListPage<Version>, CatalogError> {
+    async fn list_versions(
+        &self,
+        query: ListQuery,
+        after_version: Option<VersionSelector>,
+    ) -> Result<ListPage<VersionEntry>, CatalogError> {
         self.read(|state| {
             state.bucket_of(query.bucket_id)?;
             let marker = query.after.as_deref().zip(after_version).and_then(|(key, which)| state.select(query.bucket_id, key, which));
@@ -205,7 +209,7 @@ impl Catalog for MemoryCatalog {
                 for stored in versions.iter().rev() {
                     let which = VersionSelector::Id(stored.version.version_id);
                     let found = state.select(query.bucket_id, key, which).map(|(version, _)| version);
-                    items.extend(found.map(|version| (key.clone(), is_after(key, stored.position), version)));
+                    items.extend(found.map(|version| (key.clone(), is_after(key, stored.position), VersionEntry::from(version))));
                 }
             }
             Ok(page(&query, items.into_iter()))
