@@ -1,5 +1,6 @@
 //! CopyObject: a copy, a change of mode, an SSE-C rotation. The stored blob stays and the object keys are sealed anew, unless the number
-//! of encryption layers changes or a checksum is asked for that the source does not have.
+//! of encryption layers changes or the copy needs a checksum that is not known of the source. S3 gives a copy the checksum of all its bytes,
+//! also where that of the source was composite.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -9,11 +10,11 @@ use super::get::FoundData;
 use crate::{
     Engine, Error,
     api::{
-        Attributes, Bucket, Caller, Checksum, ChecksumAlgorithm, Copied, CopyObject, CopySource, ObjectHeaders, ReplyStream, SseReply, Tag,
-        TagsOfCopy, UploadChecksum,
+        Attributes, Bucket, Caller, Checksum, ChecksumAlgorithm, ChecksumKind, Copied, CopyObject, CopySource, ObjectHeaders, ReplyStream,
+        SseReply, Tag, TagsOfCopy, UploadChecksum,
     },
     budget::Held,
-    checksum::full_object,
+    checksum::{full_object, of_parts},
     commit::{Bytes, Draft, Kept, stored},
     condition::{MAX_ATTEMPTS, check_copy_source},
     egress::{self, Opened},
@@ -38,8 +39,10 @@ pub(crate) struct SourceFacts {
     pub(crate) etag: Etag,
     pub(crate) headers: ObjectHeaders,
     pub(crate) tags: Vec<Tag>,
+    /// That of all bytes, or the composite.
     pub(crate) checksum: Option<Checksum>,
     pub(crate) parts_count: Option<u32>,
+    pub(crate) part_lens_bytes: Vec<u64>,
     pub(crate) part_checksums: Vec<Option<Checksum>>,
     pub(crate) size_bytes: u64,
     pub(crate) version_id: Option<String>,
@@ -48,10 +51,25 @@ pub(crate) struct SourceFacts {
 }
 
 impl SourceFacts {
-    /// The object's checksum by that algorithm, where it is known without reading the data.
-    fn known_checksum(&self, wanted: ChecksumAlgorithm) -> Option<Checksum> {
-        let kept = self.checksum.as_ref().filter(|checksum| checksum.algorithm == wanted).cloned();
-        kept.or_else(|| self.known_md5(wanted))
+    /// The checksum of all bytes by that algorithm, where it is known without reading them.
+    fn full_checksum(&self, wanted: ChecksumAlgorithm) -> Option<Checksum> {
+        let kept = self.checksum.as_ref().filter(|checksum| checksum.algorithm == wanted);
+        match kept {
+            Some(checksum) if checksum.kind == ChecksumKind::FullObject => Some(checksum.clone()),
+            Some(_) => self.combined_checksum(wanted),
+            None => self.known_md5(wanted),
+        }
+    }
+
+    /// The CRC of all bytes, from those of the parts.
+    fn combined_checksum(&self, wanted: ChecksumAlgorithm) -> Option<Checksum> {
+        let of_part = |checksum: &'_ Option<Checksum>| checksum.clone().filter(|checksum| checksum.algorithm == wanted);
+        let parts: Vec<_> = self.part_checksums.iter().map(of_part).collect::<Option<_>>()?;
+        if !wanted.allows(ChecksumKind::FullObject) || parts.len() != self.part_lens_bytes.len() {
+            return None;
+        }
+        let parts: Vec<_> = parts.iter().zip(self.part_lens_bytes.iter().copied()).collect();
+        of_parts(wanted, ChecksumKind::FullObject, &parts).ok()
     }
 
     /// The checksum MD5, if that is wanted, of an object put whole whose MD5 is known for its ETag.
@@ -142,6 +160,7 @@ impl Engine {
             tags: found.record.tags.clone(),
             checksum: found.record.checksum.clone(),
             parts_count: found.record.parts_count,
+            part_lens_bytes: data.manifest.parts().iter().map(|part| part.plaintext_len).collect(),
             part_checksums: open_part_checksums(self.store_key(), &binding, &data.part_record)?,
             size_bytes: found.version.size_bytes,
             version_id: ids::shown(found.bucket.versioning, &found.version),
@@ -160,10 +179,11 @@ impl Engine {
         let at = Identified { bucket, key: &request.key, version_id: ids::new_version_id(ids::now_ms()) };
         let source_version_id = source.facts.version_id.clone();
         let same_layers = source.opened.keys.layers() == decision.mode().layers();
-        let known = request.checksum_algorithm.map(|wanted| source.facts.known_checksum(wanted));
+        let wanted = request.checksum_algorithm.or(source.facts.checksum.as_ref().map(|checksum| checksum.algorithm));
+        let known = wanted.map(|wanted| source.facts.full_checksum(wanted));
         let lacks_checksum = matches!(known, Some(None));
         let (draft, mut bytes, reply) = if same_layers && !lacks_checksum {
-            source.facts.checksum = known.flatten().or(source.facts.checksum);
+            source.facts.checksum = known.flatten();
             self.share(caller, request, decision, at, source).await?
         } else {
             self.move_data(caller, request, decision, at, source).await?

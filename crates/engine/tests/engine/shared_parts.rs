@@ -7,7 +7,7 @@ use strongroom_engine::{
     Error,
     api::{
         ByteRange, ChecksumAlgorithm, ChecksumKind, CompleteMultipartUpload, CompletedPart, CopyObject, CreateMultipartUpload, ListParts,
-        PutObject, SseHeaders, UploadChecksum, UploadPartCopy, UploadRef, UploadedPart,
+        PutObject, SseHeaders, UploadChecksum, UploadPart, UploadPartCopy, UploadRef, UploadedPart,
     },
     rekey::{JobState, RekeyRequest},
 };
@@ -417,5 +417,40 @@ async fn a_shared_part_that_was_altered_in_its_row_is_not_completed() {
         rig.rows().execute(sql, []).unwrap();
         assert!(matches!(rig.complete(&upload, vec![one, two]).await, Err(Error::Integrity(_))), "{sql}");
         rig.rows().execute_batch("DELETE FROM parts; DELETE FROM uploads").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_copy_has_the_checksum_of_all_bytes_also_where_that_of_the_source_is_composite() {
+    let rig = Rig::new().await;
+    let contents = [data(LEN, 1), data(LEN + 7, 2), b"tail".to_vec()];
+    for algorithm in ChecksumAlgorithm::ALL.into_iter().filter(|algorithm| algorithm.allows(ChecksumKind::Composite)) {
+        let upload = begin(&rig, "source", As::Kms, algorithm, ChecksumKind::Composite).await;
+        let mut parts = Vec::new();
+        for (number, content) in (1..).zip(&contents) {
+            let part = UploadPart { checksum: checksum(algorithm), ..part_request(&upload, number, As::Kms, content) };
+            let part = rig.engine.upload_part(&rig.root, part).await.unwrap();
+            parts.push(CompletedPart { checksum: part.checksum.clone().map(|own| (algorithm, own.value)), ..completed(number, &part) });
+        }
+        let source = rig.complete(&upload, parts).await.unwrap().checksum.unwrap();
+        assert_eq!(source.kind, ChecksumKind::Composite);
+        // Asked for by name or kept from the source; then of the copy, whose checksum is known.
+        for asked in [None, Some(algorithm)] {
+            rig.reset_counts();
+            let copy = CopyObject { checksum_algorithm: asked, ..copy_request(("source", As::Kms), ("copy", As::Kms)) };
+            let copied = rig.engine.copy_object(&rig.root, copy).await.unwrap().stored.checksum.unwrap();
+            assert_eq!((copied.algorithm, copied.kind), (algorithm, ChecksumKind::FullObject));
+            assert_eq!(copied.value, encoded(algorithm, &contents.concat()), "{algorithm:?}");
+            let combines = algorithm.allows(ChecksumKind::FullObject);
+            assert_eq!(
+                rig.blobs.counts().created,
+                u64::from(!combines),
+                "the CRCs of parts combine, other checksums are computed: {algorithm:?}"
+            );
+            assert_eq!(rig.get("copy", As::Kms).await.unwrap(), contents.concat());
+            rig.reset_counts();
+            let again = rig.copy(("copy", As::Kms), ("again", As::Customer(1))).await.unwrap().stored.checksum;
+            assert_eq!((again, rig.blobs.counts().created), (Some(copied), 0), "{algorithm:?}");
+        }
     }
 }
