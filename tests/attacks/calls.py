@@ -11,6 +11,10 @@ ATTACKERS_BODY = b"what an attacker wrote"
 OBJECT_LOCK = b"<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>"
 RETENTION = b"<Retention></Retention>"
 LEGAL_HOLD = b"<LegalHold><Status>OFF</Status></LegalHold>"
+OWNERSHIP = b"<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>"
+ACCESS_BLOCK = b"<PublicAccessBlockConfiguration></PublicAccessBlockConfiguration>"
+ACCELERATION = b"<AccelerateConfiguration><Status>Suspended</Status></AccelerateConfiguration>"
+PAYMENT = b"<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>"
 VERSIONING = b"<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>"
 
 
@@ -73,6 +77,29 @@ def all_calls(bucket, upload, etag, new_bucket, source=None):
         Call("GetObjectLockConfiguration", "GET", f"/{bucket}", {"object-lock": ""}),
         Call("PutObjectLockConfiguration", "PUT", f"/{bucket}", {"object-lock": ""}, md5(OBJECT_LOCK), OBJECT_LOCK),
         Call("GetBucketAcl", "GET", f"/{bucket}", {"acl": ""}),
+        Call("PutBucketAcl", "PUT", f"/{bucket}", {"acl": ""}, {"x-amz-acl": "private"}),
+        Call("GetBucketOwnershipControls", "GET", f"/{bucket}", {"ownershipControls": ""}),
+        Call("PutBucketOwnershipControls", "PUT", f"/{bucket}", {"ownershipControls": ""}, md5(OWNERSHIP), OWNERSHIP),
+        Call("DeleteBucketOwnershipControls", "DELETE", f"/{bucket}", {"ownershipControls": ""}),
+        Call("GetPublicAccessBlock", "GET", f"/{bucket}", {"publicAccessBlock": ""}),
+        Call("PutPublicAccessBlock", "PUT", f"/{bucket}", {"publicAccessBlock": ""}, md5(ACCESS_BLOCK), ACCESS_BLOCK),
+        Call("DeletePublicAccessBlock", "DELETE", f"/{bucket}", {"publicAccessBlock": ""}),
+        Call("GetBucketAccelerateConfiguration", "GET", f"/{bucket}", {"accelerate": ""}),
+        Call("PutBucketAccelerateConfiguration", "PUT", f"/{bucket}", {"accelerate": ""}, md5(ACCELERATION), ACCELERATION),
+        Call("GetBucketRequestPayment", "GET", f"/{bucket}", {"requestPayment": ""}),
+        Call("PutBucketRequestPayment", "PUT", f"/{bucket}", {"requestPayment": ""}, md5(PAYMENT), PAYMENT),
+        Call("GetBucketLogging", "GET", f"/{bucket}", {"logging": ""}),
+        Call("GetBucketNotificationConfiguration", "GET", f"/{bucket}", {"notification": ""}),
+        Call("GetBucketWebsite", "GET", f"/{bucket}", {"website": ""}),
+        Call("GetBucketPolicy", "GET", f"/{bucket}", {"policy": ""}),
+        Call("GetBucketPolicyStatus", "GET", f"/{bucket}", {"policyStatus": ""}),
+        Call("GetBucketReplication", "GET", f"/{bucket}", {"replication": ""}),
+        Call("GetBucketMetadataConfiguration", "GET", f"/{bucket}", {"metadataConfiguration": ""}),
+        Call("GetBucketMetadataTableConfiguration", "GET", f"/{bucket}", {"metadataTable": ""}),
+        Call("GetBucketAnalyticsConfiguration", "GET", f"/{bucket}", {"analytics": ""}),
+        Call("GetBucketInventoryConfiguration", "GET", f"/{bucket}", {"inventory": ""}),
+        Call("GetBucketMetricsConfiguration", "GET", f"/{bucket}", {"metrics": ""}),
+        Call("GetBucketIntelligentTieringConfiguration", "GET", f"/{bucket}", {"intelligent-tiering": ""}),
         Call("ListObjects", "GET", f"/{bucket}"),
         Call("ListObjectsV2", "GET", f"/{bucket}", {"list-type": "2"}),
         Call("ListObjectVersions", "GET", f"/{bucket}", {"versions": ""}),
@@ -84,6 +111,7 @@ def all_calls(bucket, upload, etag, new_bucket, source=None):
         Call("HeadObject", "HEAD", path),
         Call("GetObjectAttributes", "GET", path, {"attributes": ""}, {"x-amz-object-attributes": "ETag,ObjectSize"}),
         Call("GetObjectAcl", "GET", path, {"acl": ""}),
+        Call("PutObjectAcl", "PUT", path, {"acl": ""}, {"x-amz-acl": "private"}),
         Call("GetObjectTagging", "GET", path, {"tagging": ""}),
         Call("PutObjectTagging", "PUT", path, {"tagging": ""}, md5(tags), tags),
         Call("DeleteObjectTagging", "DELETE", path, {"tagging": ""}),

@@ -46,6 +46,46 @@ actions! {
     GetBucketLocation = "s3:GetBucketLocation",
     /// `GetBucketAcl`; on the bucket.
     GetBucketAcl = "s3:GetBucketAcl",
+    /// `GetBucketOwnershipControls`; on the bucket.
+    GetBucketOwnershipControls = "s3:GetBucketOwnershipControls",
+    /// `PutBucketOwnershipControls`, `DeleteBucketOwnershipControls`, and creating a bucket with an ownership; on the bucket.
+    PutBucketOwnershipControls = "s3:PutBucketOwnershipControls",
+    /// `GetPublicAccessBlock`; on the bucket.
+    GetBucketPublicAccessBlock = "s3:GetBucketPublicAccessBlock",
+    /// `PutPublicAccessBlock` and `DeletePublicAccessBlock`; on the bucket.
+    PutBucketPublicAccessBlock = "s3:PutBucketPublicAccessBlock",
+    /// `PutBucketAcl`; on the bucket.
+    PutBucketAcl = "s3:PutBucketAcl",
+    /// `GetBucketAccelerateConfiguration`; on the bucket.
+    GetAccelerateConfiguration = "s3:GetAccelerateConfiguration",
+    /// `PutBucketAccelerateConfiguration`; on the bucket.
+    PutAccelerateConfiguration = "s3:PutAccelerateConfiguration",
+    /// `GetBucketRequestPayment`; on the bucket.
+    GetBucketRequestPayment = "s3:GetBucketRequestPayment",
+    /// `PutBucketRequestPayment`; on the bucket.
+    PutBucketRequestPayment = "s3:PutBucketRequestPayment",
+    /// `GetBucketLogging`; on the bucket.
+    GetBucketLogging = "s3:GetBucketLogging",
+    /// `GetBucketNotificationConfiguration`; on the bucket.
+    GetBucketNotification = "s3:GetBucketNotification",
+    /// `GetBucketWebsite`; on the bucket.
+    GetBucketWebsite = "s3:GetBucketWebsite",
+    /// `GetBucketPolicy`; on the bucket.
+    GetBucketPolicy = "s3:GetBucketPolicy",
+    /// `GetBucketPolicyStatus`; on the bucket.
+    GetBucketPolicyStatus = "s3:GetBucketPolicyStatus",
+    /// `GetBucketReplication`; on the bucket.
+    GetReplicationConfiguration = "s3:GetReplicationConfiguration",
+    /// `GetBucketMetadataConfiguration` and `GetBucketMetadataTableConfiguration`; on the bucket.
+    GetBucketMetadataTableConfiguration = "s3:GetBucketMetadataTableConfiguration",
+    /// `GetBucketAnalyticsConfiguration`; on the bucket.
+    GetAnalyticsConfiguration = "s3:GetAnalyticsConfiguration",
+    /// `GetBucketInventoryConfiguration`; on the bucket.
+    GetInventoryConfiguration = "s3:GetInventoryConfiguration",
+    /// `GetBucketMetricsConfiguration`; on the bucket.
+    GetMetricsConfiguration = "s3:GetMetricsConfiguration",
+    /// `GetBucketIntelligentTieringConfiguration`; on the bucket.
+    GetIntelligentTieringConfiguration = "s3:GetIntelligentTieringConfiguration",
     /// `GetBucketVersioning`; on the bucket.
     GetBucketVersioning = "s3:GetBucketVersioning",
     /// `PutBucketVersioning`; on the bucket.
@@ -74,6 +114,10 @@ actions! {
     GetObjectAcl = "s3:GetObjectAcl",
     /// The same with a version id.
     GetObjectVersionAcl = "s3:GetObjectVersionAcl",
+    /// `PutObjectAcl`; on the object.
+    PutObjectAcl = "s3:PutObjectAcl",
+    /// The same with a version id.
+    PutObjectVersionAcl = "s3:PutObjectVersionAcl",
     /// `PutObject`, the target of a copy, and beginning, filling and completing a multipart upload; on the object.
     PutObject = "s3:PutObject",
     /// `UpdateObjectEncryption`, also with a version id; on the object.

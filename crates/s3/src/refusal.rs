@@ -43,6 +43,8 @@ pub(crate) enum Refusal {
     MessageTooLong,
     /// The path or the query is no UTF-8.
     InvalidUri,
+    /// The bucket has no configuration of that kind: S3's code and sentence for it.
+    NotConfigured(&'static str, &'static str),
     /// An ACL other than private.
     AclNotSupported,
     /// `x-amz-storage-class` is none of S3's.
@@ -89,6 +91,7 @@ impl Refusal {
             Self::MalformedXml => Verdict::new("MalformedXML", StatusCode::BAD_REQUEST),
             Self::MessageTooLong => Verdict::new("MaxMessageLengthExceeded", StatusCode::BAD_REQUEST),
             Self::InvalidUri => Verdict::new("InvalidURI", StatusCode::BAD_REQUEST),
+            Self::NotConfigured(code, _) => Verdict::new(code, StatusCode::NOT_FOUND),
             Self::AclNotSupported => Verdict::new("AccessControlListNotSupported", StatusCode::BAD_REQUEST),
             Self::InvalidStorageClass => Verdict::new("InvalidStorageClass", StatusCode::BAD_REQUEST),
             Self::InvalidLocationConstraint => Verdict::new("InvalidLocationConstraint", StatusCode::BAD_REQUEST),
@@ -111,6 +114,7 @@ impl Refusal {
             Self::MalformedXml => "The XML you provided was not well-formed or did not validate against our published schema.".to_owned(),
             Self::MessageTooLong => "Your request was too big.".to_owned(),
             Self::InvalidUri => "Couldn't parse the specified URI.".to_owned(),
+            Self::NotConfigured(_, message) => (*message).to_owned(),
             Self::AclNotSupported => "The bucket does not allow ACLs other than private and bucket-owner-full-control.".to_owned(),
             Self::InvalidStorageClass => "The storage class you specified is not valid.".to_owned(),
             Self::InvalidLocationConstraint => "The specified location-constraint is not valid.".to_owned(),

@@ -77,7 +77,8 @@ fn parse_rfc_850(text: &str) -> Option<PrimitiveDateTime> {
 }
 
 fn moment(unix_ms: i64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms.clamp(FIRST_MS, LAST_MS)) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms.clamp(FIRST_MS, LAST_MS)) * 1_000_000)
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]

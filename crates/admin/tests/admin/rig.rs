@@ -87,10 +87,7 @@ impl Rig {
         for name in ["alpha", "beta"] {
             rig.ok("POST", "/kms/keys", json!({"name": name, "Description": name})).await;
         }
-        rig.engine
-            .create_bucket(&caller(), CreateBucket { name: "photos".into(), region: String::new(), object_lock: false })
-            .await
-            .unwrap();
+        rig.engine.create_bucket(&caller(), CreateBucket { name: "photos".into(), ..CreateBucket::default() }).await.unwrap();
         rig
     }
 

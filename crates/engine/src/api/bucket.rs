@@ -1,7 +1,7 @@
 //! Requests about buckets.
 
 /// CreateBucket.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct CreateBucket {
     /// The name.
     pub name: String,
@@ -9,6 +9,40 @@ pub struct CreateBucket {
     pub region: String,
     /// `x-amz-bucket-object-lock-enabled`: versioned from the start, and its versions can be locked.
     pub object_lock: bool,
+    /// `x-amz-object-ownership`
+    pub ownership: Option<ObjectOwnership>,
+}
+
+/// Who owns what others write into a bucket, and so whether ACLs count there (S3 Object Ownership).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum ObjectOwnership {
+    /// The bucket's owner, and ACLs do not count. That is how new buckets are.
+    #[default]
+    BucketOwnerEnforced,
+    /// The bucket's owner where the writer's ACL says so.
+    BucketOwnerPreferred,
+    /// The writer.
+    ObjectWriter,
+}
+
+/// What is refused or left out of account of that which opens a bucket to the public (S3 Block Public Access).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "S3 has these four, each by its own name")]
+pub struct PublicAccessBlock {
+    /// ACLs that grant rights to the public are refused.
+    pub block_public_acls: bool,
+    /// Those that are there do not count.
+    pub ignore_public_acls: bool,
+    /// Bucket policies that allow the public something are refused.
+    pub block_public_policy: bool,
+    /// Those that are there count for the owner's own users only.
+    pub restrict_public_buckets: bool,
+}
+
+impl PublicAccessBlock {
+    /// As it is of new buckets.
+    pub const ALL: Self =
+        Self { block_public_acls: true, ignore_public_acls: true, block_public_policy: true, restrict_public_buckets: true };
 }
 
 /// The default encryption of a bucket, as PutBucketEncryption's one rule gives it.

@@ -10,7 +10,7 @@ mod object;
 mod sse;
 
 pub use body::{Body, BodyError, BodyStream, ReplyStream};
-pub use bucket::{CreateBucket, DefaultEncryption, EncryptionRule, VersioningStatus};
+pub use bucket::{CreateBucket, DefaultEncryption, EncryptionRule, ObjectOwnership, PublicAccessBlock, VersioningStatus};
 pub use checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, ExpectedChecksum, UploadChecksum};
 pub use list::{ListEntry, ListObjects, ListPage, ListUploads, ListVersions, ListedObject, ListedUpload, ListedVersion};
 pub use lock::{DefaultLock, EventHold, LockedVersion, ObjectLock, Period, Retention, RetentionChange, RetentionMode};

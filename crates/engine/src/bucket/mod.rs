@@ -16,7 +16,7 @@ use strongroom_catalog::{BucketChange, CatalogError, Versioning};
 
 pub(crate) use documents::DocumentKind;
 pub(crate) use known::Known;
-pub(crate) use settings::{BucketEncryption, BucketEncryptionAlgorithm, Settings};
+pub(crate) use settings::{BucketEncryption, BucketEncryptionAlgorithm, Settings, Stated};
 
 use crate::{Engine, Error};
 

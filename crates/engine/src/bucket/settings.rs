@@ -7,7 +7,11 @@ use strongroom_catalog::{Bucket, Versioning};
 use strongroom_seal::{Mode, RecordKind, StoreKey};
 
 use super::DocumentKind;
-use crate::{EncryptionType, Error, api::DefaultLock, record};
+use crate::{
+    EncryptionType, Error,
+    api::{DefaultLock, ObjectOwnership, PublicAccessBlock},
+    record,
+};
 
 /// What is configured of a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,9 +26,38 @@ pub(crate) struct Settings {
     /// The types of encryption that its writes may not have, where it was said; else what the store blocks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) blocked: Option<Vec<EncryptionType>>,
+    /// Who owns its objects, where it was said; else as new buckets have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ownership: Option<Stated<ObjectOwnership>>,
+    /// What is blocked of public access, where it was said; else as new buckets have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) public_access_block: Option<Stated<PublicAccessBlock>>,
     /// Its documents, each with the revision of the bucket that wrote it: none can be taken away, or be put back.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     documents: BTreeMap<String, u64>,
+}
+
+/// Configuration that new buckets have: what took its place, or that it was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Stated<T> {
+    Set(T),
+    Removed,
+}
+
+impl<T: Copy> Stated<T> {
+    pub(crate) fn of(value: Option<T>) -> Self {
+        value.map_or(Self::Removed, Self::Set)
+    }
+
+    /// The value of a bucket for which `stated` was said, or nothing.
+    pub(crate) fn value_of(stated: Option<Self>, of_new_buckets: T) -> Option<T> {
+        match stated {
+            None => Some(of_new_buckets),
+            Some(Self::Set(value)) => Some(value),
+            Some(Self::Removed) => None,
+        }
+    }
 }
 
 /// The default encryption of a bucket (S3 `PutBucketEncryption`, one rule).
@@ -68,8 +101,8 @@ impl Settings {
     }
 
     /// Those of a new bucket, whose versions can be locked where `object_lock` is given.
-    pub(crate) fn of_new_bucket(object_lock: Option<DefaultLock>) -> Self {
-        Self { object_lock, ..Self::default() }
+    pub(crate) fn of_new_bucket(object_lock: Option<DefaultLock>, ownership: Option<ObjectOwnership>) -> Self {
+        Self { object_lock, ownership: ownership.map(Stated::Set), ..Self::default() }
     }
 
     /// Seals them for this row, whose own record does not count.

@@ -28,7 +28,7 @@ impl Engine {
             record: Vec::new(),
             former: None,
         };
-        let settings = Settings::of_new_bucket(request.object_lock.then(DefaultLock::default));
+        let settings = Settings::of_new_bucket(request.object_lock.then(DefaultLock::default), request.ownership);
         bucket.record = settings.seal(self.store_key(), &bucket)?;
         self.space().admit(None)?;
         match self.catalog().create_bucket(bucket).await {

@@ -8,6 +8,7 @@ mod get;
 mod list;
 mod lock;
 mod multipart;
+mod public_access;
 mod put;
 mod tagging;
 mod update_encryption;

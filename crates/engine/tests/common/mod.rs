@@ -259,10 +259,7 @@ impl Rig {
         let engine = Engine::open(parts, plan.options);
         let rig = Self { kms, keys, backend, memory, blobs, source, audit, catalog, settings, people, engine, root: root(true), dir };
         if is_new {
-            rig.engine
-                .create_bucket(&rig.root, CreateBucket { name: BUCKET.into(), region: String::new(), object_lock: false })
-                .await
-                .unwrap();
+            rig.engine.create_bucket(&rig.root, CreateBucket { name: BUCKET.into(), ..CreateBucket::default() }).await.unwrap();
         }
         rig
     }

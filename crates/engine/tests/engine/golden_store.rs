@@ -192,7 +192,7 @@ impl Store {
 
     async fn create_bucket(&self, name: &str) {
         self.engine
-            .create_bucket(&self.root, CreateBucket { name: name.into(), region: "eu-central-1".into(), object_lock: false })
+            .create_bucket(&self.root, CreateBucket { name: name.into(), region: "eu-central-1".into(), ..CreateBucket::default() })
             .await
             .unwrap();
     }

@@ -90,10 +90,7 @@ async fn every_version_of_an_object_is_listed_and_no_delete_marker() {
 #[tokio::test]
 async fn bucket_prefix_mode_and_key_narrow_it() {
     for rig in [Rig::new().await, Rig::sqlite().await] {
-        rig.engine
-            .create_bucket(&rig.root, CreateBucket { name: "other".into(), region: String::new(), object_lock: false })
-            .await
-            .unwrap();
+        rig.engine.create_bucket(&rig.root, CreateBucket { name: "other".into(), ..CreateBucket::default() }).await.unwrap();
         for by in [As::Store, As::S3, As::Kms, As::Dsse, As::Customer(1)] {
             rig.put(&name(by), by, b"data").await;
         }

@@ -154,7 +154,7 @@ async fn a_bucket_key_is_replaced_when_its_lifetime_ends() {
 #[tokio::test]
 async fn keys_contexts_and_buckets_share_no_bucket_key() {
     let rig = Rig::new().await;
-    let bucket = strongroom_engine::api::CreateBucket { name: "second".into(), region: String::new(), object_lock: false };
+    let bucket = strongroom_engine::api::CreateBucket { name: "second".into(), ..Default::default() };
     rig.engine.create_bucket(&rig.root, bucket).await.unwrap();
     rig.reset_counts();
     let variants = [

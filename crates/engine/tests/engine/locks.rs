@@ -27,7 +27,7 @@ pub fn now() -> i64 {
 }
 
 pub async fn with_locked_bucket(rig: Rig) -> Rig {
-    rig.engine.create_bucket(&rig.root, CreateBucket { name: LOCKED.into(), region: String::new(), object_lock: true }).await.unwrap();
+    rig.engine.create_bucket(&rig.root, CreateBucket { name: LOCKED.into(), object_lock: true, ..CreateBucket::default() }).await.unwrap();
     rig
 }
 

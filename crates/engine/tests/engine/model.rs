@@ -104,10 +104,7 @@ impl World {
         let plan = Plan { sqlite: true, catalog_hook: Some(Arc::clone(&faults) as _), wrap_blobs: Some(wrap_blobs), ..Plan::default() };
         let rig = Rig::with(plan).await;
         for name in &BUCKETS[1..] {
-            rig.engine
-                .create_bucket(&rig.root, CreateBucket { name: (*name).into(), region: String::new(), object_lock: false })
-                .await
-                .unwrap();
+            rig.engine.create_bucket(&rig.root, CreateBucket { name: (*name).into(), ..CreateBucket::default() }).await.unwrap();
         }
         let (tally, uploads) = (Arc::clone(tally), Default::default());
         Self { rig, files, blobs, faults, state: State::new(), uploads, armed: Failure::None, tally, damaged: 0, _dir: dir }

@@ -174,7 +174,7 @@ async fn a_dry_run_counts_and_changes_nothing() {
 #[tokio::test]
 async fn only_what_is_in_the_scope_is_re_keyed() {
     let rig = Rig::new().await;
-    rig.engine.create_bucket(&rig.root, CreateBucket { name: "other".into(), region: String::new(), object_lock: false }).await.unwrap();
+    rig.engine.create_bucket(&rig.root, CreateBucket { name: "other".into(), ..CreateBucket::default() }).await.unwrap();
     for (key, by) in [("a/kms", As::Kms), ("a/s3", As::S3), ("b/kms", As::Kms), ("b/dsse", As::Dsse)] {
         rig.put(key, by, key.as_bytes()).await;
         let request = PutObject { bucket: "other".into(), ..put_request(key, by.write(), key.as_bytes()) };

@@ -42,7 +42,7 @@ async fn an_altered_row_of_a_bucket_is_refused_by_every_operation() {
     rig.engine.set_bucket_encryption(BUCKET, rule.clone()).await.unwrap();
     rig.put("object", As::Customer(1), b"data").await;
     let rows = rig.rows();
-    rig.engine.create_bucket(&rig.root, CreateBucket { name: "second".into(), region: String::new(), object_lock: false }).await.unwrap();
+    rig.engine.create_bucket(&rig.root, CreateBucket { name: "second".into(), ..CreateBucket::default() }).await.unwrap();
     let keep = "CREATE TEMP TABLE good AS SELECT * FROM buckets WHERE name = CAST('bucket' AS BLOB); \
                 CREATE TEMP TABLE second AS SELECT * FROM buckets WHERE name = CAST('second' AS BLOB); \
                 DELETE FROM buckets WHERE name = CAST('second' AS BLOB)";
@@ -74,7 +74,7 @@ async fn an_altered_row_of_a_bucket_is_refused_by_every_operation() {
 #[tokio::test]
 async fn two_buckets_whose_names_were_exchanged_are_both_refused() {
     let rig = Rig::sqlite().await;
-    rig.engine.create_bucket(&rig.root, CreateBucket { name: "second".into(), region: String::new(), object_lock: false }).await.unwrap();
+    rig.engine.create_bucket(&rig.root, CreateBucket { name: "second".into(), ..CreateBucket::default() }).await.unwrap();
     rig.put("object", As::Store, b"of the first").await;
     let exchange = "UPDATE buckets SET name = CAST('third' AS BLOB) WHERE name = CAST('second' AS BLOB); \
                     UPDATE buckets SET name = CAST('second' AS BLOB) WHERE name = CAST('bucket' AS BLOB); \
@@ -102,7 +102,7 @@ async fn a_default_encryption_that_is_changed_holds() {
 async fn an_altered_row_is_left_out_of_the_list_of_buckets_and_hides_no_other() {
     let rig = Rig::sqlite().await;
     for name in ["b1", "b2", "b3", "b4", "b5"] {
-        rig.engine.create_bucket(&rig.root, CreateBucket { name: name.into(), region: String::new(), object_lock: false }).await.unwrap();
+        rig.engine.create_bucket(&rig.root, CreateBucket { name: name.into(), ..CreateBucket::default() }).await.unwrap();
     }
     let altered = "UPDATE buckets SET owner = 'mallory' WHERE name IN (CAST('b2' AS BLOB), CAST('b3' AS BLOB))";
     assert_eq!(rig.rows().execute(altered, []).unwrap(), 2);
@@ -124,7 +124,7 @@ async fn an_altered_row_is_left_out_of_the_list_of_buckets_and_hides_no_other() 
 #[tokio::test]
 async fn a_document_of_a_bucket_is_the_one_that_was_written_last_or_refused() {
     let rig = Rig::sqlite().await;
-    rig.engine.create_bucket(&rig.root, CreateBucket { name: "second".into(), region: String::new(), object_lock: false }).await.unwrap();
+    rig.engine.create_bucket(&rig.root, CreateBucket { name: "second".into(), ..CreateBucket::default() }).await.unwrap();
     let tags = |value: &str| vec![("team".to_owned(), value.to_owned())];
     let read = async || rig.engine.bucket_tags(BUCKET).await;
     assert!(matches!(read().await, Err(Error::NoSuchTagSet)));

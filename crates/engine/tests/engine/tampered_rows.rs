@@ -165,7 +165,7 @@ async fn every_operation_refuses_a_damaged_record_and_counts_it_once() {
 async fn a_changed_plain_column_is_noticed() {
     let rig = Rig::sqlite().await;
     let rows = rig.rows();
-    rig.engine.create_bucket(&rig.root, CreateBucket { name: "second".into(), region: String::new(), object_lock: false }).await.unwrap();
+    rig.engine.create_bucket(&rig.root, CreateBucket { name: "second".into(), ..CreateBucket::default() }).await.unwrap();
     for (sql, bucket, key) in [
         ("UPDATE versions SET size_bytes = size_bytes + 1 WHERE key = ?1", BUCKET, "object"),
         ("UPDATE versions SET size_bytes = 0 WHERE key = ?1", BUCKET, "object"),

@@ -3,10 +3,11 @@
 use strongroom_access::Action;
 
 use crate::lock::{LEGAL_HOLD_HEADER, RETENTION_HEADERS};
+use crate::ops::public_access::OWNERSHIP_HEADER;
 use crate::ops::tagging::TAGGING_HEADER;
 use crate::ops::{
-    acl, attributes, buckets, copy, delete, encryption, list, multipart, object_encryption, object_lock, objects, tagging, uploads,
-    versioning,
+    acl, attributes, buckets, copy, delete, encryption, list, multipart, object_encryption, object_lock, objects, public_access, tagging,
+    unconfigured, uploads, versioning,
 };
 
 use super::{Facts, Handler, HeaderRight, Operation, OwnerCheck, Resource, Right, Target, When};
@@ -30,6 +31,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         .needs_for(&[
             for_flag("x-amz-bucket-object-lock-enabled", Action::PutBucketObjectLockConfiguration, Target::Bucket),
             for_flag("x-amz-bucket-object-lock-enabled", Action::PutBucketVersioning, Target::Bucket),
+            for_header(OWNERSHIP_HEADER, Action::PutBucketOwnershipControls, Target::Bucket),
         ])
         .with_body()
         .owner(OwnerCheck::Never),
@@ -71,6 +73,76 @@ pub(super) static OPERATIONS: &[Operation] = &[
         .needs(&[right(Action::PutBucketObjectLockConfiguration, Target::Bucket)])
         .with_body(),
     on_bucket("GetBucketAcl", "GET", run!(&acl::of_bucket)).at("acl").needs(&[right(Action::GetBucketAcl, Target::Bucket)]),
+    on_bucket("PutBucketAcl", "PUT", run!(acl::put_of_bucket)).at("acl").needs(&[right(Action::PutBucketAcl, Target::Bucket)]).with_body(),
+    on_bucket("GetBucketOwnershipControls", "GET", run!(&public_access::ownership))
+        .at("ownershipControls")
+        .needs(&[right(Action::GetBucketOwnershipControls, Target::Bucket)]),
+    on_bucket("PutBucketOwnershipControls", "PUT", run!(public_access::put_ownership))
+        .at("ownershipControls")
+        .needs(&[right(Action::PutBucketOwnershipControls, Target::Bucket)])
+        .with_body(),
+    on_bucket("DeleteBucketOwnershipControls", "DELETE", run!(&public_access::delete_ownership))
+        .at("ownershipControls")
+        .needs(&[right(Action::PutBucketOwnershipControls, Target::Bucket)]),
+    on_bucket("GetPublicAccessBlock", "GET", run!(&public_access::block))
+        .at("publicAccessBlock")
+        .needs(&[right(Action::GetBucketPublicAccessBlock, Target::Bucket)]),
+    on_bucket("PutPublicAccessBlock", "PUT", run!(public_access::put_block))
+        .at("publicAccessBlock")
+        .needs(&[right(Action::PutBucketPublicAccessBlock, Target::Bucket)])
+        .with_body(),
+    on_bucket("DeletePublicAccessBlock", "DELETE", run!(&public_access::delete_block))
+        .at("publicAccessBlock")
+        .needs(&[right(Action::PutBucketPublicAccessBlock, Target::Bucket)]),
+    // What a bucket does not have here, and clients ask for.
+    on_bucket("GetBucketAccelerateConfiguration", "GET", run!(&unconfigured::acceleration))
+        .at("accelerate")
+        .needs(&[right(Action::GetAccelerateConfiguration, Target::Bucket)]),
+    on_bucket("PutBucketAccelerateConfiguration", "PUT", run!(unconfigured::put_acceleration))
+        .at("accelerate")
+        .needs(&[right(Action::PutAccelerateConfiguration, Target::Bucket)])
+        .with_body(),
+    on_bucket("GetBucketRequestPayment", "GET", run!(&unconfigured::request_payment))
+        .at("requestPayment")
+        .needs(&[right(Action::GetBucketRequestPayment, Target::Bucket)]),
+    on_bucket("PutBucketRequestPayment", "PUT", run!(unconfigured::put_request_payment))
+        .at("requestPayment")
+        .needs(&[right(Action::PutBucketRequestPayment, Target::Bucket)])
+        .with_body(),
+    on_bucket("GetBucketLogging", "GET", run!(&unconfigured::logging))
+        .at("logging")
+        .needs(&[right(Action::GetBucketLogging, Target::Bucket)]),
+    on_bucket("GetBucketNotificationConfiguration", "GET", run!(&unconfigured::notification))
+        .at("notification")
+        .needs(&[right(Action::GetBucketNotification, Target::Bucket)]),
+    on_bucket("GetBucketWebsite", "GET", run!(&unconfigured::website))
+        .at("website")
+        .needs(&[right(Action::GetBucketWebsite, Target::Bucket)]),
+    on_bucket("GetBucketPolicy", "GET", run!(&unconfigured::policy)).at("policy").needs(&[right(Action::GetBucketPolicy, Target::Bucket)]),
+    on_bucket("GetBucketPolicyStatus", "GET", run!(&unconfigured::policy))
+        .at("policyStatus")
+        .needs(&[right(Action::GetBucketPolicyStatus, Target::Bucket)]),
+    on_bucket("GetBucketReplication", "GET", run!(&unconfigured::replication))
+        .at("replication")
+        .needs(&[right(Action::GetReplicationConfiguration, Target::Bucket)]),
+    on_bucket("GetBucketMetadataConfiguration", "GET", run!(&unconfigured::metadata))
+        .at("metadataConfiguration")
+        .needs(&[right(Action::GetBucketMetadataTableConfiguration, Target::Bucket)]),
+    on_bucket("GetBucketMetadataTableConfiguration", "GET", run!(&unconfigured::metadata))
+        .at("metadataTable")
+        .needs(&[right(Action::GetBucketMetadataTableConfiguration, Target::Bucket)]),
+    on_bucket("GetBucketAnalyticsConfiguration", "GET", run!(&unconfigured::analytics))
+        .at("analytics")
+        .needs(&[right(Action::GetAnalyticsConfiguration, Target::Bucket)]),
+    on_bucket("GetBucketInventoryConfiguration", "GET", run!(&unconfigured::inventory))
+        .at("inventory")
+        .needs(&[right(Action::GetInventoryConfiguration, Target::Bucket)]),
+    on_bucket("GetBucketMetricsConfiguration", "GET", run!(&unconfigured::metrics))
+        .at("metrics")
+        .needs(&[right(Action::GetMetricsConfiguration, Target::Bucket)]),
+    on_bucket("GetBucketIntelligentTieringConfiguration", "GET", run!(&unconfigured::tiering))
+        .at("intelligent-tiering")
+        .needs(&[right(Action::GetIntelligentTieringConfiguration, Target::Bucket)]),
     // Listings.
     on_bucket("ListObjectsV2", "GET", run!(&list::version_2))
         .when(&[When::Is("list-type", "2")])
@@ -116,6 +188,11 @@ pub(super) static OPERATIONS: &[Operation] = &[
         .at("acl")
         .needs(&[either(Action::GetObjectAcl, Action::GetObjectVersionAcl, Target::Object)])
         .of_version(),
+    on_object("PutObjectAcl", "PUT", run!(acl::put_of_object))
+        .at("acl")
+        .needs(&[either(Action::PutObjectAcl, Action::PutObjectVersionAcl, Target::Object)])
+        .of_version()
+        .with_body(),
     on_object("GetObjectTagging", "GET", run!(&tagging::of_object))
         .at("tagging")
         .needs(&[either(Action::GetObjectTagging, Action::GetObjectVersionTagging, Target::Object)])

@@ -92,11 +92,10 @@ fn what_makes_a_version_takes_no_version_id() {
 #[test]
 fn what_s3_has_and_this_store_has_not_is_not_implemented() {
     for (method, key, query) in [
-        ("GET", "", "policy"),
-        ("PUT", "", "acl"),
+        ("PUT", "", "policy"),
+        ("PUT", "", "website"),
         ("GET", "", "lifecycle"),
         ("DELETE", "", "website"),
-        ("PUT", "k", "acl"),
         ("GET", "k", "encryption"),
         ("POST", "k", "restore"),
         ("GET", "k", "torrent"),

@@ -1,12 +1,18 @@
 //! Buckets.
 
 use http::{HeaderName, StatusCode, header};
-use strongroom_engine::{Error, api::CreateBucket};
+use strongroom_engine::{
+    Error,
+    api::{CreateBucket, ObjectOwnership},
+};
 
 use crate::{
     api::Api,
     headers, names,
-    ops::page::{decode_token, encode_token},
+    ops::{
+        page::{decode_token, encode_token},
+        public_access::{OWNERSHIP_HEADER, ownership_of},
+    },
     refusal::Refusal,
     reply::Reply,
     request::Request,
@@ -48,13 +54,17 @@ pub(crate) async fn list(api: &Api, request: &Request) -> Result<Reply, Refusal>
 
 pub(crate) async fn create(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
     headers::refuse_unsupported(&request.headers)?;
-    refuse_other_ownership(&request)?;
     let body = request.take_xml(api.options.max_xml_bytes, api.engine.budget()).await?;
     let region = location_constraint(&body)?;
     if let Some(fault) = names::bucket_name_fault(&request.bucket) {
         return Err(Error::InvalidBucketName(fault.to_owned()).into());
     }
-    let bucket = CreateBucket { name: request.bucket.clone(), region, object_lock: wants_object_lock(&request)? };
+    let bucket = CreateBucket {
+        name: request.bucket.clone(),
+        region,
+        object_lock: wants_object_lock(&request)?,
+        ownership: ownership_asked_for(&request)?,
+    };
     match api.engine.create_bucket(&request.caller, bucket).await {
         Err(Error::BucketAlreadyOwnedByYou) if api.options.region == CLASSIC_REGION => {}
         other => other?,
@@ -72,12 +82,10 @@ fn wants_object_lock(request: &Request) -> Result<bool, Refusal> {
     }
 }
 
-/// Ownership that would bring ACLs to life is not to be had.
-fn refuse_other_ownership(request: &Request) -> Result<(), Refusal> {
-    match headers::filled(&request.headers, "x-amz-object-ownership")?.as_deref() {
-        None | Some("BucketOwnerEnforced") => Ok(()),
-        Some(_) => Err(Refusal::AclNotSupported),
-    }
+fn ownership_asked_for(request: &Request) -> Result<Option<ObjectOwnership>, Refusal> {
+    let Some(name) = headers::filled(&request.headers, OWNERSHIP_HEADER)? else { return Ok(None) };
+    let invalid = || Refusal::InvalidArgument(format!("Invalid {OWNERSHIP_HEADER} header: {name}"));
+    ownership_of(&name).map(Some).ok_or_else(invalid)
 }
 
 pub(crate) fn location_constraint(body: &[u8]) -> Result<String, Refusal> {
@@ -147,11 +155,10 @@ mod tests {
     }
 
     #[test]
-    fn other_ownership_is_refused() {
-        assert!(matches!(
-            refuse_other_ownership(&request("", &[("x-amz-object-ownership", "ObjectWriter")])),
-            Err(Refusal::AclNotSupported)
-        ));
-        assert!(refuse_other_ownership(&request("", &[("x-amz-object-ownership", "BucketOwnerEnforced")])).is_ok());
+    fn the_ownership_of_a_new_bucket_is_one_of_three() {
+        let asked = |value| ownership_asked_for(&request("", &[(OWNERSHIP_HEADER, value)]));
+        assert_eq!(asked("ObjectWriter").unwrap(), Some(ObjectOwnership::ObjectWriter));
+        assert_eq!(ownership_asked_for(&request("", &[])).unwrap(), None);
+        assert!(matches!(asked("objectwriter"), Err(Refusal::InvalidArgument(_))));
     }
 }

@@ -12,7 +12,9 @@ pub(crate) mod object_encryption;
 pub(crate) mod object_lock;
 pub(crate) mod objects;
 mod page;
+pub(crate) mod public_access;
 pub(crate) mod tagging;
+pub(crate) mod unconfigured;
 pub(crate) mod uploads;
 pub(crate) mod versioning;
 
