@@ -22,7 +22,7 @@ use crate::{
     ingest::{self, Intake},
     limits, lock,
     record::{Etag, VersionBinding, open_part_checksums},
-    sse::{CustomerKey, Decision, Identified, User, decide},
+    sse::{CustomerKey, Decision, Identified, User},
     tags,
 };
 
@@ -86,7 +86,7 @@ impl Engine {
         limits::check_key(&request.key)?;
         limits::check_headers(request.headers.as_ref().unwrap_or(&ObjectHeaders::default()))?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
-        let decision = decide(&request.sse, caller.sse_c_allowed, &self.write_rules(&bucket))?;
+        let decision = self.decide(caller, &request.sse, &bucket)?;
         lock::check_given(&request.lock, &bucket, ids::now_ms())?;
         if let TagsOfCopy::Replace(tags) = &request.tags {
             tags::check(tags, tags::MAX_OBJECT_TAGS)?;

@@ -7,7 +7,7 @@ use crate::{
     etag, ids,
     ingest::{self, Intake},
     limits,
-    sse::{Identified, User, decide},
+    sse::{Identified, User},
 };
 
 impl Engine {
@@ -17,7 +17,7 @@ impl Engine {
         limits::check_headers(&request.headers)?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
         request.attributes.check(&bucket)?;
-        let decision = decide(&request.sse, caller.sse_c_allowed, &self.write_rules(&bucket))?;
+        let decision = self.decide(caller, &request.sse, &bucket)?;
         self.check_write_early(&request.condition, &bucket.name, &request.key).await?;
         self.space().admit(request.body.length)?;
 

@@ -2,10 +2,13 @@
 //! decision asks here.
 
 use serde::{Deserialize, Serialize};
+use strongroom_kms::resolve_key_id;
 use strongroom_seal::Mode;
 
+use super::{Decision, decide};
 use crate::{
     Engine, Error,
+    api::{Caller, CustomerKeyHeaders, SseHeaders},
     bucket::{Bucket, BucketEncryption},
 };
 
@@ -119,6 +122,26 @@ impl WriteRules<'_> {
 }
 
 impl Engine {
+    /// What to do with an object that is being written into the bucket.
+    pub(crate) fn decide(&self, caller: &Caller, headers: &SseHeaders, bucket: &Bucket) -> Result<Decision, Error> {
+        let simpler = self.without_repeated_key(headers);
+        decide(simpler.as_ref().unwrap_or(headers), caller.sse_c_allowed, &self.write_rules(bucket))
+    }
+
+    /// The headers of a client that sends back what a reply said of an object under SSE-S3: `AES256`, and the key's id beside it. The id chooses
+    /// nothing as long as it is that of the key that SSE-S3 takes anyway, so it counts as not sent. None where there is nothing to leave out.
+    fn without_repeated_key(&self, headers: &SseHeaders) -> Option<SseHeaders> {
+        let named = headers.kms_key_id.as_deref().filter(|_| headers.algorithm.as_deref() == Some("AES256") && !headers.customer.any())?;
+        let is_default = resolve_key_id(named).is_ok_and(|named| named == self.kms().default_key_id());
+        is_default.then(|| SseHeaders {
+            algorithm: headers.algorithm.clone(),
+            kms_key_id: None,
+            kms_context: headers.kms_context.clone(),
+            bucket_key_enabled: headers.bucket_key_enabled,
+            customer: CustomerKeyHeaders::default(),
+        })
+    }
+
     /// What holds for writes into this bucket now. An upload that was begun earlier has to keep to it too.
     pub(crate) fn write_rules<'a>(&'a self, bucket: &'a Bucket) -> WriteRules<'a> {
         let settings = &bucket.settings;

@@ -11,7 +11,7 @@ use crate::{
     checksum::not_allowed,
     ids, limits, lock,
     record::UploadRecord,
-    sse::{Identified, User, decide},
+    sse::{Identified, User},
 };
 
 /// An upload under way, its record open.
@@ -41,7 +41,7 @@ impl Engine {
         request.attributes.check(&bucket)?;
         let lock = lock::of_new_upload(request.attributes.lock, &bucket);
         let attributes = Attributes { lock, ..request.attributes };
-        let decision = decide(&request.sse, caller.sse_c_allowed, &self.write_rules(&bucket))?;
+        let decision = self.decide(caller, &request.sse, &bucket)?;
         self.space().admit(None)?;
         let now = ids::now_ms();
         let (upload_id, version_id) = (UploadId(strongroom_seal::random_array()), ids::new_version_id(now));
