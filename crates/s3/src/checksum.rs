@@ -49,6 +49,11 @@ pub(crate) fn upload_checksum(map: &HeaderMap, trailers: Trailers) -> Result<Upl
     Ok(UploadChecksum { algorithm: carried.or(announced), expected })
 }
 
+/// Whether a header of that name and value is the checksum of no bytes.
+pub(crate) fn is_of_nothing(name: &str, value: &str) -> bool {
+    by_header_name(name).is_ok_and(|algorithm| BASE64_STANDARD.encode(algorithm.digest(b"")) == value)
+}
+
 /// The one checksum that is in a header; its value is not looked at.
 pub(crate) fn header_checksum(map: &HeaderMap) -> Result<Option<(ChecksumAlgorithm, String)>, Refusal> {
     let mut names = map.keys().map(HeaderName::as_str).filter(|name| name.starts_with(PREFIX) && !NO_VALUES.contains(name));

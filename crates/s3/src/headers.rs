@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use strongroom_engine::api::{ObjectHeaders, ObjectInfo};
 use strongroom_sigv4::is_signature_parameter;
 
-use crate::{encoded_word, query::Query, refusal::Refusal, reply::Reply, timestamp::http_date};
+use crate::{checksum, encoded_word, query::Query, refusal::Refusal, reply::Reply, timestamp::http_date};
 
 const USER_METADATA_PREFIX: &str = "x-amz-meta-";
 const STANDARD: &str = "STANDARD";
@@ -54,14 +54,19 @@ fn text(value: &HeaderValue) -> String {
     }
 }
 
-/// Puts the `x-amz-…` parameters of a presigned URL where headers are looked for: to S3 they mean the same, and both are signed.
+/// Puts the `x-amz-…` parameters of a presigned URL where headers are looked for: to S3 they mean the same, and both are signed. The checksum of
+/// no bytes at all is left out: the JavaScript SDK 3 signs it into every URL for an upload, before it knows the body.
 pub(crate) fn hoist_presigned(headers: &mut HeaderMap, query: &Query) -> Result<(), Refusal> {
     if !query.has("X-Amz-Signature") {
         return Ok(());
     }
     for (name, value) in query.iter() {
         let name = name.to_ascii_lowercase();
-        if !name.starts_with("x-amz-") || is_signature_parameter(&name) || headers.contains_key(&name) {
+        if !name.starts_with("x-amz-")
+            || is_signature_parameter(&name)
+            || headers.contains_key(&name)
+            || checksum::is_of_nothing(&name, value)
+        {
             continue;
         }
         let invalid = || Refusal::InvalidArgument(format!("The query parameter {name} holds no header value."));
@@ -259,5 +264,19 @@ mod tests {
         let mut unsigned = HeaderMap::new();
         hoist_presigned(&mut unsigned, &Query::parse("x-amz-acl=private").unwrap()).unwrap();
         assert!(unsigned.is_empty());
+    }
+
+    #[test]
+    fn a_presigned_url_carries_a_checksum_unless_it_is_that_of_nothing() {
+        let carried = |query: &str| {
+            let mut headers = HeaderMap::new();
+            hoist_presigned(&mut headers, &Query::parse(&format!("X-Amz-Signature=1&{query}")).unwrap()).unwrap();
+            headers
+        };
+        let of_nothing = carried("x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32");
+        assert_eq!(of_nothing, map(&[("x-amz-sdk-checksum-algorithm", "CRC32")]));
+        assert!(carried("x-amz-checksum-sha1=2jmj7l5rSw0yVb%2FvlWAYkK%2FYBwk%3D").is_empty());
+        assert_eq!(carried("x-amz-checksum-crc32=AAAAAQ%3D%3D"), map(&[("x-amz-checksum-crc32", "AAAAAQ==")]));
+        assert_eq!(carried("x-amz-checksum-mode=ENABLED"), map(&[("x-amz-checksum-mode", "ENABLED")]));
     }
 }
