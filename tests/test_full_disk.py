@@ -347,7 +347,7 @@ def test_a_full_disk_of_the_audit_log_stops_uploads_and_not_reads(apart):
     apart.uploads_are_refused()
     apart.reads_go_on(times=5)
     apart.delete(10)
-    text = apart.server._fetch(f"https://127.0.0.1:{apart.server.admin_port}/metrics")[1]
+    text = apart.server.fetch(f"https://127.0.0.1:{apart.server.admin_port}/metrics")[1]
     assert 'strongroom_disk_writable{volume="audit"} 0' in text and 'strongroom_disk_writable{volume="data"} 1' in text
     apart.disks.remove(apart.audit / "of-another-process")
     apart.uploads_come_back()

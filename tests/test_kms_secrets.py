@@ -374,7 +374,7 @@ def look(stage, answers=True):
     texts = {str(path.relative_to(server.home)): path.read_bytes() for path in files if path == server.log or "audit" in path.parts}
     if answers:
         texts |= {f"answer {number} {name}": data for number, (name, data) in enumerate(stage.tape.answers)}
-        texts["metrics"] = server._fetch(f"https://127.0.0.1:{server.admin_port}/metrics")[1].encode()
+        texts["metrics"] = server.fetch(f"https://127.0.0.1:{server.admin_port}/metrics")[1].encode()
         found |= {name: finds for name, data in texts.items() if (finds := leaks.in_bytes(data, known))}
     for name, data in texts.items():
         if sent := stage.tape.signatures & set(SIGNATURE.findall(data)):

@@ -10,7 +10,7 @@ DOCS = REPOSITORY / "docs/monitoring"
 
 
 def text_of(server):
-    status, text = server._fetch(f"https://127.0.0.1:{server.admin_port}/metrics")
+    status, text = server.fetch(f"https://127.0.0.1:{server.admin_port}/metrics")
     assert status == 200
     return text
 

@@ -140,19 +140,19 @@ class Server:
     def health(self, what, admin=False):
         port = self.admin_port if admin else self.port
         try:
-            return self._fetch(f"https://127.0.0.1:{port}/health/{what}")[0]
+            return self.fetch(f"https://127.0.0.1:{port}/health/{what}")[0]
         except OSError:
             return None
 
     def metric(self, name):
         """The sum of a counter's samples at the admin port."""
-        status, text = self._fetch(f"https://127.0.0.1:{self.admin_port}/metrics")
+        status, text = self.fetch(f"https://127.0.0.1:{self.admin_port}/metrics")
         assert status == 200, status
         samples = [line for line in text.splitlines() if line.split("{")[0].split(" ")[0] == name]
         assert samples, f"no metric {name} in:\n{text}"
         return sum(float(line.rsplit(" ", 1)[1]) for line in samples)
 
-    def _fetch(self, url):
+    def fetch(self, url):
         context = ssl.create_default_context(cafile=str(self.ca))
         with urllib.request.urlopen(url, context=context, timeout=10) as reply:
             return reply.status, reply.read().decode()

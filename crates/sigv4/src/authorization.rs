@@ -9,8 +9,8 @@ use crate::{
 };
 
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// A request has at most about a hundred headers; each is looked up in the list.
-const MAX_SIGNED_HEADERS: usize = 256;
+/// Metadata of 2 KiB, which is what S3 takes, can be some hundred headers. Each header of a request is looked up in the list.
+const MAX_SIGNED_HEADERS: usize = 1024;
 const ASYMMETRIC: &str = "AWS4-ECDSA-P256-SHA256";
 
 /// What the header or the query says of the signature, whichever carries it.
@@ -68,7 +68,12 @@ fn malformed(what: &'static str) -> SignatureError {
 }
 
 /// The names of the headers that a signature covers, sorted as they are signed. No name is there twice.
-pub(crate) struct SignedHeaders(String);
+pub(crate) struct SignedHeaders {
+    /// With semicolons between them.
+    text: String,
+    /// Where each ends in the text.
+    ends: Vec<usize>,
+}
 
 impl SignedHeaders {
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
@@ -83,19 +88,28 @@ impl SignedHeaders {
         if names.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err("a signed header is named more than once");
         }
-        Ok(Self(names.join(";")))
+        let ends = names.iter().scan(0, |begin, name| {
+            let end = *begin + name.len();
+            *begin = end + 1;
+            Some(end)
+        });
+        Ok(Self { ends: ends.collect(), text: names.join(";") })
     }
 
     pub(crate) fn text(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.split(';')
+        self.text.split(';')
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.names().any(|other| other == name)
+        let behind = self.ends.binary_search_by(|end| {
+            let begin = self.text[..*end].rfind(';').map_or(0, |before| before + 1);
+            self.text[begin..*end].cmp(name)
+        });
+        behind.is_ok()
     }
 }
 
@@ -112,6 +126,20 @@ mod tests {
 
     fn code(value: &str) -> &'static str {
         parse(value).map_or_else(|error| error.code(), |_| "")
+    }
+
+    #[test]
+    fn a_header_is_signed_if_its_whole_name_is_in_the_list() {
+        let names = ["content-md5", "host", "x-amz-acl", "x-amz-acl-2", "x-amz-date"];
+        for count in 1..=names.len() {
+            let signed = SignedHeaders::parse(&names[..count].join(";")).unwrap();
+            for (at, name) in names.iter().enumerate() {
+                assert_eq!(signed.has(name), at < count, "{name} in {}", signed.text());
+            }
+            for absent in ["", "a", "hos", "hosts", "x-amz", "x-amz-acl-", "z", ";", "content-md5;host"] {
+                assert!(!signed.has(absent), "{absent} in {}", signed.text());
+            }
+        }
     }
 
     #[test]
@@ -146,7 +174,7 @@ mod tests {
             valid.clone() + ",Signature=0",
             valid.clone() + ",",
             valid.clone() + ",Extra=1",
-            valid.replace("=host", &format!("=host{}", (0..256).map(|number| format!(";h{number}")).collect::<Vec<_>>().concat())),
+            valid.replace("=host", &format!("=host{}", (0..1024).map(|number| format!(";h{number}")).collect::<Vec<_>>().concat())),
             "AWS4-HMAC-SHA256".to_owned(),
         ];
         for value in malformed {

@@ -17,7 +17,12 @@ use crate::listen::Phase;
 /// A catalog that takes longer to answer one small read serves nobody.
 const CATALOG_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Answers `/health/live` and `/health/ready`.
+/// Where a load balancer asks whether the server lives; the second is MinIO's, for deployments that moved.
+const LIVE: [&str; 2] = ["/health/live", "/minio/health/live"];
+/// Where it asks whether the server serves. Source: MinIO, "Healthcheck API".
+const READY: [&str; 4] = ["/health/ready", "/minio/health/ready", "/minio/health/cluster", "/minio/health/cluster/read"];
+
+/// Answers [`LIVE`] and [`READY`].
 pub(crate) struct Health {
     catalog: Arc<dyn Catalog>,
     audit: Arc<AuditLog>,
@@ -30,12 +35,13 @@ impl Health {
         Self { catalog, audit, space, phase }
     }
 
-    /// Whether the request is for one of the two. A signed request is one for an object of a bucket named `health`.
+    /// Whether the request is for one of the paths. A signed request is one for an object of a bucket named `health` or `minio`.
     pub(crate) fn is_asked<B>(request: &Request<B>) -> bool {
-        matches!(request.uri().path(), "/health/live" | "/health/ready") && !is_signed(request)
+        let path = request.uri().path();
+        (LIVE.contains(&path) || READY.contains(&path)) && !is_signed(request)
     }
 
-    /// The answer, if the request is for one of the two.
+    /// The answer, if the request is for one of the paths.
     pub(crate) async fn answer<B>(&self, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
         if !Self::is_asked(request) {
             return None;
@@ -44,7 +50,7 @@ impl Health {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Some(method_not_allowed());
         }
-        let is_readiness = path == "/health/ready";
+        let is_readiness = READY.contains(&path);
         let is_well = !is_readiness || self.is_ready().await;
         let (status, word) = if is_well { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "unavailable") };
         let details = [self.audit_detail().unwrap_or_default(), &self.storage_detail().unwrap_or_default()].concat();

@@ -16,6 +16,10 @@ use crate::observed::Observed;
 /// Source: Prometheus, "Exposition formats".
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Where Prometheus asks; all but the first are MinIO's, for scrape configurations that moved. Each answers everything.
+const METRICS: [&str; 5] =
+    ["/metrics", "/minio/v2/metrics/cluster", "/minio/v2/metrics/node", "/minio/v2/metrics/bucket", "/minio/v2/metrics/resource"];
+
 /// The calls that stop the use of keys, on both ports and on the admin port alone. With every place taken, they get through.
 const SEALS: [&str; 4] =
     ["/strongroom/admin/v1/kms/seal", "/strongroom/admin/v1/kms/keys/seal", "/rustfs/admin/v3/kms/seal", "/rustfs/admin/v3/kms/keys/seal"];
@@ -71,7 +75,7 @@ impl Handler for AdminPort {
         if let Some(response) = self.health.answer(&request).await {
             return response.map(Either::Left);
         }
-        if request.uri().path() == "/metrics" {
+        if METRICS.contains(&request.uri().path()) {
             let (integrity_events, kms) = (self.observed.integrity_events(), self.observed.kms().await);
             let mut metrics = self.metrics.render(integrity_events, self.health.is_ready().await, &kms);
             memory::render(&mut metrics, self.observed.memory());
@@ -86,7 +90,7 @@ impl Handler for AdminPort {
 
     /// Metrics are among it, which tell that the port is full.
     fn is_urgent(&self, request: &Request<Incoming>) -> bool {
-        let is_metrics = request.uri().path() == "/metrics";
+        let is_metrics = METRICS.contains(&request.uri().path());
         Health::is_asked(request) || is_metrics || calls(request, &ADMIN_SEALS) || calls(request, &SEALS)
     }
 

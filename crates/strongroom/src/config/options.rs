@@ -255,7 +255,7 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         "Connections of the S3 port from one IPv4 address or IPv6 /64; trusted proxies may have more",
     ),
     option("max_header_bytes", Number(8192), "BYTES", Value("32768"), "Longest request line and headers together"),
-    option("max_header_count", Number(16), "COUNT", Value("128"), "Most headers of one request"),
+    option("max_header_count", Number(16), "COUNT", Value("1024"), "Most headers of one request"),
     option(
         "request_header_timeout_seconds",
         Number(1),
