@@ -102,7 +102,7 @@ pub fn form(data: &[u8]) {
     let pairs = text.split('\n').filter_map(|line| line.split_once('='));
     let mut fields: Vec<(String, String)> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     sign(&mut fields);
-    let Ok(Some(claim)) = FormClaim::read(&fields) else { return };
+    let Ok(Some(claim)) = FormClaim::read(&fields, true) else { return };
     let Ok(policy) = claim.verify(SECRET, NOW, &Rules::S3) else { return };
     assert!(policy.expiration() > NOW);
     let range = policy.length_range();

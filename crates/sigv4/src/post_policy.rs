@@ -11,6 +11,7 @@ mod conditions;
 
 use std::{fmt, ops::RangeInclusive};
 
+use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
 use serde::Deserialize;
@@ -92,28 +93,32 @@ impl FormError {
 /// What a form says of its signature. Nothing of it is verified yet, and the policy is not even decoded.
 pub struct FormClaim {
     access_key: String,
-    scope: Scope,
-    timestamp: Timestamp,
-    signature: [u8; 32],
+    signed: Signed,
     security_token: Option<String>,
     policy: String,
+}
+
+/// How the policy was signed.
+enum Signed {
+    /// Signature Version 4.
+    Four { scope: Scope, timestamp: Timestamp, signature: [u8; 32] },
+    /// Signature Version 2: the HMAC-SHA1 of the policy under the secret itself, for any region and any day.
+    Two { signature: Vec<u8> },
 }
 
 /// Without the signature, the session token and the policy.
 impl fmt::Debug for FormClaim {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { access_key, scope, .. } = self;
-        formatter.debug_struct("FormClaim").field("access_key", access_key).field("scope", scope).finish_non_exhaustive()
+        formatter.debug_struct("FormClaim").field("access_key", &self.access_key).finish_non_exhaustive()
     }
 }
 
 impl FormClaim {
-    /// From the fields before the file, names in any case. None where the form is not signed at all.
-    pub fn read(fields: &[(String, String)]) -> Result<Option<Self>, FormError> {
-        for name in ["signature", "awsaccesskeyid"] {
-            if field(fields, name)?.is_some() {
-                return Err(SignatureError::VersionTwo.into());
-            }
+    /// From the fields before the file, names in any case. None where the form is not signed at all. One that is signed with version 2 is
+    /// refused unless `takes_version_two`.
+    pub fn read(fields: &[(String, String)], takes_version_two: bool) -> Result<Option<Self>, FormError> {
+        if field(fields, "signature")?.is_some() || field(fields, "awsaccesskeyid")?.is_some() {
+            return if takes_version_two { Self::read_version_two(fields).map(Some) } else { Err(SignatureError::VersionTwo.into()) };
         }
         if field(fields, "x-amz-signature")?.is_none() && field(fields, "policy")?.is_none() {
             return Ok(None);
@@ -128,22 +133,31 @@ impl FormClaim {
         let timestamp = Timestamp::parse(required(fields, "x-amz-date")?)
             .ok_or(FormError::FieldInvalid("x-amz-date", "it must have the format YYYYMMDDThhmmssZ"))?;
         let signature = parse_signature(required(fields, "x-amz-signature")?.as_bytes()).ok_or(SignatureError::Mismatch)?;
+        Self::with_policy(fields, access_key, Signed::Four { scope, timestamp, signature }).map(Some)
+    }
+
+    /// Source: S3 developer guide of 2006-03-01, "HTML form fields".
+    fn read_version_two(fields: &[(String, String)]) -> Result<Self, FormError> {
+        if field(fields, "x-amz-signature")?.is_some() {
+            return Err(FormError::FieldInvalid("signature", "the form is signed with version 4 too"));
+        }
+        let access_key = required(fields, "awsaccesskeyid")?.to_owned();
+        let signature = STANDARD.decode(required(fields, "signature")?).map_err(|_| SignatureError::Mismatch)?;
+        Self::with_policy(fields, access_key, Signed::Two { signature })
+    }
+
+    fn with_policy(fields: &[(String, String)], access_key: String, signed: Signed) -> Result<Self, FormError> {
         let policy = required(fields, "policy")?.to_owned();
         if policy.len() > MAX_POLICY_BYTES {
             return Err(FormError::InvalidPolicy("it is too long"));
         }
         let security_token = field(fields, "x-amz-security-token")?.map(str::to_owned);
-        Ok(Some(Self { access_key, scope, timestamp, signature, security_token, policy }))
+        Ok(Self { access_key, signed, security_token, policy })
     }
 
     /// Whose secret the signature must have been made with.
     pub fn access_key(&self) -> &str {
         &self.access_key
-    }
-
-    /// What the signature was made for.
-    pub fn scope(&self) -> &Scope {
-        &self.scope
     }
 
     /// The session token that came along. The signature covers it only if a condition names it, which
@@ -154,33 +168,43 @@ impl FormClaim {
 
     /// Verifies the signature of the policy, then decodes it. Of the rules, services, regions and the allowed skew apply.
     pub fn verify(self, secret: &str, now: OffsetDateTime, rules: &Rules) -> Result<VerifiedPolicy, FormError> {
-        self.check(now, rules)?;
-        if !SigningKey::derive(secret, &self.scope).verify(self.policy.as_bytes(), &self.signature) {
+        let holds = match &self.signed {
+            Signed::Four { scope, timestamp, signature } => {
+                check(scope, timestamp, now, rules)?;
+                SigningKey::derive(secret, scope).verify(self.policy.as_bytes(), signature)
+            }
+            Signed::Two { signature } => verify_version_two(secret, self.policy.as_bytes(), signature),
+        };
+        if !holds {
             return Err(SignatureError::Mismatch.into());
         }
         let (expiration, conditions) = parse(&self.policy)?;
         if expiration <= now {
             return Err(FormError::Expired);
         }
-        let Self { access_key, scope, .. } = self;
-        Ok(VerifiedPolicy { access_key, scope, expiration, conditions })
+        Ok(VerifiedPolicy { access_key: self.access_key, expiration, conditions })
     }
+}
 
-    fn check(&self, now: OffsetDateTime, rules: &Rules) -> Result<(), FormError> {
-        if rules.regions == Regions::Named && !is_region_name(self.scope.region()) {
-            return Err(SignatureError::WrongRegion { region: self.scope.region().to_owned() }.into());
-        }
-        if !rules.services.contains(&self.scope.service()) {
-            return Err(FormError::FieldInvalid("x-amz-credential", "it is for another service"));
-        }
-        if self.timestamp.day() != self.scope.date() {
-            return Err(FormError::FieldInvalid("x-amz-credential", "its date is not that of x-amz-date"));
-        }
-        if self.timestamp.moment() > now + rules.max_skew {
-            return Err(SignatureError::NotYetValid.into());
-        }
-        Ok(())
+fn check(scope: &Scope, timestamp: &Timestamp, now: OffsetDateTime, rules: &Rules) -> Result<(), FormError> {
+    if rules.regions == Regions::Named && !is_region_name(scope.region()) {
+        return Err(SignatureError::WrongRegion { region: scope.region().to_owned() }.into());
     }
+    if !rules.services.contains(&scope.service()) {
+        return Err(FormError::FieldInvalid("x-amz-credential", "it is for another service"));
+    }
+    if timestamp.day() != scope.date() {
+        return Err(FormError::FieldInvalid("x-amz-credential", "its date is not that of x-amz-date"));
+    }
+    if timestamp.moment() > now + rules.max_skew {
+        return Err(SignatureError::NotYetValid.into());
+    }
+    Ok(())
+}
+
+/// In constant time.
+fn verify_version_two(secret: &str, policy: &[u8], signature: &[u8]) -> bool {
+    hmac::verify(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes()), policy, signature).is_ok()
 }
 
 /// A policy that its signer made and that has not expired. Only [`FormClaim::verify`] makes one.
@@ -189,7 +213,6 @@ impl FormClaim {
 #[derive(Debug)]
 pub struct VerifiedPolicy {
     access_key: String,
-    scope: Scope,
     expiration: OffsetDateTime,
     conditions: Vec<Condition>,
 }
@@ -200,31 +223,29 @@ impl VerifiedPolicy {
         &self.access_key
     }
 
-    /// What the signature was made for.
-    pub fn scope(&self) -> &Scope {
-        &self.scope
-    }
-
     /// Until when it is good.
     pub fn expiration(&self) -> OffsetDateTime {
         self.expiration
     }
 
-    /// Whether the form keeps to the conditions, and has no field that none of them is about. `fields` are those before the file, with
+    /// Whether the form keeps to the conditions, and has no field that none of them is about; the bucket counts as one. `fields` are those before the file, with
     /// `${filename}` replaced already; `bucket` is the one of the request, whatever a field says.
     pub fn check_fields(&self, fields: &[(String, String)], bucket: &str) -> Result<(), FormError> {
         for condition in &self.conditions {
             let Some(name) = condition.field() else { continue };
             let value = if name == "bucket" { Some(bucket) } else { field(fields, name)? };
-            if !value.is_some_and(|value| condition.admits(value)) {
+            if !value.map_or(condition.admits_anything(), |value| condition.admits(value)) {
                 return Err(FormError::ConditionFailed(condition.to_string()));
             }
+        }
+        let is_covered = |name: &str| self.conditions.iter().any(|condition| condition.field() == Some(name));
+        if !is_covered("bucket") {
+            return Err(FormError::ExtraField("bucket".to_owned()));
         }
         for (name, value) in fields {
             let name = name.to_ascii_lowercase();
             field(fields, &name)?;
-            let is_covered = self.conditions.iter().any(|condition| condition.field() == Some(&name));
-            if !exempt(&name) && !is_covered {
+            if !exempt(&name) && !is_covered(&name) {
                 return Err(FormError::ExtraField(name));
             }
             if name == "bucket" && value != bucket {
@@ -274,13 +295,17 @@ struct Document {
     conditions: Vec<serde_json::Value>,
 }
 
+/// `2007-12-01T12:00:00.000Z`. A blank for the T, which RFC 3339 allows, is none that S3 takes.
+fn parse_expiration(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok().filter(|_| text.as_bytes().get(10) == Some(&b'T'))
+}
+
 /// Its expiration and its conditions.
 fn parse(policy: &str) -> Result<(OffsetDateTime, Vec<Condition>), FormError> {
     let json = STANDARD.decode(policy).map_err(|_| FormError::InvalidPolicy("it is no base64"))?;
     let document: Document =
         serde_json::from_slice(&json).map_err(|_| FormError::InvalidPolicy("it is no JSON of expiration and conditions"))?;
-    let expiration =
-        OffsetDateTime::parse(&document.expiration, &Rfc3339).map_err(|_| FormError::InvalidPolicy("its expiration is no date"))?;
+    let expiration = parse_expiration(&document.expiration).ok_or(FormError::InvalidPolicy("its expiration is no date"))?;
     if document.conditions.len() > MAX_CONDITIONS {
         return Err(FormError::InvalidPolicy("it has too many conditions"));
     }

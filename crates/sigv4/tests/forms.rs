@@ -18,7 +18,7 @@ const BUCKET: &str = "sigv4examplebucket";
 type Fields = Vec<(String, String)>;
 
 fn verify(fields: &Fields, now: OffsetDateTime) -> Result<VerifiedPolicy, FormError> {
-    FormClaim::read(fields)?.ok_or(FormError::FieldMissing("policy"))?.verify(SECRET, now, &Rules::S3)
+    FormClaim::read(fields, false)?.ok_or(FormError::FieldMissing("policy"))?.verify(SECRET, now, &Rules::S3)
 }
 
 fn check(fields: &Fields) -> Result<VerifiedPolicy, FormError> {
@@ -93,14 +93,14 @@ fn the_example_of_the_documentation_is_accepted() {
     );
     set(&mut fields, "X-Amz-Signature", "8afdbf4008c03f22c2cd3cdb72e4afbb1f6a588f3255ac628749a66d7f09699e");
     let policy = check(&fields).unwrap();
-    assert_eq!((policy.access_key(), policy.scope().date()), (ACCESS_KEY, "20151229"));
+    assert_eq!(policy.access_key(), ACCESS_KEY);
     assert_eq!(policy.expiration(), datetime!(2015-12-30 12:00:00 UTC));
     assert_eq!(policy.length_range(), 0..=u64::MAX);
 }
 
 #[test]
 fn a_form_without_a_signature_is_no_claim() {
-    assert!(FormClaim::read(&[("key".to_owned(), "a".to_owned())]).unwrap().is_none());
+    assert!(FormClaim::read(&[("key".to_owned(), "a".to_owned())], false).unwrap().is_none());
 }
 
 #[test]
@@ -237,15 +237,80 @@ fn the_bucket_is_the_one_of_the_request() {
 }
 
 #[test]
+fn a_field_that_may_have_any_value_may_be_missing() {
+    let conditions = |prefix: &str| [json!({"bucket": BUCKET}), json!({"key": "a"}), json!(["starts-with", "$tagging", prefix])];
+    check(&form(&conditions(""), &[("key", "a")])).unwrap();
+    assert!(matches!(check(&form(&conditions("<"), &[("key", "a")])).err(), Some(FormError::ConditionFailed(_))));
+}
+
+#[test]
+fn an_expiration_is_a_date_of_iso_8601() {
+    let of = |expiration: &str| {
+        let policy = json!({"expiration": expiration, "conditions": [{"bucket": BUCKET}]}).to_string();
+        verify(&signed(&policy, &[]), NOW).map(|policy| policy.expiration())
+    };
+    assert_eq!(of("2015-12-30T12:00:00.000Z").unwrap(), datetime!(2015-12-30 12:00:00 UTC));
+    assert_eq!(of("2015-12-30T12:00:00+02:00").unwrap(), datetime!(2015-12-30 10:00:00 UTC));
+    for wrong in ["2015-12-30 12:00:00Z", "2015-12-30", "tomorrow", ""] {
+        assert!(matches!(of(wrong), Err(FormError::InvalidPolicy(_))), "{wrong}");
+    }
+}
+
+#[test]
 fn all_length_ranges_count() {
-    let fields = form(&[json!(["content-length-range", 10, 100]), json!(["content-length-range", "20", 200])], &[]);
+    let bucket = json!({"bucket": BUCKET});
+    let fields = form(&[bucket.clone(), json!(["content-length-range", 10, 100]), json!(["content-length-range", "20", 200])], &[]);
     let policy = check(&fields).unwrap();
     assert_eq!(policy.length_range(), 20..=100);
     assert_eq!(policy.check_length(19), Err(FormError::TooSmall));
     assert_eq!((policy.check_length(20), policy.check_length(100)), (Ok(()), Ok(())));
     assert_eq!(policy.check_length(101), Err(FormError::TooLarge));
-    let never = check(&form(&[json!(["content-length-range", 10, 5])], &[])).unwrap();
+    let never = check(&form(&[bucket, json!(["content-length-range", 10, 5])], &[])).unwrap();
     assert!((0..20).all(|len_bytes| never.check_length(len_bytes).is_err()));
+}
+
+#[test]
+fn a_policy_that_names_no_bucket_is_good_for_none() {
+    assert_eq!(check(&form(&[json!({"key": "a"})], &[("key", "a")])).err(), Some(FormError::ExtraField("bucket".to_owned())));
+    check(&form(&[json!({"key": "a"}), json!(["starts-with", "$bucket", ""])], &[("key", "a")])).unwrap();
+}
+
+/// A form of the year 2006. The signature is that of botocore's `HmacV1PostAuth`.
+fn version_two() -> Fields {
+    let policy = json!({"expiration": "2015-12-30T12:00:00.000Z", "conditions": [{"bucket": BUCKET}, {"key": "a"}]}).to_string();
+    let policy = STANDARD.encode(policy);
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, SECRET.as_bytes());
+    let signature = STANDARD.encode(aws_lc_rs::hmac::sign(&key, policy.as_bytes()));
+    let fields = [("AWSAccessKeyId", ACCESS_KEY), ("Policy", &policy), ("Signature", &signature), ("key", "a")];
+    fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn a_signature_of_version_two_holds_where_it_is_taken_and_nowhere_else() {
+    let fields = version_two();
+    assert_eq!(FormClaim::read(&fields, false).err(), Some(FormError::Signature(SignatureError::VersionTwo)));
+    let accept = |fields: &Fields, secret: &str, now: OffsetDateTime| {
+        let policy = FormClaim::read(fields, true)?.unwrap().verify(secret, now, &Rules::S3)?;
+        policy.check_fields(fields, BUCKET).map(|()| policy.access_key().to_owned())
+    };
+    assert_eq!(accept(&fields, SECRET, NOW).unwrap(), ACCESS_KEY);
+    assert_eq!(accept(&fields, "another secret", NOW).err(), Some(FormError::Signature(SignatureError::Mismatch)));
+    assert_eq!(accept(&fields, SECRET, NOW + Duration::days(2)).err(), Some(FormError::Expired));
+    let mut other = fields.clone();
+    set(&mut other, "key", "b");
+    assert!(matches!(accept(&other, SECRET, NOW).err(), Some(FormError::ConditionFailed(_))));
+    for (name, value) in [("Signature", ""), ("Signature", "no base64!"), ("Signature", "AAAA")] {
+        let mut wrong = fields.clone();
+        set(&mut wrong, name, value);
+        assert_eq!(accept(&wrong, SECRET, NOW).err(), Some(FormError::Signature(SignatureError::Mismatch)), "{value}");
+    }
+    let mut both = fields.clone();
+    set(&mut both, "X-Amz-Signature", "0");
+    assert!(matches!(accept(&both, SECRET, NOW).err(), Some(FormError::FieldInvalid("signature", _))));
+    for missing in ["AWSAccessKeyId", "Policy", "Signature"] {
+        let fields: Fields = fields.iter().filter(|(name, _)| name != missing).cloned().collect();
+        assert!(matches!(accept(&fields, SECRET, NOW).err(), Some(FormError::FieldMissing(_))), "{missing}");
+    }
 }
 
 #[test]

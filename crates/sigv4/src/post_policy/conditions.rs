@@ -17,7 +17,7 @@ pub(super) enum Condition {
 
 /// Whether a field needs no condition.
 pub(super) fn exempt(name: &str) -> bool {
-    matches!(name, "x-amz-signature" | "policy" | "file") || name.starts_with("x-ignore-")
+    matches!(name, "x-amz-signature" | "policy" | "file" | "awsaccesskeyid" | "signature") || name.starts_with("x-ignore-")
 }
 
 impl Condition {
@@ -61,6 +61,11 @@ impl Condition {
             Self::StartsWith { prefix, .. } => actual.starts_with(prefix),
             Self::LengthRange { .. } => true,
         }
+    }
+
+    /// Whether any value will do, so that the field may be missing as well.
+    pub(super) fn admits_anything(&self) -> bool {
+        matches!(self, Self::StartsWith { prefix, .. } if prefix.is_empty())
     }
 
     pub(super) fn length_range(&self) -> Option<RangeInclusive<u64>> {
