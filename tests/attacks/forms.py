@@ -11,8 +11,9 @@ BOUNDARY = "----strongroom-attack"
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
 YEAR_2020 = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 LARGE_BYTES = 20 << 20
+END = f"\r\n--{BOUNDARY}--\r\n".encode()
+STRANGER = sigv4.Credentials("AKSTRANGER", "a secret that nobody has")
 UNAUTHORIZED = refused(401, "AccessDenied")
-NO_FORMS = refused(501, "NotImplemented")
 DENIED = refused(403, "AccessDenied")
 
 
@@ -75,15 +76,32 @@ UNREAD = [
 ]
 UNREAD += [
     Row(
-        f"{'HTTPS' if tls else 'HTTP'}: a form to {path}{name} is answered before its body",
+        f"{'HTTPS' if tls else 'HTTP'}: a form to {path} behind Authorization: x is answered before its body",
         1,
         ANONYMOUS,
-        post(path, length=LARGE_BYTES, extra=extra, tls=tls, head_only=True),
+        post(path, length=LARGE_BYTES, extra=AUTHORIZED_X, tls=tls, head_only=True),
+        NO_SIGNATURE,
+    )
+    for path in ["/victim", "/victim/", "/no-such-bucket"]
+    for tls in (True, False)
+]
+# The signature of a form is one of its fields, so these are read, and the file behind them is not.
+UNREAD += [
+    Row(
+        f"{'HTTPS' if tls else 'HTTP'}: a form to {path} {name} is answered before its file",
+        1,
+        ANONYMOUS,
+        post(path, form(fields, b"")[: -len(END)], length=LARGE_BYTES, tls=tls),
         answer,
     )
-    for path, answer in [("/victim", NO_FORMS), ("/victim/", NO_FORMS), ("/no-such-bucket", NO_FORMS)]
+    for path in ["/victim", "/no-such-bucket"]
     for tls in (True, False)
-    for name, extra in [("", ()), (" behind Authorization: x", AUTHORIZED_X)]
+    for name, fields, answer in [
+        ("without a signature", {"key": "uploaded"}, DENIED),
+        ("of an unknown access key", sigv4.post_policy(STRANGER, [{"bucket": "victim"}], hours(1)), refused(403, "InvalidAccessKeyId")),
+        ("with fields of 21 KB", {"key": "uploaded", "x-ignore-long": "x" * 21000}, refused(400, "MaxPostPreDataLengthExceededError")),
+        ("with 64 KiB of parts", {f"x-ignore-{number}": "" for number in range(1000)}, refused(400, "MaxPostPreDataLengthExceededError")),
+    ]
 ]
 
 
@@ -194,22 +212,22 @@ POLICIES += [
     for target in TARGETS
     if not target.startswith("/kms")
 ]
-# Until forms are built they are refused, whatever their policy; then an expired one must be, and one for another bucket.
 POLICIES += [
     Row(
         f"A form with a policy {name} stores nothing{' behind Authorization: x' if extra else ''}",
         2,
         NETWORK,
         by_policy("/victim", bucket, expires, extra),
-        NO_FORMS,
+        NO_SIGNATURE if extra else DENIED,
     )
     for name, bucket, expires in [("that expired in 2020", "victim", YEAR_2020), ("of another bucket", "mallory", hours(1))]
     for extra in ((), AUTHORIZED_X)
     if not extra or bucket == "victim"
 ]
 POLICIES += [
-    Row(f"A form's policy is no credential for POST {target}", 2, NETWORK, by_policy(target, "victim", hours(1), AUTHORIZED_X), answer)
-    for target, answer in [("/victim?delete", NO_FORMS), ("/victim/secret?uploads", NO_FORMS), ("/victim/upload?uploadId=x", NO_FORMS)]
+    Row(f"A form's policy is no credential for POST {target} {behind}", 2, NETWORK, by_policy(target, "victim", hours(1), extra), answer)
+    for target in ["/victim?delete", "/victim/secret?uploads", "/victim/upload?uploadId=x", "/victim/secret"]
+    for behind, extra, answer in [("behind Authorization: x", AUTHORIZED_X, NO_SIGNATURE), ("without Authorization", (), DENIED)]
 ]
 
 ROWS = [*UNREAD, *FLOODS, *POLICIES]

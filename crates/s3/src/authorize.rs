@@ -231,7 +231,7 @@ mod tests {
             ];
             request("prefix=home/me/&delimiter=/", &headers)
         };
-        let encrypted = ["PutObject", "CreateMultipartUpload"];
+        let encrypted = ["PutObject", "PostObject", "CreateMultipartUpload"];
         for (condition, operations) in [
             (r#"{"StringLike": {"s3:prefix": "home/me/*"}}"#, &["ListObjects", "ListObjectsV2", "ListObjectVersions"][..]),
             (r#"{"StringEquals": {"s3:delimiter": "/"}}"#, &["ListObjects", "ListObjectsV2", "ListObjectVersions"]),

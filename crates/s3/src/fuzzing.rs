@@ -2,9 +2,11 @@
 // A target reports a failure by panicking.
 #![allow(clippy::missing_panics_doc)]
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::{
+    form::{PostError, Preamble},
     operation::resolve,
     ops,
     query::{Plus, Query, decode, encode},
@@ -33,6 +35,29 @@ pub fn xml(document: &[u8]) {
         let written = Xml::document("Delete", |xml| keys.iter().for_each(|key| xml.element("Object", |xml| xml.text("Key", key))));
         assert!(ops::delete::requested_keys(&written.into_bytes()).is_ok_and(|again| again == keys));
     }
+}
+
+/// The part of a form before its file. However it is cut, it says the same.
+pub fn multipart(body: &[u8]) {
+    let whole = before_file(body, usize::MAX);
+    for piece in [1, 7] {
+        assert_eq!(whole, before_file(body, piece));
+    }
+}
+
+type BeforeFile = Result<Option<(Vec<(String, String)>, Vec<u8>)>, PostError>;
+
+/// The fields, and what comes behind them; none where the file has not begun.
+fn before_file(body: &[u8], piece: usize) -> BeforeFile {
+    let mut preamble = Preamble::new("x");
+    let mut rest = Bytes::copy_from_slice(body);
+    while !rest.is_empty() {
+        let mut chunk = rest.split_to(piece.min(rest.len()));
+        if let Some(fields) = preamble.read(&mut chunk)? {
+            return Ok(Some((fields.to_vec(), [preamble.into_rest(chunk), rest].concat())));
+        }
+    }
+    Ok(None)
 }
 
 /// `METHOD bucket key query`, at single blanks. What a query means must not depend on how it is spelled.
@@ -75,11 +100,16 @@ const SOURCE: http::HeaderName = http::HeaderName::from_static("x-amz-copy-sourc
 
 #[cfg(test)]
 mod tests {
-    use super::{copy_source, query, replay::replay, xml};
+    use super::{copy_source, multipart, query, replay::replay, xml};
 
     #[test]
     fn the_corpus_of_documents_holds() {
         replay("xml", xml);
+    }
+
+    #[test]
+    fn the_corpus_of_forms_is_read() {
+        replay("multipart", multipart);
     }
 
     #[test]

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use http::{HeaderMap, header, request::Parts};
 use hyper::body::Body as _;
 use strongroom_access::{Identities, Identity};
-use strongroom_sigv4::{BodyDecoder, Claim, Head, Lengths, Payload, Placements, Regions, Rules, SignatureError, announced_trailers};
+use strongroom_sigv4::{
+    BodyDecoder, Claim, Head, Lengths, Payload, Placements, Regions, Rules, SignatureError, announced_trailers,
+    post_policy::{FormClaim, FormError, VerifiedPolicy},
+};
 use time::OffsetDateTime;
 
 use crate::{
     body::{Decoded, RawBody},
+    form::Fields,
     refusal::Refusal,
 };
 
@@ -68,6 +72,20 @@ impl Gate {
         }
         let verified = claim.verify(&head, identity.secret.expose(), now, &rules).map_err(|error| self.refuse(error))?;
         Ok(Admitted { identity, covers_body: verified.covers_body(), payload: verified.into_payload() })
+    }
+
+    /// Whose policy a form carries. An anonymous form is refused: nothing here is public.
+    pub(crate) fn admit_form(&self, fields: &Fields, takes_version_two: bool) -> Result<(Arc<Identity>, VerifiedPolicy), Refusal> {
+        let claim = FormClaim::read(fields, takes_version_two)?.ok_or_else(|| Refusal::AccessDenied(unsigned(Door::S3).to_owned()))?;
+        let identity = self.identities.by_access_key(claim.access_key()).ok_or(Refusal::InvalidAccessKeyId)?;
+        if claim.security_token().is_some() {
+            return Err(Refusal::InvalidToken);
+        }
+        match claim.verify(identity.secret.expose(), OffsetDateTime::now_utc(), &Door::S3.rules()) {
+            Ok(policy) => Ok((identity, policy)),
+            Err(FormError::Signature(error)) => Err(self.refuse(error)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn refuse(&self, error: SignatureError) -> Refusal {

@@ -19,6 +19,7 @@ mod checksum;
 mod conditions;
 mod encoded_word;
 mod error;
+mod form;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod gate;

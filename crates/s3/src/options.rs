@@ -22,6 +22,8 @@ pub struct S3Options {
     pub allow_insecure_sse_c_on_loopback: bool,
     /// Whether bodies that no signature covers are taken over plain HTTP from other machines. From this one they always are.
     pub allow_unsigned_payload_over_http: bool,
+    /// Takes forms whose policy is signed with Signature Version 2.
+    pub allow_signature_v2_forms: bool,
     /// A request body that brings nothing for so long is given up.
     pub body_idle_timeout: Duration,
     /// So is one that brings less than this on average, over as long a wait. 0: one byte is as good as many.
@@ -39,6 +41,7 @@ impl Default for S3Options {
             trusted_proxies: Vec::new(),
             allow_insecure_sse_c_on_loopback: false,
             allow_unsigned_payload_over_http: false,
+            allow_signature_v2_forms: false,
             body_idle_timeout: Duration::from_mins(1),
             min_transfer_bytes_per_second: 128,
             // 10,000 parts with quoted ETags and a SHA-256 each take 1.8 MB, 1,000 keys of 1,024 bytes 1.1 MB.

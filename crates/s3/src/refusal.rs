@@ -2,10 +2,11 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use strongroom_engine::Error;
-use strongroom_sigv4::{BodyError, SignatureError};
+use strongroom_sigv4::{BodyError, SignatureError, post_policy::FormError};
 
 use crate::{
     error::{Verdict, verdict},
+    form::PostError,
     options::ErrorDialect,
     reply::{Payload, Reply},
     timestamp::http_date,
@@ -21,6 +22,10 @@ pub(crate) enum Refusal {
     Signature(SignatureError),
     /// How the request describes its body.
     Body(BodyError),
+    /// A form's signature, its policy, or what it breaks of that.
+    Form(FormError),
+    /// How a form is built.
+    Post(PostError),
     /// Nobody has the access key that it is signed with.
     InvalidAccessKeyId,
     /// It carries a session token, and its access key has none.
@@ -61,6 +66,18 @@ impl From<SignatureError> for Refusal {
     }
 }
 
+impl From<FormError> for Refusal {
+    fn from(error: FormError) -> Self {
+        Self::Form(error)
+    }
+}
+
+impl From<PostError> for Refusal {
+    fn from(error: PostError) -> Self {
+        Self::Post(error)
+    }
+}
+
 impl From<BodyError> for Refusal {
     fn from(error: BodyError) -> Self {
         Self::Body(error)
@@ -80,6 +97,8 @@ impl Refusal {
             Self::Engine(error) => verdict(error, dialect),
             Self::Signature(error) => Verdict::new(error.code(), error.status()),
             Self::Body(error) => Verdict::new(error.code(), error.status()),
+            Self::Form(error) => Verdict::new(error.code(), error.status()),
+            Self::Post(error) => Verdict::new(error.verdict().0, error.verdict().1),
             Self::InvalidAccessKeyId => Verdict::new("InvalidAccessKeyId", StatusCode::FORBIDDEN),
             Self::InvalidToken => Verdict::new("InvalidToken", StatusCode::BAD_REQUEST),
             Self::WrongRegion { .. } => Verdict::new("AuthorizationHeaderMalformed", StatusCode::BAD_REQUEST),
@@ -107,6 +126,8 @@ impl Refusal {
             Self::WrongRegion { expected } => format!("The authorization header is malformed; the region is wrong; expecting '{expected}'"),
             Self::Signature(error) => error.to_string(),
             Self::Body(error) => error.to_string(),
+            Self::Form(error) => error.to_string(),
+            Self::Post(error) => error.message().to_owned(),
             Self::InvalidAccessKeyId => "The AWS Access Key Id you provided does not exist in our records.".to_owned(),
             Self::InvalidToken => "The provided token is malformed or otherwise invalid.".to_owned(),
             Self::InvalidArgument(message) | Self::InvalidRequest(message) | Self::AccessDenied(message) => message.clone(),

@@ -11,7 +11,9 @@ use strongroom_engine::{
 
 use crate::{
     body::{Decoded, Trailers, collect},
-    checksum, conditions, headers,
+    checksum, conditions,
+    form::Form,
+    headers,
     query::{Plus, Query, decode},
     refusal::Refusal,
     sse,
@@ -25,6 +27,8 @@ pub(crate) struct Request {
     pub(crate) headers: HeaderMap,
     /// None once it was taken.
     pub(crate) body: Option<Decoded>,
+    /// Of POST Object. None once it was taken.
+    pub(crate) form: Option<Form>,
     pub(crate) caller: Caller,
 }
 
@@ -117,6 +121,7 @@ pub(crate) mod tests {
             query: Query::parse(query).unwrap(),
             headers: headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect(),
             body: None,
+            form: None,
             caller: Caller {
                 identity: Arc::new(root),
                 secure: true,

@@ -50,11 +50,11 @@ pub(crate) struct Inner {
 
 /// What is known of a request by the time that it is answered.
 #[derive(Default)]
-struct Findings {
-    operation: Option<&'static Operation>,
-    bucket: String,
-    key: String,
-    identity: String,
+pub(crate) struct Findings {
+    pub(crate) operation: Option<&'static Operation>,
+    pub(crate) bucket: String,
+    pub(crate) key: String,
+    pub(crate) identity: String,
 }
 
 impl S3Service {
@@ -114,6 +114,9 @@ impl Inner {
         hide_secrets(&mut parts.headers);
         let (secure, sse_c_allowed) = self.security(&parts.headers, connection);
         self.find_resource(&parts, findings)?;
+        if is_form_upload(&parts, &findings.key) {
+            return self.answer_form(parts, body, connection, request_id, findings).await;
+        }
         let admitted = self.gate.admit(&parts, Door::S3)?;
         findings.identity.clone_from(&admitted.identity.name);
         // The connection is this identity's until another one signs on it.
@@ -152,7 +155,7 @@ impl Inner {
     }
 
     /// The bucket that the host names, where it names one.
-    fn host_bucket(&self, uri: &Uri, map: &HeaderMap) -> Result<Option<String>, Refusal> {
+    pub(crate) fn host_bucket(&self, uri: &Uri, map: &HeaderMap) -> Result<Option<String>, Refusal> {
         let authority = uri.authority().map(|authority| authority.as_str().to_owned());
         let host = headers::value(map, "host")?.or(authority).unwrap_or_default();
         Ok(bucket_of_host(&host, &self.api.options.domains))
@@ -164,9 +167,6 @@ impl Inner {
         let creates_bucket = parts.method == Method::PUT && findings.key.is_empty();
         if names::RESERVED.contains(&findings.bucket.as_str()) && !creates_bucket {
             return Err(Refusal::NotImplemented(format!("/{}", findings.bucket)));
-        }
-        if is_form_upload(&parts.method, &parts.headers) {
-            return Err(Refusal::NotImplemented("PostObject".to_owned()));
         }
         Ok(())
     }
@@ -220,7 +220,7 @@ fn take_apart(parts: Parts, mut caller: Caller, findings: &mut Findings) -> Resu
     findings.operation = Some(operation);
     caller.operation = operation.name;
     caller.expected_owner = headers::filled(&headers, "x-amz-expected-bucket-owner")?;
-    Ok((operation, Request { bucket, key, query, headers, body: None, caller }))
+    Ok((operation, Request { bucket, key, query, headers, body: None, form: None, caller }))
 }
 
 /// The cause of a failure of the server, which the client does not get to see.
@@ -252,9 +252,11 @@ pub(crate) fn hide_secrets(headers: &mut HeaderMap) {
     }
 }
 
-fn is_form_upload(method: &Method, headers: &HeaderMap) -> bool {
+/// Whether it is a form for a bucket. One that is signed in its headers or its URL is an operation like any other.
+fn is_form_upload(parts: &Parts, key: &str) -> bool {
     let form = |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().starts_with(b"multipart/form-data");
-    *method == Method::POST && headers.get(header::CONTENT_TYPE).is_some_and(form)
+    let is_form = parts.method == Method::POST && parts.headers.get(header::CONTENT_TYPE).is_some_and(form);
+    is_form && key.is_empty() && parts.uri.query().unwrap_or_default().is_empty() && !parts.headers.contains_key(header::AUTHORIZATION)
 }
 
 /// Whether the client's side of the connection is encrypted, as far as the server knows or a trusted proxy says.
@@ -269,7 +271,7 @@ fn allowed_on_loopback(connection: ConnectionInfo, options: &S3Options) -> bool 
 }
 
 /// Without TLS the signature is all that protects a body on its way from another machine, so it must cover it.
-fn takes_uncovered_body(secure: bool, connection: ConnectionInfo, options: &S3Options) -> bool {
+pub(crate) fn takes_uncovered_body(secure: bool, connection: ConnectionInfo, options: &S3Options) -> bool {
     secure || options.allow_unsigned_payload_over_http || connection.peer.ip().to_canonical().is_loopback()
 }
 
@@ -437,9 +439,16 @@ mod tests {
     }
 
     #[test]
-    fn a_form_upload_is_told_from_other_posts() {
-        assert!(is_form_upload(&Method::POST, &map(&[("content-type", "Multipart/Form-Data; boundary=x")])));
-        assert!(!is_form_upload(&Method::PUT, &map(&[("content-type", "multipart/form-data; boundary=x")])));
-        assert!(!is_form_upload(&Method::POST, &map(&[("content-type", "application/xml")])));
+    fn a_form_is_a_post_of_form_data_to_a_bucket_that_is_signed_nowhere_else() {
+        let is_form = |method: &str, uri: &str, key: &str, headers: &[(&'static str, &'static str)]| {
+            let mut request = http::Request::builder().method(method).uri(uri).body(()).unwrap();
+            *request.headers_mut() = map(headers);
+            is_form_upload(&request.into_parts().0, key)
+        };
+        let form = [("content-type", "Multipart/Form-Data; boundary=x")];
+        assert!(is_form("POST", "/b", "", &form) && is_form("POST", "/b/", "", &form));
+        assert!(!is_form("PUT", "/b", "", &form) && !is_form("POST", "/b", "", &[("content-type", "application/xml")]));
+        assert!(!is_form("POST", "/b/k", "k", &form) && !is_form("POST", "/b?delete", "", &form));
+        assert!(!is_form("POST", "/b", "", &[form[0], ("authorization", "AWS4-HMAC-SHA256 x")]));
     }
 }

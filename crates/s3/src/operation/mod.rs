@@ -69,6 +69,8 @@ enum When {
     Copies,
     /// Whatever other parameters there are.
     Always,
+    /// It is a form, which is told by its body: no other request means the row.
+    Form,
 }
 
 /// An action that the caller needs, and what it is on.
@@ -147,6 +149,7 @@ impl Operation {
                 When::Is(parameter, value) => query.get(parameter)? == Some(value),
                 When::Copies => is_copy,
                 When::Always => true,
+                When::Form => false,
             };
             if !holds {
                 return Ok(false);
@@ -160,6 +163,11 @@ impl fmt::Debug for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
     }
+}
+
+/// POST Object.
+pub(crate) fn post_object() -> &'static Operation {
+    &table::POST_OBJECT
 }
 
 /// The operation that method, resource and parameters mean. What S3 has and this store has not is [`Refusal::NotImplemented`].

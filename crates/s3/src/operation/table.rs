@@ -6,8 +6,8 @@ use crate::lock::{LEGAL_HOLD_HEADER, RETENTION_HEADERS};
 use crate::ops::public_access::OWNERSHIP_HEADER;
 use crate::ops::tagging::TAGGING_HEADER;
 use crate::ops::{
-    acl, attributes, buckets, copy, delete, encryption, list, multipart, object_encryption, object_lock, objects, public_access, tagging,
-    unconfigured, uploads, versioning,
+    acl, attributes, buckets, copy, delete, encryption, forms, list, multipart, object_encryption, object_lock, objects, public_access,
+    tagging, unconfigured, uploads, versioning,
 };
 
 use super::{Facts, Handler, HeaderRight, Operation, OwnerCheck, Resource, Right, Target, When};
@@ -176,6 +176,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         .with_body()
         .by_etag()
         .owner(OwnerCheck::Inside),
+    POST_OBJECT_ROW,
     on_object("GetObject", "GET", run!(&objects::get)).needs(&[READ]).of_version().owner(OwnerCheck::Inside),
     on_object("HeadObject", "HEAD", run!(&objects::head)).needs(&[READ]).of_version().owner(OwnerCheck::Inside),
     on_object("GetObjectAttributes", "GET", run!(&attributes::get))
@@ -275,6 +276,17 @@ pub(super) static OPERATIONS: &[Operation] = &[
         .needs(&[right(Action::ListMultipartUploadParts, Target::Object)])
         .listing(),
 ];
+
+/// PutObject, by a form. The key is the form's, so the bucket is all that the path names.
+const POST_OBJECT_ROW: Operation = on_bucket("PostObject", "POST", run!(forms::post))
+    .when(&[When::Form])
+    .needs(&[right(Action::PutObject, Target::Object)])
+    .needs_for(&ATTRIBUTES)
+    .with_body()
+    .owner(OwnerCheck::Inside);
+
+/// [`POST_OBJECT_ROW`], which no look at a request's head finds.
+pub(super) static POST_OBJECT: Operation = POST_OBJECT_ROW;
 
 /// A page of a thousand entries with names of 200 characters.
 const LISTING_BYTES: usize = 512 << 10;

@@ -145,12 +145,13 @@ fn request_line(operation: &Operation) -> String {
     let conditions = operation.when.iter().filter_map(|when| match when {
         When::Has(parameter) => Some((*parameter).to_owned()),
         When::Is(parameter, value) => Some(format!("{parameter}={value}")),
-        When::Copies | When::Always => None,
+        When::Copies | When::Always | When::Form => None,
     });
     let parameters: Vec<_> = operation.subresource.map(str::to_owned).into_iter().chain(conditions).collect();
     let query = if parameters.is_empty() { String::new() } else { format!("?{}", parameters.join("&")) };
     let copies = if operation.when.contains(&When::Copies) { " with x-amz-copy-source" } else { "" };
-    format!("{path}{query}{copies}")
+    let form = if operation.when.contains(&When::Form) { " with a form" } else { "" };
+    format!("{path}{query}{copies}{form}")
 }
 
 fn actions(operation: &Operation) -> String {

@@ -6,6 +6,7 @@ pub(crate) mod buckets;
 pub(crate) mod copy;
 pub(crate) mod delete;
 pub(crate) mod encryption;
+pub(crate) mod forms;
 pub(crate) mod list;
 pub(crate) mod multipart;
 pub(crate) mod object_encryption;

@@ -3,12 +3,13 @@
 use http::{HeaderName, StatusCode, header};
 use strongroom_engine::{
     Error,
-    api::{GetObject, ObjectReply, PutObject, ReadConditions, Stored},
+    api::{Body, GetObject, ObjectReply, PutObject, ReadConditions, Stored},
 };
 
 use crate::{
     api::Api,
     authorize::hide_missing,
+    body::Trailers,
     checksum, conditions, headers, lock,
     ops::tagging,
     refusal::Refusal,
@@ -19,19 +20,24 @@ use crate::{
 
 pub(crate) async fn put(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
     headers::refuse_unsupported(&request.headers)?;
-    let put = PutObject {
+    let (trailers, body) = (request.trailers(), request.take_body()?);
+    let stored = api.engine.put_object(&request.caller, put_request(&request, body, trailers)?).await;
+    answer_put(&stored.map_err(|error| hide_missing(&request, &request.bucket, error))?)
+}
+
+/// What the headers say of an object, and its bytes.
+pub(super) fn put_request(request: &Request, body: Body, trailers: Trailers) -> Result<PutObject, Refusal> {
+    Ok(PutObject {
         headers: headers::object_headers(&request.headers)?,
         attributes: tagging::attributes(&request.headers)?,
         sse: sse::sse_headers(&request.headers)?,
         content_md5: headers::value(&request.headers, "content-md5")?,
-        checksum: checksum::upload_checksum(&request.headers, request.trailers())?,
+        checksum: checksum::upload_checksum(&request.headers, trailers)?,
         condition: conditions::write_condition(&request.headers)?,
-        body: request.take_body()?,
+        body,
         bucket: request.bucket.clone(),
         key: request.key.clone(),
-    };
-    let stored = api.engine.put_object(&request.caller, put).await;
-    answer_put(&stored.map_err(|error| hide_missing(&request, &request.bucket, error))?)
+    })
 }
 
 /// What the response to a PUT says of the object.

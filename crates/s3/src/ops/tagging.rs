@@ -90,6 +90,12 @@ pub(crate) fn of_header(headers: &HeaderMap) -> Result<Vec<Tag>, Refusal> {
     Ok(query.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
 }
 
+/// As [`of_header`] reads them.
+pub(crate) fn header_of(tags: &[Tag], encode: impl Fn(&str) -> String) -> String {
+    let pairs: Vec<_> = tags.iter().map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect();
+    pairs.join("&")
+}
+
 /// Tells who may see them how many tags there are.
 pub(crate) fn answer_count(reply: &mut Reply, request: &Request, info: &ObjectInfo) -> Result<(), Refusal> {
     let action = if request.version_id()?.is_some() { Action::GetObjectVersionTagging } else { Action::GetObjectTagging };

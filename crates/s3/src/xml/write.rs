@@ -24,6 +24,13 @@ impl Xml {
         xml
     }
 
+    /// A document whose root has no namespace.
+    pub(crate) fn plain_document(root: &str, content: impl FnOnce(&mut Self)) -> Self {
+        let mut xml = Self::new();
+        xml.element(root, content);
+        xml
+    }
+
     /// A document of one element that holds text only.
     pub(crate) fn leaf(root: &str, text: &str) -> Self {
         Self::document(root, |xml| xml.escaped(text))

@@ -149,6 +149,13 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         Value("false"),
         "Accept bodies that no signature covers over plain HTTP from other machines",
     ),
+    option(
+        "allow_signature_v2_forms",
+        Switch,
+        "BOOL",
+        Value("false"),
+        "Accept browser forms whose policy is signed with Signature Version 2",
+    ),
     option("kms.enabled", Switch, "BOOL", Value("true"), "Offer SSE-S3 and SSE-KMS from the start; false is kms.backend none"),
     option(
         "kms.backend",

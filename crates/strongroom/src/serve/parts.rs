@@ -90,6 +90,7 @@ pub(super) fn s3_options(settings: &Settings) -> Result<S3Options, StartError> {
         trusted_proxies: trusted_proxies(settings)?,
         allow_insecure_sse_c_on_loopback: settings.allow_insecure_sse_c_on_loopback,
         allow_unsigned_payload_over_http: settings.allow_unsigned_payload_over_http,
+        allow_signature_v2_forms: settings.allow_signature_v2_forms,
         body_idle_timeout: settings.limits.body_idle_timeout,
         min_transfer_bytes_per_second: settings.limits.min_transfer_bytes_per_second,
         ..S3Options::default()
