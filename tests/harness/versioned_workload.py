@@ -43,6 +43,10 @@ class VersionedState:
             self.random.choices(kinds, [30, 20, 6, 20, 15, 25])[0](client, bucket, key)
         self.acknowledged += 1
 
+    def given(self):
+        """Headers that give more to a new version."""
+        return {}
+
     def content(self, *lengths):
         self.count += 1
         return Content(f"{self.name}#{self.count}", lengths, self.random.choice(MODES))
@@ -55,15 +59,15 @@ class VersionedState:
 
     def put_small(self, client, bucket, key):
         content = self.content(self.random.randrange(2000))
-        self.add(key, content, lambda: client.put(bucket, key, content.body(), content.mode.write))
+        self.add(key, content, lambda: client.put(bucket, key, content.body(), content.mode.write | self.given()))
 
     def put_large(self, client, bucket, key):
         content = self.content(self.random.randrange(140_000, 1_000_000))
-        self.add(key, content, lambda: client.put(bucket, key, content.body(), content.mode.write))
+        self.add(key, content, lambda: client.put(bucket, key, content.body(), content.mode.write | self.given()))
 
     def multipart(self, client, bucket, key):
         content = self.content(*self.random.choice([(70_000,), (PART_BYTES, 1000)]))
-        upload = acknowledged(client.create_upload(bucket, key, content.mode.write)).xml().findtext("UploadId")
+        upload = acknowledged(client.create_upload(bucket, key, content.mode.write | self.given())).xml().findtext("UploadId")
         etags = {}
         for number in range(1, len(content.parts) + 1):
             reply = client.upload_part(bucket, key, upload, number, content.piece(number - 1), content.mode.read)
