@@ -94,6 +94,10 @@ actions! {
     GetBucketTagging = "s3:GetBucketTagging",
     /// `PutBucketTagging` and `DeleteBucketTagging`; on the bucket.
     PutBucketTagging = "s3:PutBucketTagging",
+    /// `GetBucketLifecycleConfiguration`; on the bucket.
+    GetLifecycleConfiguration = "s3:GetLifecycleConfiguration",
+    /// `PutBucketLifecycleConfiguration` and `DeleteBucketLifecycle`; on the bucket.
+    PutLifecycleConfiguration = "s3:PutLifecycleConfiguration",
     /// `GetObjectLockConfiguration`; on the bucket.
     GetBucketObjectLockConfiguration = "s3:GetBucketObjectLockConfiguration",
     /// `PutObjectLockConfiguration`, and creating a bucket with Object Lock; on the bucket.
@@ -212,6 +216,10 @@ actions! {
     RestoreKeys = "strongroom:RestoreKeys",
     /// In which mode and under which key each version of an object lies, besides `s3:ListBucketVersions` on its bucket.
     GetInventory = "strongroom:GetInventory",
+    /// Starting and cancelling lifecycle passes.
+    RunLifecycle = "strongroom:RunLifecycle",
+    /// Reading lifecycle passes.
+    GetLifecyclePasses = "strongroom:GetLifecyclePasses",
     /// The head of the audit log, and erasure receipts.
     ReadAudit = "strongroom:ReadAudit",
 }

@@ -67,6 +67,7 @@ fn main() {
                     key: key(number),
                     which: VersionSelector::Latest,
                     expect: Expect::Any,
+                    seen: None,
                     marker: VersionId([0; 16]),
                     modified: 0,
                     bypass: false,
@@ -209,7 +210,7 @@ fn listed(number: u64, key: String) -> NewVersion {
 
 fn deletion(key: String, which: VersionSelector, number: u64) -> Deletion {
     let marker = version(number, 0, 1).version_id;
-    Deletion { bucket_id: BUCKET, key, which, expect: Expect::Any, marker, modified: 0, bypass: false }
+    Deletion { bucket_id: BUCKET, key, which, expect: Expect::Any, seen: None, marker, modified: 0, bypass: false }
 }
 
 /// The version of the key that lies in the middle.

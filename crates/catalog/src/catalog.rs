@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 
 use crate::{
-    BlobId, Bucket, BucketChange, BucketId, CatalogError, Committed, DeadBlob, Deleted, Deletion, Expect, Job, JobId, KeyRef, KeyUsage,
-    ListPage, ListQuery, LockedVersion, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion,
-    UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry, VersionSelector,
+    BlobId, Bucket, BucketChange, BucketId, CatalogError, Committed, CommittedRow, DeadBlob, Deleted, Deletion, Expect, Job, JobId, KeyRef,
+    KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload,
+    ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry, VersionSelector,
 };
 
 /// So many jobs of a kind are kept after they ended; the older ones are forgotten.
@@ -75,7 +75,7 @@ pub trait Catalog: Send + Sync + 'static {
     /// Deletes a version; without one named ([`VersionSelector::Latest`]), deletes the null version (unversioned) or adds a delete
     /// marker that gets the id `marker` and the time `now`, also where there is no such key. What is not there is
     /// [`Deleted::Nothing`]. Of the versions left, the one committed last is the latest. [`CatalogError::Locked`] where the version's lock
-    /// holds by the catalog's own clock; what a write replaces is held no less.
+    /// holds by the catalog's own clock; [`CatalogError::PreconditionFailed`] where the version has another revision than [`Deletion::seen`]; what a write replaces is held no less.
     async fn delete_version(&self, deletion: Deletion) -> Result<Deleted, CatalogError>;
 
     /// Latest versions that are no delete markers. More than [`MAX_UNREADABLE`] rows that make no sense are
@@ -159,6 +159,9 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// The uploads in a scope after `after`, in the order in which they were begun. Looks at `limit` uploads at most.
     async fn uploads_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError>;
+
+    /// Versions and delete markers of a bucket in the order of commit, behind the position `after`, at the most `limit`; fewer only at the end.
+    async fn committed_after(&self, bucket_id: BucketId, after: i64, limit: usize) -> Result<Vec<CommittedRow>, CatalogError>;
 
     /// The greatest position of a version there is; 0 where there is none.
     async fn last_position(&self) -> Result<i64, CatalogError>;

@@ -19,6 +19,7 @@
 
 mod catalog;
 mod clock;
+mod committed;
 mod error;
 mod listing;
 mod model;
@@ -28,6 +29,7 @@ pub mod testing;
 
 pub use catalog::{Catalog, MAX_FINISHED_JOBS, MAX_UNREADABLE};
 pub use clock::Clock;
+pub use committed::CommittedRow;
 pub use error::CatalogError;
 pub use model::{
     BlobUse, Bucket, BucketChange, BucketEncryption, BucketEncryptionAlgorithm, BucketUsage, Committed, DeadBlob, Deleted, Deletion,

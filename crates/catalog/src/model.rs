@@ -246,6 +246,8 @@ pub struct Deletion {
     pub which: VersionSelector,
     /// What is expected of the latest version.
     pub expect: Expect,
+    /// The revision that the version must have that is deleted or, by a delete marker, covered.
+    pub seen: Option<u64>,
     /// The id of the delete marker.
     pub marker: VersionId,
     /// The Last-Modified of the delete marker.

@@ -196,7 +196,7 @@ async fn replace(catalog: &SqliteCatalog, key: &str, unique: u64, generation: u6
     if let Some(present) = present {
         let which = VersionSelector::Id(present.version_id);
         let (bucket_id, key, marker) = (id(b'K', 1), key.to_owned(), id(b'M', unique));
-        let deletion = Deletion { bucket_id, key, which, expect: Expect::Any, marker, modified: 0, bypass: false };
+        let deletion = Deletion { bucket_id, key, which, expect: Expect::Any, seen: None, marker, modified: 0, bypass: false };
         catalog.delete_version(deletion).await.unwrap();
     }
 }
@@ -204,7 +204,9 @@ async fn replace(catalog: &SqliteCatalog, key: &str, unique: u64, generation: u6
 async fn mark_deleted(catalog: &SqliteCatalog, key: &str, unique: u64, generation: u64) {
     let (marker, modified) = (id(b'M', unique), i64::try_from(generation).unwrap());
     let (bucket_id, key, which) = (id(b'K', 1), key.to_owned(), VersionSelector::Latest);
-    let deleted =
-        catalog.delete_version(Deletion { bucket_id, key, which, expect: Expect::Any, marker, modified, bypass: false }).await.unwrap();
+    let deleted = catalog
+        .delete_version(Deletion { bucket_id, key, which, expect: Expect::Any, seen: None, marker, modified, bypass: false })
+        .await
+        .unwrap();
     assert!(matches!(deleted, Deleted::MarkerAdded { version_id, .. } if version_id == marker));
 }

@@ -254,7 +254,7 @@ impl Pair {
                 }
                 let marker = VersionId(self.fresh(b'M'));
                 let (bucket_id, key) = (self.bucket_id(at.bucket), KEYS[at.key].to_owned());
-                let deletion = Deletion { bucket_id, key, which: selector, expect, marker, modified: 5, bypass: *bypass };
+                let deletion = Deletion { bucket_id, key, which: selector, expect, seen: None, marker, modified: 5, bypass: *bypass };
                 both!(self, catalog => catalog.delete_version(deletion.clone()));
                 self.versions.push((at, marker));
             }

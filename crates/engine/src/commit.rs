@@ -17,6 +17,7 @@ use crate::{
     ids,
     in_use::Hold,
     ingest::{Ingested, Placement},
+    lifecycle::{Expiry, Subject},
     lock,
     record::{Etag, ObjectRecord, RecordedSse, VersionBinding, seal_part_checksums},
     sse::{Identified, KeyUse, User, mode_of},
@@ -235,6 +236,17 @@ impl Engine {
 }
 
 impl Engine {
+    /// When what was just written expires.
+    pub(crate) async fn expiry_of_draft(
+        &self,
+        bucket: &crate::api::Bucket,
+        draft: &Draft<'_>,
+        size_bytes: u64,
+        modified: i64,
+    ) -> Option<Expiry> {
+        self.expiry_of(bucket, Subject { key: draft.at.key, size_bytes, tags: &draft.attributes.tags }, modified).await
+    }
+
     /// The bucket as it is by now, whose rules still allow the write: they may have changed while its body came.
     async fn still_permitted(&self, draft: &Draft<'_>) -> Result<crate::api::Bucket, Error> {
         let bucket = self.bucket(&draft.at.bucket.name).await?;
@@ -247,8 +259,9 @@ impl Engine {
 }
 
 /// The answer to a write.
-pub(crate) fn stored(draft: &Draft<'_>, sse: SseReply, size_bytes: u64, is_null: bool) -> Stored {
+pub(crate) fn stored(draft: &Draft<'_>, sse: SseReply, size_bytes: u64, is_null: bool, expiry: Option<Expiry>) -> Stored {
     Stored {
+        expiry,
         etag: draft.etag.shown.clone(),
         version_id: shown(draft.at.bucket, draft.at.version_id, is_null),
         sse,

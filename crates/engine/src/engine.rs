@@ -10,8 +10,16 @@ use strongroom_kms::KeySource;
 use strongroom_seal::StoreKey;
 
 use crate::{
-    EncryptionType, MinimumMode, SealedSettings, bucket::Known, budget::Budget, in_use::InUse, integrity::Integrity, jobs::Jobs,
-    rekey::Rekey, space::Space, sse::BucketKeys,
+    EncryptionType, MinimumMode, SealedSettings,
+    bucket::Known,
+    budget::Budget,
+    in_use::InUse,
+    integrity::Integrity,
+    jobs::Jobs,
+    lifecycle::{BelievedClock, Expire, KnownRules, LifecycleOptions},
+    rekey::Rekey,
+    space::Space,
+    sse::BucketKeys,
 };
 
 /// What the engine works with.
@@ -60,6 +68,8 @@ pub struct EngineOptions {
     pub job_outage_limit: Duration,
     /// What all requests together may keep in memory of bodies, blocks and replies.
     pub memory_budget_bytes: usize,
+    /// How lifecycle rules are carried out.
+    pub lifecycle: LifecycleOptions,
 }
 
 impl Default for EngineOptions {
@@ -78,6 +88,7 @@ impl Default for EngineOptions {
             orphan_age: Duration::from_hours(24),
             job_outage_limit: Duration::from_mins(10),
             memory_budget_bytes: 128 << 20,
+            lifecycle: LifecycleOptions::default(),
         }
     }
 }
@@ -93,6 +104,9 @@ pub struct Engine {
     in_use: InUse,
     integrity: Integrity,
     rekeys: Jobs<Rekey>,
+    known_rules: KnownRules,
+    expiries: Jobs<Expire>,
+    lifecycle_clock: BelievedClock,
 }
 
 impl Engine {
@@ -105,8 +119,21 @@ impl Engine {
     pub fn open_in(space: Space, parts: EngineParts, options: EngineOptions) -> Arc<Self> {
         let bucket_keys = BucketKeys::new(options.bucket_key_lifetime);
         let budget = Budget::new(options.memory_budget_bytes);
-        let (known_buckets, in_use, integrity, rekeys) = Default::default();
-        Arc::new(Self { parts, options, budget, space: Arc::new(space), bucket_keys, known_buckets, in_use, integrity, rekeys })
+        let lifecycle_clock = BelievedClock::new(&options.lifecycle);
+        Arc::new(Self {
+            parts,
+            options,
+            budget,
+            space: Arc::new(space),
+            bucket_keys,
+            known_buckets: Known::default(),
+            in_use: InUse::default(),
+            integrity: Integrity::default(),
+            rekeys: Jobs::default(),
+            known_rules: KnownRules::default(),
+            expiries: Jobs::default(),
+            lifecycle_clock,
+        })
     }
 
     /// Zeroizes the bucket keys in use, so that the next objects get one of the present version of their key. To be called when a key
@@ -181,6 +208,18 @@ impl Engine {
 
     pub(crate) fn rekeys(&self) -> &Jobs<Rekey> {
         &self.rekeys
+    }
+
+    pub(crate) fn known_rules(&self) -> &KnownRules {
+        &self.known_rules
+    }
+
+    pub(crate) fn expiries(&self) -> &Jobs<Expire> {
+        &self.expiries
+    }
+
+    pub(crate) fn lifecycle_clock(&self) -> &BelievedClock {
+        &self.lifecycle_clock
     }
 
     pub(crate) fn in_use(&self) -> &InUse {

@@ -165,6 +165,9 @@ pub enum Error {
     /// A tag, or the number of tags, is not allowed.
     #[error("{0}")]
     InvalidTag(String),
+    /// The bucket has no lifecycle rules.
+    #[error("The lifecycle configuration does not exist")]
+    NoSuchLifecycle,
     /// The bucket's versions cannot be locked.
     #[error("Object Lock configuration does not exist for this bucket")]
     ObjectLockConfigurationNotFound,

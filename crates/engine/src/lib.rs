@@ -8,6 +8,7 @@
 //!   reads and opens the chunks of the range.
 //! - Every use of a key is in the audit log before it counts (`sse::uses`).
 //! - What goes on in the background and outlives the process is a job ([`jobs`]).
+//! - Lifecycle rules delete what has expired, in a daily pass ([`lifecycle`]).
 //! - A re-keying seals the object keys anew and moves no data ([`rekey`]).
 //! - What nothing refers to any more is swept ([`sweep`]).
 //! - An upload for which a disk has no room is refused before it is read ([`space`]).
@@ -34,6 +35,7 @@ mod intact;
 mod integrity;
 pub mod inventory;
 mod jobs;
+pub mod lifecycle;
 mod limits;
 mod lock;
 mod ops;

@@ -133,6 +133,7 @@ pub(crate) fn verdict(error: &Error, dialect: ErrorDialect) -> Verdict<'static> 
         (Error::InvalidRetentionPeriod { .. }, _) => row("InvalidRetentionPeriod", 400),
         (Error::IllegalVersioning, _) => row("IllegalVersioningConfigurationException", 400),
         (Error::NoSuchTagSet, _) => row("NoSuchTagSet", 404),
+        (Error::NoSuchLifecycle, _) => row("NoSuchLifecycleConfiguration", 404),
         (Error::InvalidTag(_), _) => row("InvalidTag", 400),
 
         (Error::StorageFull, _) => row("InsufficientStorage", 507),

@@ -77,6 +77,7 @@ fn ordinal(error: &Error) -> usize {
         Error::BucketOwnerMismatch => 65,
         Error::ObjectLocked => 74,
         Error::NoSuchTagSet => 75,
+        Error::NoSuchLifecycle => 84,
         Error::InvalidTag(_) => 76,
         Error::IllegalVersioning => 77,
         Error::ObjectLockConfigurationNotFound => 78,
@@ -94,7 +95,7 @@ fn ordinal(error: &Error) -> usize {
     }
 }
 
-const ORDINALS: usize = 84;
+const ORDINALS: usize = 85;
 
 type Row = (Error, &'static str, u16, Option<(&'static str, u16)>);
 
@@ -179,6 +180,7 @@ fn rows() -> Vec<Row> {
         same(Error::InvalidBucketState("it is not versioned"), "InvalidBucketState", 409),
         same(Error::InvalidRetentionPeriod { max: 100, unit: "years" }, "InvalidRetentionPeriod", 400),
         same(Error::NoSuchTagSet, "NoSuchTagSet", 404),
+        same(Error::NoSuchLifecycle, "NoSuchLifecycleConfiguration", 404),
         same(Error::InvalidTag("no".to_owned()), "InvalidTag", 400),
         same(Error::StorageFull, "InsufficientStorage", 507),
         same(Error::StorageReadOnly, "ServiceUnavailable", 503),

@@ -230,6 +230,7 @@ mod tests {
             parts_count: None,
             tag_count: 0,
             lock: ObjectLock::default(),
+            expiry: None,
         };
         let mut reply = Reply::ok();
         describe(&mut reply, &info, &Query::default()).unwrap();

@@ -82,6 +82,9 @@ pub(super) fn change(transaction: &Connection, change: &VersionChange) -> Result
 pub(super) fn delete(transaction: &Connection, deletion: &Deletion, pace: Pace) -> Result<Deleted, CatalogError> {
     let object = Object::find(transaction, deletion.bucket_id, &deletion.key)?;
     object.check(deletion.expect)?;
+    if let Some(seen) = deletion.seen {
+        object.check_revision(deletion.which, seen)?;
+    }
     match deletion.which {
         VersionSelector::Id(id) => object.remove_found(object.by_id(id)?, deletion.bypass, pace),
         VersionSelector::Null => object.remove_found(object.null()?, deletion.bypass, pace),
@@ -139,6 +142,19 @@ impl<'t> Object<'t> {
             Expect::Latest(id) => self.latest.is_some_and(|latest| latest.version_id == id),
         };
         if holds { Ok(()) } else { Err(CatalogError::PreconditionFailed) }
+    }
+
+    /// Of the version that is meant; what is not there has no revision that could differ.
+    fn check_revision(&self, which: VersionSelector, seen: u64) -> Result<(), CatalogError> {
+        let found = match which {
+            VersionSelector::Id(id) => self.by_id(id)?,
+            VersionSelector::Null => self.null()?,
+            VersionSelector::Latest => self.latest,
+        };
+        let Some(found) = found else { return Ok(()) };
+        let mut statement = self.transaction.prepare_cached("SELECT revision FROM versions WHERE id = ?1")?;
+        let revision: i64 = statement.query_row([found.row], |row| row.get(0))?;
+        if revision == signed(seen)? { Ok(()) } else { Err(CatalogError::PreconditionFailed) }
     }
 
     fn check_unused(&self, id: VersionId) -> Result<(), CatalogError> {

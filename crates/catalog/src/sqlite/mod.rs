@@ -42,9 +42,10 @@ use rusqlite::Connection;
 use strongroom_space::Kept;
 
 use crate::{
-    BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Deletion, Expect, Job,
-    JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally,
-    ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry, VersionSelector,
+    BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, CommittedRow, DeadBlob, Deleted, Deletion,
+    Expect, Job, JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace,
+    ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry,
+    VersionSelector,
 };
 
 pub use checkpoint::LogNumbers;
@@ -329,6 +330,10 @@ impl Catalog for SqliteCatalog {
 
     async fn uploads_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError> {
         self.read(move |connection| scope::uploads(connection, &scope, &after, limit)).await
+    }
+
+    async fn committed_after(&self, bucket_id: BucketId, after: i64, limit: usize) -> Result<Vec<CommittedRow>, CatalogError> {
+        self.read(move |connection| scope::committed_after(connection, bucket_id, after, limit)).await
     }
 
     async fn last_position(&self) -> Result<i64, CatalogError> {

@@ -58,7 +58,7 @@ fn version(name: &str, id: u8) -> NewVersion {
 /// Deletes the latest version, or adds a delete marker.
 fn latest(bucket_id: BucketId, key: &str) -> Deletion {
     let (which, marker) = (VersionSelector::Latest, VersionId([9; 16]));
-    Deletion { bucket_id, key: key.to_owned(), which, expect: Expect::Any, marker, modified: 0, bypass: false }
+    Deletion { bucket_id, key: key.to_owned(), which, expect: Expect::Any, seen: None, marker, modified: 0, bypass: false }
 }
 
 fn numbered<I: From<[u8; 16]>>(kind: char, number: u64) -> I {

@@ -12,7 +12,7 @@ use super::keys::{self, envelope_columns};
 use super::uploads::{self, upload_columns};
 use super::versions::{self, version_columns};
 use crate::listing::end_of;
-use crate::{CatalogError, Envelope, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion};
+use crate::{BucketId, CatalogError, CommittedRow, Envelope, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion};
 
 /// The rows of up to this many key versions are merged. A scope with more is walked by its bucket, or completely.
 const MAX_MERGED_KEYS: usize = 256;
@@ -99,6 +99,35 @@ pub(super) fn tally(connection: &Connection, scope: &Scope, after: &ScopePlace, 
         }
     }
     Ok(tally)
+}
+
+/// Reads the rows alone, so that nothing of a record is touched.
+pub(super) fn committed_after(
+    connection: &Connection,
+    bucket: BucketId,
+    after: i64,
+    limit: usize,
+) -> Result<Vec<CommittedRow>, CatalogError> {
+    let snapshot = connection.unchecked_transaction()?;
+    let bucket = buckets::place(&snapshot, bucket)?.row;
+    let sql = "SELECT id, key, is_latest, is_delete_marker, size_bytes, modified FROM versions INDEXED BY versions_by_bucket \
+               WHERE bucket = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    let mut statement = snapshot.prepare_cached(sql)?;
+    let mut rows = statement.query(params![bucket, after, at_most(limit)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut columns = Columns::new(row);
+        found.push(CommittedRow {
+            position: columns.integer()?,
+            // A damaged row must not end the walk.
+            key: String::from_utf8(columns.bytes()?).ok(),
+            is_latest: columns.flag()?,
+            is_delete_marker: columns.flag()?,
+            size_bytes: columns.unsigned()?,
+            modified: columns.integer()?,
+        });
+    }
+    Ok(found)
 }
 
 pub(super) fn last_position(connection: &Connection) -> Result<i64, CatalogError> {

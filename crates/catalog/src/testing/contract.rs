@@ -126,7 +126,7 @@ impl Scene {
 }
 
 fn deletion(key: &str, which: VersionSelector, marker: u64) -> Deletion {
-    Deletion { bucket_id: B, key: key.to_owned(), which, expect: Expect::Any, marker: v(marker), modified: 5, bypass: false }
+    Deletion { bucket_id: B, key: key.to_owned(), which, expect: Expect::Any, seen: None, marker: v(marker), modified: 5, bypass: false }
 }
 
 fn v(number: u64) -> VersionId {

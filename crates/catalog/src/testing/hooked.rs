@@ -6,9 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    BlobId, Bucket, BucketChange, BucketId, Catalog, CatalogError, Committed, DeadBlob, Deleted, Deletion, Expect, Job, JobId, KeyRef,
-    KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload,
-    ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry, VersionSelector,
+    BlobId, Bucket, BucketChange, BucketId, Catalog, CatalogError, Committed, CommittedRow, DeadBlob, Deleted, Deletion, Expect, Job,
+    JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally,
+    ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry, VersionSelector,
 };
 
 /// A method of [`Catalog`].
@@ -44,6 +44,7 @@ pub enum Method {
     VersionsIn,
     TallyIn,
     UploadsIn,
+    CommittedAfter,
     LastPosition,
     PutJob,
     Job,
@@ -238,6 +239,10 @@ impl Catalog for HookedCatalog {
 
     async fn uploads_in(&self, scope: Scope, after: ScopePlace, limit: usize) -> Result<ScopePage<ScopedUpload>, CatalogError> {
         self.around(read(Method::UploadsIn), self.inner.uploads_in(scope, after, limit)).await
+    }
+
+    async fn committed_after(&self, bucket_id: BucketId, after: i64, limit: usize) -> Result<Vec<CommittedRow>, CatalogError> {
+        self.around(read(Method::CommittedAfter), self.inner.committed_after(bucket_id, after, limit)).await
     }
 
     async fn last_position(&self) -> Result<i64, CatalogError> {

@@ -1,5 +1,7 @@
 //! Requests about multipart uploads.
 
+use crate::lifecycle::Expiry;
+
 use super::{
     Attributes, Body, ByteRange, Checksum, ChecksumAlgorithm, ChecksumKind, CopySource, ObjectHeaders, SseHeaders, SseReply,
     UploadChecksum, WriteCondition,
@@ -43,6 +45,8 @@ pub struct CreatedUpload {
     pub sse: SseReply,
     /// The checksum algorithm that parts are to carry.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+    /// When it is aborted by the bucket's lifecycle rules.
+    pub abort: Option<Expiry>,
 }
 
 /// UploadPart.
@@ -164,4 +168,6 @@ pub struct PartsPage {
     pub storage_class: Option<String>,
     /// The checksum algorithm that parts are to carry.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+    /// When it is aborted by the bucket's lifecycle rules.
+    pub abort: Option<Expiry>,
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::lifecycle::Expiry;
+
 use super::{Body, Checksum, ObjectLock, ReplyStream, SseHeaders, SseReply, Tag, UploadChecksum, sse::CustomerKeyHeaders};
 
 /// The headers that a client stores with an object and gets back.
@@ -175,6 +177,8 @@ pub struct Stored {
     pub checksum: Option<Checksum>,
     /// Length of the object in bytes.
     pub size_bytes: u64,
+    /// When it expires by the bucket's lifecycle rules.
+    pub expiry: Option<Expiry>,
 }
 
 /// GetObject, HeadObject and GetObjectAttributes.
@@ -225,6 +229,8 @@ pub struct ObjectInfo {
     pub tag_count: usize,
     /// What keeps it from being deleted.
     pub lock: ObjectLock,
+    /// When it expires by the bucket's lifecycle rules; none of a noncurrent version.
+    pub expiry: Option<Expiry>,
 }
 
 /// A part of an object, for GetObjectAttributes.

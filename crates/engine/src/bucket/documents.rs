@@ -12,6 +12,10 @@ use crate::{Engine, Error};
 pub(crate) enum DocumentKind {
     /// The tags of the bucket (S3 `PutBucketTagging`).
     Tagging,
+    /// Its lifecycle rules (S3 `PutBucketLifecycleConfiguration`).
+    Lifecycle,
+    /// How far the rules were carried out.
+    LifecycleState,
 }
 
 impl DocumentKind {
@@ -19,6 +23,8 @@ impl DocumentKind {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Tagging => "tagging",
+            Self::Lifecycle => "lifecycle",
+            Self::LifecycleState => "lifecycle-state",
         }
     }
 }

@@ -116,7 +116,7 @@ impl Settings {
     }
 
     /// At which revision of the bucket its document of this kind was written.
-    pub(super) fn revision_of(&self, kind: DocumentKind) -> Option<u64> {
+    pub(crate) fn revision_of(&self, kind: DocumentKind) -> Option<u64> {
         self.documents.get(kind.name()).copied()
     }
 

@@ -131,7 +131,7 @@ impl<W: Worker> Jobs<W> {
         self.jobs().get(id).cloned()
     }
 
-    pub(super) fn all(&self) -> Vec<Arc<Live<W::Progress>>> {
+    pub(crate) fn all(&self) -> Vec<Arc<Live<W::Progress>>> {
         self.jobs().values().cloned().collect()
     }
 

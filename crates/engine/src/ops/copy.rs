@@ -192,7 +192,8 @@ impl Engine {
         let version = self.new_version(caller, &bucket.settings, &draft, bytes).await?;
         let (size_bytes, modified_ms) = (version.size_bytes, version.modified);
         let committed = self.commit(caller, at, version, kept, &request.condition).await?;
-        Ok(Copied { stored: stored(&draft, reply, size_bytes, committed.is_null), modified_ms, source_version_id })
+        let expiry = self.expiry_of_draft(bucket, &draft, size_bytes, modified_ms).await;
+        Ok(Copied { stored: stored(&draft, reply, size_bytes, committed.is_null, expiry), modified_ms, source_version_id })
     }
 
     /// The same bytes under the same object keys, sealed for the target. That they are there is looked at first.

@@ -30,7 +30,7 @@ impl Engine {
             let now = ids::now_ms();
             let marker = ids::new_version_id(now);
             let (bucket_id, key) = (bucket.id, key.to_owned());
-            let deletion = Deletion { bucket_id, key, which: found, expect, marker, modified: now, bypass };
+            let deletion = Deletion { bucket_id, key, which: found, expect, seen: None, marker, modified: now, bypass };
             let deleted = self.making_room(|| self.catalog().delete_version(deletion.clone())).await;
             match deleted {
                 Err(CatalogError::PreconditionFailed) => {}

@@ -12,7 +12,9 @@ use crate::{
     budget::Held,
     condition::{check_read, range_is_meant},
     egress::{self, Opened},
-    ids, limits,
+    ids,
+    lifecycle::{Expiry, Subject},
+    limits,
     lock::Locked,
     record::{ObjectRecord, VersionBinding, open_part_checksums},
     sse::{CustomerKey, Identified, KeyUse, User, check_customer_key, check_read_headers, check_readable, mode_of, sse_reply},
@@ -81,14 +83,17 @@ impl Engine {
         if request.part_number.is_some() {
             let data = self.requested_data(caller, &request).await?;
             self.check_headed(caller, &request, &data.found, customer.as_ref()).await?;
-            return self.noted(self.described(&request, customer.as_ref(), &data), &data.found);
+            let mut described = self.noted(self.described(&request, customer.as_ref(), &data), &data.found)?;
+            described.info.expiry = self.expiry_of_found(&data.found).await;
+            return Ok(described);
         }
         let owner = caller.expected_owner.as_deref();
         let found = self.find(owner, &request.bucket, &request.key, request.version_id.as_deref()).await?;
         self.check_headed(caller, &request, &found, customer.as_ref()).await?;
         check_read(&request.conditions, &found.record.etag.shown, found.version.modified)?;
         let extent = extent(meant_range(&request, &found), None, found.version.size_bytes, None, None)?;
-        let info = info(&found, customer.as_ref())?;
+        let mut info = info(&found, customer.as_ref())?;
+        info.expiry = self.expiry_of_found(&found).await;
         let checksum = info.checksum.clone().filter(|_| !extent.partial);
         Ok(reply(info, extent, checksum))
     }
@@ -222,10 +227,17 @@ impl Engine {
         if checked.is_err() {
             return self.open_found(caller, data, customer).await.and(Err(Error::AccessDenied));
         }
-        let described = self.described(request, customer, &data)?;
+        let mut described = self.described(request, customer, &data)?;
+        described.info.expiry = self.expiry_of_found(&data.found).await;
         let opened = self.open_found(caller, data, customer).await?;
         let body = self.open_stream(opened, described.first_byte, described.length, memory).await?;
         Ok(ObjectReply { body: Some(body), ..described })
+    }
+
+    /// Only current versions expire by their age.
+    async fn expiry_of_found(&self, Found { bucket, version, record }: &Found) -> Option<Expiry> {
+        let subject = Subject { key: &version.key, size_bytes: version.size_bytes, tags: &record.tags };
+        if version.is_latest { self.expiry_of(bucket, subject, version.modified).await } else { None }
     }
 
     /// The reply to a read without its bytes.
@@ -312,6 +324,7 @@ fn info(found: &Found, customer: Option<&CustomerKey>) -> Result<ObjectInfo, Err
         parts_count: record.parts_count,
         tag_count: record.tags.len(),
         lock: found.locked().shown(),
+        expiry: None,
     })
 }
 

@@ -52,8 +52,9 @@ impl Engine {
         let mut bytes = Bytes::of_body(ingested, 1)?;
         let kept = std::mem::take(&mut bytes.kept);
         let version = self.new_version(caller, &bucket.settings, &draft, bytes).await?;
-        let size_bytes = version.size_bytes;
+        let (size_bytes, modified) = (version.size_bytes, version.modified);
         let committed = self.commit(caller, at, version, kept, &request.condition).await?;
-        Ok(stored(&draft, keys.reply, size_bytes, committed.is_null))
+        let expiry = self.expiry_of_draft(&bucket, &draft, size_bytes, modified).await;
+        Ok(stored(&draft, keys.reply, size_bytes, committed.is_null, expiry))
     }
 }

@@ -6,8 +6,8 @@ use crate::lock::{LEGAL_HOLD_HEADER, RETENTION_HEADERS};
 use crate::ops::public_access::OWNERSHIP_HEADER;
 use crate::ops::tagging::TAGGING_HEADER;
 use crate::ops::{
-    acl, attributes, buckets, copy, delete, encryption, forms, list, multipart, object_encryption, object_lock, objects, public_access,
-    tagging, unconfigured, uploads, versioning,
+    acl, attributes, buckets, copy, delete, encryption, forms, lifecycle, list, multipart, object_encryption, object_lock, objects,
+    public_access, tagging, unconfigured, uploads, versioning,
 };
 
 use super::{Facts, Handler, HeaderRight, Operation, OwnerCheck, Resource, Right, Target, When};
@@ -65,6 +65,17 @@ pub(super) static OPERATIONS: &[Operation] = &[
     on_bucket("DeleteBucketTagging", "DELETE", run!(&tagging::delete_of_bucket))
         .at("tagging")
         .needs(&[right(Action::PutBucketTagging, Target::Bucket)]),
+    on_bucket("GetBucketLifecycleConfiguration", "GET", run!(&lifecycle::get))
+        .at("lifecycle")
+        .needs(&[right(Action::GetLifecycleConfiguration, Target::Bucket)])
+        .listing(),
+    on_bucket("PutBucketLifecycleConfiguration", "PUT", run!(lifecycle::put))
+        .at("lifecycle")
+        .needs(&[right(Action::PutLifecycleConfiguration, Target::Bucket)])
+        .with_body(),
+    on_bucket("DeleteBucketLifecycle", "DELETE", run!(&lifecycle::delete))
+        .at("lifecycle")
+        .needs(&[right(Action::PutLifecycleConfiguration, Target::Bucket)]),
     on_bucket("GetObjectLockConfiguration", "GET", run!(&object_lock::configuration))
         .at("object-lock")
         .needs(&[right(Action::GetBucketObjectLockConfiguration, Target::Bucket)]),

@@ -11,7 +11,7 @@ use crate::{
     api::Api,
     authorize::{hide_missing, may, may_on_object},
     checksum, conditions, headers, lock,
-    ops::{multipart::part_number, tagging},
+    ops::{lifecycle, multipart::part_number, tagging},
     refusal::Refusal,
     reply::Reply,
     request::{Request, copy_source_name},
@@ -45,6 +45,7 @@ pub(crate) async fn object(api: &Api, request: Request) -> Result<Reply, Refusal
     }));
     reply.optional_header(HeaderName::from_static("x-amz-version-id"), copied.stored.version_id.as_deref())?;
     reply.optional_header(HeaderName::from_static("x-amz-copy-source-version-id"), copied.source_version_id.as_deref())?;
+    lifecycle::answer_expiry(&mut reply, copied.stored.expiry.as_ref())?;
     sse::answer(&mut reply, &copied.stored.sse, Answering::Write)?;
     Ok(reply)
 }

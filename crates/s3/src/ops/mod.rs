@@ -7,6 +7,7 @@ pub(crate) mod copy;
 pub(crate) mod delete;
 pub(crate) mod encryption;
 pub(crate) mod forms;
+pub(crate) mod lifecycle;
 pub(crate) mod list;
 pub(crate) mod multipart;
 pub(crate) mod object_encryption;

@@ -7,7 +7,7 @@ use crate::{
     api::Api,
     authorize::hide_missing,
     checksum, conditions, headers,
-    ops::tagging,
+    ops::{lifecycle, tagging},
     query::encode,
     refusal::Refusal,
     reply::Reply,
@@ -39,6 +39,7 @@ pub(crate) async fn create(api: &Api, request: &Request) -> Result<Reply, Refusa
         reply.header(HeaderName::from_static("x-amz-checksum-algorithm"), algorithm.name())?;
         reply.header(HeaderName::from_static("x-amz-checksum-type"), checksum::kind_name(kind))?;
     }
+    lifecycle::answer_abort(&mut reply, created.abort.as_ref())?;
     sse::answer(&mut reply, &created.sse, Answering::Write)?;
     Ok(reply)
 }
@@ -92,6 +93,7 @@ fn completed(request: &Request, stored: &Stored) -> Result<Reply, Refusal> {
         checksum::write_typed(xml, stored.checksum.as_ref());
     }));
     reply.optional_header(HeaderName::from_static("x-amz-version-id"), stored.version_id.as_deref())?;
+    lifecycle::answer_expiry(&mut reply, stored.expiry.as_ref())?;
     sse::answer(&mut reply, &stored.sse, Answering::Other)?;
     Ok(reply)
 }

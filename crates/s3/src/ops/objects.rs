@@ -11,7 +11,7 @@ use crate::{
     authorize::hide_missing,
     body::Trailers,
     checksum, conditions, headers, lock,
-    ops::tagging,
+    ops::{lifecycle, tagging},
     refusal::Refusal,
     reply::{Payload, Reply},
     request::Request,
@@ -46,6 +46,7 @@ fn answer_put(stored: &Stored) -> Result<Reply, Refusal> {
     reply.header(header::ETAG, &headers::quoted(&stored.etag))?;
     reply.optional_header(HeaderName::from_static("x-amz-version-id"), stored.version_id.as_deref())?;
     checksum::answer(&mut reply, stored.checksum.as_ref())?;
+    lifecycle::answer_expiry(&mut reply, stored.expiry.as_ref())?;
     sse::answer(&mut reply, &stored.sse, Answering::Write)?;
     Ok(reply)
 }
@@ -91,6 +92,7 @@ fn answer(request: &Request, object: ObjectReply) -> Result<Reply, Refusal> {
     headers::describe(&mut reply, &info, &request.query)?;
     tagging::answer_count(&mut reply, request, &info)?;
     lock::answer(&mut reply, request, &info)?;
+    lifecycle::answer_expiry(&mut reply, info.expiry.as_ref())?;
     sse::answer(&mut reply, &info.sse, Answering::Other)?;
     reply.header(header::ACCEPT_RANGES, "bytes")?;
     reply.headers.insert(header::CONTENT_LENGTH, length.into());
@@ -152,6 +154,7 @@ mod tests {
             parts_count: Some(2),
             tag_count: 0,
             lock: ObjectLock::default(),
+            expiry: None,
         };
         ObjectReply { checksum: info.checksum.clone().filter(|_| !partial), info, first_byte, length, partial, body: None }
     }

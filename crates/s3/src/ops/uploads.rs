@@ -5,7 +5,10 @@ use strongroom_engine::api::{ListEntry, ListPage, ListParts, ListUploads, Listed
 use crate::{
     api::Api,
     checksum, headers,
-    ops::page::{Encoding, page_size},
+    ops::{
+        lifecycle,
+        page::{Encoding, page_size},
+    },
     refusal::Refusal,
     reply::Reply,
     request::Request,
@@ -85,7 +88,7 @@ pub(crate) async fn list_parts(api: &Api, request: &Request) -> Result<Reply, Re
     let after = u16::try_from(request.query.count("part-number-marker")?.unwrap_or(0)).unwrap_or(u16::MAX);
     let owner = api.engine.bucket(&request.bucket).await?.owner.clone();
     let page = api.engine.list_parts(ListParts { upload: request.upload()?, after, limit: limit as usize }).await?;
-    Ok(Reply::xml(Xml::document("ListPartsResult", |xml| {
+    let mut reply = Reply::xml(Xml::document("ListPartsResult", |xml| {
         xml.text("Bucket", &request.bucket);
         xml.text("Key", &request.key);
         xml.text("UploadId", request.query.get("uploadId").ok().flatten().unwrap_or_default());
@@ -109,5 +112,7 @@ pub(crate) async fn list_parts(api: &Api, request: &Request) -> Result<Reply, Re
                 checksum::write_value(xml, part.checksum.as_ref());
             });
         }
-    })))
+    }));
+    lifecycle::answer_abort(&mut reply, page.abort.as_ref())?;
+    Ok(reply)
 }

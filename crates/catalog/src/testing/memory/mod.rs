@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::{
-    BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Deletion, Expect, Job,
-    JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, MAX_FINISHED_JOBS, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace,
-    ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry,
-    VersionSelector, Versioning,
+    BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, CommittedRow, DeadBlob, Deleted, Deletion,
+    Expect, Job, JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, MAX_FINISHED_JOBS, NewVersion, Part, Reseal, Scope,
+    ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData,
+    VersionEntry, VersionSelector, Versioning,
 };
 use state::{State, Stored, StoredUpload, covers, next_page, page, place};
 
@@ -163,10 +163,14 @@ impl Catalog for MemoryCatalog {
     }
 
     async fn delete_version(&self, deletion: Deletion) -> Result<Deleted, CatalogError> {
-        let Deletion { bucket_id, key, which, expect, marker, modified, bypass } = deletion;
+        let Deletion { bucket_id, key, which, expect, seen, marker, modified, bypass } = deletion;
         self.write(|state, died| {
             let versioning = state.bucket_of(bucket_id)?.versioning;
             state.check(bucket_id, &key, expect)?;
+            let found = state.select(bucket_id, &key, which);
+            if seen.is_some_and(|seen| found.is_some_and(|(version, _)| version.revision != seen)) {
+                return Err(CatalogError::PreconditionFailed);
+            }
             match which {
                 VersionSelector::Latest if versioning == Versioning::Unversioned => {
                     state.remove(bucket_id, &key, VersionSelector::Null, died, bypass)
@@ -380,6 +384,29 @@ impl Catalog for MemoryCatalog {
                 scope.covers(&found.bucket.id, key, envelope.mode, envelope.key.as_ref())
             });
             Ok(ScopePage { items: looked_at, unreadable: 0, next })
+        })
+    }
+
+    async fn committed_after(&self, bucket_id: BucketId, after: i64, limit: usize) -> Result<Vec<CommittedRow>, CatalogError> {
+        self.read(|state| {
+            state.bucket_of(bucket_id)?;
+            let of_bucket = state.versions.iter().filter(|((bucket, _), _)| *bucket == bucket_id);
+            let mut rows: Vec<CommittedRow> = of_bucket
+                .flat_map(|((_, key), versions)| {
+                    let newest = versions.iter().map(|stored| stored.position).max();
+                    versions.iter().filter(|stored| stored.position > after).map(move |stored| CommittedRow {
+                        position: stored.position,
+                        key: Some(key.clone()),
+                        is_latest: Some(stored.position) == newest,
+                        is_delete_marker: stored.version.is_delete_marker,
+                        size_bytes: stored.version.size_bytes,
+                        modified: stored.version.modified,
+                    })
+                })
+                .collect();
+            rows.sort_by_key(|row| row.position);
+            rows.truncate(limit);
+            Ok(rows)
         })
     }
 

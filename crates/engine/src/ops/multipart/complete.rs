@@ -14,6 +14,7 @@ use crate::{
     commit::{Bytes, Draft, Kept, manifest, stored},
     condition::MAX_ATTEMPTS,
     etag, ids,
+    lifecycle::Subject,
     record::{ObjectRecord, PartRecord, RecordedSse, VersionBinding, manifest_part, open_part_checksums},
     sse::{CustomerKey, Identified, KeyUse, User, check_part_headers, check_readable, mode_of, sse_reply},
 };
@@ -74,7 +75,7 @@ impl Engine {
         };
         let version = self.noted_upload(self.new_version(caller, &found.bucket.settings, &draft, bytes).await, found)?;
         let version = NewVersion { upload_id: Some(found.upload.upload_id), ..version };
-        let size_bytes = version.size_bytes;
+        let (size_bytes, modified) = (version.size_bytes, version.modified);
         let used = chosen.iter().map(|chosen| (chosen.part.number, chosen.part.blob)).collect();
         let expect = self.expectation(&request.condition, &found.bucket.name, &found.upload.key).await?;
         let (upload_id, permits) =
@@ -85,7 +86,8 @@ impl Engine {
             other => self.settled(other).await?,
         };
         let sse = sse_reply(&found.upload.envelope, &found.record.sse, customer)?;
-        Ok(stored(&draft, sse, size_bytes, committed.is_null))
+        let expiry = self.expiry_of_draft(&found.bucket, &draft, size_bytes, modified).await;
+        Ok(stored(&draft, sse, size_bytes, committed.is_null, expiry))
     }
 
     /// The customer key is optional here; where it is given, it must be the upload's.
@@ -144,7 +146,10 @@ impl Engine {
         let envelope = version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
         let at = Identified { bucket: &bucket, key: &version.key, version_id: version.version_id };
         self.check_customer(caller, at, envelope, &record.sse, customer).await?;
+        let subject = Subject { key: &version.key, size_bytes: version.size_bytes, tags: &record.tags };
+        let expiry = if version.is_latest { self.expiry_of(&bucket, subject, version.modified).await } else { None };
         Ok(Stored {
+            expiry,
             version_id: ids::shown(bucket.versioning, &version),
             sse: sse_reply(envelope, &record.sse, customer)?,
             etag: record.etag.shown,

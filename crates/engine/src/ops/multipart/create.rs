@@ -59,10 +59,11 @@ impl Engine {
             record: Vec::new(),
         };
         upload.record = record.seal(self.store_key(), &upload)?;
+        let abort = self.abort_of(&bucket, &upload.key, now).await;
         let permits = self.admit(User::Caller(caller), identified(&bucket, &upload), [&upload.envelope]).await?;
         let created = self.to_the_end(permits, Arc::default(), |catalog| async move { catalog.create_upload(upload).await }).await?;
         self.settled(created).await?;
-        Ok(CreatedUpload { upload_id: upload_id.to_string(), sse: keys.reply, checksum })
+        Ok(CreatedUpload { upload_id: upload_id.to_string(), sse: keys.reply, checksum, abort })
     }
 
     /// AbortMultipartUpload.

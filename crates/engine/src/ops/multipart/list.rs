@@ -30,7 +30,9 @@ impl Engine {
                 break;
             }
         }
+        let abort = self.abort_of(&found.bucket, &found.upload.key, found.upload.initiated).await;
         Ok(PartsPage {
+            abort,
             parts,
             truncated,
             storage_class: found.record.headers.storage_class,
