@@ -20,6 +20,7 @@ mod erasure;
 mod http;
 mod inventory;
 mod keys;
+mod lifecycle;
 mod mc;
 mod openapi;
 mod rekey;

@@ -4,7 +4,7 @@ use http::Method;
 use strongroom_access::Action;
 
 use crate::http::{ApiError, Call, Effect, Empty, Endpoint, Reply, Shape, endpoint};
-use crate::{backends, backup, data_keys, erasure, inventory, keys, mc, openapi, rekey, rotation, service};
+use crate::{backends, backup, data_keys, erasure, inventory, keys, lifecycle, mc, openapi, rekey, rotation, service};
 
 /// Where the calls of key management stand; the first on the admin port alone, where no bucket is in the way.
 pub(crate) const KMS_PREFIXES: [&str; 3] = ["/kms", "/strongroom/admin/v1/kms", "/rustfs/admin/v3/kms"];
@@ -15,7 +15,10 @@ const DELETE: Method = Method::DELETE;
 
 /// The calls of key management, behind each of [`KMS_PREFIXES`].
 pub(crate) fn kms() -> Vec<Endpoint> {
-    [service_calls(), key_calls(), key_changes(), data_key_calls(), rekey_calls(), other_calls()].into_iter().flatten().collect()
+    [service_calls(), key_calls(), key_changes(), data_key_calls(), rekey_calls(), lifecycle_calls(), other_calls()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn service_calls() -> Vec<Endpoint> {
@@ -114,6 +117,16 @@ fn rekey_calls() -> Vec<Endpoint> {
         endpoint((DELETE, "/rekey"), "CancelRekey", &[RekeyObjects], "Cancels a job", rekey::cancel),
         endpoint((GET, "/rekey/{id}"), "DescribeRekeyJob", &[GetRekeyJobs], "A job and how far it is", rekey::describe),
         endpoint((DELETE, "/rekey/{id}"), "CancelRekey", &[RekeyObjects], "Cancels a job", rekey::cancel_path),
+    ]
+}
+
+fn lifecycle_calls() -> Vec<Endpoint> {
+    use Action::{GetLifecyclePasses, RunLifecycle};
+    vec![
+        endpoint((POST, "/lifecycle"), "RunLifecycle", &[RunLifecycle], "Starts a lifecycle pass now", lifecycle::run),
+        endpoint((GET, "/lifecycle"), "ListLifecyclePasses", &[GetLifecyclePasses], "Passes, the last started first", lifecycle::list),
+        endpoint((GET, "/lifecycle/{id}"), "DescribeLifecyclePass", &[GetLifecyclePasses], "A pass and what it did", lifecycle::describe),
+        endpoint((DELETE, "/lifecycle/{id}"), "CancelLifecycle", &[RunLifecycle], "Cancels a pass", lifecycle::cancel),
     ]
 }
 

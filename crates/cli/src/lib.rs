@@ -12,6 +12,7 @@ mod client;
 mod completions;
 mod error;
 mod inventory;
+mod lifecycle;
 mod output;
 mod profile;
 mod rekey;
@@ -50,6 +51,24 @@ pub fn inventory_command() -> Command {
 pub fn run_inventory(matches: &ArgMatches) -> ExitCode {
     match args::InventoryArgs::from_arg_matches(matches) {
         Ok(args) => inventory::run(&args),
+        Err(error) => error.exit(),
+    }
+}
+
+/// The command `lifecycle`.
+pub fn lifecycle_command() -> Command {
+    let command = Command::new("lifecycle").about("Show and run lifecycle passes, which delete what has expired");
+    lifecycle::LifecycleArgs::augment_args(command)
+        .mut_arg("backend", |arg| arg.hide(true))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .after_help(lifecycle::AFTER_HELP)
+}
+
+/// Runs `lifecycle …` as given.
+pub fn run_lifecycle(matches: &ArgMatches) -> ExitCode {
+    match lifecycle::LifecycleArgs::from_arg_matches(matches) {
+        Ok(args) => lifecycle::run(&args),
         Err(error) => error.exit(),
     }
 }

@@ -192,7 +192,7 @@ impl Engine {
             if draft.keys_since.is_some_and(|since| since.elapsed() > BELIEVED) { Some(self.still_permitted(draft).await?) } else { None };
         let settings = changed.as_ref().map_or(settings, |bucket| &*bucket.settings);
         let Identified { bucket, key, version_id } = draft.at;
-        let (size_bytes, modified) = (bytes.manifest.total_len(), ids::now_ms());
+        let (size_bytes, modified) = (bytes.manifest.total_len(), self.lifecycle_clock().now());
         let locked = lock::of_new_version(&draft.attributes.lock, settings.object_lock.as_ref(), modified)?;
         let binding = VersionBinding {
             bucket_id: bucket.id,

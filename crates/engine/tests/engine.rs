@@ -29,6 +29,10 @@ mod key_fences;
 mod kms_calls;
 #[path = "engine/kms_states.rs"]
 mod kms_states;
+#[path = "engine/lifecycle.rs"]
+mod lifecycle;
+#[path = "engine/lifecycle_model.rs"]
+mod lifecycle_model;
 #[path = "engine/locks.rs"]
 mod locks;
 #[path = "engine/locks_model.rs"]

@@ -22,6 +22,7 @@ pub(crate) fn parse() -> Request {
         Some(("serve", matches)) => Request::Serve(serve_from(matches)),
         Some(("kms", matches)) => Request::Done(strongroom_cli::run_kms(matches)),
         Some(("inventory", matches)) => Request::Done(strongroom_cli::run_inventory(matches)),
+        Some(("lifecycle", matches)) => Request::Done(strongroom_cli::run_lifecycle(matches)),
         Some(("audit", matches)) => Request::Done(strongroom_cli::run_audit(matches)),
         Some(("completions", matches)) => Request::Done(strongroom_cli::run_completions(matches, command())),
         _ => Request::Version,
@@ -38,6 +39,7 @@ fn command() -> Command {
         .subcommand(serve())
         .subcommand(strongroom_cli::kms_command())
         .subcommand(strongroom_cli::inventory_command())
+        .subcommand(strongroom_cli::lifecycle_command())
         .subcommand(strongroom_cli::audit_command())
         .subcommand(strongroom_cli::completions_command())
         .subcommand(Command::new("version").about("Print the version"))

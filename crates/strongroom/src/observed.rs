@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use strongroom_audit::AuditLog;
 use strongroom_catalog::{CatalogNumbers, SqliteCatalog};
-use strongroom_engine::{Engine, budget::BudgetUsage, space::Space};
+use strongroom_engine::{Engine, budget::BudgetUsage, lifecycle::LifecyclePass, space::Space};
 use strongroom_keyring::{Keyring, ServiceState};
 use strongroom_kms::MAX_PAGE_KEYS;
 use time::OffsetDateTime;
@@ -37,6 +37,11 @@ impl Observed {
 
     pub(crate) fn space(&self) -> &Space {
         self.engine.space()
+    }
+
+    /// The pass that runs, or else the last one.
+    pub(crate) async fn lifecycle(&self) -> Option<LifecyclePass> {
+        self.engine.last_lifecycle_pass().await.ok().flatten()
     }
 
     pub(crate) async fn kms(&self) -> KmsNumbers {

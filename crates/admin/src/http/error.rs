@@ -137,6 +137,7 @@ impl From<Error> for ApiError {
             | Error::CustomerKeyInvalid
             | Error::CustomerKeyNotApplicable
             | Error::NoSuchTagSet
+            | Error::NoSuchLifecycle
             | Error::IllegalVersioning
             | Error::ObjectLockConfigurationNotFound
             | Error::NoSuchObjectLock

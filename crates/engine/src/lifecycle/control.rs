@@ -7,7 +7,10 @@ use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 
 use super::{DAY, Expire, LifecycleNumbers, LifecycleOptions, LifecyclePass, progress::ExpireProgress};
-use crate::{Engine, Error, jobs::JobState};
+use crate::{
+    Engine, Error,
+    jobs::{JobState, Worker},
+};
 
 /// How often it is looked whether it is time.
 const LOOK_INTERVAL: Duration = Duration::from_secs(30);
@@ -41,6 +44,15 @@ impl Engine {
     /// The last hundred passes, the last started first.
     pub async fn lifecycle_passes(&self) -> Result<Vec<LifecyclePass>, Error> {
         Ok(self.jobs::<Expire>().await?.into_iter().map(|progress| progress.pass).collect())
+    }
+
+    /// The pass that was started last.
+    pub async fn last_lifecycle_pass(&self) -> Result<Option<LifecyclePass>, Error> {
+        let job = self.catalog().list_jobs(<Expire as Worker>::KIND, false, 1).await?.pop();
+        match job {
+            Some(job) => self.lifecycle_pass(&job.id.to_string()).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The pass of that id. [`Error::NoSuchJob`]
@@ -81,7 +93,7 @@ impl Engine {
     }
 
     async fn start_if_due(self: &Arc<Self>) -> Result<(), Error> {
-        let last = self.catalog().list_jobs(<Expire as crate::jobs::Worker>::KIND, false, 1).await?;
+        let last = self.catalog().list_jobs(<Expire as Worker>::KIND, false, 1).await?;
         let next = last.first().map(|job| next_pass(&self.options().lifecycle, job.started));
         let is_idle = self.expiries().all().is_empty();
         if is_idle && next.is_none_or(|next| next <= crate::ids::now_ms()) {

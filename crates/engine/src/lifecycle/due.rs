@@ -112,7 +112,7 @@ pub(super) fn of_marker_alone(rules: &[LifecycleRule], days: Days, key: &str, mo
             Some(Expiration::Date(at)) => at <= now,
             None => false,
         };
-        is_meant && !has_more && is_due
+        is_meant && !has_more && is_due && modified <= now
     })
 }
 

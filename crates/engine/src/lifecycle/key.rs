@@ -153,7 +153,8 @@ impl Look<'_> {
         plan.versions += 1;
         if plan.latest.is_none() {
             let expiry = of_current(&rules.rules, days, subject, version.modified).filter(|_| !version.is_delete_marker);
-            plan.expires = expiry.is_some_and(|expiry| expiry.at_ms <= now);
+            // What a clock that ran ahead has written waits for that time, also where its rule names a date.
+            plan.expires = expiry.is_some_and(|expiry| expiry.at_ms <= now && version.modified <= now);
             plan.latest = Some((due, version.modified, version.is_delete_marker));
             return Ok(());
         }

@@ -205,11 +205,13 @@ impl Runner {
             };
             let credible = self.days.latest_credible(now);
             let is_end = rows.len() < PAGE;
-            let old: Vec<CommittedRow> =
-                rows.into_iter().take_while(|row| row.modified <= self.days.youngest_due(now, *first) || row.modified > credible).collect();
+            let youngest = self.days.youngest_due(now, *first);
+            // A full walk passes over what is too young: a clock that was set back has put older ones behind it.
+            let is_over = |row: &CommittedRow| !place.is_full && row.modified > youngest && row.modified <= credible;
+            let old: Vec<CommittedRow> = rows.into_iter().take_while(|row| !is_over(row)).collect();
             let looked_at = old.len();
-            let keys: BTreeSet<String> =
-                old.iter().filter(|row| row.modified <= now && is_meant(&at_work.rules, row)).filter_map(|row| row.key.clone()).collect();
+            let due = old.iter().filter(|row| row.modified <= youngest && is_meant(&at_work.rules, row));
+            let keys: BTreeSet<String> = due.filter_map(|row| row.key.clone()).collect();
             self.expire_all(at_work, keys).await?;
             let damaged = old.iter().filter(|row| row.key.is_none()).count() as u64;
             for row in &old {

@@ -27,7 +27,7 @@ impl Engine {
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), bucket).await?;
         for _ in 0..MAX_ATTEMPTS {
             let (found, expect) = self.deletion_of(&condition, &bucket.name, key, which).await?;
-            let now = ids::now_ms();
+            let now = self.lifecycle_clock().now();
             let marker = ids::new_version_id(now);
             let (bucket_id, key) = (bucket.id, key.to_owned());
             let deletion = Deletion { bucket_id, key, which: found, expect, seen: None, marker, modified: now, bypass };

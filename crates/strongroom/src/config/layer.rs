@@ -112,7 +112,11 @@ impl Layer {
     /// As [`Self::number`], of no more than `most`.
     pub(crate) fn number_up_to(&self, key: &str, most: u64) -> Result<u64, ConfigError> {
         let (number, (_, origin)) = (self.number(key)?, self.value(key));
-        let expected = || invalid(key, &origin, &format!("takes a whole number from 1 to {most}"));
+        let least = match by_key(key).map(|option| option.kind) {
+            Some(Kind::Number(least)) => least,
+            _ => 1,
+        };
+        let expected = || invalid(key, &origin, &format!("takes a whole number from {least} to {most}"));
         if number <= most { Ok(number) } else { Err(expected()) }
     }
 

@@ -329,6 +329,21 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         Value("86400"),
         "How old a blob that the catalog does not know, as a crash leaves one, must be to be deleted",
     ),
+    option("lifecycle.hour", Number(0), "HOUR", Value("1"), "At which hour (UTC, 0 to 23) the daily lifecycle pass begins"),
+    option(
+        "lifecycle.max_deletes_per_second",
+        Number(0),
+        "COUNT",
+        Value("0"),
+        "How many versions and uploads a lifecycle pass deletes in a second at the most; 0: no limit",
+    ),
+    option(
+        "lifecycle.day_seconds",
+        Number(1),
+        "SECONDS",
+        Value("86400"),
+        "For tests only: how long a day of a lifecycle rule is. Any other value than the default deletes objects early, and the start warns of it",
+    ),
     option(
         "log_level",
         Choice(&["error", "warn", "info", "debug", "trace"]),

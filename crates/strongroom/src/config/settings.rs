@@ -89,6 +89,10 @@ pub(crate) struct Limits {
     pub(crate) sweep_interval: Duration,
     pub(crate) dead_blob_grace: Duration,
     pub(crate) orphan_age: Duration,
+    pub(crate) lifecycle_hour: u8,
+    pub(crate) lifecycle_day: Duration,
+    /// `None`: as many as it can.
+    pub(crate) lifecycle_deletes: Option<u32>,
 }
 
 /// How log lines are written.
@@ -205,6 +209,9 @@ fn limits(layer: &Layer) -> Result<Limits, ConfigError> {
         sweep_interval: layer.seconds("sweep_interval_seconds")?,
         dead_blob_grace: layer.seconds("dead_blob_grace_seconds")?,
         orphan_age: layer.seconds("orphan_age_seconds")?,
+        lifecycle_hour: u8::try_from(layer.number_up_to("lifecycle.hour", 23)?).unwrap_or_default(),
+        lifecycle_day: layer.seconds("lifecycle.day_seconds")?,
+        lifecycle_deletes: u32::try_from(layer.number("lifecycle.max_deletes_per_second")?).ok().filter(|most| *most > 0),
     })
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod catalog;
 pub(crate) mod disk;
 mod exposition;
 mod kms;
+pub(crate) mod lifecycle;
 pub(crate) mod memory;
 mod port;
 

@@ -55,10 +55,12 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     print_banner(&settings, &root, &certificate, &server);
     convert_former_buckets(&engine).await;
     engine.resume_rekeys().await?;
+    engine.resume_lifecycle().await?;
     let background = [
         engine.start_sweeper(),
         engine.start_orphan_sweeper(),
         engine.start_space_watch(),
+        engine.start_lifecycle_schedule(),
         tokio::spawn(certificate.keep()),
         admin.start_background(),
         tokio::spawn(audit::keep_anchor(Arc::clone(&audit), Arc::clone(&keys.settings))),
@@ -66,6 +68,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     server.run(&mut signals, settings.limits.drain_timeout).await;
     background.iter().for_each(tokio::task::JoinHandle::abort);
     engine.pause_rekeys().await;
+    engine.pause_lifecycle().await;
     audit::close(&audit, &keys.settings).await;
     catalog.close().await;
     plan.close();

@@ -7,7 +7,7 @@ use strongroom_admin::{Admin, AdminParts};
 use strongroom_audit::AuditLog;
 use strongroom_blobs::FileBlobs;
 use strongroom_catalog::{Catalog, SqliteCatalog, SqliteOptions};
-use strongroom_engine::{Engine, EngineOptions, EngineParts, space::Space};
+use strongroom_engine::{Engine, EngineOptions, EngineParts, lifecycle::LifecycleOptions, space::Space};
 use strongroom_s3::{ErrorDialect, Network, S3Options};
 use tokio::task::spawn_blocking;
 
@@ -52,11 +52,22 @@ pub(super) async fn open_engine(
         sweep_interval: settings.limits.sweep_interval,
         dead_blob_grace: settings.limits.dead_blob_grace,
         orphan_age: settings.limits.orphan_age,
+        lifecycle: lifecycle(settings),
         ..defaults
     };
     let engine = Engine::open_in(space, parts, options);
     engine.space().look().await;
     Ok(engine)
+}
+
+fn lifecycle(settings: &Settings) -> LifecycleOptions {
+    let limits = &settings.limits;
+    LifecycleOptions {
+        day: limits.lifecycle_day,
+        hour: limits.lifecycle_hour,
+        max_deletes_per_second: limits.lifecycle_deletes,
+        ..LifecycleOptions::default()
+    }
 }
 
 /// The admin API over everything.

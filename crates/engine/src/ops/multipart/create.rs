@@ -43,7 +43,7 @@ impl Engine {
         let attributes = Attributes { lock, ..request.attributes };
         let decision = self.decide(caller, &request.sse, &bucket)?;
         self.space().admit(None)?;
-        let now = ids::now_ms();
+        let now = self.lifecycle_clock().now();
         let (upload_id, version_id) = (UploadId(strongroom_seal::random_array()), ids::new_version_id(now));
         let at = Identified { bucket: &bucket, key: &request.key, version_id };
         let keys = self.keys_for_writing(User::Caller(caller), &decision, at, None).await?;
