@@ -9,6 +9,9 @@ from harness.sse import key_md5
 KEY = "secret"
 ATTACKERS_BODY = b"what an attacker wrote"
 OBJECT_LOCK = b"<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>"
+LIFECYCLE = (
+    b"<LifecycleConfiguration><Rule><Filter></Filter><Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>"
+)
 RETENTION = b"<Retention></Retention>"
 LEGAL_HOLD = b"<LegalHold><Status>OFF</Status></LegalHold>"
 OWNERSHIP = b"<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>"
@@ -74,6 +77,9 @@ def all_calls(bucket, upload, etag, new_bucket, source=None):
         Call("GetBucketTagging", "GET", f"/{bucket}", {"tagging": ""}),
         Call("PutBucketTagging", "PUT", f"/{bucket}", {"tagging": ""}, md5(tags), tags),
         Call("DeleteBucketTagging", "DELETE", f"/{bucket}", {"tagging": ""}),
+        Call("GetBucketLifecycleConfiguration", "GET", f"/{bucket}", {"lifecycle": ""}),
+        Call("PutBucketLifecycleConfiguration", "PUT", f"/{bucket}", {"lifecycle": ""}, md5(LIFECYCLE), LIFECYCLE),
+        Call("DeleteBucketLifecycle", "DELETE", f"/{bucket}", {"lifecycle": ""}),
         Call("GetObjectLockConfiguration", "GET", f"/{bucket}", {"object-lock": ""}),
         Call("PutObjectLockConfiguration", "PUT", f"/{bucket}", {"object-lock": ""}, md5(OBJECT_LOCK), OBJECT_LOCK),
         Call("GetBucketAcl", "GET", f"/{bucket}", {"acl": ""}),

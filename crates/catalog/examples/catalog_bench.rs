@@ -1,6 +1,7 @@
 //! What the SQLite catalog costs: puts per second, CPU per put by inline size, CPU per look-up.
 //!
 //! `cargo run --release --example catalog_bench -- [DIRECTORY] [--no-secure-delete] [--inline-kib=4,64]`; the directory must be on the disk to be measured.
+//! `… -- [DIRECTORY] --lifecycle=1000000` measures what a lifecycle pass asks for, in a bucket of so many objects of which one in a hundred is due.
 //! `… -- [DIRECTORY] --listings=1000000` measures pages of 1,000 entries in buckets of so many versions and delete markers instead.
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 
@@ -19,13 +20,15 @@ const BUCKET: BucketId = BucketId([7; 16]);
 fn main() {
     let mut directory = PathBuf::from(".");
     let mut secure_delete = true;
-    let mut listings_of = None;
+    let (mut listings_of, mut lifecycle_of) = (None, None);
     let mut sizes = vec![0, 4, 16, 32, 64, 128];
     for argument in std::env::args().skip(1) {
         if argument == "--no-secure-delete" {
             secure_delete = false;
         } else if let Some(list) = argument.strip_prefix("--inline-kib=") {
             sizes = list.split(',').map(|size| size.parse().unwrap()).collect();
+        } else if let Some(rows) = argument.strip_prefix("--lifecycle=") {
+            lifecycle_of = Some(rows.parse().unwrap());
         } else if let Some(rows) = argument.strip_prefix("--listings=") {
             listings_of = Some(rows.parse().unwrap());
         } else {
@@ -35,6 +38,9 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     if let Some(rows) = listings_of {
         return listings(&runtime, &directory, rows);
+    }
+    if let Some(rows) = lifecycle_of {
+        return lifecycle(&runtime, &directory, rows);
     }
     println!("{:>10} {:>8} {:>10} {:>14} {:>12}", "inline", "work", "ops/s", "CPU µs/op", "file MiB");
     for inline_kib in sizes {
@@ -195,6 +201,55 @@ fn fill(runtime: &tokio::runtime::Runtime, catalog: &SqliteCatalog, path: &std::
     assert_eq!(connection.execute(sql, [i64::try_from(rows).unwrap(), i64::try_from(each).unwrap()]).unwrap() as u64, rows);
     let template = deletion("template".to_owned(), VersionSelector::Id(version(rows, 0, u8::from(full.is_of_markers())).version_id), 0);
     assert!(matches!(runtime.block_on(catalog.delete_version(template)).unwrap(), Deleted::Removed { .. }));
+}
+
+/// A pass over a bucket: all of it, and only what came of age since the last pass, which is deleted.
+fn lifecycle(runtime: &tokio::runtime::Runtime, directory: &std::path::Path, rows: u64) {
+    let home = tempfile::tempdir_in(directory).unwrap();
+    let path = home.path().join("catalog.db");
+    let catalog = Arc::new(SqliteCatalog::open(&path, SqliteOptions::default()).unwrap());
+    runtime.block_on(catalog.create_bucket(bucket(Versioning::Unversioned))).unwrap();
+    fill(runtime, &catalog, &path, Full::Versions(1), rows);
+    let walk = |after: i64| {
+        runtime.block_on(async {
+            let (began, cpu, mut after, mut found) = (Instant::now(), cpu_seconds(), after, Vec::new());
+            loop {
+                let page = catalog.committed_after(BUCKET, after, 256).await.unwrap();
+                let Some(last) = page.last() else { break };
+                after = last.position;
+                found.extend(page);
+            }
+            (found, began.elapsed().as_secs_f64(), cpu_seconds() - cpu)
+        })
+    };
+    let (all, seconds, cpu) = walk(0);
+    println!("{:<34} {:>9} rows {seconds:>8.3} s {cpu:>8.3} CPU s", "walk of the whole bucket", all.len());
+    let due = all.len() - all.len() / 100;
+    let (due, seconds, cpu) = walk(all[due].position);
+    println!("{:<34} {:>9} rows {seconds:>8.3} s {cpu:>8.3} CPU s", "walk of what came of age", due.len());
+    let (began, cpu, count) = (Instant::now(), cpu_seconds(), due.len());
+    runtime.block_on(async {
+        let due = Arc::new(std::sync::Mutex::new(due));
+        let workers = (0..16).map(|_| {
+            let (catalog, due) = (Arc::clone(&catalog), Arc::clone(&due));
+            tokio::spawn(async move {
+                loop {
+                    let Some(row) = due.lock().unwrap().pop() else { break };
+                    let key = row.key.unwrap();
+                    let (_, found) = catalog.find_version("bench", &key, VersionSelector::Latest).await.unwrap().unwrap();
+                    let version_id = found.unwrap().version_id;
+                    let (which, expect) = (VersionSelector::Id(version_id), Expect::Latest(version_id));
+                    let deletion = Deletion { expect, seen: Some(0), ..deletion(key, which, 0) };
+                    assert!(matches!(catalog.delete_version(deletion).await.unwrap(), Deleted::Removed { .. }));
+                }
+            })
+        });
+        for worker in workers.collect::<Vec<_>>() {
+            worker.await.unwrap();
+        }
+    });
+    let (seconds, cpu) = (began.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    println!("{:<34} {count:>9} rows {seconds:>8.3} s {cpu:>8.3} CPU s", "look-ups and deletions");
 }
 
 fn full_key(full: Full, number: u64) -> String {

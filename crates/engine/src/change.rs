@@ -53,7 +53,10 @@ impl Engine {
             match self.to_the_end(permits, Arc::default(), commit).await? {
                 // Somebody was faster: what is there now is meant.
                 Err(CatalogError::PreconditionFailed | CatalogError::NoSuchVersion) => {}
-                other => return self.settled(other).await.map(|()| shown),
+                other => {
+                    self.look_again_at(&found.bucket, &named.key);
+                    return self.settled(other).await.map(|()| shown);
+                }
             }
         }
         Err(Error::ConditionalConflict)

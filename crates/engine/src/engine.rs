@@ -11,12 +11,12 @@ use strongroom_seal::StoreKey;
 
 use crate::{
     EncryptionType, MinimumMode, SealedSettings,
-    bucket::Known,
+    bucket::{Bucket, DocumentKind, Known},
     budget::Budget,
     in_use::InUse,
     integrity::Integrity,
     jobs::Jobs,
-    lifecycle::{BelievedClock, Expire, KnownRules, LifecycleOptions},
+    lifecycle::{Again, BelievedClock, Expire, KnownRules, LifecycleOptions},
     rekey::Rekey,
     space::Space,
     sse::BucketKeys,
@@ -107,6 +107,7 @@ pub struct Engine {
     known_rules: KnownRules,
     expiries: Jobs<Expire>,
     lifecycle_clock: BelievedClock,
+    lifecycle_again: Again,
 }
 
 impl Engine {
@@ -133,6 +134,7 @@ impl Engine {
             known_rules: KnownRules::default(),
             expiries: Jobs::default(),
             lifecycle_clock,
+            lifecycle_again: Again::default(),
         })
     }
 
@@ -220,6 +222,17 @@ impl Engine {
 
     pub(crate) fn lifecycle_clock(&self) -> &BelievedClock {
         &self.lifecycle_clock
+    }
+
+    /// Has the next lifecycle pass look at a key whose versions changed otherwise than by age, if the bucket has rules.
+    pub(crate) fn look_again_at(&self, bucket: &Bucket, key: &str) {
+        if bucket.settings.revision_of(DocumentKind::Lifecycle).is_some() {
+            self.lifecycle_again.remember(bucket.id, key);
+        }
+    }
+
+    pub(crate) fn lifecycle_again(&self) -> &Again {
+        &self.lifecycle_again
     }
 
     pub(crate) fn in_use(&self) -> &InUse {

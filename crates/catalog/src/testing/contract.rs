@@ -34,6 +34,8 @@ macro_rules! catalog_contract {
             a_change_moves_a_version_to_another_key_only_if_its_revision_is_the_one_seen
             of_changes_of_one_version_at_once_exactly_one_wins_each_revision
             a_locked_version_is_deleted_and_replaced_by_nobody_until_its_lock_ends
+            versions_and_markers_of_a_bucket_come_in_the_order_of_commit
+            a_deletion_that_names_a_revision_happens_only_while_the_version_has_it
             of_a_key_the_versions_whose_lock_holds_are_found_those_kept_longest_first
             a_bucket_is_changed_only_if_its_revision_is_the_one_seen
             an_upload_that_was_resealed_completes_only_with_its_present_keys
@@ -62,8 +64,10 @@ macro_rules! catalog_contract {
     };
 }
 
+mod aged;
 mod locks;
 
+pub use aged::*;
 pub use locks::*;
 
 const B: BucketId = BucketId([b'K'; 16]);

@@ -78,7 +78,7 @@ impl Engine {
             let seconds = day.as_secs();
             tracing::warn!(
                 seconds,
-                "lifecycle_day_seconds is set: objects expire after so many seconds for each day of a rule; this is for tests only"
+                "lifecycle.day_seconds is set: objects expire after so many seconds for each day of a rule; this is for tests only"
             );
         }
         tokio::spawn(async move {

@@ -4,8 +4,10 @@
 //! - [`due`]: when a rule is due for an object; pure functions of the rule, the object and the clock.
 //! - [`document`]: rules as a document of the bucket, and what responses tell of them.
 //! - [`key`]: the versions of one key, looked at and deleted.
+//! - [`again`]: keys to look at out of their turn.
 //! - [`progress`], [`walk`], [`control`]: the pass over all buckets with rules, as a kind of work.
 
+mod again;
 mod control;
 mod document;
 mod due;
@@ -24,6 +26,7 @@ pub use due::Expiry;
 pub use progress::{LifecycleNumbers, LifecyclePass};
 pub use rules::{Expiration, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration, RulePrefix, TransitionMinimum};
 
+pub(crate) use again::Again;
 pub(crate) use document::KnownRules;
 pub(crate) use due::Subject;
 pub(crate) use progress::BelievedClock;

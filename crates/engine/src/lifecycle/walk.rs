@@ -150,12 +150,15 @@ impl Runner {
         }
         let mut place = self.begin(at_work, &saved, &classes, now);
         let failed_before = self.task.live.snapshot().pass.numbers.failed;
+        let again = self.task.engine.lifecycle_again().take(at_work.bucket.id);
         if place.is_full {
             if self.walk_classes(at_work, &mut place, &classes, now).await? == Walked::Changed {
                 return Ok(Walked::Changed);
             }
             place.state.full_at = now;
         } else {
+            self.task.live.change(|progress| progress.pass.numbers.looked_at += again.len() as u64);
+            self.expire_all(at_work, again).await?;
             for class in &classes {
                 place.position = place.state.places.get(class).copied().unwrap_or_default();
                 if self.walk_classes(at_work, &mut place, &[*class].into(), now).await? == Walked::Changed {
@@ -262,6 +265,9 @@ impl Runner {
             match look.expire().await? {
                 Ok(numbers) => {
                     self.task.outage.succeeded();
+                    if numbers.locked > 0 {
+                        self.task.engine.lifecycle_again().remember(at_work.bucket.id, key);
+                    }
                     self.task.live.change(|progress| progress.pass.numbers.add(numbers));
                     return Ok(());
                 }
@@ -282,19 +288,18 @@ impl Runner {
             return Ok(());
         }
         let content = serde_json::to_vec(&state).map_err(|error| Stop::Failed(error.to_string()))?;
-        let written = self.patiently(&at_work.name, || async {
-            let change = |bucket: &Bucket| {
-                if bucket.id != at_work.bucket.id {
-                    return Err(Error::NoSuchBucket);
-                }
-                Ok(Changed { documents: vec![(DocumentKind::LifecycleState, Some(content.clone()))], ..Changed::from(bucket) })
-            };
-            match self.task.engine.change_bucket(&at_work.name, change).await {
-                Err(Error::NoSuchBucket) => Ok(()),
-                other => other,
+        let change = |bucket: &Bucket| {
+            if bucket.id != at_work.bucket.id {
+                return Err(Error::NoSuchBucket);
             }
-        });
-        written.await.map(drop)
+            Ok(Changed { documents: vec![(DocumentKind::LifecycleState, Some(content.clone()))], ..Changed::from(bucket) })
+        };
+        match self.task.engine.change_bucket(&at_work.name, change).await {
+            Ok(()) | Err(Error::NoSuchBucket) => {}
+            // On a full disk the deletions matter more: the next pass looks at the same once more.
+            Err(error) => tracing::warn!(bucket = at_work.name, %error, "how far the lifecycle rules were carried out could not be saved"),
+        }
+        Ok(())
     }
 
     // ---- uploads

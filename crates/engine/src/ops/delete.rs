@@ -29,15 +29,21 @@ impl Engine {
             let (found, expect) = self.deletion_of(&condition, &bucket.name, key, which).await?;
             let now = self.lifecycle_clock().now();
             let marker = ids::new_version_id(now);
-            let (bucket_id, key) = (bucket.id, key.to_owned());
-            let deletion = Deletion { bucket_id, key, which: found, expect, seen: None, marker, modified: now, bypass };
+            let (bucket_id, named) = (bucket.id, key.to_owned());
+            let deletion = Deletion { bucket_id, key: named, which: found, expect, seen: None, marker, modified: now, bypass };
             let deleted = self.making_room(|| self.catalog().delete_version(deletion.clone())).await;
             match deleted {
                 Err(CatalogError::PreconditionFailed) => {}
                 // What was compared is gone, perhaps replaced as the null version can be: what is there now is meant.
                 Ok(Deleted::Nothing) if condition != DeleteCondition::default() => {}
                 Err(CatalogError::NoSuchVersion) => return Ok(DeletedObject { version_id, delete_marker: false }),
-                other => return self.settled(other).await.map(|deleted| answer(bucket.versioning, which, &deleted)),
+                other => {
+                    // What was below it may be current now, or a marker alone.
+                    if bucket.versioning != Versioning::Unversioned && matches!(other, Ok(Deleted::Removed { .. })) {
+                        self.look_again_at(&bucket, key);
+                    }
+                    return self.settled(other).await.map(|deleted| answer(bucket.versioning, which, &deleted));
+                }
             }
         }
         Err(Error::ConditionalConflict)

@@ -468,6 +468,10 @@ async fn a_pass_over_a_large_bucket_looks_at_what_came_of_age_since_the_last_one
     timed.rig.put("new", As::S3, b"data").await;
     timed.days_pass(2);
     assert_eq!(timed.pass().await.numbers.looked_at, 1);
+    let named = ObjectVersion { bucket: BUCKET.into(), key: "new".into(), version_id: None };
+    timed.rig.engine.set_object_tags(&timed.rig.root, &named, own(&[("a", "b")])).await.unwrap();
+    assert_eq!(timed.pass().await.numbers.looked_at, 1, "it has other tags");
+    assert_eq!(timed.pass().await.numbers.looked_at, 0);
     timed.days_pass(7);
     assert!(timed.pass().await.numbers.looked_at > 10_300, "each seventh day, all of them");
 }

@@ -190,7 +190,7 @@ impl Run {
                 }
                 // With versions it stays below its marker. Suspended, the marker is the null version: one that is below goes as well.
                 match is_versioned {
-                    Some(true) => drop(kept.push(name(latest))),
+                    Some(true) => kept.push(name(latest)),
                     Some(false) => {
                         kept.retain(|(_, id)| id != "null");
                         if !is_null {

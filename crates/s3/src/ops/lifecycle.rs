@@ -54,7 +54,7 @@ pub(crate) async fn delete(api: &Api, request: &Request) -> Result<Reply, Refusa
 /// `x-amz-expiration`
 pub(super) fn answer_expiry(reply: &mut Reply, expiry: Option<&Expiry>) -> Result<(), Refusal> {
     let Some(expiry) = expiry else { return Ok(()) };
-    let value = format!("expiry-date=\"{}\", rule-id=\"{}\"", http_date(expiry.at_ms), encode(&expiry.rule_id));
+    let value = format!("expiry-date=\"{}\", rule-id=\"{}\"", http_date(expiry.at_ms), encoded(&expiry.rule_id));
     reply.header(HeaderName::from_static("x-amz-expiration"), &value)
 }
 
@@ -62,7 +62,12 @@ pub(super) fn answer_expiry(reply: &mut Reply, expiry: Option<&Expiry>) -> Resul
 pub(super) fn answer_abort(reply: &mut Reply, abort: Option<&Expiry>) -> Result<(), Refusal> {
     let Some(abort) = abort else { return Ok(()) };
     reply.header(HeaderName::from_static("x-amz-abort-date"), &http_date(abort.at_ms))?;
-    reply.header(HeaderName::from_static("x-amz-abort-rule-id"), &encode(&abort.rule_id))
+    reply.header(HeaderName::from_static("x-amz-abort-rule-id"), &encoded(&abort.rule_id))
+}
+
+/// Percent-encoded, slashes too.
+fn encoded(rule_id: &str) -> String {
+    encode(rule_id).replace('/', "%2F")
 }
 
 fn minimum(request: &Request) -> Result<TransitionMinimum, Refusal> {
