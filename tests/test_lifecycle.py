@@ -1,11 +1,15 @@
 """Lifecycle rules with boto3: what is taken, what is refused and how, the headers, and real expiry with days of two seconds."""
 
+import json
+import os
 import time
 
 import pytest
 from botocore.exceptions import ClientError
 
 from harness.admin import Admin
+from harness.cli import environment, run
+from harness.server import BINARY
 
 SHORT = "[lifecycle]\nday_seconds = 2\n"
 ALL_128K = "all_storage_classes_128K"
@@ -153,3 +157,33 @@ def test_a_pass_is_run_watched_and_listed_by_whoever_may(server):
     assert (passed["state"] in ("Running", "Completed"), passed["full"], passed["who"]) == (True, True, "root")
     eventually(lambda: admin("GET", f"/lifecycle/{passed['job_id']}")["state"], "Completed")
     assert passed["job_id"] in [found["job_id"] for found in admin("GET", "/lifecycle")["passes"]]
+
+
+def test_a_server_that_is_killed_in_a_pass_goes_on_with_it(new_server):
+    server = new_server(SHORT + "max_deletes_per_second = 40\n")
+    client = server.boto()
+    client.create_bucket(Bucket="killed")
+    for number in range(120):
+        client.put_object(Bucket="killed", Key=f"old/{number:03}", Body=b"x")
+        if number % 10 == 0:
+            client.put_object(Bucket="killed", Key=f"kept/{number:03}", Body=b"kept")
+    put(client, "killed", rule(Filter={"Prefix": "old/"}, Expiration={"Days": 1}))
+    kept = [f"kept/{number:03}" for number in range(0, 120, 10)]
+    for _ in range(3):
+        before = len(keys(client, "killed"))
+        until = time.monotonic() + 20
+        while len(keys(client, "killed")) == before and before > len(kept) and time.monotonic() < until:
+            time.sleep(0.05)
+        server.kill()
+        server.start()
+        client = server.boto()
+    eventually(lambda: keys(client, "killed"), kept)
+    assert all(client.get_object(Bucket="killed", Key=key)["Body"].read() == b"kept" for key in kept)
+
+
+def test_the_command_line_shows_and_runs_passes(server, tmp_path):
+    env = environment(server, tmp_path) | {"PATH": f"{BINARY.parent}:{os.environ['PATH']}"}
+    command = f"strongroom lifecycle --endpoint https://127.0.0.1:{server.admin_port} --json"
+    done = json.loads(run(f"{command} run --full --watch", env).stdout)
+    assert (done["state"], done["full"], done["failed"]) == ("Completed", True, 0)
+    assert json.loads(run(f"{command} status", env).stdout)["job_id"] == done["job_id"]

@@ -75,7 +75,8 @@ pub trait Catalog: Send + Sync + 'static {
     /// Deletes a version; without one named ([`VersionSelector::Latest`]), deletes the null version (unversioned) or adds a delete
     /// marker that gets the id `marker` and the time `now`, also where there is no such key. What is not there is
     /// [`Deleted::Nothing`]. Of the versions left, the one committed last is the latest. [`CatalogError::Locked`] where the version's lock
-    /// holds by the catalog's own clock; [`CatalogError::PreconditionFailed`] where the version has another revision than [`Deletion::seen`]; what a write replaces is held no less.
+    /// holds by the catalog's own clock; what a write replaces is held no less. [`CatalogError::PreconditionFailed`] where the version has
+    /// another revision than [`Deletion::seen`].
     async fn delete_version(&self, deletion: Deletion) -> Result<Deleted, CatalogError>;
 
     /// Latest versions that are no delete markers. More than [`MAX_UNREADABLE`] rows that make no sense are

@@ -16,8 +16,9 @@ use crate::{
     bucket::{Bucket, DocumentKind},
 };
 
-/// The rules of so many buckets are remembered.
+/// The rules of so many buckets are remembered, and so many rules in all: one may have five kilobytes.
 const MAX_KNOWN: usize = 256;
+const MAX_KNOWN_RULES: usize = 4000;
 
 /// Rules that were read, with the revision of the bucket that wrote them.
 #[derive(Default)]
@@ -31,10 +32,12 @@ impl KnownRules {
 
     fn remember(&self, bucket: BucketId, revision: u64, rules: &Arc<Lifecycle>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_KNOWN && !known.contains_key(&bucket) {
+        known.remove(&bucket);
+        let count = |known: &HashMap<_, (u64, Arc<Lifecycle>)>| known.values().map(|(_, rules)| rules.rules.len()).sum::<usize>();
+        while known.len() >= MAX_KNOWN || count(&known) + rules.rules.len() > MAX_KNOWN_RULES {
             // Any one will do: it costs one look-up to know it again.
-            let some = known.keys().next().copied();
-            some.map(|id| known.remove(&id));
+            let Some(some) = known.keys().next().copied() else { break };
+            known.remove(&some);
         }
         known.insert(bucket, (revision, Arc::clone(rules)));
     }
@@ -90,5 +93,30 @@ impl Engine {
             tracing::warn!(%error, bucket = bucket.name, "the lifecycle rules could not be read");
             None
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::{LifecycleFilter, LifecycleRule};
+
+    fn rules(count: usize) -> Arc<Lifecycle> {
+        let filter = LifecycleFilter::default();
+        let rule = LifecycleRule { id: String::new(), enabled: true, filter, expiration: None, noncurrent: None, abort_days: None };
+        Arc::new(Lifecycle { rules: vec![rule; count], ..Lifecycle::default() })
+    }
+
+    #[test]
+    fn rules_are_remembered_by_revision_and_up_to_a_bound() {
+        let (known, id) = (KnownRules::default(), |number: u8| BucketId([number; 16]));
+        known.remember(id(0), 7, &rules(1));
+        assert!(known.get(id(0), 7).is_some() && known.get(id(0), 8).is_none());
+        for number in 0..200 {
+            known.remember(id(number), 1, &rules(1000));
+        }
+        let left = (0..200).filter(|number| known.get(id(*number), 1).is_some()).count();
+        assert_eq!(left, MAX_KNOWN_RULES / 1000);
+        assert!(known.get(id(199), 1).is_some(), "the last one is among them");
     }
 }

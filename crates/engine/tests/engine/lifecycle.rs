@@ -36,7 +36,8 @@ pub struct Timed {
 
 /// Noon of a day, so that no test meets a midnight by chance.
 pub fn noon() -> i64 {
-    now() - now().rem_euclid(DAY_MS) + DAY_MS / 2
+    let now = now();
+    now - now.rem_euclid(DAY_MS) + DAY_MS / 2
 }
 
 pub fn timed_plan(clock: &Arc<AtomicI64>, sqlite: bool) -> Plan {

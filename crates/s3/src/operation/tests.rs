@@ -94,7 +94,6 @@ fn what_s3_has_and_this_store_has_not_is_not_implemented() {
     for (method, key, query) in [
         ("PUT", "", "policy"),
         ("PUT", "", "website"),
-        ("GET", "", "lifecycle"),
         ("DELETE", "", "website"),
         ("GET", "k", "encryption"),
         ("POST", "k", "restore"),
