@@ -313,10 +313,10 @@ impl CatalogHook for BeforeDeletion {
     }
 }
 
-/// Between the look and the delete, the object is overwritten, or gets another tag, or its rule goes.
+/// Between the look and the delete, the object is overwritten, or gets another tag, or loses it.
 #[tokio::test]
 async fn what_changes_between_the_look_and_the_delete_is_not_lost() {
-    for change in ["overwrite", "retag", "rules"] {
+    for change in ["overwrite", "retag", "untag"] {
         let clock = Arc::new(AtomicI64::new(noon()));
         let hook = Arc::new(BeforeDeletion { act: std::sync::Mutex::default() });
         let mut plan = timed_plan(&clock, true);
