@@ -166,6 +166,8 @@ pub struct VersionEntry {
     pub size_bytes: u64,
     /// Last-Modified.
     pub modified: UnixMillis,
+    /// How often its keys, its record or its lock were changed.
+    pub revision: u64,
     /// What keeps it from being deleted.
     pub lock: Lock,
     /// The number of its encryption mode; none for a delete marker.
@@ -187,6 +189,7 @@ impl From<Version> for VersionEntry {
             is_delete_marker: version.is_delete_marker,
             size_bytes: version.size_bytes,
             modified: version.modified,
+            revision: version.revision,
             lock: version.lock,
             mode,
             kms_key,

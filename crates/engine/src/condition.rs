@@ -1,6 +1,6 @@
 //! Conditional requests.
 
-use strongroom_catalog::{Bucket, Expect, Version, VersionSelector};
+use strongroom_catalog::{Bucket, Expect, Version, VersionEntry, VersionSelector};
 
 use crate::{
     Engine, Error,
@@ -118,5 +118,11 @@ impl Engine {
         let binding = VersionBinding::of(bucket.id, version);
         ObjectRecord::open(self.store_key(), &binding, &version.record)
             .map_err(|error| self.integrity().note(error, &bucket.name, &version.key))
+    }
+
+    /// The record of a version as listings have it.
+    pub(crate) fn record_of_entry(&self, bucket: &Bucket, entry: &VersionEntry) -> Result<ObjectRecord, Error> {
+        ObjectRecord::open(self.store_key(), &VersionBinding::of_entry(bucket.id, entry), &entry.record)
+            .map_err(|error| self.integrity().note(error, &bucket.name, &entry.key))
     }
 }

@@ -12,13 +12,13 @@ use crate::{CatalogError, KeyRef, VersionEntry};
 macro_rules! entry_columns {
     () => {
         "v.key, v.version_id, (v.is_latest <> 0) + 2 * (v.is_null <> 0) + 4 * (v.is_delete_marker <> 0) AS flags, v.size_bytes, v.modified, \
-         v.lock, v.retain_until, v.record, v.mode, v.kms_key"
+         v.revision, v.lock, v.retain_until, v.record, v.mode, v.kms_key"
     };
 }
 pub(super) use entry_columns;
 
 /// How many columns that is.
-pub(super) const ENTRY_COLUMNS: usize = 10;
+pub(super) const ENTRY_COLUMNS: usize = 11;
 
 const LATEST: i64 = 1;
 const NULL: i64 = 2;
@@ -35,6 +35,7 @@ pub(super) fn read_entry(columns: &mut Columns<'_, '_>, connection: &Connection,
         is_delete_marker: flags & DELETE_MARKER != 0,
         size_bytes: columns.unsigned()?,
         modified: columns.integer()?,
+        revision: columns.unsigned()?,
         lock: read_lock(columns)?,
         record: columns.bytes()?,
         mode: columns.optional_integer()?.map(mode_number).transpose()?,

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use strongroom_catalog::{
-    Bucket as Row, BucketId, CatalogError, Deleted, Deletion, Expect, ListEntry, ListQuery, UnixMillis, Version, VersionId,
+    Bucket as Row, BucketId, CatalogError, Deleted, Deletion, Expect, ListEntry, ListQuery, UnixMillis, VersionEntry, VersionId,
     VersionSelector, Versioning,
 };
 
@@ -141,12 +141,12 @@ impl Look<'_> {
         rules: &Lifecycle,
         days: Days,
         now: UnixMillis,
-        version: &Version,
+        version: &VersionEntry,
         since: UnixMillis,
         plan: &mut Plan,
     ) -> Result<(), Error> {
         // The record vouches for size and date; a delete marker has none, and nothing is lost with one.
-        let tags = if version.is_delete_marker { Vec::new() } else { self.engine().record_of(bucket, version)?.tags };
+        let tags = if version.is_delete_marker { Vec::new() } else { self.engine().record_of_entry(bucket, version)?.tags };
         let subject = Subject { key: self.key, size_bytes: version.size_bytes, tags: &tags };
         let due = Due { version_id: version.version_id, revision: version.revision, size_bytes: version.size_bytes };
         let newer = i64::try_from(plan.versions).unwrap_or(i64::MAX) - 1;
@@ -169,10 +169,10 @@ impl Look<'_> {
     }
 
     /// Versions of the key behind the marker, newest first, and whether these are the last.
-    async fn versions(&self, bucket: &Bucket, marker: Option<VersionSelector>, limit: usize) -> Result<(Vec<Version>, bool), Error> {
+    async fn versions(&self, bucket: &Bucket, marker: Option<VersionSelector>, limit: usize) -> Result<(Vec<VersionEntry>, bool), Error> {
         if bucket.versioning == Versioning::Unversioned {
             let found = self.engine().catalog().find_version(self.bucket_name, self.key, VersionSelector::Latest).await?;
-            let found = found.filter(|(row, _)| row.id == self.bucket).and_then(|(_, version)| version);
+            let found = found.filter(|(row, _)| row.id == self.bucket).and_then(|(_, version)| version).map(VersionEntry::from);
             return Ok((found.into_iter().collect(), true));
         }
         let query = ListQuery {
@@ -187,7 +187,7 @@ impl Look<'_> {
             ListEntry::Item(version) => Some(version),
             ListEntry::Prefix { .. } => None,
         });
-        let versions: Vec<Version> = items.take_while(|version| version.key == self.key).collect();
+        let versions: Vec<VersionEntry> = items.take_while(|version| version.key == self.key).collect();
         let is_last = !page.truncated || versions.len() < limit;
         Ok((versions, is_last))
     }

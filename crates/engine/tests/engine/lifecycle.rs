@@ -508,7 +508,7 @@ async fn a_version_that_becomes_current_again_and_new_tags_are_found_by_the_next
 #[tokio::test]
 async fn a_bucket_of_another_name_is_left_alone() {
     let timed = Timed::new(true).await;
-    let other = CreateBucket { name: "another".into(), region: String::new(), object_lock: false };
+    let other = CreateBucket { name: "another".into(), ..CreateBucket::default() };
     timed.rig.engine.create_bucket(&timed.rig.root, other).await.unwrap();
     timed.rig.put("object", As::S3, b"data").await;
     timed.rules("another", vec![expiring(1, prefix(""))]).await;

@@ -303,7 +303,7 @@ fn run(sqlite: bool, has_locks: bool, ops: Vec<Op>) {
     runtime.block_on(async {
         let clock = Arc::new(AtomicI64::new(noon()));
         let rig = Rig::with(timed_plan(&clock, sqlite)).await;
-        let create = CreateBucket { name: NAME.into(), region: String::new(), object_lock: has_locks };
+        let create = CreateBucket { name: NAME.into(), object_lock: has_locks, ..CreateBucket::default() };
         rig.engine.create_bucket(&rig.root, create).await.unwrap();
         let mut run = Run { timed: Timed { rig, clock }, has_locks, rules: Vec::new(), locks: BTreeMap::new() };
         for op in ops {
