@@ -3,6 +3,8 @@
 
 mod common;
 
+#[path = "engine/attribute_races.rs"]
+mod attribute_races;
 #[path = "engine/audit.rs"]
 mod audit;
 #[path = "engine/bodies.rs"]

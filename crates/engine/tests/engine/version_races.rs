@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 
 use crate::common::*;
 
-/// A change of the version that is tested. Each reads the version, and commits later. Others that do so (locks, tags) belong here too.
+/// A change of the version that is tested. Each reads the version, and commits later. Those of tags and locks: `attribute_races`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     /// UpdateObjectEncryption by version, to the other key.
@@ -36,10 +36,16 @@ enum Change {
 const CHANGES: [Change; 3] = [Change::Update, Change::Rekey, Change::Copy];
 
 /// Holds back the first commit of a version until it is told to let it go.
-struct HoldFirst {
-    is_armed: AtomicBool,
-    is_held: AtomicBool,
-    go: Semaphore,
+pub struct HoldFirst {
+    pub is_armed: AtomicBool,
+    pub is_held: AtomicBool,
+    pub go: Semaphore,
+}
+
+impl Default for HoldFirst {
+    fn default() -> Self {
+        Self { is_armed: false.into(), is_held: false.into(), go: Semaphore::new(0) }
+    }
 }
 
 #[async_trait]
@@ -164,7 +170,7 @@ async fn of_two_changes_of_a_version_at_once_both_hold() {
     for target in [Target::Noncurrent, Target::Null] {
         for first in CHANGES {
             for second in CHANGES.into_iter().filter(|second| *second != first) {
-                let hook = Arc::new(HoldFirst { is_armed: false.into(), is_held: false.into(), go: Semaphore::new(0) });
+                let hook = Arc::new(HoldFirst::default());
                 let scene = Scene::new(target, Arc::clone(&hook) as _).await;
                 hook.is_armed.store(true, SeqCst);
                 let other = Arc::clone(&scene);
