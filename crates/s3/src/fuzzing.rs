@@ -2,7 +2,6 @@
 // A target reports a failure by panicking.
 #![allow(clippy::missing_panics_doc)]
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::{
@@ -39,7 +38,7 @@ pub fn xml(document: &[u8]) {
 
 /// The part of a form before its file. However it is cut, it says the same.
 pub fn multipart(body: &[u8]) {
-    let whole = before_file(body, usize::MAX);
+    let whole = before_file(body, 4096);
     for piece in [1, 7] {
         assert_eq!(whole, before_file(body, piece));
     }
@@ -50,11 +49,10 @@ type BeforeFile = Result<Option<(Vec<(String, String)>, Vec<u8>)>, PostError>;
 /// The fields, and what comes behind them; none where the file has not begun.
 fn before_file(body: &[u8], piece: usize) -> BeforeFile {
     let mut preamble = Preamble::new("x");
-    let mut rest = Bytes::copy_from_slice(body);
-    while !rest.is_empty() {
-        let mut chunk = rest.split_to(piece.min(rest.len()));
-        if let Some(fields) = preamble.read(&mut chunk)? {
-            return Ok(Some((fields.to_vec(), [preamble.into_rest(chunk), rest].concat())));
+    for (number, bytes) in body.chunks(piece).enumerate() {
+        if let Some(fields) = preamble.read(bytes)? {
+            let rest = &body[(number + 1).saturating_mul(piece).min(body.len())..];
+            return Ok(Some((fields.to_vec(), [&preamble.into_rest(), rest].concat())));
         }
     }
     Ok(None)

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Nothing of the file is looked at before the policy's signature holds and its conditions do. The fields before it have to be, since the signature is
-//! one of them: 64 KiB at the most, held of the memory budget.
+//! one of them: 64 KiB at the most, held of the memory budget as they come, and within the time that a client may be silent.
 
 mod answer;
 mod fields;
@@ -14,7 +14,10 @@ mod multipart;
 mod tests;
 
 use http::request::Parts;
-use strongroom_engine::{Error, api::Caller};
+use strongroom_engine::{
+    Error,
+    api::{BodyError, Caller},
+};
 use strongroom_fair::Tenant;
 use strongroom_sigv4::post_policy::FormError;
 
@@ -62,9 +65,9 @@ impl Inner {
             return Err(Refusal::InvalidRequest(UNCOVERED_FORM.to_owned()));
         }
         let boundary = multipart::boundary(&parts.headers)?;
-        let held = self.api.engine.budget().hold(multipart::MAX_BEFORE_FILE_BYTES).await?;
-        let (fields, mut file) = multipart::open(body, &boundary).await?;
-        drop(held);
+        // Nobody knows yet who asks, so the fields have as long as a client may be silent, and no longer.
+        let opened = tokio::time::timeout(self.api.options.body_idle_timeout, multipart::open(body, &boundary, self.api.engine.budget()));
+        let (fields, mut file) = opened.await.map_err(|_| Refusal::Engine(Error::Body(BodyError::Timeout)))??;
         let (identity, policy) = self.gate.admit_form(&fields, self.api.options.allow_signature_v2_forms)?;
         findings.identity.clone_from(&identity.name);
         Tenant::named(&findings.identity).take_over();

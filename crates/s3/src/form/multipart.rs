@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use http::{HeaderMap, StatusCode, header};
 use memchr::memmem;
-use strongroom_engine::{Error, api::BodyError};
+use strongroom_engine::{Error, api::BodyError, budget::Budget};
 use strongroom_sigv4::post_policy::FormError;
 use zeroize::Zeroizing;
 
@@ -23,6 +23,10 @@ use crate::refusal::Refusal;
 
 /// So much of a body is read before its file begins.
 pub(super) const MAX_BEFORE_FILE_BYTES: usize = 64 << 10;
+/// So much room has a form at first.
+const FIRST_BYTES: usize = 8 << 10;
+/// So much of it is looked at in one go.
+const PIECE_BYTES: usize = 4 << 10;
 /// Names and values of the fields together. Source: S3 API reference, "POST Object" (20 KB).
 const MAX_FIELDS_BYTES: usize = 20 << 10;
 /// The headers of a part.
@@ -110,15 +114,22 @@ fn unquoted(text: &str) -> Option<(String, &str)> {
 }
 
 /// The fields of a form, and its file, of which nothing was read but what came together with the fields.
-pub(super) async fn open(mut body: super::RawBody, boundary: &str) -> Result<(Fields, FilePart), Refusal> {
+pub(super) async fn open(mut body: super::RawBody, boundary: &str, budget: &Budget) -> Result<(Fields, FilePart), Refusal> {
+    let mut held = budget.hold(FIRST_BYTES).await?;
     let mut preamble = Preamble::new(boundary);
     loop {
         let Some(frame) = std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await else {
             return Err(PostError::Malformed.into());
         };
         let mut chunk = frame.map_err(|error| Refusal::Engine(Error::Body(error)))?.into_data().unwrap_or_default();
-        if let Some(fields) = preamble.read(&mut chunk)? {
-            return Ok((fields, FilePart::new(body, preamble.into_rest(chunk), boundary)));
+        while !chunk.is_empty() {
+            let piece = chunk.split_to(chunk.len().min(PIECE_BYTES));
+            if preamble.grows_with(&piece) && !held.try_grow(MAX_BEFORE_FILE_BYTES) {
+                return Err(Error::Busy.into());
+            }
+            if let Some(fields) = preamble.read(&piece)? {
+                return Ok((fields, FilePart::new(body, [held.attach(preamble.into_rest()), chunk], boundary)));
+            }
         }
     }
 }
@@ -151,7 +162,7 @@ enum State {
 impl Preamble {
     pub(crate) fn new(boundary: &str) -> Self {
         Self {
-            read: Zeroizing::new(Vec::with_capacity(MAX_BEFORE_FILE_BYTES)),
+            read: Zeroizing::new(Vec::with_capacity(FIRST_BYTES)),
             delimiter: format!("\r\n--{boundary}").into_bytes(),
             at: 0,
             searched: 0,
@@ -161,22 +172,34 @@ impl Preamble {
         }
     }
 
-    /// Takes the next bytes of the body, as many as have room. The fields where the file has begun.
-    pub(crate) fn read(&mut self, chunk: &mut Bytes) -> Result<Option<Fields>, PostError> {
-        let taken = chunk.split_to(chunk.len().min(MAX_BEFORE_FILE_BYTES - self.read.len()));
-        self.read.extend_from_slice(&taken);
+    /// Whether these bytes need the room of the largest form. Most take a few kilobytes.
+    fn grows_with(&self, bytes: &[u8]) -> bool {
+        self.read.len() + bytes.len() > self.read.capacity()
+    }
+
+    /// Takes the next bytes of the body. The fields where the file has begun.
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<Option<Fields>, PostError> {
+        if self.read.len() + bytes.len() > MAX_BEFORE_FILE_BYTES {
+            return Err(PostError::TooLong);
+        }
+        if self.grows_with(bytes) {
+            // By hand: a vector that grows by itself leaves what it held behind, unwiped.
+            let mut larger = Zeroizing::new(Vec::with_capacity(MAX_BEFORE_FILE_BYTES));
+            larger.extend_from_slice(&self.read);
+            self.read = larger;
+        }
+        self.read.extend_from_slice(bytes);
         while let Some(is_file) = self.step()? {
             if is_file {
                 return Ok(Some(std::mem::take(&mut self.fields)));
             }
         }
-        if self.read.len() == MAX_BEFORE_FILE_BYTES { Err(PostError::TooLong) } else { Ok(None) }
+        Ok(None)
     }
 
-    /// What was read and is the file's, before what was not.
-    pub(crate) fn into_rest(self, chunk: Bytes) -> Bytes {
-        let read = &self.read[self.at..];
-        if read.is_empty() { chunk } else { [read, &chunk].concat().into() }
+    /// What was read and is the file's.
+    pub(crate) fn into_rest(self) -> Bytes {
+        Bytes::copy_from_slice(&self.read[self.at..])
     }
 
     /// Reads on. None where more bytes are needed; true where the file begins.
@@ -268,7 +291,7 @@ fn disposition(headers: &str) -> Option<(String, Option<String>)> {
 pub(crate) struct FilePart {
     body: super::RawBody,
     /// What has come and was not looked at.
-    next: Bytes,
+    next: [Bytes; 2],
     /// What could be the beginning of the boundary.
     held_back: BytesMut,
     delimiter: memmem::Finder<'static>,
@@ -279,7 +302,7 @@ pub(crate) struct FilePart {
 }
 
 impl FilePart {
-    fn new(body: super::RawBody, next: Bytes, boundary: &str) -> Self {
+    fn new(body: super::RawBody, next: [Bytes; 2], boundary: &str) -> Self {
         let delimiter = memmem::Finder::new(format!("\r\n--{boundary}").as_bytes()).into_owned();
         let (allowed, refused) = (0..=u64::MAX, Arc::default());
         Self { body, next, held_back: BytesMut::new(), delimiter, allowed, len_bytes: 0, has_ended: false, refused }
@@ -345,7 +368,9 @@ impl Stream for FilePart {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         while !this.has_ended {
-            let bytes = if this.next.is_empty() {
+            let bytes = if let Some(come) = this.next.iter_mut().find(|bytes| !bytes.is_empty()) {
+                std::mem::take(come)
+            } else {
                 match ready!(this.body.as_mut().poll_frame(context)) {
                     Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
                     end => {
@@ -354,8 +379,6 @@ impl Stream for FilePart {
                         return Poll::Ready(Some(Err(error)));
                     }
                 }
-            } else {
-                std::mem::take(&mut this.next)
             };
             let piece = this.take(bytes);
             if let Err(error) = this.check_len(piece.len()) {

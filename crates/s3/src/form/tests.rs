@@ -3,7 +3,7 @@
 use futures_util::TryStreamExt as _;
 use http::{HeaderMap, HeaderValue, header};
 use proptest::prelude::*;
-use strongroom_engine::{Error, api::BodyError};
+use strongroom_engine::{Error, api::BodyError, budget::Budget};
 
 use super::{
     Fields, PostError,
@@ -31,7 +31,7 @@ fn end() -> Vec<u8> {
 
 /// The fields and the file of a form that comes in these pieces.
 async fn read(pieces: &[&[u8]]) -> Result<(Vec<(String, String)>, Vec<u8>), Refusal> {
-    let (fields, file) = open(raw(pieces), BOUNDARY).await?;
+    let (fields, file) = open(raw(pieces), BOUNDARY, &Budget::new(1 << 20)).await?;
     let read: Result<Vec<_>, BodyError> = file.try_collect().await;
     Ok((fields.to_vec(), read.map_err(|error| Refusal::Engine(Error::Body(error)))?.concat()))
 }
@@ -111,6 +111,20 @@ fn what_is_no_form_is_refused_and_says_why() {
     assert_eq!(refused(&[&many]), PostError::TooLong);
     let begun = field("key", "");
     assert_eq!(refused(&[&begun[..begun.len() - 2], &vec![b'a'; 1 << 20]]), PostError::TooLong, "a value without an end");
+}
+
+#[test]
+fn a_form_holds_of_the_budget_what_its_fields_need() {
+    let budget = Budget::new(40 << 10);
+    let opened =
+        |form: Vec<u8>| wait(open(raw(&[&form]), BOUNDARY, &budget)).map(|(fields, file)| (budget.usage().used_bytes, fields, file));
+    let small = [field("key", "a"), file("f", &vec![b'x'; 100_000]), end()].concat();
+    let (used, _, file_of_it) = opened(small).unwrap();
+    assert_eq!(used, 8 << 10, "until what came of the file with the fields is taken");
+    drop(file_of_it);
+    let large = [field("key", &"a".repeat(10_000)), file("f", b"x"), end()].concat();
+    assert!(matches!(opened(large), Err(Refusal::Engine(Error::Busy))), "there is no room for the largest form");
+    assert_eq!(budget.usage().used_bytes, 0);
 }
 
 #[test]
