@@ -16,6 +16,7 @@ RETENTION = b"<Retention></Retention>"
 LEGAL_HOLD = b"<LegalHold><Status>OFF</Status></LegalHold>"
 OWNERSHIP = b"<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>"
 ACCESS_BLOCK = b"<PublicAccessBlockConfiguration></PublicAccessBlockConfiguration>"
+CORS = b"<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>"
 ACCELERATION = b"<AccelerateConfiguration><Status>Suspended</Status></AccelerateConfiguration>"
 PAYMENT = b"<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>"
 VERSIONING = b"<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>"
@@ -80,6 +81,9 @@ def all_calls(bucket, upload, etag, new_bucket, source=None):
         Call("GetBucketLifecycleConfiguration", "GET", f"/{bucket}", {"lifecycle": ""}),
         Call("PutBucketLifecycleConfiguration", "PUT", f"/{bucket}", {"lifecycle": ""}, md5(LIFECYCLE), LIFECYCLE),
         Call("DeleteBucketLifecycle", "DELETE", f"/{bucket}", {"lifecycle": ""}),
+        Call("GetBucketCors", "GET", f"/{bucket}", {"cors": ""}),
+        Call("PutBucketCors", "PUT", f"/{bucket}", {"cors": ""}, md5(CORS), CORS),
+        Call("DeleteBucketCors", "DELETE", f"/{bucket}", {"cors": ""}),
         Call("GetObjectLockConfiguration", "GET", f"/{bucket}", {"object-lock": ""}),
         Call("PutObjectLockConfiguration", "PUT", f"/{bucket}", {"object-lock": ""}, md5(OBJECT_LOCK), OBJECT_LOCK),
         Call("GetBucketAcl", "GET", f"/{bucket}", {"acl": ""}),

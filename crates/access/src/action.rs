@@ -98,6 +98,10 @@ actions! {
     GetLifecycleConfiguration = "s3:GetLifecycleConfiguration",
     /// `PutBucketLifecycleConfiguration` and `DeleteBucketLifecycle`; on the bucket.
     PutLifecycleConfiguration = "s3:PutLifecycleConfiguration",
+    /// `GetBucketCors`; on the bucket.
+    GetBucketCORS = "s3:GetBucketCORS",
+    /// `PutBucketCors` and `DeleteBucketCors`; on the bucket.
+    PutBucketCORS = "s3:PutBucketCORS",
     /// `GetObjectLockConfiguration`; on the bucket.
     GetBucketObjectLockConfiguration = "s3:GetBucketObjectLockConfiguration",
     /// `PutObjectLockConfiguration`, and creating a bucket with Object Lock; on the bucket.

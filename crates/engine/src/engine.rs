@@ -11,7 +11,7 @@ use strongroom_seal::StoreKey;
 
 use crate::{
     EncryptionType, MinimumMode, SealedSettings,
-    bucket::{Bucket, DocumentKind, Known},
+    bucket::{Bucket, DocumentKind, Known, KnownCors},
     budget::Budget,
     in_use::InUse,
     integrity::Integrity,
@@ -101,6 +101,7 @@ pub struct Engine {
     space: Arc<Space>,
     bucket_keys: BucketKeys,
     known_buckets: Known,
+    known_cors: KnownCors,
     in_use: InUse,
     integrity: Integrity,
     rekeys: Jobs<Rekey>,
@@ -128,6 +129,7 @@ impl Engine {
             space: Arc::new(space),
             bucket_keys,
             known_buckets: Known::default(),
+            known_cors: KnownCors::default(),
             in_use: InUse::default(),
             integrity: Integrity::default(),
             rekeys: Jobs::default(),
@@ -202,6 +204,10 @@ impl Engine {
 
     pub(crate) fn bucket_keys(&self) -> &BucketKeys {
         &self.bucket_keys
+    }
+
+    pub(crate) fn known_cors(&self) -> &KnownCors {
+        &self.known_cors
     }
 
     pub(crate) fn known_buckets(&self) -> &Known {

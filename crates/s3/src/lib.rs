@@ -17,6 +17,7 @@ mod authorize;
 mod body;
 mod checksum;
 mod conditions;
+mod cors;
 mod encoded_word;
 mod error;
 mod form;

@@ -56,6 +56,10 @@ pub(crate) enum Refusal {
     InvalidStorageClass,
     /// A location constraint that is no region's name.
     InvalidLocationConstraint,
+    /// A preflight that says too little; says what.
+    BadRequest(String),
+    /// A preflight that the bucket does not let in: S3's sentence, and the method it was for.
+    CorsForbidden { message: &'static str, method: String },
     /// The method is not one of the resource's.
     MethodNotAllowed,
 }
@@ -114,6 +118,8 @@ impl Refusal {
             Self::AclNotSupported => Verdict::new("AccessControlListNotSupported", StatusCode::BAD_REQUEST),
             Self::InvalidStorageClass => Verdict::new("InvalidStorageClass", StatusCode::BAD_REQUEST),
             Self::InvalidLocationConstraint => Verdict::new("InvalidLocationConstraint", StatusCode::BAD_REQUEST),
+            Self::BadRequest(_) => Verdict::new("BadRequest", StatusCode::BAD_REQUEST),
+            Self::CorsForbidden { .. } => Verdict::new("AccessForbidden", StatusCode::FORBIDDEN),
             Self::MethodNotAllowed => Verdict::new("MethodNotAllowed", StatusCode::METHOD_NOT_ALLOWED),
         }
     }
@@ -130,12 +136,14 @@ impl Refusal {
             Self::Post(error) => error.message().to_owned(),
             Self::InvalidAccessKeyId => "The AWS Access Key Id you provided does not exist in our records.".to_owned(),
             Self::InvalidToken => "The provided token is malformed or otherwise invalid.".to_owned(),
-            Self::InvalidArgument(message) | Self::InvalidRequest(message) | Self::AccessDenied(message) => message.clone(),
+            Self::InvalidArgument(message) | Self::InvalidRequest(message) | Self::AccessDenied(message) | Self::BadRequest(message) => {
+                message.clone()
+            }
             Self::NotModified { .. } => "Not Modified".to_owned(),
             Self::MalformedXml => "The XML you provided was not well-formed or did not validate against our published schema.".to_owned(),
             Self::MessageTooLong => "Your request was too big.".to_owned(),
             Self::InvalidUri => "Couldn't parse the specified URI.".to_owned(),
-            Self::NotConfigured(_, message) => (*message).to_owned(),
+            Self::NotConfigured(_, message) | Self::CorsForbidden { message, .. } => (*message).to_owned(),
             Self::AclNotSupported => "The bucket does not allow ACLs other than private and bucket-owner-full-control.".to_owned(),
             Self::InvalidStorageClass => "The storage class you specified is not valid.".to_owned(),
             Self::InvalidLocationConstraint => "The specified location-constraint is not valid.".to_owned(),
@@ -197,6 +205,10 @@ fn error_document(refusal: &Refusal, code: &str, circumstances: &Circumstances<'
         xml.text("Message", &refusal.message());
         if let Refusal::WrongRegion { expected } = refusal {
             xml.text("Region", expected);
+        }
+        if let Refusal::CorsForbidden { method, .. } = refusal {
+            xml.text("Method", method);
+            xml.text("ResourceType", if circumstances.key.is_empty() { "BUCKET" } else { "OBJECT" });
         }
         // The code matters more: a name that strict parsers refuse is left out, and `Resource` has it percent-encoded.
         for (name, text) in [("BucketName", circumstances.bucket), ("Key", circumstances.key)] {

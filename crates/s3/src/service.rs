@@ -18,6 +18,7 @@ use crate::{
     api::Api,
     authorize::authorize,
     body::{RawBody, Received},
+    cors,
     gate::{Door, Gate},
     headers, names,
     operation::{Operation, resolve},
@@ -80,12 +81,16 @@ impl S3Service {
         let received_bytes = Arc::new(AtomicU64::new(0));
         let request = self.inner.receive(request, &received_bytes);
 
+        let asked = cors::Asked::of_request(&method, request.headers());
         let mut findings = Findings::default();
         let outcome = self.inner.answer(request, connection, &request_id, &mut findings).await;
-        let (reply, code) = match outcome {
+        let (mut reply, code) = match outcome {
             Ok(reply) => (reply, String::new()),
             Err(refusal) => self.inner.refuse(&refusal, &findings, &request_id, &method, &uri, version),
         };
+        if let Some(asked) = asked.filter(|_| !findings.bucket.is_empty()) {
+            cors::let_in(&self.inner.api, &findings.bucket, &asked, &mut reply.headers).await;
+        }
         let record = AccessRecord {
             request_id,
             method,
@@ -114,6 +119,9 @@ impl Inner {
         hide_secrets(&mut parts.headers);
         let (secure, sse_c_allowed) = self.security(&parts.headers, connection);
         self.find_resource(&parts, findings)?;
+        if parts.method == Method::OPTIONS {
+            return cors::preflight(&self.api, &findings.bucket, &parts.headers).await;
+        }
         if is_form_upload(&parts, &findings.key) {
             return self.answer_form(parts, body, connection, request_id, findings).await;
         }

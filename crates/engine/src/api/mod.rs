@@ -3,6 +3,7 @@
 mod body;
 mod bucket;
 mod checksum;
+mod cors;
 mod list;
 mod lock;
 mod multipart;
@@ -12,6 +13,7 @@ mod sse;
 pub use body::{Body, BodyError, BodyStream, ReplyStream};
 pub use bucket::{CreateBucket, DefaultEncryption, EncryptionRule, ObjectOwnership, PublicAccessBlock, VersioningStatus};
 pub use checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, ExpectedChecksum, UploadChecksum};
+pub use cors::CorsRule;
 pub use list::{ListEntry, ListObjects, ListPage, ListUploads, ListVersions, ListedObject, ListedUpload, ListedVersion};
 pub use lock::{DefaultLock, EventHold, LockedVersion, ObjectLock, Period, Retention, RetentionChange, RetentionMode};
 pub use multipart::{

@@ -16,6 +16,8 @@ pub(crate) enum DocumentKind {
     Lifecycle,
     /// How far the rules were carried out.
     LifecycleState,
+    /// Its CORS rules (S3 `PutBucketCors`).
+    Cors,
 }
 
 impl DocumentKind {
@@ -25,6 +27,7 @@ impl DocumentKind {
             Self::Tagging => "tagging",
             Self::Lifecycle => "lifecycle",
             Self::LifecycleState => "lifecycle-state",
+            Self::Cors => "cors",
         }
     }
 }

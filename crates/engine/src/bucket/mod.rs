@@ -8,6 +8,7 @@
 mod documents;
 mod former;
 mod known;
+mod known_cors;
 mod settings;
 
 use std::{ops::Deref, sync::Arc};
@@ -16,6 +17,7 @@ use strongroom_catalog::{BucketChange, CatalogError, Versioning};
 
 pub(crate) use documents::DocumentKind;
 pub(crate) use known::Known;
+pub(crate) use known_cors::KnownCors;
 pub(crate) use settings::{BucketEncryption, BucketEncryptionAlgorithm, Settings, Stated};
 
 use crate::{Engine, Error};

@@ -2,6 +2,7 @@
 
 mod buckets;
 mod copy;
+mod cors;
 mod delete;
 mod genuine;
 mod get;

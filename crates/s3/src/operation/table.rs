@@ -6,7 +6,7 @@ use crate::lock::{LEGAL_HOLD_HEADER, RETENTION_HEADERS};
 use crate::ops::public_access::OWNERSHIP_HEADER;
 use crate::ops::tagging::TAGGING_HEADER;
 use crate::ops::{
-    acl, attributes, buckets, copy, delete, encryption, forms, lifecycle, list, multipart, object_encryption, object_lock, objects,
+    acl, attributes, buckets, copy, cors, delete, encryption, forms, lifecycle, list, multipart, object_encryption, object_lock, objects,
     public_access, tagging, unconfigured, uploads, versioning,
 };
 
@@ -76,6 +76,9 @@ pub(super) static OPERATIONS: &[Operation] = &[
     on_bucket("DeleteBucketLifecycle", "DELETE", run!(&lifecycle::delete))
         .at("lifecycle")
         .needs(&[right(Action::PutLifecycleConfiguration, Target::Bucket)]),
+    on_bucket("GetBucketCors", "GET", run!(&cors::get)).at("cors").needs(&[right(Action::GetBucketCORS, Target::Bucket)]),
+    on_bucket("PutBucketCors", "PUT", run!(cors::put)).at("cors").needs(&[right(Action::PutBucketCORS, Target::Bucket)]).with_body(),
+    on_bucket("DeleteBucketCors", "DELETE", run!(&cors::delete)).at("cors").needs(&[right(Action::PutBucketCORS, Target::Bucket)]),
     on_bucket("GetObjectLockConfiguration", "GET", run!(&object_lock::configuration))
         .at("object-lock")
         .needs(&[right(Action::GetBucketObjectLockConfiguration, Target::Bucket)]),

@@ -4,6 +4,7 @@ pub(crate) mod acl;
 pub(crate) mod attributes;
 pub(crate) mod buckets;
 pub(crate) mod copy;
+pub(crate) mod cors;
 pub(crate) mod delete;
 pub(crate) mod encryption;
 pub(crate) mod forms;
