@@ -81,6 +81,7 @@ impl S3Service {
         let received_bytes = Arc::new(AtomicU64::new(0));
         let request = self.inner.receive(request, &received_bytes);
 
+        let is_preflight = method == Method::OPTIONS;
         let asked = cors::Asked::of_request(&method, request.headers());
         let mut findings = Findings::default();
         let outcome = self.inner.answer(request, connection, &request_id, &mut findings).await;
@@ -94,7 +95,7 @@ impl S3Service {
         let record = AccessRecord {
             request_id,
             method,
-            operation: findings.operation.map_or("-", |operation| operation.name),
+            operation: findings.operation.map_or(if is_preflight { "Preflight" } else { "-" }, |operation| operation.name),
             bucket: findings.bucket,
             identity: findings.identity,
             status: reply.status,
