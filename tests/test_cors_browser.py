@@ -65,8 +65,8 @@ def said_by_page(tmp_path, page):
 @pytest.fixture
 def page(raw, bucket):
     host = f"127.0.0.1:{raw.port}"
-    url = lambda method, key: f"https://{host}" + sigv4.presign(raw.credentials, method, f"/{bucket}/{key}", host=host)
-    urls = {"PUT": url("PUT", "key"), "GET": url("GET", "key"), "MISSING": url("GET", "nothing")}
+    url = lambda method, key, signed=None: f"https://{host}" + sigv4.presign(raw.credentials, method, f"/{bucket}/{key}", headers=signed, host=host)
+    urls = {"PUT": url("PUT", "key", {"x-amz-meta-from": "page"}), "GET": url("GET", "key"), "MISSING": url("GET", "nothing")}
 
     def text():
         page = PAGE
@@ -84,6 +84,7 @@ def test_a_page_uploads_to_a_presigned_url_and_reads_the_object_and_errors(serve
         return page()
 
     said = said_by_page(tmp_path, with_rules)
+    assert said.get("put") == 200, said
     stored = raw.get(bucket, "key").ok()
     assert said == {"put": 200, "etag": stored.headers["etag"], "id": None, "get": 200, "body": "of a page", "missing": 404}
     assert (stored.body, stored.headers["content-type"], stored.headers["x-amz-meta-from"]) == (b"of a page", "text/x-page", "page")
