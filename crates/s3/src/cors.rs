@@ -37,9 +37,8 @@ impl Asked {
                 return Err(Refusal::BadRequest(format!("Invalid Access-Control-Request-Method: {said}")));
             }
         };
-        let mut asked = headers::list(headers, "access-control-request-headers");
-        asked.iter_mut().for_each(|name| name.make_ascii_lowercase());
-        Ok(Self { origin, method, headers: asked })
+        let headers = headers::list(headers, "access-control-request-headers");
+        Ok(Self { origin, method, headers: headers.iter().map(|name| name.to_ascii_lowercase()).collect() })
     }
 
     /// Of the request itself; none where no page sends it. S3 lets it name another method than its own.

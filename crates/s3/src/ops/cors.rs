@@ -52,7 +52,9 @@ fn write_rule(xml: &mut Xml, rule: &CorsRule) {
         ("ExposeHeader", &rule.exposed),
     ];
     for (name, values) in lists {
-        values.iter().for_each(|value| xml.text(name, value));
+        for value in values {
+            xml.text(name, value);
+        }
     }
     if let Some(seconds) = rule.max_age_seconds {
         xml.value("MaxAgeSeconds", seconds);
