@@ -110,7 +110,7 @@ def test_what_a_rule_cannot_say_is_refused_with_amazons_reason(raw, bucket, wron
 
 
 def test_a_document_that_is_no_cors_configuration_is_malformed(raw, bucket):
-    for body in [b"", b"<CORSConfiguration/>", document(b""), document(LEAST + b"<AllowedHeaders>x</AllowedHeaders>"), document(LEAST)[:-5]]:
+    for body in [b"", b"<CORSConfiguration/>", document(b""), document(LEAST + b"<AllowedHeaders>x</AllowedHeaders>"), document(LEAST)[:-5], b"<!DOCTYPE x>" + document(LEAST), document(b"<ID>" * 9000)]:
         raw.request("PUT", f"/{bucket}", query={"cors": ""}, body=body).fails(400, "MalformedXML")
 
 

@@ -29,11 +29,9 @@ class Document:
 
 
 RULE = "<Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule>"
-CORS_RULE = "<CORSRule><AllowedOrigin>https://a</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule>"
 DOCUMENTS = [
     Document("CreateBucket", "PUT", "/{new}", {}, "CreateBucketConfiguration", "<LocationConstraint>eu-west-1</LocationConstraint>"),
     Document("PutBucketEncryption", "PUT", "/mallory", {"encryption": ""}, "ServerSideEncryptionConfiguration", RULE),
-    Document("PutBucketCors", "PUT", "/mallory", {"cors": ""}, "CORSConfiguration", CORS_RULE),
     Document("DeleteObjects", "POST", "/mallory", {"delete": ""}, "Delete", "<Object><Key>own</Key></Object>"),
     Document(
         "CompleteMultipartUpload",

@@ -17,6 +17,8 @@ mod conditions;
 mod copies;
 #[path = "engine/copy_races.rs"]
 mod copy_races;
+#[path = "engine/cors.rs"]
+mod cors;
 #[path = "engine/golden.rs"]
 mod golden;
 #[path = "engine/golden_format.rs"]
