@@ -7,7 +7,8 @@
 //!             └────────── reply: headers, request id, access log ◀────── refusal ◀──────┘
 //! ```
 //!
-//! Nothing of a body is read before the signature of the headers holds and the caller may do what the request asks for.
+//! Nothing of a body is read before the signature of the headers holds and the caller may do what the request asks for. A browser's preflight,
+//! which nobody signs, is answered by `cors` before the gate.
 #![forbid(unsafe_code)]
 
 mod access_log;
