@@ -67,6 +67,11 @@ rekey: build ## Re-key 100,000 objects, killed ten times on the way
 	tests/install.sh
 	STRONGROOM_TEST_REKEY_OBJECTS=100000 STRONGROOM_TEST_REKEY_KILLS=10 .tools/venv/bin/python -m pytest -n 0 --timeout 3600 tests/test_rekey_crash.py
 
+test-browser: build ## Upload from a page in Chromium
+	tests/install.sh
+	command -v chromium chromium-browser google-chrome >/dev/null || { echo "missing chromium; install: apt-get install chromium" >&2; exit 1; }
+	STRONGROOM_TEST_BROWSER=1 .tools/venv/bin/python -m pytest -n 0 tests/test_cors_browser.py
+
 big: build ## Put and get 5 GiB, whole and in parts, in less than 256 MiB of memory
 	tests/install.sh
 	STRONGROOM_TEST_BIG=1 .tools/venv/bin/python -m pytest -n 0 tests/test_big.py
