@@ -11,7 +11,7 @@ DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 FUZZ_VERSION := 0.13.2
 FUZZ := $(TOOLS)/cargo-fuzz-$(FUZZ_VERSION)/bin/cargo-fuzz
 
-.PHONY: help serve build test test-rust test-clients fuzz fuzz-parsers crash powercut rekey big lint fmt deny bench load clean-tools
+.PHONY: help serve build test test-rust test-clients fuzz fuzz-parsers crash powercut rekey test-browser big lint fmt deny bench load clean-tools
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
