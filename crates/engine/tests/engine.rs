@@ -45,6 +45,8 @@ mod locks_model;
 mod memory;
 #[path = "engine/model.rs"]
 mod model;
+#[path = "engine/model_attributes.rs"]
+mod model_attributes;
 #[path = "engine/model_lists.rs"]
 mod model_lists;
 #[path = "engine/model_ops.rs"]

@@ -26,8 +26,10 @@ use strongroom_engine::{
 use tempfile::TempDir;
 
 use super::{
-    model_ops::{BUCKETS, Failure, KEYS, Op, Pick, Place, SLOTS, steps},
-    model_state::{Change, History, NULL, Object, State, Version, Versioning},
+    locks::now,
+    model_attributes::request_of,
+    model_ops::{BUCKETS, Failure, Given, KEYS, LOCKABLE, Op, Pick, Place, SLOTS, steps},
+    model_state::{Attributes, Change, History, NULL, Object, State, Version, Versioning},
     model_uploads::Upload,
 };
 use crate::common::*;
@@ -38,6 +40,8 @@ const STEPS: usize = 80;
 
 pub struct World {
     pub rig: Rig,
+    /// Of which retentions are so many hours long.
+    pub began_ms: i64,
     files: FileBlobs,
     blobs: FaultyBlobs,
     faults: Arc<Faults>,
@@ -69,6 +73,9 @@ pub struct Tally {
     nulls_replaced: AtomicU64,
     updates: AtomicU64,
     re_keyed: AtomicU64,
+    pub tagged: AtomicU64,
+    pub locked: AtomicU64,
+    pub kept: AtomicU64,
 }
 
 impl Tally {
@@ -83,10 +90,10 @@ impl Tally {
 
     fn all_happened(&self) -> bool {
         let Self { catalog, blobs, kms, copies, shared_parts, completions, markers, .. } = self;
-        let Self { older_read, older_copied, older_deleted, nulls_replaced, updates, re_keyed, .. } = self;
+        let Self { older_read, older_copied, older_deleted, nulls_replaced, updates, re_keyed, tagged, locked, kept, .. } = self;
         let of_old = [catalog, blobs, kms, copies, shared_parts, completions];
         let of_versions = [markers, older_read, older_copied, older_deleted, nulls_replaced, updates, re_keyed];
-        of_old.iter().chain(&of_versions).all(|counter| counter.load(Ordering::Relaxed) > 0)
+        of_old.iter().chain(&of_versions).chain(&[tagged, locked, kept]).all(|counter| counter.load(Ordering::Relaxed) > 0)
     }
 }
 
@@ -104,25 +111,33 @@ impl World {
         let plan = Plan { sqlite: true, catalog_hook: Some(Arc::clone(&faults) as _), wrap_blobs: Some(wrap_blobs), ..Plan::default() };
         let rig = Rig::with(plan).await;
         for name in &BUCKETS[1..] {
-            rig.engine.create_bucket(&rig.root, CreateBucket { name: (*name).into(), ..CreateBucket::default() }).await.unwrap();
+            let object_lock = *name == BUCKETS[LOCKABLE];
+            rig.engine
+                .create_bucket(&rig.root, CreateBucket { name: (*name).into(), object_lock, ..CreateBucket::default() })
+                .await
+                .unwrap();
         }
         let (tally, uploads) = (Arc::clone(tally), Default::default());
-        Self { rig, files, blobs, faults, state: State::new(), uploads, armed: Failure::None, tally, damaged: 0, _dir: dir }
+        let began_ms = now() / 1000 * 1000;
+        Self { rig, began_ms, files, blobs, faults, state: State::new(), uploads, armed: Failure::None, tally, damaged: 0, _dir: dir }
     }
 
     async fn step(&mut self, op: &Op, failure: &Failure) {
         self.arm(failure);
         match *op {
             Op::SetVersioning { enabled } => self.set_versioning(enabled).await,
-            Op::Put { at, by, len, seed } => self.put(at, by, len, seed).await,
+            Op::Put { at, by, len, seed, given } => self.put(at, by, len, seed, given).await,
             Op::Copy { from, which, to, by } => self.copy(from, which, to, by).await,
-            Op::Delete { at, which } => self.delete(at, which).await,
+            Op::Delete { at, which, bypass } => self.delete(at, which, bypass).await,
+            Op::Tag { at, which, tags } => self.tag(at, which, tags).await,
+            Op::Retain { at, which, hours, bypass } => self.retain(at, which, hours, bypass).await,
+            Op::Hold { at, which, on } => self.hold(at, which, on).await,
             Op::UpdateEncryption { at, which, bucket_key } => self.update_encryption(at, which, bucket_key).await,
             Op::Rekey { bucket, to_other } => self.rekey(bucket, if to_other { OTHER_KEY } else { KEY }).await,
             Op::Get { at, which } => self.read(at, which, None).await,
             Op::Range { at, which, begin, len } => self.read(at, which, Some((begin, len))).await,
             Op::List { bucket, prefix, delimiter, limit } => self.list(bucket, prefix, delimiter.then_some("/"), limit).await,
-            Op::Create { slot, at, by } => self.create(slot, at, by).await,
+            Op::Create { slot, at, by, given } => self.create(slot, at, by, given).await,
             Op::Part { slot, number, len, seed } => self.part(slot, number, len, seed).await,
             Op::PartCopy { slot, number, from, which } => self.part_copy(slot, number, from, which).await,
             Op::Complete { slot } => self.complete(slot).await,
@@ -183,9 +198,10 @@ impl World {
         self.state.0[1].versioning = present;
     }
 
-    async fn put(&mut self, at: Place, by: As, len: usize, seed: u64) {
-        let new = Object::new(by, Arc::new(data(len, seed)));
-        let request = PutObject { bucket: at.bucket(), ..put_request(KEYS[at.key], by.write(), &new.data) };
+    async fn put(&mut self, at: Place, by: As, len: usize, seed: u64, given: Given) {
+        let new = Object { attributes: self.given(at, given), ..Object::new(by, Arc::new(data(len, seed))) };
+        let attributes = request_of(&new.attributes);
+        let request = PutObject { bucket: at.bucket(), attributes, ..put_request(KEYS[at.key], by.write(), &new.data) };
         let result = self.rig.engine.put_object(&self.rig.root, request).await;
         self.settle(at, Change::Add(Some(new)), result.map(|stored| stored.version_id)).await;
     }
@@ -198,7 +214,7 @@ impl World {
     }
 
     /// Whether this is what a request must answer that names no object.
-    fn is_due(&self, at: Place, version_id: Option<&str>, error: &Error) -> bool {
+    pub fn is_due(&self, at: Place, version_id: Option<&str>, error: &Error) -> bool {
         match (self.state.of(at).find(at.key, version_id), version_id) {
             (Some(Version { object: Some(_), .. }), _) => false,
             (Some(Version { id, .. }), named) => {
@@ -240,7 +256,10 @@ impl World {
             let shown = self.shown_id(from, version_id.as_deref());
             assert_eq!(copied.source_version_id, shown);
         }
-        self.settle(to, Change::Add(Some(Object::new(by, source.data))), result.map(|copied| copied.stored.version_id)).await;
+        // A copy keeps the tags and never the lock.
+        let attributes = Attributes { tags: source.attributes.tags, ..Attributes::default() };
+        let new = Object { attributes, ..Object::new(by, source.data) };
+        self.settle(to, Change::Add(Some(new)), result.map(|copied| copied.stored.version_id)).await;
         count(&self.tally.copies, copied);
         count(&self.tally.older_copied, copied && is_older);
     }
@@ -257,7 +276,7 @@ impl World {
         latest.is_some() && latest != self.state.of(at).find(at.key, version_id)
     }
 
-    async fn delete(&mut self, at: Place, which: Pick) {
+    async fn delete(&mut self, at: Place, which: Pick, bypass: bool) {
         let version_id = self.state.of(at).pick(at.key, which);
         let change = self.state.of(at).deletion(version_id.as_deref());
         let removed = version_id.as_deref().and_then(|id| self.state.of(at).find(at.key, Some(id))).cloned();
@@ -265,8 +284,12 @@ impl World {
         let result = self
             .rig
             .engine
-            .delete_object(&self.rig.root, &at.bucket(), KEYS[at.key], version_id.clone(), DeleteCondition::default(), false)
+            .delete_object(&self.rig.root, &at.bucket(), KEYS[at.key], version_id.clone(), DeleteCondition::default(), bypass)
             .await;
+        let is_locked = removed.as_ref().and_then(|version| version.object.as_ref()).is_some_and(|object| object.attributes.lock(bypass));
+        if is_locked {
+            return self.must_be_kept(at, result.map(drop)).await;
+        }
         if let Ok(deleted) = &result {
             let was_marker = removed.as_ref().is_some_and(|version| version.object.is_none());
             assert_eq!(deleted.delete_marker, was_marker || matches!(change, Change::Add(_)));
@@ -344,7 +367,7 @@ impl World {
     }
 
     /// After success the key has the versions that it must have; after failure it has those or the old ones, and from then on these.
-    async fn settle(&mut self, at: Place, change: Change, result: Result<Option<String>, Error>) {
+    pub async fn settle(&mut self, at: Place, change: Change, result: Result<Option<String>, Error>) {
         let answered = self.check(result);
         self.heal();
         if self.has_become(at, &change, answered.as_ref()).await {
@@ -409,6 +432,7 @@ impl World {
         };
         let by = object.by;
         self.get(at, version_id, by).await.is_ok_and(|data| data == *object.data)
+            && self.attributes_of(at, version_id).await == object.attributes
             && self.kms_key_of(at, &version.id).await == object.kms_key
             && self.rig.engine.head_object(&self.rig.root, at.get(version_id, by)).await.is_ok_and(|reply| {
                 let sse = reply.info.sse;
@@ -476,8 +500,9 @@ impl World {
         for (bucket, model) in BUCKETS.iter().zip(&self.state.0) {
             for (key, history) in KEYS.iter().zip(&model.keys) {
                 for version in history {
+                    self.lift_hold(bucket, key, version).await;
                     let id = Some(version.id.clone());
-                    self.rig.engine.delete_object(&self.rig.root, bucket, key, id, DeleteCondition::default(), false).await.unwrap();
+                    self.rig.engine.delete_object(&self.rig.root, bucket, key, id, DeleteCondition::default(), true).await.unwrap();
                 }
             }
             self.rig.engine.delete_bucket(bucket).await.expect("nothing is left in it");

@@ -9,8 +9,9 @@ use strongroom_kms::testing::Fault as KmsFault;
 use crate::common::*;
 
 pub const KEYS: [&str; 3] = ["a", "a/b", "c"];
-/// The first never is versioned; the second is switched to and fro.
-pub const BUCKETS: [&str; 2] = [BUCKET, "versions"];
+/// The first never is versioned; the second is switched to and fro; the third has Object Lock.
+pub const BUCKETS: [&str; 3] = [BUCKET, "versions", "locks"];
+pub const LOCKABLE: usize = 2;
 pub const SLOTS: usize = 2;
 
 /// A bucket and a key, by their numbers.
@@ -41,23 +42,104 @@ pub enum Pick {
     Unknown,
 }
 
+/// What a new version is given: so many tags, and where it can be locked a retention for so many hours, and a legal hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Given {
+    pub tags: u8,
+    pub hours: Option<u8>,
+    pub hold: bool,
+}
+
 /// An operation on places and upload slots.
 #[derive(Clone, Debug)]
 pub enum Op {
-    SetVersioning { enabled: bool },
-    Put { at: Place, by: As, len: usize, seed: u64 },
-    Copy { from: Place, which: Pick, to: Place, by: As },
-    Delete { at: Place, which: Pick },
-    UpdateEncryption { at: Place, which: Pick, bucket_key: bool },
-    Rekey { bucket: usize, to_other: bool },
-    Get { at: Place, which: Pick },
-    Range { at: Place, which: Pick, begin: prop::sample::Index, len: u64 },
-    List { bucket: usize, prefix: &'static str, delimiter: bool, limit: usize },
-    Create { slot: usize, at: Place, by: As },
-    Part { slot: usize, number: u16, len: usize, seed: u64 },
-    PartCopy { slot: usize, number: u16, from: Place, which: Pick },
-    Complete { slot: usize },
-    Abort { slot: usize },
+    SetVersioning {
+        enabled: bool,
+    },
+    Put {
+        at: Place,
+        by: As,
+        len: usize,
+        seed: u64,
+        given: Given,
+    },
+    Copy {
+        from: Place,
+        which: Pick,
+        to: Place,
+        by: As,
+    },
+    Delete {
+        at: Place,
+        which: Pick,
+        bypass: bool,
+    },
+    Tag {
+        at: Place,
+        which: Pick,
+        tags: u8,
+    },
+    /// In governance mode, for so many hours from the beginning; none removes the retention.
+    Retain {
+        at: Place,
+        which: Pick,
+        hours: Option<u8>,
+        bypass: bool,
+    },
+    Hold {
+        at: Place,
+        which: Pick,
+        on: bool,
+    },
+    UpdateEncryption {
+        at: Place,
+        which: Pick,
+        bucket_key: bool,
+    },
+    Rekey {
+        bucket: usize,
+        to_other: bool,
+    },
+    Get {
+        at: Place,
+        which: Pick,
+    },
+    Range {
+        at: Place,
+        which: Pick,
+        begin: prop::sample::Index,
+        len: u64,
+    },
+    List {
+        bucket: usize,
+        prefix: &'static str,
+        delimiter: bool,
+        limit: usize,
+    },
+    Create {
+        slot: usize,
+        at: Place,
+        by: As,
+        given: Given,
+    },
+    Part {
+        slot: usize,
+        number: u16,
+        len: usize,
+        seed: u64,
+    },
+    PartCopy {
+        slot: usize,
+        number: u16,
+        from: Place,
+        which: Pick,
+    },
+    Complete {
+        slot: usize,
+    },
+    Abort {
+        slot: usize,
+    },
     SweepDead,
     SweepOrphans,
 }
@@ -81,16 +163,19 @@ fn op() -> impl Strategy<Value = Op> {
     let prefix = prop::sample::select(vec!["", "a", "a/"]);
     prop_oneof![
         4 => prop::bool::weighted(0.8).prop_map(|enabled| Op::SetVersioning { enabled }),
-        16 => (place(), mode(), len(), any::<u64>()).prop_map(|(at, by, len, seed)| Op::Put { at, by, len, seed }),
+        16 => (place(), mode(), len(), any::<u64>(), given()).prop_map(|(at, by, len, seed, given)| Op::Put { at, by, len, seed, given }),
         8 => (place(), which(), place(), mode()).prop_map(|(from, which, to, by)| Op::Copy { from, which, to, by }),
-        5 => (place(), which()).prop_map(|(at, which)| Op::Delete { at, which }),
+        5 => (place(), which(), any::<bool>()).prop_map(|(at, which, bypass)| Op::Delete { at, which, bypass }),
+        3 => (place(), which(), 0..3_u8).prop_map(|(at, which, tags)| Op::Tag { at, which, tags }),
+        2 => (lockable(), which(), hours(), any::<bool>()).prop_map(|(at, which, hours, bypass)| Op::Retain { at, which, hours, bypass }),
+        2 => (lockable(), which(), any::<bool>()).prop_map(|(at, which, on)| Op::Hold { at, which, on }),
         3 => (place(), which(), any::<bool>()).prop_map(|(at, which, bucket_key)| Op::UpdateEncryption { at, which, bucket_key }),
         2 => (0..BUCKETS.len(), any::<bool>()).prop_map(|(bucket, to_other)| Op::Rekey { bucket, to_other }),
         5 => (place(), which()).prop_map(|(at, which)| Op::Get { at, which }),
         2 => (place(), which(), index, 1..70_000_u64).prop_map(|(at, which, begin, len)| Op::Range { at, which, begin, len }),
         2 => (0..BUCKETS.len(), prefix, any::<bool>(), 1..6_usize)
             .prop_map(|(bucket, prefix, delimiter, limit)| Op::List { bucket, prefix, delimiter, limit }),
-        3 => (slot.clone(), place(), mode()).prop_map(|(slot, at, by)| Op::Create { slot, at, by }),
+        3 => (slot.clone(), place(), mode(), given()).prop_map(|(slot, at, by, given)| Op::Create { slot, at, by, given }),
         6 => (slot.clone(), number.clone(), len(), any::<u64>()).prop_map(|(slot, number, len, seed)| Op::Part { slot, number, len, seed }),
         6 => (slot.clone(), number, place(), which()).prop_map(|(slot, number, from, which)| Op::PartCopy { slot, number, from, which }),
         3 => slot.clone().prop_map(|slot| Op::Complete { slot }),
@@ -102,7 +187,20 @@ fn op() -> impl Strategy<Value = Op> {
 
 /// Mostly in the bucket that may be versioned, and at its first key, so that there are many versions of one.
 fn place() -> impl Strategy<Value = Place> {
-    (prop::sample::select(vec![0, 1, 1, 1]), prop::sample::select(vec![0, 0, 0, 1, 2])).prop_map(|(bucket, key)| Place { bucket, key })
+    (prop::sample::select(vec![0, 1, 1, 1, LOCKABLE]), prop::sample::select(vec![0, 0, 0, 1, 2]))
+        .prop_map(|(bucket, key)| Place { bucket, key })
+}
+
+fn lockable() -> impl Strategy<Value = Place> {
+    place().prop_map(|at| Place { bucket: LOCKABLE, ..at })
+}
+
+fn given() -> impl Strategy<Value = Given> {
+    (0..3_u8, prop::option::weighted(0.2, 1..4_u8), prop::bool::weighted(0.2)).prop_map(|(tags, hours, hold)| Given { tags, hours, hold })
+}
+
+fn hours() -> impl Strategy<Value = Option<u8>> {
+    prop::option::weighted(0.8, 1..4_u8)
 }
 
 fn which() -> impl Strategy<Value = Pick> {

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use strongroom_engine::api::Tag;
+
 use super::model_ops::{BUCKETS, KEYS, Pick, Place};
 use crate::common::*;
 
@@ -14,11 +16,27 @@ pub struct Object {
     pub by: As,
     pub kms_key: Option<String>,
     pub data: Arc<Vec<u8>>,
+    pub attributes: Attributes,
+}
+
+/// Tags and lock. Retentions are in governance mode, and end long after the test.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Attributes {
+    pub tags: Vec<Tag>,
+    pub retained_until_ms: Option<i64>,
+    pub hold: bool,
+}
+
+impl Attributes {
+    /// Whether they keep a version from being deleted.
+    pub fn lock(&self, bypass: bool) -> bool {
+        self.hold || (self.retained_until_ms.is_some() && !bypass)
+    }
 }
 
 impl Object {
     pub fn new(by: As, data: Arc<Vec<u8>>) -> Self {
-        Self { by, kms_key: by.kms_key().map(str::to_owned), data }
+        Self { by, kms_key: by.kms_key().map(str::to_owned), data, attributes: Attributes::default() }
     }
 }
 
@@ -63,8 +81,8 @@ pub enum Entry {
 }
 
 impl Bucket {
-    pub fn new() -> Self {
-        Self { versioning: Versioning::Unversioned, keys: Default::default() }
+    pub fn new(versioning: Versioning) -> Self {
+        Self { versioning, keys: Default::default() }
     }
 
     /// The `versionId` of a request, if it has one.
@@ -151,7 +169,8 @@ pub struct State(pub [Bucket; BUCKETS.len()]);
 
 impl State {
     pub fn new() -> Self {
-        Self([Bucket::new(), Bucket::new()])
+        let unversioned = || Bucket::new(Versioning::Unversioned);
+        Self([unversioned(), unversioned(), Bucket::new(Versioning::Enabled)])
     }
 
     pub fn of(&self, at: Place) -> &Bucket {

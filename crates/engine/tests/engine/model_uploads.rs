@@ -9,8 +9,9 @@ use strongroom_engine::{
 
 use super::{
     model::{World, count},
-    model_ops::{KEYS, Pick, Place},
-    model_state::{Change, Object},
+    model_attributes::request_of,
+    model_ops::{Given, KEYS, Pick, Place},
+    model_state::{Attributes, Change, Object},
 };
 use crate::common::*;
 
@@ -19,6 +20,7 @@ pub struct Upload {
     pub place: Place,
     pub by: As,
     pub kms_key: Option<String>,
+    pub attributes: Attributes,
     /// ETags and data.
     pub parts: BTreeMap<u16, (String, Arc<Vec<u8>>)>,
 }
@@ -26,7 +28,7 @@ pub struct Upload {
 impl Upload {
     fn object(&self) -> Object {
         let data: Vec<_> = self.parts.values().map(|(_, data)| data.as_slice()).collect();
-        Object { by: self.by, kms_key: self.kms_key.clone(), data: Arc::new(data.concat()) }
+        Object { by: self.by, kms_key: self.kms_key.clone(), data: Arc::new(data.concat()), attributes: self.attributes.clone() }
     }
 
     fn named(&self) -> Vec<CompletedPart> {
@@ -38,17 +40,22 @@ impl Upload {
 }
 
 impl World {
-    pub async fn create(&mut self, slot: usize, place: Place, by: As) {
+    pub async fn create(&mut self, slot: usize, place: Place, by: As, given: Given) {
         if self.uploads[slot].is_some() {
             return;
         }
-        let request = CreateMultipartUpload { bucket: place.bucket(), ..create_request(KEYS[place.key], by.write()) };
+        let attributes = self.given(place, given);
+        let request = CreateMultipartUpload {
+            bucket: place.bucket(),
+            attributes: request_of(&attributes),
+            ..create_request(KEYS[place.key], by.write())
+        };
         let created = self.rig.engine.create_multipart_upload(&self.rig.root, request).await;
         // One that was begun all the same is found at the end.
         if let Some(created) = self.check(created) {
             let at = UploadRef { bucket: place.bucket(), key: KEYS[place.key].into(), upload_id: created.upload_id };
             let kms_key = by.kms_key().map(str::to_owned);
-            self.uploads[slot] = Some(Upload { at, place, by, kms_key, parts: BTreeMap::new() });
+            self.uploads[slot] = Some(Upload { at, place, by, kms_key, attributes, parts: BTreeMap::new() });
         }
     }
 
