@@ -25,6 +25,8 @@ mod golden;
 mod golden_format;
 #[path = "engine/golden_store.rs"]
 mod golden_store;
+#[path = "engine/golden_versions.rs"]
+mod golden_versions;
 #[path = "engine/inventory.rs"]
 mod inventory;
 #[path = "engine/key_fences.rs"]

@@ -222,7 +222,7 @@ pub fn expected(version: u32) -> Expected {
     serde_json::from_slice(&fs::read(golden_dir(version).join("expected.json")).unwrap()).unwrap()
 }
 
-fn golden_dir(version: u32) -> PathBuf {
+pub fn golden_dir(version: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v{version}"))
 }
 
@@ -251,15 +251,25 @@ fn copy_tree(from: &Path, to: &Path) {
 #[tokio::test]
 #[ignore = "writes a golden store, which exists"]
 async fn write_the_golden_store() {
-    let golden_dir = golden_dir(VERSIONS[VERSIONS.len() - 1]);
-    assert!(!golden_dir.exists(), "a golden store is never replaced");
+    let store = new_store().await;
+    let expected = write_all(&store).await;
+    write_out(store, VERSIONS[VERSIONS.len() - 1], &expected).await;
+}
+
+/// A store with nothing in it but keys.
+pub async fn new_store() -> Store {
     let dir = temp_dir();
     let kms = open_kms(dir.path()).await;
     for key in ["default", STORE_KEY_ID, KEY, OTHER_KEY] {
         kms.ensure_key(key, "a key of tests").await.unwrap();
     }
-    let store = Store::open(dir, kms).await;
-    let expected = write_all(&store).await;
+    Store::open(dir, kms).await
+}
+
+/// Keeps it as the golden store of that version of the catalog.
+pub async fn write_out(store: Store, version: u32, expected: &impl Serialize) {
+    let golden_dir = golden_dir(version);
+    assert!(!golden_dir.exists(), "a golden store is never replaced");
     while Arc::strong_count(&store.engine) > 1 {
         // The job's task comes to its end.
         tokio::task::yield_now().await;
@@ -267,12 +277,16 @@ async fn write_the_golden_store() {
     let Store { engine, kms, dir, catalog, settings, .. } = store;
     catalog.close().await;
     drop((engine, kms, catalog, settings));
+    // Connections that read close by themselves; the last one takes the log away.
+    while dir.path().join("catalog.db-wal").exists() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     fs::create_dir_all(&golden_dir).unwrap();
     copy_tree(dir.path(), &golden_dir);
     for log in ["catalog.db-wal", "catalog.db-shm"] {
         assert!(!golden_dir.join(log).exists(), "everything is in the file itself");
     }
-    fs::write(golden_dir.join("expected.json"), serde_json::to_vec_pretty(&expected).unwrap()).unwrap();
+    fs::write(golden_dir.join("expected.json"), serde_json::to_vec_pretty(expected).unwrap()).unwrap();
 }
 
 async fn write_all(store: &Store) -> Expected {
