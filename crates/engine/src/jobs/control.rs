@@ -17,11 +17,17 @@ impl Engine {
     pub(crate) async fn start_job<W: Worker>(self: &Arc<Self>, id: JobId, progress: W::Progress) -> Result<W::Progress, Error> {
         let live = Live::new(id, progress);
         W::jobs(self).add(&live, W::MAX_RUNNING)?;
-        if let Err(error) = self.save_job::<W>(id, &live.snapshot()).await {
-            W::jobs(self).remove(&id);
-            return Err(error);
-        }
-        self.run_job::<W>(&live);
+        let (engine, added) = (Arc::clone(self), Arc::clone(&live));
+        // A task of its own: whoever asks may go away meanwhile, and what was added must run or be taken back.
+        let started = tokio::spawn(async move {
+            let saved = engine.save_job::<W>(id, &added.snapshot()).await;
+            match &saved {
+                Ok(()) => engine.run_job::<W>(&added),
+                Err(_) => W::jobs(&engine).remove(&id),
+            }
+            saved
+        });
+        started.await.map_err(|ended| Error::Internal(ended.into()))??;
         Ok(live.snapshot())
     }
 

@@ -1,12 +1,24 @@
 //! Re-key jobs that are throttled, cancelled, interrupted, refused, or whose KMS is away.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
 
+use async_trait::async_trait;
+use strongroom_catalog::{
+    CatalogError,
+    testing::{After, Call, CatalogHook, Method},
+};
 use strongroom_engine::{
     EngineOptions, Error,
     rekey::{JobState, MAX_FAILURES, MAX_RUNNING, RekeyRequest},
 };
 use strongroom_kms::{KeyLifecycle as _, testing::Fault};
+use tokio::sync::Notify;
 
 use crate::common::*;
 
@@ -182,4 +194,49 @@ async fn a_job_whose_record_was_altered_does_not_run() {
     assert_eq!(rig.engine.integrity_events(), 1);
     assert_eq!(rig.engine.rekey_job(&first.job_id).await.unwrap(), first, "a record that ended does not run again either");
     assert!(matches!(rig.engine.rekey_job(&second.job_id).await, Err(Error::Integrity(_))));
+}
+
+/// Holds back the record of the first job until it is told to let it go.
+#[derive(Default)]
+struct HoldJob {
+    is_held: AtomicBool,
+    go: Notify,
+}
+
+#[async_trait]
+impl CatalogHook for HoldJob {
+    async fn before(self: Arc<Self>, call: Call) -> Result<Option<After>, CatalogError> {
+        if call.method == Method::PutJob && !self.is_held.swap(true, SeqCst) {
+            self.go.notified().await;
+        }
+        Ok(None)
+    }
+}
+
+/// A client that goes away, or a task that is ended in a shutdown, must not leave a job that takes a place and never runs.
+#[tokio::test]
+async fn a_job_whose_starter_goes_away_runs_all_the_same() {
+    let hook = Arc::new(HoldJob::default());
+    let rig = Rig::with(Plan { catalog_hook: Some(Arc::clone(&hook) as _), ..Plan::default() }).await;
+    fill(&rig, 3).await;
+    let engine = Arc::clone(&rig.engine);
+    let who = root(true);
+    let starting = tokio::spawn(async move { engine.start_rekey(to_other(), starter(&who)).await });
+    while !hook.is_held.load(SeqCst) {
+        tokio::task::yield_now().await;
+    }
+    starting.abort();
+    assert!(starting.await.unwrap_err().is_cancelled());
+    hook.go.notify_one();
+    let id = loop {
+        if let Some(job) = rig.engine.rekey_jobs().await.unwrap().first() {
+            break job.job_id.clone();
+        }
+        tokio::task::yield_now().await;
+    };
+    let job = rig.ended(&id).await;
+    assert_eq!((job.state, counts(&job)), (JobState::Completed, (3, 0, 0)));
+    let begun = Instant::now();
+    rig.engine.pause_rekeys().await;
+    assert!(begun.elapsed() < Duration::from_secs(20), "nothing is left that a stop would wait for");
 }
