@@ -120,11 +120,12 @@ impl Inner {
         hide_secrets(&mut parts.headers);
         let (secure, sse_c_allowed) = self.security(&parts.headers, connection);
         self.find_resource(&parts, findings)?;
+        // In boxes: every connection has room for the largest future of its requests, and these are rare.
         if parts.method == Method::OPTIONS {
-            return cors::preflight(&self.api, &findings.bucket, &parts.headers).await;
+            return Box::pin(cors::preflight(&self.api, &findings.bucket, &parts.headers)).await;
         }
         if is_form_upload(&parts, &findings.key) {
-            return self.answer_form(parts, body, connection, request_id, findings).await;
+            return Box::pin(self.answer_form(parts, body, connection, request_id, findings)).await;
         }
         let admitted = self.gate.admit(&parts, Door::S3)?;
         findings.identity.clone_from(&admitted.identity.name);
