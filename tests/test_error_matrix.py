@@ -155,7 +155,7 @@ def test_a_customer_key_together_with_the_server_s_is_an_invalid_argument(stage,
 
 @names(op.WRITES)
 @pytest.mark.parametrize("headers", [{}, {SSE: "AES256"}], ids=["alone", "AES256"])
-@pytest.mark.parametrize("extra", [{KMS_KEY_ID: "default"}, {CONTEXT: b64(b'{"a":"b"}')}], ids=["key id", "context"])
+@pytest.mark.parametrize("extra", [{KMS_KEY_ID: "other"}, {CONTEXT: b64(b'{"a":"b"}')}], ids=["key id", "context"])
 def test_kms_headers_without_kms_are_an_invalid_argument(stage, operation, headers, extra):
     op.refused(operation, operation(stage, headers | extra), 400, "InvalidArgument")
 

@@ -20,6 +20,7 @@
 mod catalog;
 mod clock;
 mod committed;
+mod entry;
 mod error;
 mod listing;
 mod model;
@@ -30,12 +31,13 @@ pub mod testing;
 pub use catalog::{Catalog, MAX_FINISHED_JOBS, MAX_UNREADABLE};
 pub use clock::Clock;
 pub use committed::CommittedRow;
+pub use entry::VersionEntry;
 pub use error::CatalogError;
 pub use model::{
     BlobUse, Bucket, BucketChange, BucketEncryption, BucketEncryptionAlgorithm, BucketUsage, Committed, DeadBlob, Deleted, Deletion,
     Envelope, Expect, FormerBucket, Job, KeyRef, KeyUsage, ListEntry, ListPage, ListQuery, Lock, LockedVersion, NewVersion, Part, Reseal,
     Retention, RetentionMode, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, Version,
-    VersionChange, VersionData, VersionEntry, VersionSelector, Versioning,
+    VersionChange, VersionData, VersionSelector, Versioning,
 };
 pub use sqlite::{CatalogNumbers, LogNumbers, SqliteCatalog, SqliteOptions};
 pub use strongroom_ids::{BlobId, BucketId, JobId, UploadId, VersionId};

@@ -146,7 +146,7 @@ fn the_name_of_the_file_stands_in_for_its_variable() {
         wait(read(&[&form])).unwrap().0
     };
     for (filename, expected) in
-        [("a.txt", "up/a.txt"), ("C:\\photos\\a.txt", "up/a.txt"), ("/home/me/a.txt", "up/a.txt"), ("", "up/"), ("a\\\"b", "up/a\"b")]
+        [("a.txt", "up/a.txt"), ("C:\\photos\\a.txt", "up/a.txt"), ("/pictures/mine/a.txt", "up/a.txt"), ("", "up/"), ("a\\\"b", "up/a\"b")]
     {
         assert_eq!(of(filename, "up/${filename}")[0].1, expected, "{filename}");
     }
