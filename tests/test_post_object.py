@@ -51,7 +51,8 @@ def test_fields_are_what_the_headers_of_a_put_are(raw, bucket):
         "Content-MD5": base64.b64encode(hashlib.md5(b"the file").digest()).decode(),
         "x-amz-checksum-sha256": base64.b64encode(hashlib.sha256(b"the file").digest()).decode(),
     }
-    post(raw, bucket, allowed(raw, bucket, fields)).ok(204)
+    reply = post(raw, bucket, allowed(raw, bucket, fields)).ok(204)
+    assert reply.headers["x-amz-checksum-sha256"] == fields["x-amz-checksum-sha256"]
     read = raw.get(bucket, "a", {"x-amz-checksum-mode": "ENABLED"}).ok().headers
     for name in ("Content-Type", "Cache-Control", "Content-Disposition", "Expires", "x-amz-meta-colour", "x-amz-storage-class", "x-amz-checksum-sha256"):
         assert read[name.lower()] == fields[name], name

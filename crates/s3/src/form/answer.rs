@@ -5,7 +5,7 @@ use strongroom_engine::api::Stored;
 
 use super::Fields;
 use crate::{
-    headers,
+    checksum, headers,
     query::encode,
     refusal::Refusal,
     reply::Reply,
@@ -58,6 +58,7 @@ impl Answer {
         reply.header(header::LOCATION, &location)?;
         reply.header(header::ETAG, &quoted)?;
         reply.optional_header(HeaderName::from_static("x-amz-version-id"), stored.version_id.as_deref())?;
+        checksum::answer(&mut reply, stored.checksum.as_ref())?;
         sse::answer(&mut reply, &stored.sse, Answering::Write)?;
         Ok(reply)
     }
