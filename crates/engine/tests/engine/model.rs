@@ -27,9 +27,9 @@ use tempfile::TempDir;
 
 use super::{
     locks::now,
-    model_attributes::request_of,
+    model_attributes::{Clockwork, request_of},
     model_ops::{BUCKETS, Failure, Given, KEYS, LOCKABLE, Op, Pick, Place, SLOTS, steps},
-    model_state::{Attributes, Change, History, NULL, Object, State, Version, Versioning},
+    model_state::{Change, History, NULL, Object, State, Version, Versioning},
     model_uploads::Upload,
 };
 use crate::common::*;
@@ -40,8 +40,7 @@ const STEPS: usize = 80;
 
 pub struct World {
     pub rig: Rig,
-    /// Of which retentions are so many hours long.
-    pub began_ms: i64,
+    pub clockwork: Clockwork,
     files: FileBlobs,
     blobs: FaultyBlobs,
     faults: Arc<Faults>,
@@ -76,6 +75,9 @@ pub struct Tally {
     pub tagged: AtomicU64,
     pub locked: AtomicU64,
     pub kept: AtomicU64,
+    pub outlived: AtomicU64,
+    pub by_default: AtomicU64,
+    pub tags_replaced: AtomicU64,
 }
 
 impl Tally {
@@ -90,10 +92,12 @@ impl Tally {
 
     fn all_happened(&self) -> bool {
         let Self { catalog, blobs, kms, copies, shared_parts, completions, markers, .. } = self;
-        let Self { older_read, older_copied, older_deleted, nulls_replaced, updates, re_keyed, tagged, locked, kept, .. } = self;
+        let Self { older_read, older_copied, older_deleted, nulls_replaced, updates, re_keyed, .. } = self;
+        let Self { tagged, locked, kept, outlived, by_default, tags_replaced, .. } = self;
         let of_old = [catalog, blobs, kms, copies, shared_parts, completions];
         let of_versions = [markers, older_read, older_copied, older_deleted, nulls_replaced, updates, re_keyed];
-        of_old.iter().chain(&of_versions).chain(&[tagged, locked, kept]).all(|counter| counter.load(Ordering::Relaxed) > 0)
+        let of_locks = [tagged, locked, kept, outlived, by_default, tags_replaced];
+        of_old.iter().chain(&of_versions).chain(&of_locks).all(|counter| counter.load(Ordering::Relaxed) > 0)
     }
 }
 
@@ -106,10 +110,8 @@ impl World {
         let dir = temp_dir();
         let files = FileBlobs::open(dir.path().join("blobs")).unwrap();
         let blobs = FaultyBlobs::new(Arc::new(files.clone()));
-        let (store, faults) = (blobs.clone(), Arc::new(Faults::default()));
-        let wrap_blobs: Wrap<dyn BlobStore> = Box::new(move |_| Arc::new(store));
-        let plan = Plan { sqlite: true, catalog_hook: Some(Arc::clone(&faults) as _), wrap_blobs: Some(wrap_blobs), ..Plan::default() };
-        let rig = Rig::with(plan).await;
+        let (faults, clockwork) = (Arc::new(Faults::default()), Clockwork::new());
+        let rig = Rig::with(Self::plan(&blobs, &faults, &clockwork)).await;
         for name in &BUCKETS[1..] {
             let object_lock = *name == BUCKETS[LOCKABLE];
             rig.engine
@@ -118,20 +120,29 @@ impl World {
                 .unwrap();
         }
         let (tally, uploads) = (Arc::clone(tally), Default::default());
-        let began_ms = now() / 1000 * 1000;
-        Self { rig, began_ms, files, blobs, faults, state: State::new(), uploads, armed: Failure::None, tally, damaged: 0, _dir: dir }
+        Self { rig, clockwork, files, blobs, faults, state: State::new(), uploads, armed: Failure::None, tally, damaged: 0, _dir: dir }
+    }
+
+    fn plan(blobs: &FaultyBlobs, faults: &Arc<Faults>, clockwork: &Clockwork) -> Plan {
+        let store = blobs.clone();
+        let wrap_blobs: Wrap<dyn BlobStore> = Box::new(move |_| Arc::new(store));
+        let (clock, catalog_hook) = (clockwork.of_catalog(), Some(Arc::clone(faults) as _));
+        Plan { sqlite: true, clock, catalog_hook, wrap_blobs: Some(wrap_blobs), ..Plan::default() }
     }
 
     async fn step(&mut self, op: &Op, failure: &Failure) {
+        self.clockwork.step_began_ms = now();
         self.arm(failure);
         match *op {
             Op::SetVersioning { enabled } => self.set_versioning(enabled).await,
             Op::Put { at, by, len, seed, given } => self.put(at, by, len, seed, given).await,
-            Op::Copy { from, which, to, by } => self.copy(from, which, to, by).await,
+            Op::Copy { from, which, to, by, given } => self.copy(from, which, to, by, given).await,
             Op::Delete { at, which, bypass } => self.delete(at, which, bypass).await,
             Op::Tag { at, which, tags } => self.tag(at, which, tags).await,
-            Op::Retain { at, which, hours, bypass } => self.retain(at, which, hours, bypass).await,
+            Op::Retain { at, which, retention, bypass } => self.retain(at, which, retention, bypass).await,
             Op::Hold { at, which, on } => self.hold(at, which, on).await,
+            Op::SetDefaultLock { retention } => self.set_default_lock(retention).await,
+            Op::SetClock { hours } => self.clockwork.set(hours),
             Op::UpdateEncryption { at, which, bucket_key } => self.update_encryption(at, which, bucket_key).await,
             Op::Rekey { bucket, to_other } => self.rekey(bucket, if to_other { OTHER_KEY } else { KEY }).await,
             Op::Get { at, which } => self.read(at, which, None).await,
@@ -231,12 +242,15 @@ impl World {
         if names_marker { matches!(error, Error::InvalidRequest(_)) } else { self.is_due(at, version_id, error) }
     }
 
-    async fn copy(&mut self, from: Place, which: Pick, to: Place, by: As) {
+    async fn copy(&mut self, from: Place, which: Pick, to: Place, by: As, given: Option<Given>) {
         let (version_id, source) = self.named(from, which);
         let from_by = source.as_ref().map_or(As::Store, |source| source.by);
         let by = if source.is_some() { by } else { As::S3 };
+        let (attributes, tags, lock) = self.given_to_copy(source.as_ref(), to, given);
         let request = CopyObject {
             bucket: to.bucket(),
+            tags,
+            lock,
             source: CopySource { bucket: from.bucket(), version_id: version_id.clone(), ..copy_source(KEYS[from.key], from_by) },
             ..copy_request((KEYS[from.key], from_by), (KEYS[to.key], by))
         };
@@ -256,11 +270,10 @@ impl World {
             let shown = self.shown_id(from, version_id.as_deref());
             assert_eq!(copied.source_version_id, shown);
         }
-        // A copy keeps the tags and never the lock.
-        let attributes = Attributes { tags: source.attributes.tags, ..Attributes::default() };
         let new = Object { attributes, ..Object::new(by, source.data) };
         self.settle(to, Change::Add(Some(new)), result.map(|copied| copied.stored.version_id)).await;
         count(&self.tally.copies, copied);
+        count(&self.tally.tags_replaced, copied && given.is_some());
         count(&self.tally.older_copied, copied && is_older);
     }
 
@@ -286,10 +299,11 @@ impl World {
             .engine
             .delete_object(&self.rig.root, &at.bucket(), KEYS[at.key], version_id.clone(), DeleteCondition::default(), bypass)
             .await;
-        let is_locked = removed.as_ref().and_then(|version| version.object.as_ref()).is_some_and(|object| object.attributes.lock(bypass));
-        if is_locked {
+        let attributes = removed.as_ref().and_then(|version| version.object.as_ref()).map(|object| object.attributes.clone());
+        if attributes.as_ref().is_some_and(|attributes| attributes.lock(bypass, self.clockwork.now_ms())) {
             return self.must_be_kept(at, result.map(drop)).await;
         }
+        count(&self.tally.outlived, result.is_ok() && attributes.is_some_and(|attributes| attributes.lock(bypass, 0)));
         if let Ok(deleted) = &result {
             let was_marker = removed.as_ref().is_some_and(|version| version.object.is_none());
             assert_eq!(deleted.delete_marker, was_marker || matches!(change, Change::Add(_)));
@@ -385,6 +399,7 @@ impl World {
         if versioning == Versioning::Enabled && matches!(change, Change::Add(_)) && is_known {
             return false;
         }
+        let change = &self.with_default(at, change, &newest).await;
         let new = bucket.after(at.key, change, &newest);
         if !self.holds(at, &new).await {
             return false;
@@ -472,9 +487,11 @@ impl World {
         count(&self.tally.older_read, self.is_older(at, version_id.as_deref()));
     }
 
-    /// Everything reads as the model has it, and the blobs are those that are referred to, each as often as its count says.
+    /// An engine that opens the store anew reads everything as the model has it, and the blobs are those that are referred to, each as often as its count says.
     async fn end(mut self) {
         self.heal();
+        let home = self.rig.into_home();
+        self.rig = Rig::with(Plan { home: Some(home), ..Self::plan(&self.blobs, &self.faults, &self.clockwork) }).await;
         for (bucket, model) in self.state.0.iter().enumerate() {
             for (key, history) in model.keys.iter().enumerate() {
                 let at = Place { bucket, key };
@@ -497,12 +514,13 @@ impl World {
             let objects: u64 = self.rig.usage(key).await.values().map(|(objects, _)| objects).sum();
             assert_eq!(objects, usage.get(key).copied().unwrap_or_default(), "what depends on {key}");
         }
+        self.clockwork.outlive_all();
         for (bucket, model) in BUCKETS.iter().zip(&self.state.0) {
             for (key, history) in KEYS.iter().zip(&model.keys) {
                 for version in history {
                     self.lift_hold(bucket, key, version).await;
                     let id = Some(version.id.clone());
-                    self.rig.engine.delete_object(&self.rig.root, bucket, key, id, DeleteCondition::default(), true).await.unwrap();
+                    self.rig.engine.delete_object(&self.rig.root, bucket, key, id, DeleteCondition::default(), false).await.unwrap();
                 }
             }
             self.rig.engine.delete_bucket(bucket).await.expect("nothing is left in it");
@@ -511,6 +529,8 @@ impl World {
     }
 
     async fn compare_blobs(&self) -> usize {
+        // What died by a clock that ran ahead is swept when that time has come.
+        self.rig.rows().execute("UPDATE blobs SET died_at = 0 WHERE refs = 0", []).unwrap();
         self.rig.engine.sweep_dead().await.unwrap();
         self.rig.engine.sweep_orphans().await.unwrap();
         let rows = self.rig.rows();

@@ -1,21 +1,70 @@
 //! The model test's tags and locks.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use strongroom_catalog::Clock;
 use strongroom_engine::{
     Error,
-    api::{self, ObjectLock, ObjectVersion, Retention, RetentionChange, RetentionMode, Tag},
+    api::{self, DefaultLock, ObjectLock, ObjectVersion, Period, Retention, RetentionChange, RetentionMode, Tag, TagsOfCopy},
 };
 
 use super::{
-    locks::HOUR,
+    locks::{HOUR, now},
     model::{World, count},
-    model_ops::{Given, KEYS, LOCKABLE, Pick, Place},
+    model_ops::{BUCKETS, Given, KEYS, LOCKABLE, Pick, Place},
     model_state::{Attributes, Change, Object, Version},
 };
 
+const DAY: i64 = 24 * HOUR;
+
+/// What time it is: for the catalog, which keeps what is locked, and for the engine, whose clock is the system's.
+pub struct Clockwork {
+    began_ms: i64,
+    pub step_began_ms: i64,
+    of_catalog: Arc<AtomicI64>,
+    /// What new versions where they can be locked get: in days.
+    default: Option<(RetentionMode, u32)>,
+}
+
+impl Clockwork {
+    pub fn new() -> Self {
+        // In the past for the catalog, so that what dies can be swept at once.
+        Self { began_ms: now() / 1000 * 1000, step_began_ms: 0, of_catalog: Arc::new(AtomicI64::new(0)), default: None }
+    }
+
+    pub fn of_catalog(&self) -> Clock {
+        let clock = Arc::clone(&self.of_catalog);
+        Clock::new(move || clock.load(Ordering::SeqCst))
+    }
+
+    pub fn now_ms(&self) -> i64 {
+        self.of_catalog.load(Ordering::SeqCst)
+    }
+
+    /// Half an hour after the full one, so that it is not in doubt which retentions have ended.
+    pub fn set(&self, hours: Option<u8>) {
+        self.of_catalog.store(hours.map_or(0, |hours| self.until_ms(hours) + HOUR / 2), Ordering::SeqCst);
+    }
+
+    pub fn outlive_all(&self) {
+        self.of_catalog.store(self.began_ms + 100 * DAY, Ordering::SeqCst);
+    }
+
+    fn until_ms(&self, hours: u8) -> i64 {
+        self.began_ms + i64::from(hours) * HOUR
+    }
+
+    fn retention(&self, (mode, hours): (RetentionMode, u8)) -> Retention {
+        Retention { mode, until_ms: self.until_ms(hours) }
+    }
+}
+
 /// What a request says of them.
 pub fn request_of(attributes: &Attributes) -> api::Attributes {
-    let retention = attributes.retained_until_ms.map(|until_ms| Retention { mode: RetentionMode::Governance, until_ms });
-    let lock = ObjectLock { retention, legal_hold: attributes.hold.then_some(true), event_hold: None };
+    let lock = ObjectLock { retention: attributes.retention, legal_hold: attributes.hold.then_some(true), event_hold: None };
     api::Attributes { tags: attributes.tags.clone(), lock }
 }
 
@@ -26,12 +75,53 @@ fn tags(count: u8) -> Vec<Tag> {
 impl World {
     /// What a new version gets there.
     pub fn given(&self, at: Place, given: Given) -> Attributes {
-        let until = given.hours.filter(|_| at.bucket == LOCKABLE).map(|hours| self.until_ms(hours));
-        Attributes { tags: tags(given.tags), retained_until_ms: until, hold: given.hold && at.bucket == LOCKABLE }
+        let retention = given.retention.filter(|_| at.bucket == LOCKABLE).map(|retention| self.clockwork.retention(retention));
+        Attributes { tags: tags(given.tags), retention, hold: given.hold && at.bucket == LOCKABLE }
     }
 
-    fn until_ms(&self, hours: u8) -> i64 {
-        self.began_ms + i64::from(hours) * HOUR
+    /// What a copy gets, and what its request says for that. It keeps the tags unless it gets others, and never the lock.
+    pub fn given_to_copy(&self, source: Option<&Object>, to: Place, given: Option<Given>) -> (Attributes, TagsOfCopy, ObjectLock) {
+        let Some(given) = given else {
+            let tags = source.map(|source| source.attributes.tags.clone()).unwrap_or_default();
+            return (Attributes { tags, ..Attributes::default() }, TagsOfCopy::Keep { permitted: true }, ObjectLock::default());
+        };
+        let attributes = self.given(to, given);
+        let api::Attributes { tags, lock } = request_of(&attributes);
+        (attributes, TagsOfCopy::Replace(tags), lock)
+    }
+
+    /// The change, where it adds a version that gets the bucket's default: with the retention that the newest version has where that is due.
+    pub async fn with_default(&self, at: Place, change: &Change, newest: &str) -> Change {
+        let (Change::Add(Some(object)), Some((mode, days)), LOCKABLE) = (change, self.clockwork.default, at.bucket) else {
+            return change.clone();
+        };
+        if object.attributes.retention.is_some() {
+            return change.clone();
+        }
+        let lock = self.rig.engine.object_lock(&self.rig.root, &version(at, Some(newest))).await;
+        let due = self.clockwork.step_began_ms..=now();
+        let is_due = |retention: &Retention| retention.mode == mode && due.contains(&(retention.until_ms - i64::from(days) * DAY));
+        let found = lock.ok().and_then(|lock| lock.retention).filter(is_due);
+        count(&self.tally.by_default, found.is_some());
+        // What has another retention, or none, is not what it must be.
+        let retention = found.unwrap_or(Retention { mode, until_ms: 0 });
+        let attributes = Attributes { retention: Some(retention), ..object.attributes.clone() };
+        Change::Add(Some(Object { attributes, ..object.clone() }))
+    }
+
+    pub async fn set_default_lock(&mut self, retention: Option<(RetentionMode, u32)>) {
+        let bucket = BUCKETS[LOCKABLE];
+        let default = DefaultLock { retention: retention.map(|(mode, days)| (mode, Period::Days(days))), event_hold: None };
+        let result = self.rig.engine.set_object_lock_configuration(bucket, default).await;
+        let succeeded = self.check(result).is_some();
+        self.heal();
+        let present = self.rig.engine.object_lock_configuration(bucket).await.unwrap();
+        let present = present.retention.map(|(mode, period)| match period {
+            Period::Days(days) => (mode, days),
+            Period::Years(years) => panic!("{years} years"),
+        });
+        assert!(present == retention || (present == self.clockwork.default && !succeeded), "{present:?}");
+        self.clockwork.default = present;
     }
 
     /// As the store tells them.
@@ -41,10 +131,9 @@ impl World {
         if at.bucket != LOCKABLE {
             return Attributes { tags, ..Attributes::default() };
         }
-        let lock = engine.object_lock(root, &named).await.unwrap();
-        assert!(lock.event_hold.is_none() && lock.retention.is_none_or(|retention| retention.mode == RetentionMode::Governance));
-        let retained_until_ms = lock.retention.map(|retention| retention.until_ms);
-        Attributes { tags, retained_until_ms, hold: lock.legal_hold == Some(true) }
+        let ObjectLock { retention, legal_hold, event_hold } = engine.object_lock(root, &named).await.unwrap();
+        assert_eq!(event_hold, None);
+        Attributes { tags, retention, hold: legal_hold == Some(true) }
     }
 
     pub async fn tag(&mut self, at: Place, which: Pick, count_of_tags: u8) {
@@ -60,18 +149,21 @@ impl World {
         count(&self.tally.tagged, tagged);
     }
 
-    /// A retention may always be made longer, and with the bypass made shorter and removed.
-    pub async fn retain(&mut self, at: Place, which: Pick, hours: Option<u8>, bypass: bool) {
+    /// A retention may always be made longer. One in governance mode may with the bypass be made shorter, removed, and put into the other mode.
+    pub async fn retain(&mut self, at: Place, which: Pick, retention: Option<(RetentionMode, u8)>, bypass: bool) {
         let (version_id, object) = self.named(at, which);
-        let until_ms = hours.map(|hours| self.until_ms(hours));
-        let change = RetentionChange { mode: until_ms.map(|_| RetentionMode::Governance), until_ms, event_hold: None };
+        let new = retention.map(|retention| self.clockwork.retention(retention));
+        let (mode, until_ms) = (new.map(|new| new.mode), new.map(|new| new.until_ms));
+        let change = RetentionChange { mode, until_ms, event_hold: None };
         let result = self.rig.engine.change_retention(&self.rig.root, &version(at, version_id.as_deref()), &change, bypass).await;
-        let present = object.and_then(|object| object.attributes.retained_until_ms);
-        if present.is_some_and(|present| until_ms.is_none_or(|until_ms| until_ms < present)) && !bypass {
-            return self.must_be_kept(at, result).await;
+        if let Some(present) = object.and_then(|object| object.attributes.retention) {
+            let is_weaker = new.is_none_or(|new| new.until_ms < present.until_ms || new.mode != present.mode);
+            if is_weaker && !(bypass && present.mode == RetentionMode::Governance) {
+                return self.must_be_kept(at, result).await;
+            }
         }
         let locked = result.is_ok();
-        self.changed(at, version_id, result, |present| Attributes { retained_until_ms: until_ms, ..present }).await;
+        self.changed(at, version_id, result, |present| Attributes { retention: new, ..present }).await;
         count(&self.tally.locked, locked);
     }
 

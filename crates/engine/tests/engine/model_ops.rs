@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use strongroom_blobs::testing::{Fault, Operation};
 use strongroom_catalog::testing::FaultMoment;
-use strongroom_engine::api::GetObject;
+use strongroom_engine::api::{GetObject, RetentionMode};
 use strongroom_kms::testing::Fault as KmsFault;
 
 use crate::common::*;
@@ -46,7 +46,7 @@ pub enum Pick {
 #[derive(Clone, Copy, Debug)]
 pub struct Given {
     pub tags: u8,
-    pub hours: Option<u8>,
+    pub retention: Option<(RetentionMode, u8)>,
     pub hold: bool,
 }
 
@@ -68,6 +68,8 @@ pub enum Op {
         which: Pick,
         to: Place,
         by: As,
+        /// None keeps the tags.
+        given: Option<Given>,
     },
     Delete {
         at: Place,
@@ -79,17 +81,25 @@ pub enum Op {
         which: Pick,
         tags: u8,
     },
-    /// In governance mode, for so many hours from the beginning; none removes the retention.
+    /// For so many hours from the beginning; none removes the retention.
     Retain {
         at: Place,
         which: Pick,
-        hours: Option<u8>,
+        retention: Option<(RetentionMode, u8)>,
         bypass: bool,
     },
     Hold {
         at: Place,
         which: Pick,
         on: bool,
+    },
+    /// The retention of new versions, in days.
+    SetDefaultLock {
+        retention: Option<(RetentionMode, u32)>,
+    },
+    /// The catalog's clock, so many hours from the beginning; none is long ago.
+    SetClock {
+        hours: Option<u8>,
     },
     UpdateEncryption {
         at: Place,
@@ -164,11 +174,16 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => prop::bool::weighted(0.8).prop_map(|enabled| Op::SetVersioning { enabled }),
         16 => (place(), mode(), len(), any::<u64>(), given()).prop_map(|(at, by, len, seed, given)| Op::Put { at, by, len, seed, given }),
-        8 => (place(), which(), place(), mode()).prop_map(|(from, which, to, by)| Op::Copy { from, which, to, by }),
+        8 => (place(), which(), place(), mode(), prop::option::of(given()))
+            .prop_map(|(from, which, to, by, given)| Op::Copy { from, which, to, by, given }),
         5 => (place(), which(), any::<bool>()).prop_map(|(at, which, bypass)| Op::Delete { at, which, bypass }),
+        8 => (lockable(), present(), any::<bool>()).prop_map(|(at, which, bypass)| Op::Delete { at, which, bypass }),
         3 => (place(), which(), 0..3_u8).prop_map(|(at, which, tags)| Op::Tag { at, which, tags }),
-        2 => (lockable(), which(), hours(), any::<bool>()).prop_map(|(at, which, hours, bypass)| Op::Retain { at, which, hours, bypass }),
+        4 => (lockable(), present(), prop::option::weighted(0.8, retention()), any::<bool>())
+            .prop_map(|(at, which, retention, bypass)| Op::Retain { at, which, retention, bypass }),
         2 => (lockable(), which(), any::<bool>()).prop_map(|(at, which, on)| Op::Hold { at, which, on }),
+        1 => prop::option::of((lock_mode(), 1..3_u32)).prop_map(|retention| Op::SetDefaultLock { retention }),
+        2 => prop::option::weighted(0.7, prop::sample::select(vec![0, 1, 2, 3, 30, 30])).prop_map(|hours| Op::SetClock { hours }),
         3 => (place(), which(), any::<bool>()).prop_map(|(at, which, bucket_key)| Op::UpdateEncryption { at, which, bucket_key }),
         2 => (0..BUCKETS.len(), any::<bool>()).prop_map(|(bucket, to_other)| Op::Rekey { bucket, to_other }),
         5 => (place(), which()).prop_map(|(at, which)| Op::Get { at, which }),
@@ -187,7 +202,7 @@ fn op() -> impl Strategy<Value = Op> {
 
 /// Mostly in the bucket that may be versioned, and at its first key, so that there are many versions of one.
 fn place() -> impl Strategy<Value = Place> {
-    (prop::sample::select(vec![0, 1, 1, 1, LOCKABLE]), prop::sample::select(vec![0, 0, 0, 1, 2]))
+    (prop::sample::select(vec![0, 1, 1, 1, LOCKABLE, LOCKABLE]), prop::sample::select(vec![0, 0, 0, 1, 2]))
         .prop_map(|(bucket, key)| Place { bucket, key })
 }
 
@@ -196,11 +211,19 @@ fn lockable() -> impl Strategy<Value = Place> {
 }
 
 fn given() -> impl Strategy<Value = Given> {
-    (0..3_u8, prop::option::weighted(0.2, 1..4_u8), prop::bool::weighted(0.2)).prop_map(|(tags, hours, hold)| Given { tags, hours, hold })
+    (0..3_u8, prop::option::weighted(0.4, retention()), prop::bool::weighted(0.2)).prop_map(|(tags, retention, hold)| Given {
+        tags,
+        retention,
+        hold,
+    })
 }
 
-fn hours() -> impl Strategy<Value = Option<u8>> {
-    prop::option::weighted(0.8, 1..4_u8)
+fn retention() -> impl Strategy<Value = (RetentionMode, u8)> {
+    (lock_mode(), 1..4_u8)
+}
+
+fn lock_mode() -> impl Strategy<Value = RetentionMode> {
+    prop_oneof![3 => Just(RetentionMode::Governance), 1 => Just(RetentionMode::Compliance)]
 }
 
 fn which() -> impl Strategy<Value = Pick> {
@@ -210,6 +233,10 @@ fn which() -> impl Strategy<Value = Pick> {
         8 => any::<prop::sample::Index>().prop_map(Pick::Nth),
         1 => Just(Pick::Unknown),
     ]
+}
+
+fn present() -> impl Strategy<Value = Pick> {
+    any::<prop::sample::Index>().prop_map(Pick::Nth)
 }
 
 fn mode() -> impl Strategy<Value = As> {

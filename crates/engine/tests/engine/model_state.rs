@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use strongroom_engine::api::Tag;
+use strongroom_engine::api::{Retention, RetentionMode, Tag};
 
 use super::model_ops::{BUCKETS, KEYS, Pick, Place};
 use crate::common::*;
@@ -19,18 +19,19 @@ pub struct Object {
     pub attributes: Attributes,
 }
 
-/// Tags and lock. Retentions are in governance mode, and end long after the test.
+/// Tags and lock. Retentions end long after the test, but the catalog's clock runs ahead of them now and then.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attributes {
     pub tags: Vec<Tag>,
-    pub retained_until_ms: Option<i64>,
+    pub retention: Option<Retention>,
     pub hold: bool,
 }
 
 impl Attributes {
-    /// Whether they keep a version from being deleted.
-    pub fn lock(&self, bypass: bool) -> bool {
-        self.hold || (self.retained_until_ms.is_some() && !bypass)
+    /// Whether they keep a version from being deleted at that time.
+    pub fn lock(&self, bypass: bool, now_ms: i64) -> bool {
+        let retains = |retention: Retention| now_ms < retention.until_ms && !(bypass && retention.mode == RetentionMode::Governance);
+        self.hold || self.retention.is_some_and(retains)
     }
 }
 
