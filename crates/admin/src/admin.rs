@@ -1,6 +1,7 @@
 //! What administration is made of, and how it begins.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -59,6 +60,8 @@ pub struct Admin {
 pub(crate) struct Inner {
     pub(crate) parts: AdminParts,
     pub(crate) started: OffsetDateTime,
+    /// Backends and ids of the keys that were due and not destroyed the last time, for they may be needed: each is logged once.
+    pub(crate) postponed: Mutex<BTreeSet<(String, String)>>,
 }
 
 /// An endpoint under a path.
@@ -70,7 +73,7 @@ struct Mounted {
 impl Admin {
     /// The API over these parts.
     pub fn new(parts: AdminParts) -> Arc<Self> {
-        let inner = Arc::new(Inner { parts, started: OffsetDateTime::now_utc() });
+        let inner = Arc::new(Inner { parts, started: OffsetDateTime::now_utc(), postponed: Mutex::default() });
         let endpoints: Arc<[_]> = mounted().into_iter().map(Arc::new).collect();
         let router = endpoints.iter().fold(Router::new(), |router, mounted| router.route(&mounted.path, serve(&inner, mounted)));
         let router = router.fallback(not_found).method_not_allowed_fallback(method_not_allowed);

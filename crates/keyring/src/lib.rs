@@ -22,5 +22,5 @@ pub use guard::{BackendMetrics, BreakerConfig, BreakerState, Guard, GuardConfig,
 pub use overlay::{Ledger, Overlay};
 pub use registry::{BackendType, REDACTED, Registry, end_libraries};
 pub use service::{
-    BackendStatus, CacheStatus, Change, ConfigSummary, Configuration, KeyUsage, Keyring, KeyringParts, ServiceState, Status,
+    BackendStatus, CacheStatus, Change, ConfigSummary, Configuration, KeyUsage, Keyring, KeyringParts, Reaped, ServiceState, Status,
 };

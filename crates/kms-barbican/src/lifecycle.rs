@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use strongroom_kms::{
-    Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KeyState, KmsError, MaterialStore, NewKey, check_new_key_id, resolve_key_id,
+    Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KeyState, KmsError, MaterialStore, MayGo, NewKey, check_new_key_id, resolve_key_id,
 };
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -132,7 +132,7 @@ impl KeyLifecycle for BarbicanKms {
         Ok(KeyMetadata { state: KeyState::Erased, ..metadata })
     }
 
-    async fn reap_deleted(&self, _: OffsetDateTime) -> Result<Vec<String>, KmsError> {
+    async fn reap_deleted(&self, _: OffsetDateTime, _: &MayGo) -> Result<Vec<String>, KmsError> {
         self.cannot("reap deleted keys")
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use strongroom_kms::{
-    Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KeyState, KeyVersionInfo, KmsError, MAX_PAGE_KEYS, NewKey, check_new_key_id,
+    Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KeyState, KeyVersionInfo, KmsError, MAX_PAGE_KEYS, MayGo, NewKey, check_new_key_id,
     is_reserved, random_key_id,
 };
 use time::OffsetDateTime;
@@ -119,7 +119,7 @@ impl KeyLifecycle for KmipKms {
         self.cannot("cancel a deletion")
     }
 
-    async fn reap_deleted(&self, _: OffsetDateTime) -> Result<Vec<String>, KmsError> {
+    async fn reap_deleted(&self, _: OffsetDateTime, _: &MayGo) -> Result<Vec<String>, KmsError> {
         self.cannot("schedule a deletion")
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use strongroom_kms::{Capabilities, KeyMetadata, KeyPage, KmsError, NewKey};
+use strongroom_kms::{Capabilities, KeyMetadata, KeyPage, KmsError, MayGo, NewKey};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -77,7 +77,7 @@ macro_rules! lifecycle {
                 cannot(&self.name, "cancel the deletion of a key")
             }
 
-            async fn reap_deleted(&self, _: OffsetDateTime) -> Result<Vec<String>, KmsError> {
+            async fn reap_deleted(&self, _: OffsetDateTime, _: &MayGo) -> Result<Vec<String>, KmsError> {
                 cannot(&self.name, "delete keys when they are due")
             }
 

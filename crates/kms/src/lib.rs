@@ -36,7 +36,7 @@ pub use fence::{Closed, CommitPermit, Fence};
 pub use iv_budget::IvBudget;
 pub use key_id::{RESERVED_PREFIX, check_new_key_id, is_reserved, random_key_id, resolve_key_id};
 pub use lifecycle::{
-    Capabilities, DELETION_WINDOW_DAYS, KeyLifecycle, KeyMetadata, KeyPage, KeyState, KeyVersionInfo, Kms, MAX_PAGE_KEYS, NewKey,
+    Capabilities, DELETION_WINDOW_DAYS, KeyLifecycle, KeyMetadata, KeyPage, KeyState, KeyVersionInfo, Kms, MAX_PAGE_KEYS, MayGo, NewKey,
 };
 pub use local::{
     Backup, BundleKey, LocalConfig, LocalKms, MAX_BUNDLE_LEN, MAX_KEYS, MIN_PASSPHRASE_CHARS, MasterKeySource, RestoreConflict,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::pin::Pin;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -111,6 +113,32 @@ pub struct KeyPage {
     pub next: Option<String>,
 }
 
+/// Asked about each key whose deletion is due, right before it is destroyed: whether it may go.
+#[derive(Clone)]
+pub struct MayGo(Arc<dyn Fn(String) -> Asking + Send + Sync>);
+
+type Asking = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+impl MayGo {
+    /// Asks `ask`, with the key's canonical id.
+    pub fn new<F>(ask: impl Fn(String) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = bool> + Send + 'static,
+    {
+        Self(Arc::new(move |key_id| Box::pin(ask(key_id))))
+    }
+
+    /// Lets every key go.
+    pub fn always() -> Self {
+        Self::new(|_| std::future::ready(true))
+    }
+
+    /// Whether the key may be destroyed now.
+    pub async fn ask(&self, key_id: &str) -> bool {
+        (self.0)(key_id.to_owned()).await
+    }
+}
+
 /// Creates, changes and deletes the keys of a backend.
 ///
 /// What a backend cannot do answers [`KmsError::Unsupported`] and is false in its [`Capabilities`]. A change is
@@ -166,9 +194,9 @@ pub trait KeyLifecycle: Send + Sync + 'static {
     /// Destroys the key at once. `echo` must be the canonical key id, as a second look at what is about to be lost.
     async fn delete_now(&self, key_id: &str, echo: &str) -> Result<KeyMetadata, KmsError>;
 
-    /// Destroys every key whose window has passed at `now`; their ids. A tombstone stays, so that their data
-    /// keys answer [`KmsError::KeyErased`].
-    async fn reap_deleted(&self, now: OffsetDateTime) -> Result<Vec<String>, KmsError>;
+    /// Destroys every key whose window has passed at `now` and that may go; their ids. A tombstone stays, so that
+    /// their data keys answer [`KmsError::KeyErased`]. A key that may not go stays as it is, and is due again.
+    async fn reap_deleted(&self, now: OffsetDateTime, may_go: &MayGo) -> Result<Vec<String>, KmsError>;
 
     /// Refuses every use and change of every key with [`KmsError::ServiceSealed`], across restarts. Keys can
     /// still be listed and described.

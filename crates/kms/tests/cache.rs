@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::{Home, context};
 use strongroom_kms::testing::{CountingKms, Fault};
 use strongroom_kms::{
-    CacheConfig, CacheSummary, CachedKms, DataKey, DataKeySpec, KeyLifecycle, KeyService, KmsError, LocalKms, WrappedKey,
+    CacheConfig, CacheSummary, CachedKms, DataKey, DataKeySpec, KeyLifecycle, KeyService, KmsError, LocalKms, MayGo, WrappedKey,
 };
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
@@ -261,7 +261,7 @@ async fn a_reaper_that_finds_nothing_due_leaves_the_cache_alone() {
     let rig = Rig::new(CacheConfig::default()).await;
     let a = rig.data_key("a").await;
     rig.unwrap(&a.wrapped).await.unwrap();
-    assert!(rig.cached.reap_deleted(OffsetDateTime::now_utc()).await.unwrap().is_empty());
+    assert!(rig.cached.reap_deleted(OffsetDateTime::now_utc(), &MayGo::always()).await.unwrap().is_empty());
     assert_eq!(rig.cached.summary().entries, 1);
     rig.cached.seal_service().await.unwrap();
     assert_eq!(rig.cached.summary().entries, 0);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use common::{Home, context};
 use proptest::prelude::*;
-use strongroom_kms::{CacheConfig, CachedKms, DataKey, DataKeySpec, KeyMetadata, KeyState, Kms, KmsError, NewKey};
+use strongroom_kms::{CacheConfig, CachedKms, DataKey, DataKeySpec, KeyMetadata, KeyState, Kms, KmsError, MayGo, NewKey};
 use time::{Duration, OffsetDateTime};
 
 #[derive(Clone, Debug)]
@@ -199,7 +199,7 @@ async fn apply(real: &mut Real, model: &mut Model, step: &Step) {
         Step::Cancel(key) => (outcome(kms.cancel_deletion(key).await), model.change(key, ModelKey::cancel)),
         Step::Delete(key) => (outcome(kms.delete_now(key, key).await), model.change(key, ModelKey::erase)),
         Step::Reap(days) => {
-            let reaped = kms.reap_deleted(OffsetDateTime::now_utc() + Duration::days(days.into())).await;
+            let reaped = kms.reap_deleted(OffsetDateTime::now_utc() + Duration::days(days.into()), &MayGo::always()).await;
             let expected = model.reap(days);
             assert_eq!(reaped.as_ref().ok(), expected.as_ref().ok());
             (outcome(reaped), expected.map(drop))

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 
 use common::{Home, context};
 use strongroom_kms::{
-    BundleKey, CacheConfig, CachedKms, DataKeySpec, KeyLifecycle, KeyService, LocalConfig, LocalKms, MasterKeySource, NewKey, RestoreMode,
-    Secret, WrappedKey,
+    BundleKey, CacheConfig, CachedKms, DataKeySpec, KeyLifecycle, KeyService, LocalConfig, LocalKms, MasterKeySource, MayGo, NewKey,
+    RestoreMode, Secret, WrappedKey,
 };
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
@@ -111,7 +111,7 @@ async fn no_secret_shows_in_errors_debug_output_logs_or_files() {
     kms.schedule_deletion("own", 7).await.unwrap();
     said += &complain(kms.unwrap_data_key(&data_key.wrapped, &context("a")).await);
     let files = fs::read(home.key_file("own")).unwrap();
-    kms.reap_deleted(OffsetDateTime::now_utc() + Duration::days(8)).await.unwrap();
+    kms.reap_deleted(OffsetDateTime::now_utc() + Duration::days(8), &MayGo::always()).await.unwrap();
     said += &complain(kms.unwrap_data_key(&data_key.wrapped, &context("a")).await);
     drop(kms);
 

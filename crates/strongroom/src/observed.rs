@@ -48,6 +48,7 @@ impl Observed {
         KmsNumbers {
             backends: self.keyring.metrics(),
             state: state_name(self.keyring.state()),
+            postponed_deletions: self.keyring.postponed_deletions(),
             rekey: self.rekey().await,
             keys: self.keys().await,
             is_audit_writable: self.audit.health().is_ok(),

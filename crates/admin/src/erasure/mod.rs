@@ -5,6 +5,8 @@
 
 mod receipts;
 
+use std::sync::{Arc, PoisonError};
+
 use serde::{Deserialize, Serialize};
 use strongroom_audit::{Event, Head, Receipt, SignedReceipt};
 use strongroom_kms::{KeyState, KmsError};
@@ -196,7 +198,7 @@ fn erased(usage: &Usage, who: &str, request_id: &str) -> Event {
 
 /// Destroys keys whose window has passed, and writes the receipts of all that are gone.
 pub(crate) async fn reap(inner: &Inner, now: OffsetDateTime) {
-    let destroyed = inner.parts.keyring.reap_deleted(now).await;
+    let destroyed = unlocked_reaped(inner, now).await;
     let mut gone: Vec<_> = destroyed.into_iter().map(|(backend, key_id)| (backend, key_id, Lost::Now)).collect();
     let intents: Vec<Intent> = match document::load(&*inner.parts.state, DOCUMENT).await {
         Ok(intents) => intents,
@@ -225,6 +227,31 @@ pub(crate) async fn reap(inner: &Inner, now: OffsetDateTime) {
             }
         }
     }
+}
+
+/// Destroys keys whose window has passed, but for those on which versions depend that Object Lock keeps now. There were none when the deletion was
+/// scheduled; there are again where the clock was ahead then, or the catalog is from an older backup. They wait until the locks have ended.
+async fn unlocked_reaped(inner: &Inner, now: OffsetDateTime) -> Vec<(String, String)> {
+    let engine = Arc::clone(&inner.parts.engine);
+    let may_go = move |backend: String, key_id: String| {
+        let engine = Arc::clone(&engine);
+        async move {
+            match engine.locked_under_key(&backend, &key_id, 1).await {
+                Ok(locked) => locked.is_empty(),
+                Err(error) => {
+                    tracing::error!(backend, key_id, %error, "whether Object Lock keeps what depends on a key cannot be read");
+                    false
+                }
+            }
+        }
+    };
+    let reaped = inner.parts.keyring.reap_deleted(now, may_go).await;
+    let mut known = inner.postponed.lock().unwrap_or_else(PoisonError::into_inner);
+    for (backend, key_id) in reaped.postponed.difference(&known) {
+        tracing::warn!(backend, key_id, "the deletion of a key is postponed: Object Lock may keep versions that depend on it");
+    }
+    *known = reaped.postponed;
+    reaped.destroyed
 }
 
 /// None where the backend cannot tell now. What was to be destroyed and is not known any more is destroyed.

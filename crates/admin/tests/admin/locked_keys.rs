@@ -1,8 +1,14 @@
 //! Keys on which versions depend that Object Lock keeps.
 
-use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use serde_json::{Value, json};
+use strongroom_catalog::Clock;
 use strongroom_engine::Error;
 use strongroom_engine::api::{DefaultLock, ObjectVersion, Retention, RetentionChange, RetentionMode, VersioningStatus};
+
+use time::{Duration, OffsetDateTime};
 
 use crate::rig::{Rig, allowing, caller, user};
 
@@ -10,7 +16,10 @@ use crate::rig::{Rig, allowing, caller, user};
 const FAR: i64 = 3_786_912_000_000;
 
 async fn with_locked_bucket() -> Rig {
-    let rig = Rig::new().await;
+    lockable(Rig::new().await).await
+}
+
+async fn lockable(rig: Rig) -> Rig {
     rig.engine.set_bucket_versioning("photos", VersioningStatus::Enabled).await.unwrap();
     rig.engine.set_object_lock_configuration("photos", DefaultLock::default()).await.unwrap();
     rig
@@ -104,4 +113,67 @@ async fn a_key_is_not_closed_while_a_lock_under_it_commits_also_where_it_is_disa
     }
     rig.engine.set_legal_hold(&caller(), &object("held"), true).await.unwrap();
     rig.refused("DELETE", "/kms/keys/delete", json!({"key_id": "alpha"}), 409, "LockedVersions").await;
+}
+
+/// With a locked version under `alpha`, the catalog's clock, and what it shows.
+async fn with_kept() -> (Rig, Arc<AtomicI64>, i64) {
+    let present = OffsetDateTime::now_utc().unix_timestamp() * 1000;
+    let clock = Arc::new(AtomicI64::new(present));
+    let read = Arc::clone(&clock);
+    let rig = lockable(Rig::with_clock(Clock::new(move || read.load(Ordering::SeqCst))).await).await;
+    rig.put("kept", Some("alpha"), b"data").await;
+    retain(&rig, "kept").await.unwrap();
+    (rig, clock, present)
+}
+
+/// The attack: the clock is set forward so that no lock holds, the key is scheduled for deletion, and the clock is set back.
+#[tokio::test]
+async fn a_key_waits_beyond_its_window_while_locked_versions_depend_on_it() {
+    let (rig, clock, present) = with_kept().await;
+    rig.put("other", Some("beta"), b"data").await;
+    rig.refused("DELETE", "/kms/keys/delete", json!({"key_id": "alpha"}), 409, "LockedVersions").await;
+    clock.store(FAR + 1, Ordering::SeqCst);
+    for key_id in ["alpha", "beta"] {
+        rig.ok("DELETE", "/kms/keys/delete", json!({"key_id": key_id, "pending_window_in_days": 7})).await;
+    }
+    clock.store(present, Ordering::SeqCst);
+    let state = async |key: &str| rig.ok("GET", &format!("/kms/keys/{key}"), Value::Null).await["key_metadata"]["key_state"].clone();
+    for days in [8, 9, 40] {
+        rig.admin.tick(OffsetDateTime::now_utc() + Duration::days(days)).await;
+        assert_eq!((state("alpha").await, state("beta").await), (json!("PendingDeletion"), json!("Erased")), "after {days} days");
+        assert_eq!(rig.keyring.postponed_deletions(), 1);
+    }
+    rig.ok("POST", "/kms/keys/cancel-deletion", json!({"key_id": "alpha"})).await;
+    rig.ok("POST", "/kms/keys/enable", json!({"key_id": "alpha"})).await;
+    assert_eq!(rig.get("kept").await.unwrap(), b"data");
+    rig.admin.tick(OffsetDateTime::now_utc() + Duration::days(41)).await;
+    assert_eq!((state("alpha").await, rig.keyring.postponed_deletions()), (json!("Enabled"), 0));
+}
+
+#[tokio::test]
+async fn a_key_that_waited_for_locks_goes_when_they_have_ended_or_by_the_right_to_destroy_them() {
+    for destroy in [false, true] {
+        let (rig, clock, present) = with_kept().await;
+        clock.store(FAR + 1, Ordering::SeqCst);
+        rig.ok("DELETE", "/kms/keys/delete", json!({"key_id": "alpha", "pending_window_in_days": 7})).await;
+        clock.store(present, Ordering::SeqCst);
+        let then = OffsetDateTime::now_utc() + Duration::days(8);
+        rig.admin.tick(then).await;
+        assert_eq!(rig.keyring.postponed_deletions(), 1);
+        if destroy {
+            let now = json!({"key_id": "alpha", "force_immediate": true, "confirm_key_id": "alpha"});
+            rig.refused("DELETE", "/kms/keys/delete", now.clone(), 409, "LockedVersions").await;
+            let mut now = now;
+            now["destroy_locked"] = json!(true);
+            rig.ok("DELETE", "/kms/keys/delete", now).await;
+        } else {
+            clock.store(FAR, Ordering::SeqCst);
+        }
+        rig.admin.tick(then).await;
+        assert_eq!(rig.keyring.postponed_deletions(), 0);
+        assert!(matches!(rig.get("kept").await, Err(Error::KmsKeyErased(_))));
+        let receipts = rig.ok("GET", "/kms/receipts?key_id=alpha", Value::Null).await["receipts"].clone();
+        assert_eq!(receipts.as_array().unwrap().len(), 1, "{receipts}");
+        assert_eq!(receipts[0]["receipt"]["objects"], 1);
+    }
 }

@@ -81,7 +81,12 @@ impl KeyUsage for Nothing {
 impl Rig {
     /// A running service over the local backend, with the keys `default`, `alpha` and `beta` and the bucket `photos`.
     pub(crate) async fn new() -> Self {
-        let rig = Self::unconfigured().await;
+        Self::with_clock(Clock::default()).await
+    }
+
+    /// As [`Rig::new`], by this clock of the catalog.
+    pub(crate) async fn with_clock(clock: Clock) -> Self {
+        let rig = Self::open(TempDir::new().unwrap(), Arc::new(MemoryCatalog::new(clock)), MemoryBlobs::default()).await;
         rig.ok("POST", "/kms/configure", json!({"backend_type": "local", "default_key_id": "default"})).await;
         rig.ok("POST", "/kms/start", json!({})).await;
         for name in ["alpha", "beta"] {

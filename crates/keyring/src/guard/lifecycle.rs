@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use strongroom_kms::{Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KmsError, NewKey};
+use strongroom_kms::{Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KmsError, MayGo, NewKey};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -75,8 +75,8 @@ impl<K: KeyLifecycle + ?Sized> KeyLifecycle for Guard<K> {
         self.call(Operation::DeleteNow, || self.inner.delete_now(key_id, echo)).await
     }
 
-    async fn reap_deleted(&self, now: OffsetDateTime) -> Result<Vec<String>, KmsError> {
-        self.call(Operation::ReapDeleted, || self.inner.reap_deleted(now)).await
+    async fn reap_deleted(&self, now: OffsetDateTime, may_go: &MayGo) -> Result<Vec<String>, KmsError> {
+        self.call(Operation::ReapDeleted, || self.inner.reap_deleted(now, may_go)).await
     }
 
     async fn seal_service(&self) -> Result<(), KmsError> {

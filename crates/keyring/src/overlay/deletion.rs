@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom_kms::{DELETION_WINDOW_DAYS, KeyLifecycle, KeyMetadata, KeyState, KmsError, resolve_key_id};
+use strongroom_kms::{DELETION_WINDOW_DAYS, KeyLifecycle, KeyMetadata, KeyState, KmsError, MayGo, resolve_key_id};
 use time::{Duration, OffsetDateTime};
 
 use super::document::{Deletion, DeletionBy, Entry, Versions, refuse_erased, refuse_leaving};
@@ -100,15 +100,15 @@ impl<K: KeyLifecycle + ?Sized> Overlay<K> {
         .await
     }
 
-    /// Destroys what is due, and takes note of what the backend destroyed by itself. A key that cannot be destroyed now is due again.
-    pub(super) async fn reap(&self, now: OffsetDateTime) -> Result<Vec<String>, KmsError> {
+    /// Destroys what is due and may go, and takes note of what the backend destroyed by itself. A key that cannot be destroyed now is due again.
+    pub(super) async fn reap(&self, now: OffsetDateTime, may_go: &MayGo) -> Result<Vec<String>, KmsError> {
         if !self.supplied.tombstones {
-            return self.inner.reap_deleted(now).await;
+            return self.inner.reap_deleted(now, may_go).await;
         }
-        let mut erased = self.reaped_by_backend(now).await?;
+        let mut erased = self.reaped_by_backend(now, may_go).await?;
         let mut failed = None;
         for (key_id, by) in self.ledger.read().await?.due(now) {
-            match self.reap_one(&key_id, by, now).await {
+            match self.reap_one(&key_id, by, now, may_go).await {
                 Ok(true) => erased.push(key_id),
                 Ok(false) => {}
                 Err(error) => {
@@ -120,11 +120,11 @@ impl<K: KeyLifecycle + ?Sized> Overlay<K> {
         failed.filter(|_| erased.is_empty()).map_or(Ok(erased), Err)
     }
 
-    async fn reaped_by_backend(&self, now: OffsetDateTime) -> Result<Vec<String>, KmsError> {
+    async fn reaped_by_backend(&self, now: OffsetDateTime, may_go: &MayGo) -> Result<Vec<String>, KmsError> {
         if self.supplied.schedule_deletion || !self.inner.capabilities().schedule_deletion {
             return Ok(Vec::new());
         }
-        let erased = self.inner.reap_deleted(now).await?;
+        let erased = self.inner.reap_deleted(now, may_go).await?;
         for key_id in &erased {
             bury(&self.ledger, key_id).await?;
         }
@@ -132,12 +132,14 @@ impl<K: KeyLifecycle + ?Sized> Overlay<K> {
     }
 
     /// Whether the key is destroyed now and was not before.
-    async fn reap_one(&self, key_id: &str, by: DeletionBy, now: OffsetDateTime) -> Result<bool, KmsError> {
+    async fn reap_one(&self, key_id: &str, by: DeletionBy, now: OffsetDateTime, may_go: &MayGo) -> Result<bool, KmsError> {
         let _alone = self.ledger.lock_deletions().await;
         if !self.ledger.read().await?.due(now).iter().any(|(due, _)| due == key_id) {
             return Ok(false);
         }
         match by {
+            DeletionBy::Overlay if !may_go.ask(key_id).await => Ok(false),
+            // What has begun is not asked about: the backend may have destroyed the key already.
             DeletionBy::Overlay | DeletionBy::OverlayBegun => destroy(&*self.inner, &self.ledger, key_id).await.map(|_| true),
             DeletionBy::Backend => match self.inner.describe_key(key_id).await {
                 Err(KmsError::KeyNotFound(_) | KmsError::KeyErased(_)) => bury(&self.ledger, key_id).await.map(|()| true),

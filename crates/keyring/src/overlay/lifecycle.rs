@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use strongroom_kms::{
-    Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KeyState, KmsError, MAX_PAGE_KEYS, NewKey, check_new_key_id, is_reserved,
+    Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KeyState, KmsError, MAX_PAGE_KEYS, MayGo, NewKey, check_new_key_id, is_reserved,
     resolve_key_id,
 };
 use time::OffsetDateTime;
@@ -140,8 +140,8 @@ impl<K: KeyLifecycle + ?Sized> KeyLifecycle for Overlay<K> {
         self.delete(key_id, echo).await
     }
 
-    async fn reap_deleted(&self, now: OffsetDateTime) -> Result<Vec<String>, KmsError> {
-        self.reap(now).await
+    async fn reap_deleted(&self, now: OffsetDateTime, may_go: &MayGo) -> Result<Vec<String>, KmsError> {
+        self.reap(now, may_go).await
     }
 
     async fn seal_service(&self) -> Result<(), KmsError> {

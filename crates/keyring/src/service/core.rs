@@ -1,6 +1,7 @@
 //! What everything of the service shares: the present snapshot, and how it is replaced.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub(super) struct Core {
     pub(super) closing: Closing,
     /// Held by a change of the service; the document as the store has it.
     pub(super) changes: tokio::sync::Mutex<Stored>,
+    /// Keys that were due to be destroyed the last time, and had to wait.
+    pub(super) postponed: AtomicU64,
 }
 
 /// The document as it was last read or written.
@@ -60,6 +63,7 @@ impl Core {
             fence: Fence::default(),
             closing: Closing::default(),
             changes: tokio::sync::Mutex::new(stored),
+            postponed: AtomicU64::new(0),
         })
     }
 

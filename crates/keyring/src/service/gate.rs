@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use strongroom_kms::{
-    Capabilities, Closed, DataKey, DataKeySpec, EncryptionContext, KeyLifecycle, KeyMetadata, KeyPage, KeyService, KmsError, NewKey,
+    Capabilities, Closed, DataKey, DataKeySpec, EncryptionContext, KeyLifecycle, KeyMetadata, KeyPage, KeyService, KmsError, MayGo, NewKey,
     WrappedKey, resolve_key_id,
 };
 use time::OffsetDateTime;
@@ -195,8 +195,9 @@ impl KeyLifecycle for Gate {
         self.change_closed(key_id, |stack, id| async move { stack.kms.delete_now(&id, &echo).await }).await
     }
 
-    async fn reap_deleted(&self, now: OffsetDateTime) -> Result<Vec<String>, KmsError> {
-        self.change(move |stack| async move { stack.kms.reap_deleted(now).await }).await
+    async fn reap_deleted(&self, now: OffsetDateTime, may_go: &MayGo) -> Result<Vec<String>, KmsError> {
+        let may_go = may_go.clone();
+        self.change(move |stack| async move { stack.kms.reap_deleted(now, &may_go).await }).await
     }
 
     async fn seal_service(&self) -> Result<(), KmsError> {

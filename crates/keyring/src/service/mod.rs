@@ -9,6 +9,7 @@ mod document;
 mod fields;
 mod gate;
 mod known;
+mod reaping;
 mod report;
 mod snapshot;
 mod source;
@@ -21,13 +22,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use strongroom_kms::{Backup, BundleKey, Closed, KeyLifecycle, Kms, KmsError, LocalKms, RestoreMode, RestoreReport, StateStore};
-use time::OffsetDateTime;
+use strongroom_kms::{Backup, BundleKey, Closed, Kms, KmsError, LocalKms, RestoreMode, RestoreReport, StateStore};
 
 pub use self::change::Change;
 pub use self::configuration::Configuration;
 use self::core::Core;
 use self::gate::Gate;
+pub use self::reaping::Reaped;
 pub use self::status::{BackendStatus, CacheStatus, ConfigSummary, ServiceState, Status};
 use crate::guard::BackendMetrics;
 use crate::overlay::run_to_end;
@@ -187,21 +188,6 @@ impl Keyring {
     /// The numbers of every backend that is set up, the one in force first.
     pub fn metrics(&self) -> Vec<BackendMetrics> {
         self.core.metrics()
-    }
-
-    /// Destroys every key whose deletion is due at `now`; their backends and ids. What fails is logged and tried again the next time.
-    /// Also sets up backends that could not be set up before. To be called now and then.
-    pub async fn reap_deleted(&self, now: OffsetDateTime) -> Vec<(String, String)> {
-        self.core().mend().await;
-        let (snapshot, mut erased) = (self.core.snapshot(), Vec::new());
-        for stack in snapshot.live().filter(|_| snapshot.is_running()) {
-            match Gate::new(&self.core, stack).reap_deleted(now).await {
-                Ok(keys) => erased.extend(keys.into_iter().map(|key_id| (stack.name.clone(), key_id))),
-                Err(KmsError::Unsupported { .. }) => {}
-                Err(error) => tracing::error!(backend = stack.name, %error, "keys whose deletion is due could not be destroyed"),
-            }
-        }
-        erased
     }
 
     fn core(&self) -> Arc<Core> {

@@ -10,7 +10,7 @@ use strongroom_kms::{KeySource, KeyState, Kms};
 use time::OffsetDateTime;
 use tokio::time::timeout;
 
-use crate::support::{Fault, MemoryServer, World, assert_opens, change, failure, generate, memory};
+use crate::support::{Fault, MemoryServer, World, all_may_go, assert_opens, change, failure, generate, memory};
 
 /// A keyring over the local backend, with the key `first`.
 async fn local(world: &World) -> Arc<Keyring> {
@@ -121,7 +121,7 @@ async fn a_key_whose_destruction_has_begun_takes_no_commit_over_a_restart() {
     for keyring in [&keyring, &restarted] {
         assert_eq!(failure(keyring.begin_commit("a", "first").await.map(drop)).0, "KeyPendingDeletion");
     }
-    assert_eq!(restarted.reap_deleted(OffsetDateTime::now_utc()).await, [("a".to_owned(), "first".to_owned())]);
+    assert_eq!(restarted.reap_deleted(OffsetDateTime::now_utc(), all_may_go).await.destroyed, [("a".to_owned(), "first".to_owned())]);
     assert_eq!(failure(restarted.begin_commit("a", "first").await.map(drop)).0, "KeyErased");
 }
 

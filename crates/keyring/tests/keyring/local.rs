@@ -8,7 +8,7 @@ use strongroom_keyring::ServiceState;
 use strongroom_kms::KeyService;
 use time::OffsetDateTime;
 
-use crate::support::{World, assert_opens, change, context, failure, generate};
+use crate::support::{World, all_may_go, assert_opens, change, context, failure, generate};
 
 const MASTER: &str = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY=";
 
@@ -123,7 +123,7 @@ async fn a_directory_that_is_unusable_at_the_start_is_an_error_until_it_is_mende
     assert_eq!(failure(keyring.start().await).0, "Unavailable");
     keyring.kms(Some("local")).unwrap().describe_key("mine").await.unwrap();
     fs::set_permissions(world.path("two"), fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(keyring.reap_deleted(OffsetDateTime::now_utc()).await, []);
+    assert_eq!(keyring.reap_deleted(OffsetDateTime::now_utc(), all_may_go).await.destroyed, []);
     assert_eq!(keyring.status().await.status, ServiceState::Running);
     assert_opens(&*keyring, &key).await;
 }

@@ -1,6 +1,6 @@
 //! Destroying keys through the overlay, with a backend that is away, refuses, or loses its answers.
 
-use strongroom_kms::{KeyLifecycle, KeyService, KeyState, NewKey};
+use strongroom_kms::{KeyLifecycle, KeyService, KeyState, MayGo, NewKey};
 use time::{Duration, OffsetDateTime};
 
 use crate::overlay::Setup;
@@ -34,7 +34,7 @@ async fn a_deletion_whose_answer_is_lost_is_finished_later() {
         assert_eq!(failure(restarted.check_usable("first").await).0, "KeyPendingDeletion");
     }
     setup.server.fail(None);
-    assert_eq!(setup.overlay().reap_deleted(OffsetDateTime::now_utc()).await.unwrap(), ["first"]);
+    assert_eq!(setup.overlay().reap_deleted(OffsetDateTime::now_utc(), &MayGo::always()).await.unwrap(), ["first"]);
     assert_eq!(failure(setup.overlay().check_usable("first").await).0, "KeyErased");
     let tombstone = setup.overlay().describe_key("first").await.unwrap();
     assert_eq!((tombstone.state, tombstone.versions.len()), (KeyState::Erased, 1));
@@ -65,13 +65,13 @@ async fn a_key_that_is_missing_when_its_deletion_is_due_gets_no_tombstone() {
     let overlay = setup.overlay();
     overlay.schedule_deletion("first", 7).await.unwrap();
     setup.server.lose("first");
-    assert_eq!(failure(overlay.reap_deleted(in_8_days()).await).0, "KeyNotFound");
+    assert_eq!(failure(overlay.reap_deleted(in_8_days(), &MayGo::always()).await).0, "KeyNotFound");
     assert_eq!(failure(overlay.cancel_deletion("first").await).0, "KeyNotFound");
     assert_eq!(failure(overlay.delete_now("first", "first").await).0, "KeyNotFound");
     assert_eq!(failure(setup.overlay().check_usable("first").await).0, "KeyPendingDeletion");
     // It was only hidden, and is destroyed when it shows again.
     setup.server.make("first");
-    assert_eq!(overlay.reap_deleted(in_8_days()).await.unwrap(), ["first"]);
+    assert_eq!(overlay.reap_deleted(in_8_days(), &MayGo::always()).await.unwrap(), ["first"]);
     assert!(!setup.server.has("first"));
     assert_eq!(failure(overlay.check_usable("first").await).0, "KeyErased");
 }
@@ -91,18 +91,36 @@ async fn a_key_that_another_server_erased_is_not_created_over_its_tombstone() {
 }
 
 #[tokio::test]
+async fn a_due_key_that_may_not_go_stays_unless_its_destruction_has_begun() {
+    let setup = Setup::new(false);
+    let overlay = setup.overlay();
+    let none_may_go = MayGo::new(|_| std::future::ready(false));
+    overlay.schedule_deletion("first", 7).await.unwrap();
+    assert!(overlay.reap_deleted(in_8_days(), &none_may_go).await.unwrap().is_empty());
+    assert!(setup.server.has("first"));
+    assert_eq!(failure(overlay.check_usable("first").await).0, "KeyPendingDeletion");
+    overlay.cancel_deletion("first").await.unwrap();
+    overlay.check_usable("first").await.unwrap();
+    // The backend has destroyed it, and nobody knows.
+    setup.server.fail(Some(Fault::LosesAnswers));
+    assert_eq!(failure(overlay.delete_now("first", "first").await).0, "Unavailable");
+    setup.server.fail(None);
+    assert_eq!(overlay.reap_deleted(in_8_days(), &none_may_go).await.unwrap(), ["first"]);
+}
+
+#[tokio::test]
 async fn a_due_key_is_destroyed_when_the_backend_is_back() {
     let setup = Setup::new(false);
     let overlay = setup.overlay();
     overlay.schedule_deletion("first", 7).await.unwrap();
     overlay.schedule_deletion("second", 30).await.unwrap();
     setup.server.fail(Some(Fault::Away));
-    assert_eq!(failure(overlay.reap_deleted(in_8_days()).await).0, "Unavailable");
+    assert_eq!(failure(overlay.reap_deleted(in_8_days(), &MayGo::always()).await).0, "Unavailable");
     setup.server.fail(None);
-    assert_eq!(overlay.reap_deleted(in_8_days()).await.unwrap(), ["first"]);
+    assert_eq!(overlay.reap_deleted(in_8_days(), &MayGo::always()).await.unwrap(), ["first"]);
     assert!(!setup.server.has("first") && setup.server.has("second"));
     overlay.cancel_deletion("second").await.unwrap();
-    assert!(overlay.reap_deleted(in_8_days() + Duration::days(90)).await.unwrap().is_empty());
+    assert!(overlay.reap_deleted(in_8_days() + Duration::days(90), &MayGo::always()).await.unwrap().is_empty());
     overlay.check_usable("second").await.unwrap();
 }
 
@@ -133,11 +151,11 @@ async fn what_the_backend_schedules_and_destroys_by_itself_is_erased_afterwards(
     overlay.cancel_deletion("first").await.unwrap();
     assert_opens(&overlay, &key).await;
     overlay.schedule_deletion("first", 7).await.unwrap();
-    assert!(overlay.reap_deleted(at + Duration::days(1)).await.unwrap().is_empty(), "the backend still has it");
+    assert!(overlay.reap_deleted(at + Duration::days(1), &MayGo::always()).await.unwrap().is_empty(), "the backend still has it");
     setup.server.lose("first");
     let overlay = setup.overlay();
-    assert_eq!(overlay.reap_deleted(at + Duration::days(1)).await.unwrap(), ["first"]);
-    assert!(overlay.reap_deleted(at + Duration::days(1)).await.unwrap().is_empty());
+    assert_eq!(overlay.reap_deleted(at + Duration::days(1), &MayGo::always()).await.unwrap(), ["first"]);
+    assert!(overlay.reap_deleted(at + Duration::days(1), &MayGo::always()).await.unwrap().is_empty());
     assert_eq!(failure(overlay.unwrap_data_key(&key.wrapped, &crate::support::context()).await).0, "KeyErased");
     let tombstone = setup.overlay().describe_key("first").await.unwrap();
     assert_eq!((tombstone.state, tombstone.versions.len(), tombstone.current_version), (KeyState::Erased, 2, 2));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use strongroom_keyring::Keyring;
-use strongroom_kms::{BundleKey, KeyService, KeyState, KmsError, NewKey, RestoreMode, Secret};
+use strongroom_kms::{BundleKey, KeyService, KeyState, KmsError, MayGo, NewKey, RestoreMode, Secret};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -131,7 +131,7 @@ async fn a_sealed_service_lists_and_describes_and_refuses_everything_else() {
             kms.rotate_key("first").await.map(drop),
             kms.tag("first", std::collections::BTreeMap::new()).await.map(drop),
             kms.delete_now("first", "first").await.map(drop),
-            kms.reap_deleted(time::OffsetDateTime::now_utc()).await.map(drop),
+            kms.reap_deleted(time::OffsetDateTime::now_utc(), &MayGo::always()).await.map(drop),
             kms.check_usable("first").await.map(drop),
             kms.unwrap_data_key(&key.wrapped, &context()).await.map(drop),
             generate(&*kms, "first").await.map(drop),

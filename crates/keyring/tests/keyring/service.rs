@@ -1,11 +1,11 @@
 //! The service from its first configuration to the removal of a backend.
 
 use serde_json::json;
-use strongroom_keyring::ServiceState;
+use strongroom_keyring::{Reaped, ServiceState};
 use strongroom_kms::{KeyService, KeySource, NewKey};
 use time::{Duration, OffsetDateTime};
 
-use crate::support::{World, assert_opens, change, context, failure, generate, memory};
+use crate::support::{World, all_may_go, assert_opens, change, context, failure, generate, memory};
 
 #[tokio::test]
 async fn nothing_works_before_it_is_configured() {
@@ -30,7 +30,7 @@ async fn nothing_works_before_it_is_configured() {
     ] {
         assert_eq!(name, "NotConfigured");
     }
-    assert_eq!(keyring.reap_deleted(OffsetDateTime::now_utc()).await, []);
+    assert_eq!(keyring.reap_deleted(OffsetDateTime::now_utc(), all_may_go).await.destroyed, []);
 }
 
 #[tokio::test]
@@ -169,9 +169,29 @@ async fn keys_due_are_destroyed_in_every_backend() {
     keyring.reconfigure(change(memory("b"))).await.unwrap();
     keyring.kms(Some("a")).unwrap().schedule_deletion("first", 7).await.unwrap();
     keyring.kms(None).unwrap().schedule_deletion("second", 7).await.unwrap();
-    assert_eq!(keyring.reap_deleted(OffsetDateTime::now_utc()).await, []);
-    let erased = keyring.reap_deleted(OffsetDateTime::now_utc() + Duration::days(8)).await;
+    assert_eq!(keyring.reap_deleted(OffsetDateTime::now_utc(), all_may_go).await.destroyed, []);
+    let erased = keyring.reap_deleted(OffsetDateTime::now_utc() + Duration::days(8), all_may_go).await.destroyed;
     assert_eq!(erased, [("a".to_owned(), "first".to_owned()), ("b".to_owned(), "second".to_owned())]);
+}
+
+#[tokio::test]
+async fn keys_that_may_not_go_are_told_and_counted_and_go_when_they_may() {
+    let world = World::new().await;
+    let keyring = world.running().await;
+    for key in ["first", "second"] {
+        keyring.kms(None).unwrap().schedule_deletion(key, 7).await.unwrap();
+    }
+    let then = OffsetDateTime::now_utc() + Duration::days(8);
+    let second = ("a".to_owned(), "second".to_owned());
+    for destroyed in [vec![("a".to_owned(), "first".to_owned())], Vec::new()] {
+        let reaped =
+            keyring.reap_deleted(then, |backend, key| std::future::ready((backend, key) != ("a".to_owned(), "second".to_owned()))).await;
+        assert_eq!(reaped, Reaped { destroyed, postponed: [second.clone()].into() });
+        assert_eq!(keyring.postponed_deletions(), 1);
+    }
+    assert_eq!(keyring.reap_deleted(OffsetDateTime::now_utc(), all_may_go).await, Reaped::default());
+    assert_eq!(keyring.reap_deleted(then, all_may_go).await.destroyed, [second]);
+    assert_eq!(keyring.postponed_deletions(), 0);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_kms::types;
-use strongroom_kms::{Capabilities, DELETION_WINDOW_DAYS, KeyLifecycle, KeyMetadata, KeyPage, KmsError, MAX_PAGE_KEYS, NewKey};
+use strongroom_kms::{Capabilities, DELETION_WINDOW_DAYS, KeyLifecycle, KeyMetadata, KeyPage, KmsError, MAX_PAGE_KEYS, MayGo, NewKey};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -140,7 +140,7 @@ impl KeyLifecycle for AwsKms {
     }
 
     /// AWS destroys keys by its own clock and remembers none of them: there is never one to destroy here.
-    async fn reap_deleted(&self, _: OffsetDateTime) -> Result<Vec<String>, KmsError> {
+    async fn reap_deleted(&self, _: OffsetDateTime, _: &MayGo) -> Result<Vec<String>, KmsError> {
         Ok(Vec::new())
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use strongroom_kms::conformance::{Backend, run_all};
-use strongroom_kms::{Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KmsError, NewKey};
+use strongroom_kms::{Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KmsError, MayGo, NewKey};
 use strongroom_kms_barbican::BarbicanKms;
 use strongroom_testbed::barbican::S3;
 use time::OffsetDateTime;
@@ -96,8 +96,8 @@ impl KeyLifecycle for WithoutIdsAndTombstones {
         cannot()
     }
 
-    async fn reap_deleted(&self, now: OffsetDateTime) -> Result<Vec<String>, KmsError> {
-        self.0.reap_deleted(now).await
+    async fn reap_deleted(&self, now: OffsetDateTime, may_go: &MayGo) -> Result<Vec<String>, KmsError> {
+        self.0.reap_deleted(now, may_go).await
     }
 
     async fn seal_service(&self) -> Result<(), KmsError> {

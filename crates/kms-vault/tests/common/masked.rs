@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use strongroom_kms::{Capabilities, KeyLifecycle, KeyMetadata, KeyPage, Kms, KmsError, NewKey};
+use strongroom_kms::{Capabilities, KeyLifecycle, KeyMetadata, KeyPage, Kms, KmsError, MayGo, NewKey};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -80,8 +80,8 @@ impl<K: Kms> KeyLifecycle for Masked<K> {
         masked("delete now")
     }
 
-    async fn reap_deleted(&self, now: OffsetDateTime) -> Result<Vec<String>, KmsError> {
-        self.0.reap_deleted(now).await
+    async fn reap_deleted(&self, now: OffsetDateTime, may_go: &MayGo) -> Result<Vec<String>, KmsError> {
+        self.0.reap_deleted(now, may_go).await
     }
 
     async fn seal_service(&self) -> Result<(), KmsError> {

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::CachedKms;
 use super::lookup::Shared;
-use crate::{Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KmsError, NewKey, resolve_key_id};
+use crate::{Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KmsError, MayGo, NewKey, resolve_key_id};
 
 #[async_trait]
 impl<K: KeyLifecycle + ?Sized> KeyLifecycle for CachedKms<K> {
@@ -79,10 +79,11 @@ impl<K: KeyLifecycle + ?Sized> KeyLifecycle for CachedKms<K> {
         self.change_key(key_id, |kms, id| async move { kms.delete_now(&id, &echo).await }).await
     }
 
-    async fn reap_deleted(&self, now: OffsetDateTime) -> Result<Vec<String>, KmsError> {
+    async fn reap_deleted(&self, now: OffsetDateTime, may_go: &MayGo) -> Result<Vec<String>, KmsError> {
+        let may_go = may_go.clone();
         self.change(move |kms, entries| async move {
             let entries = entries;
-            let erased = kms.reap_deleted(now).await?;
+            let erased = kms.reap_deleted(now, &may_go).await?;
             entries.only(&erased.iter().map(String::as_str).collect::<Vec<_>>());
             Ok(erased)
         })

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::{Backend, Ids, assert_error, context, new_key};
-use crate::{Capabilities, KeyLifecycle, KeyState, NewKey};
+use crate::{Capabilities, KeyLifecycle, KeyState, MayGo, NewKey};
 
 pub(super) async fn run(factory: &impl AsyncFn() -> Backend, ids: Ids) {
     what_a_backend_cannot_do_is_unsupported(&factory().await).await;
@@ -69,7 +69,7 @@ async fn what_a_backend_cannot_do_is_unsupported(backend: &Backend) {
     if !schedule_deletion {
         assert_error(kms.schedule_deletion(key, 7).await, "Unsupported", "schedule_deletion");
         assert_error(kms.cancel_deletion(key).await, "Unsupported", "cancel_deletion");
-        assert_error(kms.reap_deleted(OffsetDateTime::now_utc()).await, "Unsupported", "reap_deleted");
+        assert_error(kms.reap_deleted(OffsetDateTime::now_utc(), &MayGo::always()).await, "Unsupported", "reap_deleted");
     }
     if !delete_now {
         assert_error(kms.delete_now(key, key).await, "Unsupported", "delete_now");

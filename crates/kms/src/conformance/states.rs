@@ -3,7 +3,7 @@
 use time::{Duration, OffsetDateTime};
 
 use super::{Backend, assert_error};
-use crate::{DataKey, KeyState};
+use crate::{DataKey, KeyState, MayGo};
 
 pub(super) async fn run(factory: &impl AsyncFn() -> Backend) {
     a_disabled_key_is_refused_until_enabled(&factory().await).await;
@@ -100,12 +100,19 @@ async fn a_key_is_erased_when_its_window_has_passed_and_not_before(backend: &Bac
     let [data_key, other] = warm(backend).await;
     let state = kms.schedule_deletion(key_id, 7).await.expect("schedule_deletion").state;
     let KeyState::PendingDeletion { at } = state else { panic!("a key scheduled for deletion is {state:?}") };
-    let early = kms.reap_deleted(at - Duration::seconds(1)).await.expect("reap_deleted");
+    let early = kms.reap_deleted(at - Duration::seconds(1), &MayGo::always()).await.expect("reap_deleted");
     assert_eq!(early, Vec::<String>::new(), "no key is destroyed before its date");
     backend.assert_refused(&data_key, "KeyPendingDeletion").await;
-    assert_eq!(kms.reap_deleted(at).await.expect("reap_deleted"), std::slice::from_ref(key_id), "a key is destroyed at its date");
+    let kept = kms.reap_deleted(at, &MayGo::new(|_| std::future::ready(false))).await.expect("reap_deleted");
+    assert_eq!(kept, Vec::<String>::new(), "no key is destroyed that may not go");
+    backend.assert_refused(&data_key, "KeyPendingDeletion").await;
+    assert_eq!(
+        kms.reap_deleted(at, &MayGo::always()).await.expect("reap_deleted"),
+        std::slice::from_ref(key_id),
+        "a key is destroyed at its date"
+    );
     backend.assert_refused(&data_key, "KeyErased").await;
-    assert_eq!(kms.reap_deleted(at).await.expect("reap_deleted"), Vec::<String>::new(), "a key is destroyed once");
+    assert_eq!(kms.reap_deleted(at, &MayGo::always()).await.expect("reap_deleted"), Vec::<String>::new(), "a key is destroyed once");
     backend.assert_opens(&other).await;
 }
 

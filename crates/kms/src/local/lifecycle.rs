@@ -11,7 +11,7 @@ use super::record::KeyRecord;
 use super::{LocalKms, Slot, State};
 use crate::crypto::SecretKey;
 use crate::key_id::{check_new_key_id, check_not_reserved, random_key_id};
-use crate::{Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KeyState, KmsError, MAX_PAGE_KEYS, NewKey, resolve_key_id};
+use crate::{Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KeyState, KmsError, MAX_PAGE_KEYS, MayGo, NewKey, resolve_key_id};
 
 #[async_trait]
 impl KeyLifecycle for LocalKms {
@@ -106,14 +106,22 @@ impl KeyLifecycle for LocalKms {
         self.change(key_id, |id, key| key.erase(id)).await
     }
 
-    async fn reap_deleted(&self, now: OffsetDateTime) -> Result<Vec<String>, KmsError> {
+    async fn reap_deleted(&self, now: OffsetDateTime, may_go: &MayGo) -> Result<Vec<String>, KmsError> {
+        // Asked about outside the lock of writers, and so looked at again in it: the deletion may have been taken back meanwhile.
+        let mut going = Vec::new();
+        for key_id in self.inner.read_state(|state| state.due(now)) {
+            if may_go.ask(&key_id).await {
+                going.push(key_id);
+            }
+        }
         self.write(move |inner| {
             inner.check_unsealed()?;
             let due = inner.read_state(|state| state.due(now));
-            for key_id in &due {
+            going.retain(|key_id| due.contains(key_id));
+            for key_id in &going {
                 inner.change(key_id, |key| key.erase(key_id))?;
             }
-            Ok(due)
+            Ok(going)
         })
         .await
     }

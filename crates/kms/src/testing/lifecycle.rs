@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::CountingKms;
-use crate::{Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KmsError, NewKey};
+use crate::{Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KmsError, MayGo, NewKey};
 
 #[async_trait]
 impl<K: KeyLifecycle + ?Sized> KeyLifecycle for CountingKms<K> {
@@ -75,8 +75,8 @@ impl<K: KeyLifecycle + ?Sized> KeyLifecycle for CountingKms<K> {
         self.inner.delete_now(key_id, echo).await
     }
 
-    async fn reap_deleted(&self, now: OffsetDateTime) -> Result<Vec<String>, KmsError> {
-        self.inner.reap_deleted(now).await
+    async fn reap_deleted(&self, now: OffsetDateTime, may_go: &MayGo) -> Result<Vec<String>, KmsError> {
+        self.inner.reap_deleted(now, may_go).await
     }
 
     async fn seal_service(&self) -> Result<(), KmsError> {

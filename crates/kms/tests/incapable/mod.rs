@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use strongroom_kms::{Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KmsError, NewKey};
+use strongroom_kms::{Capabilities, KeyLifecycle, KeyMetadata, KeyPage, KmsError, MayGo, NewKey};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -92,7 +92,7 @@ impl KeyLifecycle for Incapable {
         cannot("delete now")
     }
 
-    async fn reap_deleted(&self, _: OffsetDateTime) -> Result<Vec<String>, KmsError> {
+    async fn reap_deleted(&self, _: OffsetDateTime, _: &MayGo) -> Result<Vec<String>, KmsError> {
         cannot("reap deleted")
     }
 

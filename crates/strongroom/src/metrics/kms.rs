@@ -12,6 +12,8 @@ pub(crate) struct KmsNumbers {
     pub(crate) backends: Vec<BackendMetrics>,
     /// The state that `/kms/status` tells.
     pub(crate) state: &'static str,
+    /// Keys that are due to be destroyed, and have to wait.
+    pub(crate) postponed_deletions: u64,
     pub(crate) rekey: Vec<RekeyNumbers>,
     pub(crate) keys: Vec<KeyAge>,
     /// Whether the audit log takes records.
@@ -26,7 +28,16 @@ pub(crate) struct KmsNumbers {
 impl KmsNumbers {
     pub(super) fn none() -> Self {
         let (backends, rekey, keys) = (Vec::new(), Vec::new(), Vec::new());
-        Self { backends, state: "NotConfigured", rekey, keys, is_audit_writable: true, audit_records: 0, audit: Usage::default() }
+        Self {
+            backends,
+            state: "NotConfigured",
+            postponed_deletions: 0,
+            rekey,
+            keys,
+            is_audit_writable: true,
+            audit_records: 0,
+            audit: Usage::default(),
+        }
     }
 }
 
@@ -55,6 +66,8 @@ pub(super) fn render(text: &mut String, numbers: &KmsNumbers) {
     }
     render_calls(text, &numbers.backends);
     render_backends(text, &numbers.backends);
+    let help = "Keys that are due to be destroyed, and wait because Object Lock may keep versions that depend on them";
+    Family::new(text, "strongroom_kms_deletions_postponed", "gauge", help).sample(&[], numbers.postponed_deletions);
     render_rekey(text, &numbers.rekey);
     let mut family = Family::new(text, "strongroom_kms_key_version_age_seconds", "gauge", "Age of the version that a key wraps with");
     for key in &numbers.keys {
@@ -168,6 +181,7 @@ mod tests {
         let numbers = KmsNumbers {
             backends: vec![backend],
             state: "Running",
+            postponed_deletions: 15,
             rekey: vec![RekeyNumbers { job_id: "j1".to_owned(), done: 1, failed: 2, remaining: 3 }],
             keys: vec![KeyAge { backend: "vault".to_owned(), key_id: "k".to_owned(), age_seconds: 86_400 }],
             is_audit_writable: true,
@@ -184,6 +198,7 @@ mod tests {
             "strongroom_kms_call_duration_seconds_bucket{backend=\"vault\",operation=\"unwrap_data_key\",le=\"+Inf\"} 2",
             "strongroom_kms_breaker_open{backend=\"vault\"} 1",
             "strongroom_kms_cache_hits_total{backend=\"vault\"} 6",
+            "strongroom_kms_deletions_postponed 15",
             "strongroom_rekey_remaining{job_id=\"j1\"} 3",
             "strongroom_kms_key_version_age_seconds{backend=\"vault\",key_id=\"k\"} 86400",
             "strongroom_audit_writable 1",

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use strongroom_kms::{
-    Capabilities, KeyLifecycle, KeyMaterial, KeyMetadata, KeyPage, KeyState, KeyVersionInfo, KmsError, MaterialStore, NewKey,
+    Capabilities, KeyLifecycle, KeyMaterial, KeyMetadata, KeyPage, KeyState, KeyVersionInfo, KmsError, MaterialStore, MayGo, NewKey,
     check_new_key_id, random_key_id, resolve_key_id,
 };
 use time::{Duration, OffsetDateTime};
@@ -281,7 +281,7 @@ impl KeyLifecycle for MemoryKms {
         Ok(KeyMetadata { state: KeyState::Erased, ..metadata })
     }
 
-    async fn reap_deleted(&self, _: OffsetDateTime) -> Result<Vec<String>, KmsError> {
+    async fn reap_deleted(&self, _: OffsetDateTime, _: &MayGo) -> Result<Vec<String>, KmsError> {
         if self.server.schedules { Ok(Vec::new()) } else { self.cannot("reap") }
     }
 
