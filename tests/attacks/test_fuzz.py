@@ -19,7 +19,8 @@ SHARDS = 4
 SEED = os.environ.get("STRONGROOM_TEST_FUZZ_SEED", "0")
 REQUESTS = int(os.environ.get("STRONGROOM_TEST_FUZZ_REQUESTS", "0"))
 SECONDS = 8  # without a number of requests
-BATCH = 2000  # then the canaries are looked at, and a new bucket begins
+BATCH = 2000  # then the canaries are looked at
+BUCKET_LIFE = 200  # requests until a new bucket begins: sooner or later one of them takes away what the others need
 PATIENCE_SECONDS = 20
 FUZZER = [
     allow("s3:*", resource=["arn:aws:s3:::fuzz-*", "arn:aws:s3:::fuzz-*/*"]),
@@ -62,10 +63,11 @@ class Fuzz:
 
     def run(self, count, deadline):
         while self.sent < count and time.monotonic() < deadline:
-            mutator = self.mutator(self.sent)
-            for _ in range(min(BATCH, count - self.sent)):
+            for place in range(min(BATCH, count - self.sent)):
                 if time.monotonic() >= deadline:
                     break
+                if place % BUCKET_LIFE == 0:
+                    mutator = self.mutator(self.sent)
                 self.one(mutator)
             assert self.canaries() == self.before, f"changed within the requests before {self.sent} of seed {SEED}"
 
