@@ -194,13 +194,11 @@ impl<'a> VersionBinding<'a> {
         let (backend, key_id, key_version) = kms_key_fields(self.kms_key);
         let key = self.key.as_bytes();
         let mode = [self.mode];
-        let mut fields = vec![&self.bucket_id.0[..], key, &self.version_id.0, &size, &modified, &mode, backend, key_id, &key_version];
         let (lock, until) = lock_fields(&self.lock);
+        let fields =
+            [&self.bucket_id.0[..], key, &self.version_id.0, &size, &modified, &mode, backend, key_id, &key_version, &lock, &until];
         // What has no lock is bound as it was before there were locks.
-        if self.lock != Lock::default() {
-            fields.extend([&lock[..], &until]);
-        }
-        use_fields(&fields)
+        use_fields(if self.lock == Lock::default() { &fields[..fields.len() - 2] } else { &fields })
     }
 }
 
@@ -215,8 +213,9 @@ impl ObjectRecord {
 }
 
 impl ListedRecord {
-    pub(crate) fn open(store_key: &StoreKey, binding: &VersionBinding<'_>, sealed: &[u8]) -> Result<Self, Error> {
-        binding.with_fields(|fields| open(store_key, RecordKind::Version, fields, sealed, "metadata record"))
+    /// Opens it where it lies.
+    pub(crate) fn open(store_key: &StoreKey, binding: &VersionBinding<'_>, sealed: &mut [u8]) -> Result<Self, Error> {
+        binding.with_fields(|fields| open_in_place(store_key, RecordKind::Version, fields, sealed, "metadata record"))
     }
 }
 
@@ -334,9 +333,19 @@ pub(crate) fn open<T: DeserializeOwned>(
     sealed: &[u8],
     what: &str,
 ) -> Result<T, Error> {
-    let plain = store_key.open_record(kind, fields, sealed).map_err(|error| Error::Integrity(format!("its {what}: {error}")))?;
+    open_in_place(store_key, kind, fields, &mut sealed.to_vec(), what)
+}
+
+fn open_in_place<T: DeserializeOwned>(
+    store_key: &StoreKey,
+    kind: RecordKind,
+    fields: &[&[u8]],
+    sealed: &mut [u8],
+    what: &str,
+) -> Result<T, Error> {
+    let plain = store_key.open_record_in_place(kind, fields, sealed).map_err(|error| Error::Integrity(format!("its {what}: {error}")))?;
     // Looked at once as a whole, which is faster than string by string.
-    let text = std::str::from_utf8(&plain).ok();
+    let text = std::str::from_utf8(plain).ok();
     text.and_then(|text| serde_json::from_str(text).ok()).ok_or_else(|| Error::Integrity(format!("its {what} does not parse")))
 }
 

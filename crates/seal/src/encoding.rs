@@ -6,7 +6,13 @@ pub(crate) struct Fields(Vec<u8>);
 impl Fields {
     /// Begins with the domain, which keeps uses of one key apart.
     pub(crate) fn new(domain: &str) -> Self {
-        Self(Vec::with_capacity(256)).with(domain.as_bytes())
+        Self::within(Vec::with_capacity(256), domain)
+    }
+
+    /// As [`new`](Self::new), in memory that is done with.
+    pub(crate) fn within(mut memory: Vec<u8>, domain: &str) -> Self {
+        memory.clear();
+        Self(memory).with(domain.as_bytes())
     }
 
     pub(crate) fn with(mut self, field: &[u8]) -> Self {

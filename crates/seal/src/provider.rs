@@ -78,11 +78,12 @@ impl Prk {
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, prk.as_slice())))
     }
 
-    /// HKDF-Expand. A key is as long as the hash, so it is the first block (RFC 5869, 2.3): the HMAC of `info` and a byte of 1.
-    pub(crate) fn expand(&self, mut info: Vec<u8>) -> Result<KeyBytes, SealError> {
+    /// HKDF-Expand. A key is as long as the hash, so it is the first block (RFC 5869, 2.3): the HMAC of `info` and a byte of 1, which is
+    /// appended here.
+    pub(crate) fn expand(&self, info: &mut Vec<u8>) -> Result<KeyBytes, SealError> {
         let mut key = KeyBytes::default();
         info.push(1);
-        hmac::sign_to_buffer(&self.0, &info, key.as_mut_slice()).map_err(|_| SealError::Provider)?;
+        hmac::sign_to_buffer(&self.0, info, key.as_mut_slice()).map_err(|_| SealError::Provider)?;
         Ok(key)
     }
 }

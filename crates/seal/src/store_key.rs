@@ -50,7 +50,7 @@ impl StoreKey {
 
     fn new(bytes: KeyBytes) -> Result<Self, SealError> {
         let prk = Prk::extract(bytes.as_slice(), STORE_DOMAIN)?;
-        let external_key = prk.expand(Fields::new(STORE_EK_DOMAIN).into_bytes())?;
+        let external_key = prk.expand(&mut Fields::new(STORE_EK_DOMAIN).into_bytes())?;
         Ok(Self { bytes, prk, external_key })
     }
 
@@ -81,28 +81,31 @@ impl StoreKey {
         out.push(FORMAT_VERSION);
         out.extend_from_slice(salt);
         out.extend_from_slice(plaintext);
-        let key = self.record_key(kind, salt)?;
-        let tag = key.seal_in_place(ZERO_NONCE, record_aad(kind, fields).as_slice(), &mut out[RECORD_HEADER_LEN..])?;
+        let (key, head) = self.record_key(kind, salt)?;
+        let aad = record_aad(head, kind, fields);
+        let tag = key.seal_in_place(ZERO_NONCE, aad.as_slice(), &mut out[RECORD_HEADER_LEN..])?;
         out.extend_from_slice(&tag);
         Ok(out)
     }
 
     /// Opens a record with the kind and the fields that it was sealed for.
     pub fn open_record(&self, kind: RecordKind, fields: &[&[u8]], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
-        let (&version, body) = sealed.split_first().ok_or(SealError::Malformed("record"))?;
+        Ok(self.open_record_in_place(kind, fields, &mut sealed.to_vec())?.to_vec())
+    }
+
+    /// As [`open_record`](Self::open_record), in the memory of the record: for listings, which open a thousand.
+    pub fn open_record_in_place<'a>(&self, kind: RecordKind, fields: &[&[u8]], sealed: &'a mut [u8]) -> Result<&'a [u8], SealError> {
+        let (&mut version, body) = sealed.split_first_mut().ok_or(SealError::Malformed("record"))?;
         check_version(version)?;
-        let (salt, body) = body.split_first_chunk::<RECORD_SALT_LEN>().ok_or(SealError::Malformed("record"))?;
-        let mut plaintext = body.to_vec();
-        let key = self.record_key(kind, salt)?;
-        let opened = key.open_in_place(ZERO_NONCE, record_aad(kind, fields).as_slice(), &mut plaintext);
-        let len = opened.ok_or(SealError::RecordRejected)?.len();
-        plaintext.truncate(len);
-        Ok(plaintext)
+        let (salt, body) = body.split_first_chunk_mut::<RECORD_SALT_LEN>().ok_or(SealError::Malformed("record"))?;
+        let (key, head) = self.record_key(kind, salt)?;
+        let aad = record_aad(head, kind, fields);
+        key.open_in_place(ZERO_NONCE, aad.as_slice(), body).map(|opened| &*opened).ok_or(SealError::RecordRejected)
     }
 
     /// A keyed fingerprint of `fields`: equal for equal fields, and telling nothing about them without the key.
     pub fn fingerprint(&self, fields: &[&[u8]]) -> Result<[u8; 32], SealError> {
-        let key = self.prk.expand(Fields::new(FINGERPRINT_DOMAIN).into_bytes())?;
+        let key = self.prk.expand(&mut Fields::new(FINGERPRINT_DOMAIN).into_bytes())?;
         let fields = fields.iter().fold(Fields::new(FINGERPRINT_DOMAIN), |all, field| all.with(field));
         Ok(hmac_sha256(key.as_slice(), fields.as_slice()))
     }
@@ -112,13 +115,14 @@ impl StoreKey {
         Ok(self.fingerprint(fields)?.ct_eq(fingerprint).into())
     }
 
-    fn record_key(&self, kind: RecordKind, salt: &[u8]) -> Result<AeadKey, SealError> {
-        let info = Fields::new(RECORD_DOMAIN).with(&[kind as u8]).with(salt);
-        AeadKey::new(&self.prk.expand(info.into_bytes())?)
+    /// The record's key, and the memory of its derivation with the domain of records in it: the beginning of [`record_aad`].
+    fn record_key(&self, kind: RecordKind, salt: &[u8]) -> Result<(AeadKey, Fields), SealError> {
+        let mut info = Fields::new(RECORD_DOMAIN).with(&[kind as u8]).with(salt).into_bytes();
+        let key = AeadKey::new(&self.prk.expand(&mut info)?)?;
+        Ok((key, Fields::within(info, RECORD_DOMAIN)))
     }
 }
 
-fn record_aad(kind: RecordKind, fields: &[&[u8]]) -> Fields {
-    let head = Fields::new(RECORD_DOMAIN).with(&[FORMAT_VERSION]).with(&[kind as u8]);
-    fields.iter().fold(head, |aad, field| aad.with(field))
+fn record_aad(head: Fields, kind: RecordKind, fields: &[&[u8]]) -> Fields {
+    fields.iter().fold(head.with(&[FORMAT_VERSION]).with(&[kind as u8]), |aad, field| aad.with(field))
 }

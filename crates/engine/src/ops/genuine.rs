@@ -54,8 +54,14 @@ impl Engine {
             if let Some(last) = rows.entries.last() {
                 (query.after, after_marker) = marker(last);
             }
+            entries.reserve(rows.entries.len());
             for (opened, entry) in (1..).zip(rows.entries) {
-                entries.extend(sieve.entry(entry).await?);
+                match entry {
+                    Found::Item(row) => entries.extend(sieve.open(row)?.map(ListEntry::Item)),
+                    Found::Prefix { prefix, first } => {
+                        entries.extend(sieve.is_below(&prefix, first).await?.then_some(ListEntry::Prefix(prefix)));
+                    }
+                }
                 if opened % OPENED_A_TURN == 0 {
                     tokio::task::yield_now().await;
                 }
@@ -93,13 +99,6 @@ impl Sieve<'_> {
             self.pass_over(self.engine.integrity().note(unreadable, &self.bucket.name, ""))?;
         }
         Ok(rows)
-    }
-
-    async fn entry<T: Row>(&mut self, found: Found<T>) -> Result<Option<ListEntry<T::Shown>>, Error> {
-        match found {
-            Found::Item(row) => Ok(self.open(row)?.map(ListEntry::Item)),
-            Found::Prefix { prefix, first } => Ok(self.is_below(&prefix, first).await?.then_some(ListEntry::Prefix(prefix))),
-        }
     }
 
     /// Whether a genuine row lies below the prefix: nearly always the first.

@@ -81,8 +81,9 @@ impl Row for VersionEntry {
         (self.key.clone(), None)
     }
 
-    fn open(self, engine: &Engine, bucket: &Bucket) -> Result<ListedObject, Error> {
-        let record = ListedRecord::open(engine.store_key(), &VersionBinding::of_entry(bucket.id, &self), &self.record)
+    fn open(mut self, engine: &Engine, bucket: &Bucket) -> Result<ListedObject, Error> {
+        let mut sealed = std::mem::take(&mut self.record);
+        let record = ListedRecord::open(engine.store_key(), &VersionBinding::of_entry(bucket.id, &self), &mut sealed)
             .map_err(|error| engine.integrity().note(error, &bucket.name, &self.key))?;
         Ok(ListedObject {
             etag: record.etag.shown,

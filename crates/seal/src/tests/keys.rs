@@ -137,7 +137,7 @@ fn hkdf_is_that_of_rfc_5869() {
     let (ikm, salt, info) = ([0x0b; 22], hex::decode("000102030405060708090a0b0c").unwrap(), hex::decode("f0f1f2f3f4f5f6f7f8f9").unwrap());
     let okm = "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf";
     assert_eq!(hex::encode(*provider::hkdf(&ikm, &salt, &info).unwrap()), okm);
-    assert_eq!(hex::encode(*provider::Prk::extract(&ikm, &salt).unwrap().expand(info.clone()).unwrap()), okm);
+    assert_eq!(hex::encode(*provider::Prk::extract(&ikm, &salt).unwrap().expand(&mut info.clone()).unwrap()), okm);
 }
 
 #[test]

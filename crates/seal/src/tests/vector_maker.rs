@@ -197,7 +197,7 @@ fn check() -> KeyCheckVector {
 
 fn store_external_key(store_key: &[u8]) -> Vec<u8> {
     let prk = provider::Prk::extract(store_key, b"strongroom v1 store").unwrap();
-    prk.expand(encoding::Fields::new("strongroom v1 store ek").into_bytes()).unwrap().to_vec()
+    prk.expand(&mut encoding::Fields::new("strongroom v1 store ek").into_bytes()).unwrap().to_vec()
 }
 
 fn object_keys_from(bytes: &[u8]) -> ObjectKeys {
