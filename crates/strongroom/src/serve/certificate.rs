@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 
 use super::StartError;
@@ -17,17 +18,20 @@ pub(super) struct Certificate {
     pub(super) present: Arc<Certificates>,
     /// `None`: the certificate is the operator's.
     authority: Option<Arc<Authority>>,
+    /// SIGHUP, which asks for the files to be read again.
+    hangups: Signal,
 }
 
 impl Certificate {
-    /// Loads the given pair, or has one made.
+    /// Loads the given pair, or has one made. From now on SIGHUP no longer ends the process.
     pub(super) fn prepare(settings: &Settings) -> Result<Self, StartError> {
+        let hangups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
         if let Some(files) = &settings.tls {
-            return Ok(Self { present: Certificates::load(files.clone())?, authority: None });
+            return Ok(Self { present: Certificates::load(files.clone())?, authority: None, hangups });
         }
         let names = server_names(&[&settings.address, &settings.admin_address], &settings.domains);
         let authority = Authority::open(settings.secrets_dir.join("tls"), names)?;
-        Ok(Self { present: Certificates::load(authority.server())?, authority: Some(Arc::new(authority)) })
+        Ok(Self { present: Certificates::load(authority.server())?, authority: Some(Arc::new(authority)), hangups })
     }
 
     /// What clients are to trust, if it is not what they trust anyway.
@@ -37,7 +41,7 @@ impl Certificate {
 
     /// Follows the files, and renews the local authority's certificate in time. Never ends.
     pub(super) async fn keep(self) {
-        tokio::join!(self.present.watch(), renew(self.authority));
+        tokio::join!(self.present.watch(self.hangups), renew(self.authority));
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 
 use super::{TlsError, load_pair};
 use crate::config::TlsFiles;
@@ -38,14 +38,13 @@ impl Certificates {
         Ok(())
     }
 
-    /// Follows the files, and SIGHUP, for as long as the program runs.
-    pub(crate) async fn watch(self: Arc<Self>) {
-        let mut hangups = signal(SignalKind::hangup()).ok();
+    /// Follows the files, and reads them again at each of `hangups`, for as long as the program runs.
+    pub(crate) async fn watch(self: Arc<Self>, mut hangups: Signal) {
         let mut seen = self.loaded;
         loop {
             let forced = tokio::select! {
                 () = tokio::time::sleep(POLL_INTERVAL) => false,
-                Some(()) = async { hangups.as_mut()?.recv().await } => true,
+                Some(()) = hangups.recv() => true,
             };
             let this = Arc::clone(&self);
             // Two stat calls, and at times two small reads: off the workers, the disk may be a slow one.
