@@ -24,6 +24,7 @@ VERSIONS = int(os.environ.get("VERSIONS", 1_000_000))
 FEW = int(os.environ.get("FEW", 1_000))
 PAGE = 1000
 BATCHES = 5
+PAGES = 200  # of a listing: a tick of the clock is then 0.05 ms of a page
 WRITERS = 16
 SIZE = 16
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -100,11 +101,11 @@ def measure(store, versions, keys, deleted):
         costs["GET"] = store.cost((lambda key=key: s3.get_object(**at, Key=key)["Body"].read()) for key in some)
     costs["GET of an old version"] = store.cost((lambda key=key, one=one: s3.get_object(**at, Key=key, VersionId=one)["Body"].read()) for key, one in middle)
     deep = names[keys * 9 // 10]
-    costs["ListObjectsV2, first page"] = store.cost([lambda: s3.list_objects_v2(**at)] * 50)
-    costs["ListObjectsV2, deep page"] = store.cost([lambda: s3.list_objects_v2(**at, StartAfter=deep)] * 50)
-    costs["ListObjectVersions, first page"] = store.cost([lambda: s3.list_object_versions(**at)] * 50)
+    costs["ListObjectsV2, first page"] = store.cost([lambda: s3.list_objects_v2(**at)] * PAGES)
+    costs["ListObjectsV2, deep page"] = store.cost([lambda: s3.list_objects_v2(**at, StartAfter=deep)] * PAGES)
+    costs["ListObjectVersions, first page"] = store.cost([lambda: s3.list_object_versions(**at)] * PAGES)
     key, one = middle[-1]
-    costs["ListObjectVersions, deep page"] = store.cost([lambda: s3.list_object_versions(**at, KeyMarker=key, VersionIdMarker=one)] * 50)
+    costs["ListObjectVersions, deep page"] = store.cost([lambda: s3.list_object_versions(**at, KeyMarker=key, VersionIdMarker=one)] * PAGES)
     costs["usage of the key"] = store.cost([lambda: store.admin.usage("default")] * 20)
     costs["PUT over a key"] = store.cost((lambda key=key: s3.put_object(**at, Key=key, Body=b"x" * SIZE)) for key in some)
     costs["DELETE, a marker"] = store.cost((lambda key=key: s3.delete_object(**at, Key=key)) for key in some)
