@@ -43,6 +43,10 @@ pub trait Catalog: Send + Sync + 'static {
     /// Changes what is configured of a bucket if `seen` still is its revision, which grows by one; else [`CatalogError::PreconditionFailed`].
     async fn change_bucket(&self, id: BucketId, seen: u64, change: BucketChange) -> Result<(), CatalogError>;
 
+    /// How often buckets were changed or deleted so far, as far as that was committed; it may have been counted more often. What was read of
+    /// a bucket after this number was asked for holds as long as the number stays the same.
+    fn bucket_changes(&self) -> u64;
+
     /// The bucket of that name and, in the same look-up, its document of this kind.
     async fn bucket_document(&self, name: &str, kind: &str) -> Result<Option<(Bucket, Option<Vec<u8>>)>, CatalogError>;
 

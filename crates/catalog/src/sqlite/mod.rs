@@ -36,6 +36,7 @@ mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -70,6 +71,7 @@ pub struct SqliteCatalog {
     step_rows: usize,
     release_rows: usize,
     clock: Clock,
+    bucket_changes: Arc<AtomicU64>,
     // Dropped last: closing a file releases the locks that this process has on it.
     reserve: Arc<Reserve>,
 }
@@ -121,6 +123,7 @@ impl SqliteCatalog {
             writer,
             release_rows: options.release_rows.max(1),
             clock: options.clock,
+            bucket_changes: Arc::default(),
             reserve,
         })
     }
@@ -177,6 +180,25 @@ impl SqliteCatalog {
         let (clock, rows) = (self.clock.clone(), self.release_rows);
         self.writer.write(move |transaction| work(transaction, Pace { now: clock.now(), rows })).await
     }
+
+    /// A write that changes or deletes a bucket.
+    async fn write_noticed(
+        &self,
+        work: impl FnOnce(&Connection, Pace) -> Result<(), CatalogError> + Send + 'static,
+    ) -> Result<(), CatalogError> {
+        let noticed = Noticed(Arc::clone(&self.bucket_changes));
+        // What the work answers with is kept until the transaction has ended.
+        self.write(move |transaction, pace| work(transaction, pace).map(|()| noticed)).await.map(drop)
+    }
+}
+
+/// Counts a change of a bucket when it is dropped: after the commit, also where nobody waits for the answer any more.
+struct Noticed(Arc<AtomicU64>);
+
+impl Drop for Noticed {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
 }
 
 #[async_trait]
@@ -197,11 +219,15 @@ impl Catalog for SqliteCatalog {
 
     async fn delete_bucket(&self, name: &str) -> Result<(), CatalogError> {
         let name = name.to_owned();
-        self.write(move |transaction, pace| buckets::delete(transaction, &name, pace)).await
+        self.write_noticed(move |transaction, pace| buckets::delete(transaction, &name, pace)).await
     }
 
     async fn change_bucket(&self, id: BucketId, seen: u64, change: BucketChange) -> Result<(), CatalogError> {
-        self.write(move |transaction, _| buckets::change(transaction, id, seen, &change)).await
+        self.write_noticed(move |transaction, _| buckets::change(transaction, id, seen, &change)).await
+    }
+
+    fn bucket_changes(&self) -> u64 {
+        self.bucket_changes.load(Ordering::Acquire)
     }
 
     async fn bucket_document(&self, name: &str, kind: &str) -> Result<Option<(Bucket, Option<Vec<u8>>)>, CatalogError> {

@@ -121,6 +121,10 @@ impl Catalog for HookedCatalog {
         self.around(write(Method::DeleteBucket), self.inner.delete_bucket(name)).await
     }
 
+    fn bucket_changes(&self) -> u64 {
+        self.inner.bucket_changes()
+    }
+
     async fn change_bucket(&self, id: BucketId, seen: u64, change: BucketChange) -> Result<(), CatalogError> {
         self.around(write(Method::ChangeBucket), self.inner.change_bucket(id, seen, change)).await
     }

@@ -74,6 +74,7 @@ impl Catalog for MemoryCatalog {
     async fn delete_bucket(&self, name: &str) -> Result<(), CatalogError> {
         self.write(|state, now| {
             let bucket = state.buckets.remove(name).ok_or(CatalogError::NoSuchBucket)?;
+            state.bucket_changes += 1;
             if state.versions.keys().any(|(id, _)| *id == bucket.id) {
                 return Err(CatalogError::BucketNotEmpty);
             }
@@ -86,6 +87,10 @@ impl Catalog for MemoryCatalog {
         })
     }
 
+    fn bucket_changes(&self) -> u64 {
+        self.read(|state| state.bucket_changes)
+    }
+
     async fn change_bucket(&self, id: BucketId, seen: u64, change: BucketChange) -> Result<(), CatalogError> {
         self.write(|state, _| {
             let bucket = state.buckets.values_mut().find(|bucket| bucket.id == id).ok_or(CatalogError::NoSuchBucket)?;
@@ -93,6 +98,7 @@ impl Catalog for MemoryCatalog {
                 return Err(CatalogError::PreconditionFailed);
             }
             (bucket.revision, bucket.former) = (seen + 1, None);
+            state.bucket_changes += 1;
             (bucket.versioning, bucket.record) = (change.versioning, change.record);
             for (kind, document) in change.documents {
                 match document {

@@ -12,6 +12,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
     pub(super) buckets: BTreeMap<String, Bucket>,
+    pub(super) bucket_changes: u64,
     pub(super) documents: BTreeMap<(BucketId, String), Vec<u8>>,
     /// Oldest first; the last is the latest. No key has an empty list.
     pub(super) versions: BTreeMap<(BucketId, String), Vec<Arc<Stored>>>,
