@@ -72,6 +72,10 @@ actions! {
     GetBucketWebsite = "s3:GetBucketWebsite",
     /// `GetBucketPolicy`; on the bucket.
     GetBucketPolicy = "s3:GetBucketPolicy",
+    /// `PutBucketPolicy`; on the bucket.
+    PutBucketPolicy = "s3:PutBucketPolicy",
+    /// `DeleteBucketPolicy`; on the bucket.
+    DeleteBucketPolicy = "s3:DeleteBucketPolicy",
     /// `GetBucketPolicyStatus`; on the bucket.
     GetBucketPolicyStatus = "s3:GetBucketPolicyStatus",
     /// `GetBucketReplication`; on the bucket.
@@ -229,22 +233,100 @@ actions! {
 }
 
 impl Action {
-    /// The condition keys that policies may put to this action, besides `aws:SecureTransport`, which every action has. In a request for
-    /// another action such a header or parameter is the client's to add at will, so it must not open anything. Source: the condition keys
-    /// of each action in the Service Authorization Reference of AWS.
+    /// The condition keys that policies may put to this action, besides those that every action has. In a request for another action such
+    /// a header or parameter is the client's to add at will, so it must not open anything. Source: the condition keys of each action in the
+    /// Service Authorization Reference of AWS.
     pub const fn condition_keys(self) -> &'static [ConditionKey] {
+        use ConditionKey as Key;
         match self {
-            Self::PutObject => &[ConditionKey::Encryption, ConditionKey::EncryptionKeyId, ConditionKey::CustomerAlgorithm],
-            Self::ListBucket | Self::ListBucketVersions => &[ConditionKey::Prefix, ConditionKey::Delimiter],
+            Self::PutObject => &[
+                Key::Encryption,
+                Key::EncryptionKeyId,
+                Key::CustomerAlgorithm,
+                Key::CannedAcl,
+                Key::GrantRead,
+                Key::GrantWrite,
+                Key::GrantReadAcp,
+                Key::GrantWriteAcp,
+                Key::GrantFullControl,
+                Key::CopySource,
+                Key::MetadataDirective,
+                Key::StorageClass,
+            ],
+            Self::CreateBucket | Self::PutBucketAcl | Self::PutObjectAcl => ACL_KEYS,
+            Self::PutObjectVersionAcl => &[
+                Key::CannedAcl,
+                Key::GrantRead,
+                Key::GrantWrite,
+                Key::GrantReadAcp,
+                Key::GrantWriteAcp,
+                Key::GrantFullControl,
+                Key::VersionId,
+            ],
+            Self::ListBucket | Self::ListBucketVersions => &[Key::Prefix, Key::Delimiter, Key::MaxKeys],
+            Self::GetObjectVersion
+            | Self::GetObjectVersionAttributes
+            | Self::GetObjectVersionAcl
+            | Self::GetObjectVersionTagging
+            | Self::PutObjectVersionTagging
+            | Self::DeleteObjectVersion
+            | Self::DeleteObjectVersionTagging => &[Key::VersionId],
             _ => &[],
         }
     }
 
     /// Whether a condition of that key can hold for this action.
     pub(crate) fn has(self, key: ConditionKey) -> bool {
-        key == ConditionKey::SecureTransport || self.condition_keys().contains(&key)
+        OF_EVERY_ACTION.contains(&key) || self.condition_keys().contains(&key)
+    }
+
+    /// Whether `s3:ExistingObjectTag/NAME` can hold for this action.
+    pub fn has_existing_tags(self) -> bool {
+        matches!(
+            self,
+            Self::GetObject
+                | Self::GetObjectVersion
+                | Self::GetObjectAttributes
+                | Self::GetObjectVersionAttributes
+                | Self::GetObjectAcl
+                | Self::GetObjectVersionAcl
+                | Self::PutObjectAcl
+                | Self::PutObjectVersionAcl
+                | Self::GetObjectTagging
+                | Self::GetObjectVersionTagging
+                | Self::PutObjectTagging
+                | Self::PutObjectVersionTagging
+                | Self::DeleteObjectTagging
+                | Self::DeleteObjectVersionTagging
+        )
+    }
+
+    /// Whether `s3:RequestObjectTag/NAME` can hold for this action.
+    pub fn has_request_tags(self) -> bool {
+        matches!(self, Self::PutObject | Self::PutObjectTagging | Self::PutObjectVersionTagging)
     }
 }
+
+/// What every request has, whatever it is for.
+const OF_EVERY_ACTION: [ConditionKey; 8] = [
+    ConditionKey::SecureTransport,
+    ConditionKey::SourceIp,
+    ConditionKey::CurrentTime,
+    ConditionKey::UserName,
+    ConditionKey::PrincipalArn,
+    ConditionKey::PrincipalAccount,
+    ConditionKey::Referer,
+    ConditionKey::UserAgent,
+];
+
+const ACL_KEYS: &[ConditionKey] = &[
+    ConditionKey::CannedAcl,
+    ConditionKey::GrantRead,
+    ConditionKey::GrantWrite,
+    ConditionKey::GrantReadAcp,
+    ConditionKey::GrantWriteAcp,
+    ConditionKey::GrantFullControl,
+];
 
 /// A set of actions: one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

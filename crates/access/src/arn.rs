@@ -1,7 +1,10 @@
 //! Resources by their Amazon names, and the patterns that policies write for them.
 
+use std::fmt;
+
 use crate::action::SERVICES;
 use crate::error::StatementProblem;
+use crate::identity::ROOT_NAME;
 use crate::wildcard::Pattern;
 
 /// The resource of [`crate::Action::ListAllMyBuckets`].
@@ -25,6 +28,12 @@ pub fn bucket(bucket: &str) -> String {
 /// An object of a bucket.
 pub fn object(bucket: &str, key: &str) -> String {
     format!("arn:aws:s3:::{bucket}/{key}")
+}
+
+/// A user of an account, or root.
+pub fn user(account: &str, name: &str) -> String {
+    let path = if name == ROOT_NAME { name.to_owned() } else { format!("user/{name}") };
+    format!("arn:aws:iam::{account}:{path}")
 }
 
 /// A KMS key, by its bare id.
@@ -74,10 +83,27 @@ impl ArnPattern {
         Ok(Self::Fields { services, relative: Pattern::new(relative)? })
     }
 
+    /// Whether it may mean the bucket or something in it.
+    pub(crate) fn reaches_into(&self, bucket: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Fields { services, relative } => services.contains(&"s3") && relative.reaches_into(bucket),
+        }
+    }
+
     pub(crate) fn matches(&self, arn: Arn<'_>) -> bool {
         match self {
             Self::Any => true,
             Self::Fields { services, relative } => services.contains(&arn.service) && relative.matches(arn.relative),
+        }
+    }
+}
+
+impl fmt::Display for ArnPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Fields { services, relative } => write!(f, "arn:aws:{}:::{relative}", services.first().copied().unwrap_or("*")),
         }
     }
 }

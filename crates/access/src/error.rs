@@ -4,8 +4,11 @@
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
     /// The name of a user is not acceptable, or is root's.
-    #[error("{0:?} is no name for a user: 1 to 64 letters, digits and +=,.@_- are, and \"root\" is taken")]
+    #[error("{0:?} is no name for a user: 1 to 64 letters, digits and +=,.@_- are, and \"root\" and \"anonymous\" are taken")]
     InvalidName(String),
+    /// The account of a user is not acceptable.
+    #[error("{0:?} is no account: it has 12 digits")]
+    InvalidAccount(String),
     /// Two users have one name.
     #[error("two users are named {0}")]
     DuplicateName(String),
@@ -91,6 +94,17 @@ pub enum StatementProblem {
     /// Not `*`, and not `service:Name`.
     #[error("{0:?} is no action: write * or service:Name, such as s3:GetObject")]
     MalformedAction(String),
+    /// `Principal` in the policy of an identity.
+    #[error("Principal belongs in the policy of a bucket: the policy of a user is about that user")]
+    PrincipalOfIdentity,
+    /// Neither `*` nor the name of anybody.
+    #[error(
+        "{0:?} is no principal: write *, an account of 12 digits, arn:aws:iam::ACCOUNT:user/NAME or arn:aws:iam::ACCOUNT:root as AWS, or a user's name as CanonicalUser"
+    )]
+    NoPrincipal(String),
+    /// A resource of another bucket in the policy of a bucket.
+    #[error("the resource {0} is not of this bucket")]
+    OtherBucket(String),
     /// An action of a service that this server is not.
     #[error("the action {0} belongs to no service of this server (s3, kms, strongroom)")]
     ForeignService(String),
@@ -117,7 +131,10 @@ pub enum StatementProblem {
     #[error("{0:?}: between two * there may be 64 characters if one of them is ?")]
     PatternTooCostly(String),
     /// A condition operator that is not supported.
-    #[error("the condition operator {0} is not supported: String(Not)Equals, String(Not)Like, Bool (each also with IfExists) and Null are")]
+    #[error(
+        "the condition operator {0} is not supported: String(Not)Equals(IgnoreCase), String(Not)Like, Arn(Not)Equals, Arn(Not)Like, Numeric… and Date… \
+         with (Not)Equals, LessThan(Equals) and GreaterThan(Equals), Bool, (Not)IpAddress (each also with IfExists) and Null are"
+    )]
     UnknownOperator(String),
     /// A condition key that is not supported.
     #[error("the condition key {0} is not supported: {known} are", known = crate::conditions::known_keys())]
@@ -133,6 +150,15 @@ pub enum StatementProblem {
     /// A value of Bool or Null that is neither true nor false.
     #[error("{0:?} is neither true nor false")]
     NoBool(String),
+    /// A value of IpAddress that is none.
+    #[error("{0:?} is no IP address, nor a block of them such as 10.0.0.0/8")]
+    NoAddress(String),
+    /// A value of a numeric operator that is no whole number.
+    #[error("{0:?} is no whole number")]
+    NoNumber(String),
+    /// A value of a date operator that is no date.
+    #[error("{0:?} is no date: write it as 2030-01-31T12:00:00Z, 2030-01-31, or in seconds since 1970")]
+    NoDate(String),
     /// A value for a KMS key id that is an ARN, but not a key's.
     #[error("{0:?} is no KMS key: write its id or arn:aws:kms:::key/id")]
     NoKey(String),

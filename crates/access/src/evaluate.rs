@@ -2,7 +2,19 @@
 
 use crate::arn::Arn;
 use crate::identity::Rights;
-use crate::{Action, Conditions, Identity, PolicySet};
+use crate::policy::Meant;
+use crate::{Action, BucketPolicy, Conditions, Identity, PolicySet};
+
+/// What a bucket itself says of who may do what with it and in it.
+#[derive(Debug)]
+pub struct BucketRules {
+    /// The account that it belongs to.
+    pub account: String,
+    /// Its policy.
+    pub policy: Option<BucketPolicy>,
+    /// Whether a public policy gives nothing to who is not of the account (`RestrictPublicBuckets`).
+    pub restricts_public: bool,
+}
 
 /// What the policies say of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +63,54 @@ pub struct Denied {
 
 impl Identity {
     /// Whether this identity may do the action on the resource, an ARN made by [`crate::arn`]. What is no ARN is denied to all but root.
+    /// For what is in no bucket; else see [`Identity::may_in`].
     pub fn may(&self, action: Action, resource: &str, conditions: &Conditions) -> Decision {
         match &self.rights {
             Rights::Root => Decision::Allow,
             Rights::Policies(policies) => policies.decide(action, resource, conditions),
+            Rights::Anonymous => Decision::ImplicitDeny,
         }
+    }
+
+    /// Whether this identity may do the action on the resource, which is the bucket of these rules or something in it; none where there is no
+    /// such bucket. Source: "Policy evaluation logic" of IAM.
+    ///
+    /// - A Deny of the identity's policies or of the bucket's beats everything. It binds root too, except that root may always read, replace
+    ///   and delete the bucket's policy.
+    /// - Within an account the one or the other must allow. Across accounts both must; root counts as one of every account.
+    /// - An anonymous request has the bucket's policy alone.
+    pub fn may_in(&self, bucket: Option<&BucketRules>, action: Action, resource: &str, conditions: &Conditions) -> Decision {
+        let own = self.may(action, resource, conditions);
+        let Some(bucket) = bucket else { return own };
+        let is_of_account = !self.is_anonymous() && (self.is_root() || self.account == bucket.account);
+        let said = bucket.decide(self, is_of_account, action, resource, conditions);
+        let cannot_be_shut_out = self.is_root() && OF_THE_POLICY.contains(&action);
+        match (own, said) {
+            (Decision::Allow, Decision::ExplicitDeny) if cannot_be_shut_out => Decision::Allow,
+            (Decision::ExplicitDeny, _) | (_, Decision::ExplicitDeny) => Decision::ExplicitDeny,
+            (Decision::Allow, Decision::Allow) => Decision::Allow,
+            (Decision::Allow, Decision::ImplicitDeny) if is_of_account => Decision::Allow,
+            (Decision::ImplicitDeny, Decision::Allow) if is_of_account || self.is_anonymous() => Decision::Allow,
+            _ => Decision::ImplicitDeny,
+        }
+    }
+
+    /// Whether what policies say of this identity's requests for the bucket depends on the tags of objects that are there.
+    pub fn needs_existing_tags(&self, bucket: Option<&BucketRules>) -> bool {
+        let own = match &self.rights {
+            Rights::Policies(policies) => policies.needs_existing_tags(),
+            Rights::Root | Rights::Anonymous => false,
+        };
+        own || bucket.and_then(|bucket| bucket.policy.as_ref()).is_some_and(BucketPolicy::needs_existing_tags)
+    }
+
+    /// Whether it depends on the tags that requests give to objects.
+    pub fn needs_request_tags(&self, bucket: Option<&BucketRules>) -> bool {
+        let own = match &self.rights {
+            Rights::Policies(policies) => policies.needs_request_tags(),
+            Rights::Root | Rights::Anonymous => false,
+        };
+        own || bucket.and_then(|bucket| bucket.policy.as_ref()).is_some_and(BucketPolicy::needs_request_tags)
     }
 
     /// Whether any statement allows the action on anything at all. It permits nothing: what is done to a resource is decided by
@@ -64,17 +119,51 @@ impl Identity {
         match &self.rights {
             Rights::Root => true,
             Rights::Policies(policies) => policies.statements().any(|statement| statement.allows_somewhere(action, conditions)),
+            Rights::Anonymous => false,
         }
     }
 
     /// As [`Identity::may`], with the proof.
     pub fn authorize(&self, action: Action, resource: &str, conditions: &Conditions) -> Result<Authorized, Denied> {
+        self.authorize_in(None, action, resource, conditions)
+    }
+
+    /// As [`Identity::may_in`], with the proof.
+    pub fn authorize_in(
+        &self,
+        bucket: Option<&BucketRules>,
+        action: Action,
+        resource: &str,
+        conditions: &Conditions,
+    ) -> Result<Authorized, Denied> {
         let denied = |explicit| Denied { identity: self.name.clone(), action, resource: resource.to_owned(), explicit };
-        match self.may(action, resource, conditions) {
+        match self.may_in(bucket, action, resource, conditions) {
             Decision::Allow => Ok(Authorized { action, resource: resource.into() }),
             Decision::ExplicitDeny => Err(denied(true)),
             Decision::ImplicitDeny => Err(denied(false)),
         }
+    }
+}
+
+/// What root needs to open a bucket again whose policy shuts everybody out.
+const OF_THE_POLICY: [Action; 3] = [Action::GetBucketPolicy, Action::PutBucketPolicy, Action::DeleteBucketPolicy];
+
+impl BucketRules {
+    /// What the policy says of a request. An Allow for an account is none within that account: its users have what their policies say.
+    fn decide(&self, identity: &Identity, is_of_account: bool, action: Action, resource: &str, conditions: &Conditions) -> Decision {
+        let (Some(policy), Some(arn)) = (&self.policy, Arn::parse(resource)) else { return Decision::ImplicitDeny };
+        let is_shut = self.restricts_public && policy.is_public() && !is_of_account;
+        let mut decision = Decision::ImplicitDeny;
+        for statement in policy.statements().iter().filter(|statement| statement.applies(action, arn, conditions)) {
+            match (statement.means(identity), statement.allows()) {
+                (Meant::Not, _) => {}
+                (_, false) => return Decision::ExplicitDeny,
+                (Meant::AsOfAccount, true) if is_of_account => {}
+                (_, true) if is_shut => {}
+                (_, true) => decision = Decision::Allow,
+            }
+        }
+        decision
     }
 }
 

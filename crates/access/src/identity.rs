@@ -3,18 +3,27 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::policy::is_account;
 use crate::{AccessError, PolicySet, SecretKey};
 
 /// The name of the identity that may do everything.
 pub const ROOT_NAME: &str = "root";
+
+/// The name that requests without a signature go by.
+pub const ANONYMOUS_NAME: &str = "anonymous";
+
+/// The account of root, and of every user who is given no other.
+pub const MAIN_ACCOUNT: &str = "000000000000";
 
 const ACCESS_KEY_BYTES: std::ops::RangeInclusive<usize> = 3..=128;
 const MAX_NAME_BYTES: usize = 64;
 
 /// Somebody who signs requests.
 pub struct Identity {
-    /// Unique; owns the buckets that it creates.
+    /// Unique among all accounts; owns the buckets that it creates.
     pub name: String,
+    /// Twelve digits. What lies in the buckets of one account is closed to the users of another, unless a bucket's policy lets them in.
+    pub account: String,
     /// Unique; sent with every request.
     pub access_key: String,
     /// What requests are signed with.
@@ -28,6 +37,8 @@ pub(crate) enum Rights {
     Root,
     /// What the policies say.
     Policies(PolicySet),
+    /// Nothing but what a bucket opens to everybody.
+    Anonymous,
 }
 
 impl Identity {
@@ -44,11 +55,43 @@ impl Identity {
         policies: PolicySet,
     ) -> Result<Self, AccessError> {
         let name = name.into();
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
-        if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(allowed) || name == ROOT_NAME {
+        if !Self::is_user_name(&name) {
             return Err(AccessError::InvalidName(name));
         }
         Self::checked(name, access_key.into(), secret, Rights::Policies(policies))
+    }
+
+    /// The same user in another account than the main one.
+    pub fn in_account(self, account: impl Into<String>) -> Result<Self, AccessError> {
+        let account = account.into();
+        if is_account(&account) { Ok(Self { account, ..self }) } else { Err(AccessError::InvalidAccount(account)) }
+    }
+
+    /// Who sends a request without a signature. It has no secret that anybody could sign with.
+    pub fn anonymous() -> Self {
+        Self {
+            name: ANONYMOUS_NAME.to_owned(),
+            account: String::new(),
+            access_key: String::new(),
+            secret: SecretKey::none(),
+            rights: Rights::Anonymous,
+        }
+    }
+
+    /// Whether a user may have the name.
+    pub(crate) fn is_user_name(name: &str) -> bool {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
+        (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(allowed) && ![ROOT_NAME, ANONYMOUS_NAME].contains(&name)
+    }
+
+    /// Whether the request had no signature.
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self.rights, Rights::Anonymous)
+    }
+
+    /// Its ARN; none of an anonymous request.
+    pub fn arn(&self) -> Option<String> {
+        (!self.is_anonymous()).then(|| crate::arn::user(&self.account, &self.name))
     }
 
     /// Whether this is root.
@@ -59,7 +102,7 @@ impl Identity {
     fn checked(name: String, access_key: String, secret: SecretKey, rights: Rights) -> Result<Self, AccessError> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+.@_-".contains(&byte);
         if ACCESS_KEY_BYTES.contains(&access_key.len()) && access_key.bytes().all(allowed) {
-            return Ok(Self { name, access_key, secret, rights });
+            return Ok(Self { name, account: MAIN_ACCOUNT.to_owned(), access_key, secret, rights });
         }
         Err(AccessError::InvalidAccessKey { name, min_bytes: *ACCESS_KEY_BYTES.start(), max_bytes: *ACCESS_KEY_BYTES.end() })
     }
@@ -155,7 +198,7 @@ mod tests {
             assert!(matches!(user("alice", access_key), Err(AccessError::InvalidAccessKey { .. })), "{access_key}");
         }
         assert!(user("alice", "abc").is_ok() && user("alice", &"x".repeat(128)).is_ok());
-        for name in ["", "root", "with space", "sl/ash", &"x".repeat(65)] {
+        for name in ["", "root", "anonymous", "with space", "sl/ash", &"x".repeat(65)] {
             assert!(matches!(user(name, "abc"), Err(AccessError::InvalidName(_))), "{name}");
         }
     }

@@ -24,6 +24,11 @@ impl SecretKey {
         Ok(Self(secret))
     }
 
+    /// That of nobody, which signs nothing.
+    pub(crate) fn none() -> Self {
+        Self(Zeroizing::new(String::new()))
+    }
+
     /// The secret, for computing a signature. Never log it, never copy it into anything that is not erased.
     pub fn expose(&self) -> &str {
         &self.0

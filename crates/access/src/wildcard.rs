@@ -1,5 +1,7 @@
 //! Matching with `*` (any characters, or none) and `?` (one character), in time linear in the text.
 
+use std::fmt;
+
 use crate::error::StatementProblem;
 
 /// Longer than any resource: a key has 1,024 bytes, a bucket 63.
@@ -38,6 +40,23 @@ impl Pattern {
         Ok(Self::Starred { front: Piece::new(front), floating, back: Piece::new(back) })
     }
 
+    /// Whether there is nothing in it but what it says.
+    pub(crate) fn is_fixed(&self) -> bool {
+        matches!(self, Self::Whole(piece) if !piece.has_question_mark)
+    }
+
+    /// Whether it matches the folder, or what may lie in it.
+    pub(crate) fn reaches_into(&self, folder: &str) -> bool {
+        let below = match self {
+            Self::Whole(piece) => piece.strip_begin(folder).is_some_and(|rest| rest.starts_with('/')),
+            // A star may stand for all that is missing, so what is before the first one decides.
+            Self::Starred { front, .. } => {
+                front.fits_begin_of(folder) || front.strip_begin(folder).is_some_and(|rest| rest.starts_with('/'))
+            }
+        };
+        below || self.matches(folder)
+    }
+
     /// Whether all of the text matches.
     pub(crate) fn matches(&self, text: &str) -> bool {
         match self {
@@ -51,9 +70,33 @@ impl Pattern {
     }
 }
 
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(piece) => f.write_str(&piece.text),
+            Self::Starred { front, floating, back } => {
+                write!(f, "{}*", front.text)?;
+                floating.iter().try_for_each(|piece| write!(f, "{}*", piece.text))?;
+                f.write_str(&back.text)
+            }
+        }
+    }
+}
+
 impl Piece {
     fn new(text: &str) -> Self {
         Self { text: text.to_owned(), has_question_mark: text.contains('?') }
+    }
+
+    /// What of the piece follows a beginning that matches all of the text.
+    fn strip_begin(&self, text: &str) -> Option<&str> {
+        let mut rest = self.text.chars();
+        text.chars().all(|found| rest.next().is_some_and(|wanted| fits(wanted, found))).then_some(rest.as_str())
+    }
+
+    /// Whether the text begins with the piece.
+    fn fits_begin_of(&self, text: &str) -> bool {
+        self.strip_front(text).is_some()
     }
 
     /// What follows the piece at the front of the text.

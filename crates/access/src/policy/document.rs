@@ -33,6 +33,8 @@ enum Version {
 pub(super) struct RawStatement {
     pub(super) sid: Option<String>,
     pub(super) effect: Effect,
+    pub(super) principal: Option<RawPrincipal>,
+    pub(super) not_principal: Option<RawPrincipal>,
     pub(super) action: Option<OneOrMany<String>>,
     pub(super) not_action: Option<OneOrMany<String>>,
     pub(super) resource: Option<OneOrMany<String>>,
@@ -51,7 +53,15 @@ pub(super) enum Effect {
 /// A value, or a list of values.
 pub(super) struct OneOrMany<T>(pub(super) Vec<T>);
 
-/// A string, or a bool as its text.
+/// `"*"`, or names by the kind of principal, such as `{"AWS": ["…"]}`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum RawPrincipal {
+    Text(String),
+    ByKind(UniqueMap<OneOrMany<String>>),
+}
+
+/// A string, a whole number or a bool, as its text.
 pub(super) struct Scalar(pub(super) String);
 
 /// An object whose names do not repeat, in the order of the document.
@@ -77,6 +87,14 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
                 T::deserialize(one.into_deserializer()).map(|one| OneOrMany(vec![one]))
             }
 
+            fn visit_i64<E: Error>(self, one: i64) -> Result<Self::Value, E> {
+                T::deserialize(one.into_deserializer()).map(|one| OneOrMany(vec![one]))
+            }
+
+            fn visit_u64<E: Error>(self, one: u64) -> Result<Self::Value, E> {
+                T::deserialize(one.into_deserializer()).map(|one| OneOrMany(vec![one]))
+            }
+
             fn visit_map<A: MapAccess<'de>>(self, one: A) -> Result<Self::Value, A::Error> {
                 T::deserialize(MapAccessDeserializer::new(one)).map(|one| OneOrMany(vec![one]))
             }
@@ -98,7 +116,7 @@ impl<'de> Deserialize<'de> for Scalar {
             type Value = Scalar;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string, true or false")
+                f.write_str("a string, a whole number, true or false")
             }
 
             fn visit_str<E: Error>(self, value: &str) -> Result<Scalar, E> {
@@ -106,6 +124,14 @@ impl<'de> Deserialize<'de> for Scalar {
             }
 
             fn visit_bool<E: Error>(self, value: bool) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Scalar, E> {
                 Ok(Scalar(value.to_string()))
             }
         }

@@ -1,16 +1,22 @@
 //! IAM policy documents, compiled when they are loaded.
 
+mod bucket;
+#[cfg(test)]
+mod bucket_tests;
 mod canned;
 mod condition;
 mod document;
+mod principal;
 mod statement;
 #[cfg(test)]
 mod tests;
 
-use crate::AccessError;
+use crate::{AccessError, StatementProblem};
 
+pub use bucket::BucketPolicy;
 pub use canned::CANNED_POLICIES;
-use document::Document;
+use document::{Document, RawStatement};
+pub(crate) use principal::{Meant, is_account};
 pub(crate) use statement::Statement;
 
 /// The size of a managed policy of AWS and then some; the size of a bucket policy of S3.
@@ -28,21 +34,9 @@ pub struct Policy {
 impl Policy {
     /// Compiles a policy document (JSON, at the most 20 KiB and 128 statements). What cannot be honoured is refused.
     pub fn parse(json: &str) -> Result<Self, AccessError> {
-        if json.len() > MAX_POLICY_BYTES {
-            return Err(AccessError::PolicyTooLarge { len_bytes: json.len(), max_bytes: MAX_POLICY_BYTES });
-        }
-        let document: Document = serde_json::from_str(json).map_err(AccessError::PolicyMalformed)?;
-        let parsed = document.statement.0;
-        if parsed.is_empty() || parsed.len() > MAX_STATEMENTS {
-            return Err(AccessError::StatementCount { count: parsed.len(), max: MAX_STATEMENTS });
-        }
-        let mut policy = Self { statements: Vec::new(), unmatched_actions: Vec::new() };
-        for (index, statement) in parsed.into_iter().enumerate() {
-            let label = statement.sid.clone().unwrap_or_else(|| (index + 1).to_string());
-            let compiled = Statement::compile(statement, &mut policy.unmatched_actions);
-            policy.statements.push(compiled.map_err(|problem| AccessError::Statement { statement: label, problem })?);
-        }
-        Ok(policy)
+        let mut unmatched_actions = Vec::new();
+        let statements = compile(json, |raw| Statement::compile(raw, &mut unmatched_actions))?;
+        Ok(Self { statements, unmatched_actions })
     }
 
     /// The canned policy of that name, one of [`CANNED_POLICIES`].
@@ -56,6 +50,26 @@ impl Policy {
     pub fn unmatched_actions(&self) -> &[String] {
         &self.unmatched_actions
     }
+}
+
+/// Parses a document, and compiles each of its statements.
+fn compile(
+    json: &str,
+    mut statement: impl FnMut(RawStatement) -> Result<Statement, StatementProblem>,
+) -> Result<Vec<Statement>, AccessError> {
+    if json.len() > MAX_POLICY_BYTES {
+        return Err(AccessError::PolicyTooLarge { len_bytes: json.len(), max_bytes: MAX_POLICY_BYTES });
+    }
+    let document: Document = serde_json::from_str(json).map_err(AccessError::PolicyMalformed)?;
+    let parsed = document.statement.0;
+    if parsed.is_empty() || parsed.len() > MAX_STATEMENTS {
+        return Err(AccessError::StatementCount { count: parsed.len(), max: MAX_STATEMENTS });
+    }
+    let compiled = parsed.into_iter().enumerate().map(|(index, raw)| {
+        let label = raw.sid.clone().unwrap_or_else(|| (index + 1).to_string());
+        statement(raw).map_err(|problem| AccessError::Statement { statement: label, problem })
+    });
+    compiled.collect()
 }
 
 /// The policies of one identity, at the most 16. None allow nothing.
@@ -80,6 +94,16 @@ impl PolicySet {
     /// The policies.
     pub fn policies(&self) -> &[Policy] {
         &self.0
+    }
+
+    /// Whether what they say depends on the tags of the object that is there.
+    pub(crate) fn needs_existing_tags(&self) -> bool {
+        self.statements().any(Statement::needs_existing_tags)
+    }
+
+    /// Whether it depends on the tags that requests give to objects.
+    pub(crate) fn needs_request_tags(&self) -> bool {
+        self.statements().any(Statement::needs_request_tags)
     }
 
     pub(crate) fn statements(&self) -> impl Iterator<Item = &Statement> {

@@ -56,12 +56,12 @@ fn what_no_policy_has_is_refused_with_its_name() {
         (format!(r#"{{"Statement": {statement}, "Statements": []}}"#), "unknown field `Statements`"),
         (format!(r#"{{"Statement": {statement}, "Statement": []}}"#), "duplicate field `Statement`"),
         (format!(r#"{{"Statement": {statement}}} x"#), "trailing characters"),
-        (document(r#"{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}"#), "unknown field `Principal`"),
+        (document(r#"{"Effect": "Allow", "Principals": "*", "Action": "*", "Resource": "*"}"#), "unknown field `Principals`"),
         (document(r#"{"Effect": "allow", "Action": "*", "Resource": "*"}"#), "unknown variant `allow`"),
         (document(r#"{"Action": "*", "Resource": "*"}"#), "missing field `Effect`"),
-        (document(r#"{"Effect": "Deny", "Action": 7, "Resource": "*"}"#), "a value or a list of values"),
+        (document(r#"{"Effect": "Deny", "Action": 7, "Resource": "*"}"#), "expected a string"),
         (document(r#"{"Effect": "Deny", "Action": [["*"]], "Resource": "*"}"#), "expected a string"),
-        (condition(r#"{"Bool": {"aws:SecureTransport": 1}}"#), "a value or a list of values"),
+        (condition(r#"{"Bool": {"aws:SecureTransport": 1.5}}"#), "a value or a list of values"),
         (
             condition(r#"{"Bool": {"aws:SecureTransport": "true", "AWS:securetransport": "false"}}"#),
             "duplicate field `AWS:securetransport`",
@@ -86,7 +86,10 @@ fn allow_if(block: &str) -> String {
 
 #[test]
 fn what_cannot_be_honoured_is_refused() {
-    use StatementProblem::{EitherOr, Empty, NoBool, NoKey, UnknownKey, UnknownOperator, UnsuitableOperator, Variable};
+    use StatementProblem::{
+        EitherOr, Empty, NoAddress, NoBool, NoDate, NoKey, NoNumber, PrincipalOfIdentity, UnknownKey, UnknownOperator, UnsuitableOperator,
+        Variable,
+    };
     let text = str::to_owned;
     for (statement, expected) in [
         (text(r#"{"Effect": "Allow", "Resource": "*"}"#), EitherOr("Action")),
@@ -95,8 +98,18 @@ fn what_cannot_be_honoured_is_refused() {
         (text(r#"{"Effect": "Allow", "Action": "*", "Resource": "*", "NotResource": "*"}"#), EitherOr("Resource")),
         (text(r#"{"Effect": "Deny", "Action": [], "Resource": "*"}"#), Empty(text("Action"))),
         (text(r#"{"Effect": "Deny", "Action": "*", "NotResource": []}"#), Empty(text("Resource"))),
-        (allow_if(r#"{"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}"#), UnknownKey(text("aws:SourceIp"))),
-        (allow_if(r#"{"StringEqualsIgnoreCase": {"s3:prefix": "a"}}"#), UnknownOperator(text("StringEqualsIgnoreCase"))),
+        (text(r#"{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}"#), PrincipalOfIdentity),
+        (text(r#"{"Effect": "Allow", "NotPrincipal": {"AWS": "*"}, "Action": "*", "Resource": "*"}"#), PrincipalOfIdentity),
+        (allow_if(r#"{"StringEquals": {"aws:SourceVpc": "vpc-1"}}"#), UnknownKey(text("aws:SourceVpc"))),
+        (allow_if(r#"{"StringEquals": {"s3:ExistingObjectTag/": "a"}}"#), UnknownKey(text("s3:ExistingObjectTag/"))),
+        (allow_if(r#"{"IpAddress": {"aws:SourceIp": "10.0.0.0/33"}}"#), NoAddress(text("10.0.0.0/33"))),
+        (allow_if(r#"{"NumericLessThan": {"s3:max-keys": "ten"}}"#), NoNumber(text("ten"))),
+        (allow_if(r#"{"DateLessThan": {"aws:CurrentTime": "tomorrow"}}"#), NoDate(text("tomorrow"))),
+        (allow_if(r#"{"NumericLess": {"s3:max-keys": "1"}}"#), UnknownOperator(text("NumericLess"))),
+        (
+            allow_if(r#"{"StringEquals": {"aws:SourceIp": "10.0.0.1"}}"#),
+            UnsuitableOperator { operator: text("StringEquals"), key: text("aws:SourceIp") },
+        ),
         (allow_if(r#"{"ForAnyValue:StringEquals": {"s3:prefix": "a"}}"#), UnknownOperator(text("ForAnyValue:StringEquals"))),
         (allow_if(r#"{"NullIfExists": {"s3:prefix": true}}"#), UnknownOperator(text("NullIfExists"))),
         (allow_if(r#"{"StringEquals": {}}"#), Empty(text("StringEquals"))),
@@ -177,6 +190,68 @@ fn conditions_hold_as_in_iam() {
     }
 }
 
+/// Operators for addresses, numbers and dates, and those in whatever case.
+#[test]
+fn conditions_compare_by_what_their_values_are() {
+    let request = Conditions::new(true)
+        .with(ConditionKey::SourceIp, "10.1.2.3")
+        .with(ConditionKey::MaxKeys, "100")
+        .with(ConditionKey::CurrentTime, "1893499200") // 2030-01-01T12:00:00Z
+        .with(ConditionKey::UserName, "Alice")
+        .with(ConditionKey::PrincipalArn, "arn:aws:iam::000000000000:user/Alice");
+    for (operator, key, value, holds) in [
+        ("IpAddress", "aws:SourceIp", "\"10.1.0.0/16\"", true),
+        ("IpAddress", "aws:SourceIp", "[\"192.0.2.0/24\", \"10.1.2.3\"]", true),
+        ("IpAddress", "aws:SourceIp", "\"10.2.0.0/16\"", false),
+        ("IpAddress", "aws:SourceIp", "\"::/0\"", false),
+        ("NotIpAddress", "aws:SourceIp", "\"10.2.0.0/16\"", true),
+        ("NotIpAddress", "aws:SourceIp", "\"10.1.0.0/16\"", false),
+        ("NumericEquals", "s3:max-keys", "100", true),
+        ("NumericNotEquals", "s3:max-keys", "\"100\"", false),
+        ("NumericLessThan", "s3:max-keys", "100", false),
+        ("NumericLessThanEquals", "s3:max-keys", "100", true),
+        ("NumericGreaterThan", "s3:max-keys", "99", true),
+        ("NumericGreaterThanEquals", "s3:max-keys", "101", false),
+        ("DateGreaterThan", "aws:CurrentTime", "\"2030-01-01T11:59:59Z\"", true),
+        ("DateLessThan", "aws:CurrentTime", "\"2030-01-01T12:00:00Z\"", false),
+        ("DateGreaterThan", "aws:CurrentTime", "\"2030-01-01\"", true),
+        ("DateEquals", "aws:CurrentTime", "1893499200", true),
+        ("StringEqualsIgnoreCase", "aws:username", "\"aLICE\"", true),
+        ("StringNotEqualsIgnoreCase", "aws:username", "\"aLICE\"", false),
+        ("ArnLike", "aws:PrincipalArn", "\"arn:aws:iam::*:user/A*\"", true),
+        ("ArnEquals", "aws:PrincipalArn", "\"arn:aws:iam::000000000000:user/*\"", true),
+        ("ArnNotLike", "aws:PrincipalArn", "\"arn:aws:iam::*:user/A*\"", false),
+    ] {
+        let statement = allow_if(&format!(r#"{{"{operator}": {{"{key}": {value}}}}}"#));
+        let expected = if holds { Decision::Allow } else { Decision::ImplicitDeny };
+        assert_eq!(decide_on(Action::ListBucket, &statement, &request), expected, "{operator} {key} {value}");
+        // Without the key only the negated ones hold.
+        let without = if operator.contains("Not") { Decision::Allow } else { Decision::ImplicitDeny };
+        assert_eq!(decide_on(Action::ListBucket, &statement, &Conditions::new(true)), without, "{operator} {key} {value}");
+    }
+}
+
+#[test]
+fn a_condition_on_a_tag_sees_the_tags_of_the_object_or_of_the_request() {
+    let tags = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    let existing = allow_if(r#"{"StringEquals": {"s3:existingobjecttag/Secret": "no"}}"#);
+    let given = allow_if(r#"{"StringEquals": {"s3:RequestObjectTag/Secret": "no"}}"#);
+    for (name, value, expected) in
+        [("Secret", "no", Decision::Allow), ("Secret", "yes", Decision::ImplicitDeny), ("secret", "no", Decision::ImplicitDeny)]
+    {
+        let on_object = Conditions::new(true).with_existing_tags(tags(name, value));
+        assert_eq!(decide_on(Action::GetObject, &existing, &on_object), expected, "{name}={value}");
+        assert_eq!(
+            decide_on(Action::PutObject, &existing, &on_object),
+            Decision::ImplicitDeny,
+            "the object that a PUT replaces does not count"
+        );
+        let in_request = Conditions::new(true).with_request_tags(tags(name, value));
+        assert_eq!(decide_on(Action::PutObject, &given, &in_request), expected, "{name}={value}");
+        assert_eq!(decide_on(Action::GetObject, &given, &in_request), Decision::ImplicitDeny);
+    }
+}
+
 #[test]
 fn a_bool_condition_tells_tls_from_plain() {
     let deny = r#"{"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": false}}}"#;
@@ -199,13 +274,43 @@ fn all_conditions_of_a_statement_must_hold() {
 /// A client adds headers and parameters at will: what an action does not look at must neither open nor close it.
 #[test]
 fn a_condition_key_counts_for_the_actions_that_amazon_lists_it_for_and_no_others() {
-    use Action::{ListBucket, ListBucketVersions, PutObject};
+    use Action::{
+        CreateBucket, DeleteObjectVersion, DeleteObjectVersionTagging, GetObjectVersion, GetObjectVersionAcl, GetObjectVersionAttributes,
+        GetObjectVersionTagging, ListBucket, ListBucketVersions, PutBucketAcl, PutObject, PutObjectAcl, PutObjectVersionAcl,
+        PutObjectVersionTagging,
+    };
+    let acl = [PutObject, CreateBucket, PutBucketAcl, PutObjectAcl, PutObjectVersionAcl];
+    let versioned = [
+        GetObjectVersion,
+        GetObjectVersionAttributes,
+        GetObjectVersionAcl,
+        PutObjectVersionAcl,
+        GetObjectVersionTagging,
+        PutObjectVersionTagging,
+        DeleteObjectVersion,
+        DeleteObjectVersionTagging,
+    ];
     for (key, actions) in [
         (ConditionKey::Encryption, &[PutObject][..]),
         (ConditionKey::EncryptionKeyId, &[PutObject]),
         (ConditionKey::CustomerAlgorithm, &[PutObject]),
+        (ConditionKey::CopySource, &[PutObject]),
+        (ConditionKey::MetadataDirective, &[PutObject]),
+        (ConditionKey::StorageClass, &[PutObject]),
+        (ConditionKey::CannedAcl, &acl),
+        (ConditionKey::GrantRead, &acl),
+        (ConditionKey::GrantWrite, &acl),
+        (ConditionKey::GrantReadAcp, &acl),
+        (ConditionKey::GrantWriteAcp, &acl),
+        (ConditionKey::GrantFullControl, &acl),
+        (ConditionKey::VersionId, &versioned),
         (ConditionKey::Prefix, &[ListBucket, ListBucketVersions]),
         (ConditionKey::Delimiter, &[ListBucket, ListBucketVersions]),
+        (ConditionKey::UserName, Action::ALL),
+        (ConditionKey::PrincipalArn, Action::ALL),
+        (ConditionKey::PrincipalAccount, Action::ALL),
+        (ConditionKey::Referer, Action::ALL),
+        (ConditionKey::UserAgent, Action::ALL),
         (ConditionKey::SecureTransport, Action::ALL),
     ] {
         let request = Conditions::new(true).with(key, "true");

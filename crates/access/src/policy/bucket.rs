@@ -1,0 +1,47 @@
+//! The policy of a bucket: as that of an identity, but it says whom it is about.
+
+use crate::AccessError;
+
+use super::statement::Statement;
+
+/// A compiled policy of a bucket (S3 `PutBucketPolicy`).
+#[derive(Debug)]
+pub struct BucketPolicy {
+    statements: Vec<Statement>,
+    is_public: bool,
+    needs_existing_tags: bool,
+    needs_request_tags: bool,
+}
+
+impl BucketPolicy {
+    /// Compiles the policy document of a bucket (JSON, at the most 20 KiB and 128 statements). What cannot be honoured is refused.
+    pub fn parse(bucket: &str, json: &str) -> Result<Self, AccessError> {
+        // Actions that match nothing here are those of Amazon, which policies name at will.
+        let mut unmatched_actions = Vec::new();
+        let statements = super::compile(json, |raw| Statement::compile_of_bucket(raw, bucket, &mut unmatched_actions))?;
+        Ok(Self {
+            is_public: statements.iter().any(Statement::is_public),
+            needs_existing_tags: statements.iter().any(Statement::needs_existing_tags),
+            needs_request_tags: statements.iter().any(Statement::needs_request_tags),
+            statements,
+        })
+    }
+
+    /// Whether it lets in people whom it does not name, by nothing that they would have to be. Source: "The meaning of public" in the user
+    /// guide of S3.
+    pub fn is_public(&self) -> bool {
+        self.is_public
+    }
+
+    pub(crate) fn needs_existing_tags(&self) -> bool {
+        self.needs_existing_tags
+    }
+
+    pub(crate) fn needs_request_tags(&self) -> bool {
+        self.needs_request_tags
+    }
+
+    pub(crate) fn statements(&self) -> &[Statement] {
+        &self.statements
+    }
+}
