@@ -11,7 +11,7 @@ use strongroom_seal::StoreKey;
 
 use crate::{
     EncryptionType, MinimumMode, SealedSettings,
-    bucket::{Bucket, DocumentKind, Known, KnownCors},
+    bucket::{Bucket, DocumentKind, Known, KnownAccess, KnownCors},
     budget::Budget,
     in_use::InUse,
     integrity::Integrity,
@@ -45,6 +45,8 @@ pub struct EngineOptions {
     pub encrypt_by_default: bool,
     /// What buckets block that do not say themselves what they block.
     pub blocked_encryption_types: Vec<EncryptionType>,
+    /// Whether public access is blocked of buckets that do not say themselves what is blocked, as with Amazon.
+    pub block_public_access: bool,
     /// The weakest encryption that anything is written with.
     pub minimum_mode: MinimumMode,
     /// Objects up to so many bytes lie in the catalog's row.
@@ -77,6 +79,7 @@ impl Default for EngineOptions {
         Self {
             encrypt_by_default: true,
             blocked_encryption_types: Vec::new(),
+            block_public_access: true,
             minimum_mode: MinimumMode::None,
             inline_limit_bytes: 128 << 10,
             max_object_bytes: 5 << 40,
@@ -102,6 +105,7 @@ pub struct Engine {
     bucket_keys: BucketKeys,
     known_buckets: Known,
     known_cors: KnownCors,
+    known_access: KnownAccess,
     in_use: InUse,
     integrity: Integrity,
     rekeys: Jobs<Rekey>,
@@ -130,6 +134,7 @@ impl Engine {
             bucket_keys,
             known_buckets: Known::default(),
             known_cors: KnownCors::default(),
+            known_access: KnownAccess::default(),
             in_use: InUse::default(),
             integrity: Integrity::default(),
             rekeys: Jobs::default(),
@@ -208,6 +213,10 @@ impl Engine {
 
     pub(crate) fn known_cors(&self) -> &KnownCors {
         &self.known_cors
+    }
+
+    pub(crate) fn known_access(&self) -> &KnownAccess {
+        &self.known_access
     }
 
     pub(crate) fn known_buckets(&self) -> &Known {

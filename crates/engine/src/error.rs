@@ -162,6 +162,15 @@ pub enum Error {
     /// The bucket has no tags.
     #[error("The TagSet does not exist.")]
     NoSuchTagSet,
+    /// The bucket has no policy.
+    #[error("The bucket policy does not exist")]
+    NoSuchBucketPolicy,
+    /// A bucket policy that cannot be honoured.
+    #[error("{0}")]
+    MalformedPolicy(String),
+    /// The bucket takes no policy that lets in the public.
+    #[error("The policy lets in people whom it does not name, and the public access block of the bucket (BlockPublicPolicy) refuses that.")]
+    PublicPolicyBlocked,
     /// A tag, or the number of tags, is not allowed.
     #[error("{0}")]
     InvalidTag(String),

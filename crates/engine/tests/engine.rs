@@ -59,6 +59,8 @@ mod model_state;
 mod model_uploads;
 #[path = "engine/multipart.rs"]
 mod multipart;
+#[path = "engine/policies.rs"]
+mod policies;
 #[path = "engine/ranges.rs"]
 mod ranges;
 #[path = "engine/rekey.rs"]

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use hyper::body::{Body, Incoming};
-use strongroom_access::Identity;
+use strongroom_access::{Identity, MAIN_ACCOUNT};
 use strongroom_engine::{Error, budget::Budget};
 use strongroom_fair::Tenant;
 
@@ -147,6 +147,10 @@ async fn admit(
     let admitted = gate.admit(&parts, Door::Admin)?;
     identity.clone_from(&admitted.identity.name);
     Tenant::named(identity).take_over();
+    // Keys, jobs and the audit log are not of one account alone.
+    if admitted.identity.account != MAIN_ACCOUNT {
+        return Err(Refusal::OtherAccount);
+    }
     if !admitted.covers_body {
         return Err(Refusal::InvalidRequest(UNSIGNED_BODY.to_owned()));
     }

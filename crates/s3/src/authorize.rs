@@ -1,25 +1,83 @@
-//! Whether the caller may do what the operation's row says. Rights to KMS keys are the engine's.
+//! Whether the caller may do what the operation's row says, by their own policies and by that of the bucket. Rights to KMS keys are the engine's.
 
-use strongroom_access::{Action, ConditionKey, Conditions, Decision, arn};
+use std::sync::Arc;
+
+use strongroom_access::{Action, BucketRules, ConditionKey, Conditions, Decision, arn};
 use strongroom_engine::{
     Engine, Error,
-    api::{Mode, SseReply},
+    api::{Mode, SseReply, Tag},
 };
 use strongroom_kms::resolve_key_id;
 
 use crate::{
     conditions, headers,
     operation::{Facts, Operation, Right, Target},
+    ops::tagging::{self, TAGGING_HEADER},
     refusal::Refusal,
     request::{Request, copy_source_name},
 };
 
-/// Refuses the request unless the caller may do all that the operation needs.
-pub(crate) async fn authorize(engine: &Engine, operation: &Operation, request: &Request) -> Result<(), Refusal> {
-    // Root needs no conditions.
-    let of_upload = operation.facts == Facts::Upload && !request.caller.identity.is_root();
-    let upload = if of_upload { upload_encryption(engine, request).await? } else { None };
-    permit_all(operation, request, upload.as_ref())
+/// Refuses the request unless the caller may do all that the operation needs. The buckets that it names are looked up here, once.
+pub(crate) async fn authorize(engine: &Engine, operation: &Operation, request: &mut Request) -> Result<(), Refusal> {
+    look_up_rules(engine, operation, request).await?;
+    // Nothing else could let it in, and what it sends is not worth reading.
+    if request.caller.identity.is_anonymous() && request.access.bucket.as_ref().is_none_or(|rules| rules.policy.is_none()) {
+        return Err(unexplained());
+    }
+    let silent = |rules: &Option<Arc<BucketRules>>| rules.as_ref().is_none_or(|rules| rules.policy.is_none());
+    if request.caller.identity.is_root() && silent(&request.access.bucket) && silent(&request.access.source) {
+        return Ok(());
+    }
+    let (key, version) = (request.key.clone(), request.version_id()?);
+    let existing = tags_of(engine, request, &request.bucket, &key, version.as_deref()).await?;
+    let of_source = if operation.copies() { tags_of_source(engine, request).await? } else { Vec::new() };
+    let upload = if operation.facts == Facts::Upload { upload_encryption(engine, request).await? } else { None };
+    let conditions = match upload {
+        Some(upload) => conditions_of_upload(request, &upload),
+        None => conditions(request, operation.facts)?,
+    };
+    permit_all(operation, request, &Asked { on_path: conditions.with_existing_tags(existing), on_source: of_source })?;
+    permit_response_headers(request)
+}
+
+/// Who does not sign chooses no header of the answer: a link to somebody's text must not make a page of it.
+fn permit_response_headers(request: &Request) -> Result<(), Refusal> {
+    let chooses = || request.query.iter().any(|(name, _)| name.starts_with("response-"));
+    if request.caller.identity.is_anonymous() && chooses() {
+        return Err(Refusal::InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.".to_owned()));
+    }
+    Ok(())
+}
+
+/// What policies' conditions see of a request: what holds where it names the path, and the tags of a copy's source.
+struct Asked {
+    on_path: Conditions,
+    on_source: Vec<Tag>,
+}
+
+/// A bucket that is about to be created has none: what there may be under its name is not asked.
+async fn look_up_rules(engine: &Engine, operation: &Operation, request: &mut Request) -> Result<(), Refusal> {
+    let creates = operation.rights.iter().any(|right| right.action == Action::CreateBucket);
+    if !request.bucket.is_empty() && !creates {
+        request.access.bucket = engine.bucket_rules(&request.bucket).await?;
+    }
+    if operation.copies() {
+        request.access.source = engine.bucket_rules(&copy_source_name(&request.headers)?.0).await?;
+    }
+    Ok(())
+}
+
+/// The tags of an object that is there, where a policy asks for any.
+async fn tags_of(engine: &Engine, request: &Request, bucket: &str, key: &str, version: Option<&str>) -> Result<Vec<Tag>, Refusal> {
+    if key.is_empty() || !request.caller.identity.needs_existing_tags(request.rules_of(bucket)) {
+        return Ok(Vec::new());
+    }
+    Ok(engine.tags_for_policies(bucket, key, version).await?)
+}
+
+async fn tags_of_source(engine: &Engine, request: &Request) -> Result<Vec<Tag>, Refusal> {
+    let (bucket, key, version) = copy_source_name(&request.headers)?;
+    tags_of(engine, request, &bucket, &key, version.as_deref()).await
 }
 
 /// None where there is no such upload: the operation will say so to who may hear it.
@@ -31,64 +89,100 @@ async fn upload_encryption(engine: &Engine, request: &Request) -> Result<Option<
     }
 }
 
-fn permit_all(operation: &Operation, request: &Request, upload: Option<&SseReply>) -> Result<(), Refusal> {
-    let conditions = match upload {
-        Some(upload) => conditions_of_upload(request, upload),
-        None => conditions(request, operation.facts)?,
-    };
+fn permit_all(operation: &Operation, request: &Request, asked: &Asked) -> Result<(), Refusal> {
     for right in operation.rights {
-        let (action, resource) = required(*right, request)?;
-        permit(request, action, &resource, &conditions)?;
+        permit_right(request, *right, asked)?;
     }
     for header in operation.header_rights {
         let asks = |value: String| !(header.is_flag && value.eq_ignore_ascii_case("false"));
         if headers::filled(&request.headers, header.name)?.is_some_and(asks) {
-            let (action, resource) = required(header.right, request)?;
-            permit(request, action, &resource, &conditions)?;
+            permit_right(request, header.right, asked)?;
         }
     }
     if operation.compares_etag && conditions::compares(&request.headers)? {
-        permit_comparing(request, &request.key, request.version_id()?.is_some(), &conditions)?;
+        permit_comparing(request, &request.key, request.version_id()?.is_some(), &asked.on_path)?;
     }
     Ok(())
+}
+
+fn permit_right(request: &Request, right: Right, asked: &Asked) -> Result<(), Refusal> {
+    let Required { action, bucket, resource } = required(right, request)?;
+    if right.on == Target::CopySource {
+        let conditions = source_conditions(request)?.with_existing_tags(asked.on_source.clone());
+        return permit(request, action, &bucket, &resource, &conditions);
+    }
+    // The tags stand in the body, which is not read yet: the operation asks again when it is.
+    let is_tagging = matches!(action, Action::PutObjectTagging | Action::PutObjectVersionTagging);
+    let has_tags_in_body = is_tagging && !request.headers.contains_key(TAGGING_HEADER);
+    if has_tags_in_body && request.caller.identity.needs_request_tags(request.rules_of(&bucket)) {
+        return Ok(());
+    }
+    permit(request, action, &bucket, &resource, &asked.on_path)
+}
+
+/// Refuses giving these tags to the object of the path, unless the caller may.
+pub(crate) async fn authorize_tagging(engine: &Engine, request: &Request, tags: &[Tag]) -> Result<(), Refusal> {
+    if !request.caller.identity.needs_request_tags(request.access.bucket.as_deref()) {
+        return Ok(());
+    }
+    let version = request.version_id()?;
+    let existing = tags_of(engine, request, &request.bucket, &request.key, version.as_deref()).await?;
+    let conditions = conditions(request, Facts::Headers)?.with_existing_tags(existing).with_request_tags(tags.to_vec());
+    let action = if version.is_some() { Action::PutObjectVersionTagging } else { Action::PutObjectTagging };
+    permit(request, action, &request.bucket, &arn::object(&request.bucket, &request.key), &conditions)
 }
 
 /// Whether a comparison holds tells of the object, or of the version of it that is named.
 fn permit_comparing(request: &Request, key: &str, versioned: bool, conditions: &Conditions) -> Result<(), Refusal> {
     let action = if versioned { Action::GetObjectVersion } else { Action::GetObject };
-    permit(request, action, &arn::object(&request.bucket, key), conditions)
+    permit(request, action, &request.bucket, &arn::object(&request.bucket, key), conditions)
 }
 
-/// The action that a right takes for this request, and the resource it is on.
-fn required(right: Right, request: &Request) -> Result<(Action, String), Refusal> {
-    let (resource, names_version) = match right.on {
-        Target::Buckets => (arn::ALL_BUCKETS.to_owned(), false),
-        Target::Bucket => (arn::bucket(&request.bucket), false),
-        Target::Object => (arn::object(&request.bucket, &request.key), request.version_id()?.is_some()),
+/// What a right takes for a request.
+#[derive(Debug, PartialEq, Eq)]
+struct Required {
+    action: Action,
+    /// Empty where it is on no bucket.
+    bucket: String,
+    resource: String,
+}
+
+fn required(right: Right, request: &Request) -> Result<Required, Refusal> {
+    let path = || request.bucket.clone();
+    let (bucket, resource, names_version) = match right.on {
+        Target::Buckets => (String::new(), arn::ALL_BUCKETS.to_owned(), false),
+        Target::Bucket => (path(), arn::bucket(&request.bucket), false),
+        Target::Object => (path(), arn::object(&request.bucket, &request.key), request.version_id()?.is_some()),
         Target::CopySource => {
             let (bucket, key, version) = copy_source_name(&request.headers)?;
-            (arn::object(&bucket, &key), version.is_some())
+            let resource = arn::object(&bucket, &key);
+            (bucket, resource, version.is_some())
         }
     };
-    Ok((if names_version { right.of_version } else { right.action }, resource))
+    Ok(Required { action: if names_version { right.of_version } else { right.action }, bucket, resource })
 }
 
 /// Refuses deleting one key of a DeleteObjects, on condition of what it is or without.
-pub(crate) fn authorize_delete(request: &Request, key: &str, versioned: bool, compares: bool) -> Result<(), Refusal> {
-    let action = if versioned { Action::DeleteObjectVersion } else { Action::DeleteObject };
-    let (object, conditions) = (arn::object(&request.bucket, key), conditions(request, Facts::Headers)?);
-    permit(request, action, &object, &conditions)?;
-    if compares { permit_comparing(request, key, versioned, &conditions) } else { Ok(()) }
+pub(crate) fn authorize_delete(request: &Request, key: &str, version: Option<&str>, compares: bool) -> Result<(), Refusal> {
+    let action = if version.is_some() { Action::DeleteObjectVersion } else { Action::DeleteObject };
+    let object = arn::object(&request.bucket, key);
+    let conditions = conditions(request, Facts::Headers)?.with_some(ConditionKey::VersionId, version);
+    permit(request, action, &request.bucket, &object, &conditions)?;
+    if compares { permit_comparing(request, key, version.is_some(), &conditions) } else { Ok(()) }
 }
 
 /// Whether the caller may do something with the object of the path that changes what is answered, not whether.
 pub(crate) fn may_on_object(request: &Request, action: Action) -> bool {
-    may(request, action, &arn::object(&request.bucket, &request.key))
+    may_on(request, action, &request.bucket, &request.key)
 }
 
-/// The same, of any resource.
-pub(crate) fn may(request: &Request, action: Action, resource: &str) -> bool {
-    request.caller.identity.may(action, resource, &Conditions::new(request.caller.secure)) == Decision::Allow
+/// The same, of an object in the bucket of the path or of the copy's source.
+pub(crate) fn may_on(request: &Request, action: Action, bucket: &str, key: &str) -> bool {
+    may(request, action, bucket, &arn::object(bucket, key), &request.access.conditions)
+}
+
+fn may(request: &Request, action: Action, bucket: &str, resource: &str, conditions: &Conditions) -> bool {
+    request.caller.identity.may_in(request.rules_of(bucket), action, resource, conditions) == Decision::Allow
 }
 
 /// Whether the request passes over retentions in governance mode: it says so, and the caller may. Without the right the header counts for
@@ -96,37 +190,83 @@ pub(crate) fn may(request: &Request, action: Action, resource: &str) -> bool {
 pub(crate) fn bypasses_governance(request: &Request, key: &str) -> Result<bool, Refusal> {
     let asked =
         headers::filled(&request.headers, "x-amz-bypass-governance-retention")?.is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    Ok(asked && may(request, Action::BypassGovernanceRetention, &arn::object(&request.bucket, key)))
+    Ok(asked && may_on(request, Action::BypassGovernanceRetention, &request.bucket, key))
 }
 
-/// A caller that may not list the bucket does not learn whether a key is there.
+/// A caller that may not list the bucket does not learn whether a key is there. Who may list under a prefix of the key could see it there.
 pub(crate) fn hide_missing(request: &Request, bucket: &str, error: Error) -> Refusal {
-    let may_list = || may(request, Action::ListBucket, &arn::bucket(bucket));
+    let may_list = || {
+        let key = Some(request.key.as_str()).filter(|key| !key.is_empty() && bucket == request.bucket);
+        let conditions = request.access.conditions.clone().with_some(ConditionKey::Prefix, key);
+        may(request, Action::ListBucket, bucket, &arn::bucket(bucket), &conditions)
+    };
     match error {
         Error::NoSuchKey | Error::NoSuchVersion | Error::DeleteMarker { .. } if !may_list() => Refusal::Engine(Error::AccessDenied),
         error => Refusal::Engine(error),
     }
 }
 
-fn permit(request: &Request, action: Action, resource: &str, conditions: &Conditions) -> Result<(), Refusal> {
-    match request.caller.identity.authorize(action, resource, conditions) {
+fn permit(request: &Request, action: Action, bucket: &str, resource: &str, conditions: &Conditions) -> Result<(), Refusal> {
+    let identity = &request.caller.identity;
+    match identity.authorize_in(request.rules_of(bucket), action, resource, conditions) {
         Ok(_) => Ok(()),
+        // To who does not say who they are no policy is explained.
+        Err(_) if identity.is_anonymous() => Err(unexplained()),
         Err(denied) => Err(Refusal::AccessDenied(denied.to_string())),
     }
 }
 
+fn unexplained() -> Refusal {
+    Refusal::AccessDenied("Access Denied.".to_owned())
+}
+
+/// The headers that conditions look at as they are.
+const HEADER_KEYS: [(ConditionKey, &str); 10] = [
+    (ConditionKey::Encryption, "x-amz-server-side-encryption"),
+    (ConditionKey::CustomerAlgorithm, "x-amz-server-side-encryption-customer-algorithm"),
+    (ConditionKey::CannedAcl, "x-amz-acl"),
+    (ConditionKey::GrantRead, "x-amz-grant-read"),
+    (ConditionKey::GrantWrite, "x-amz-grant-write"),
+    (ConditionKey::GrantReadAcp, "x-amz-grant-read-acp"),
+    (ConditionKey::GrantWriteAcp, "x-amz-grant-write-acp"),
+    (ConditionKey::GrantFullControl, "x-amz-grant-full-control"),
+    (ConditionKey::MetadataDirective, "x-amz-metadata-directive"),
+    (ConditionKey::StorageClass, "x-amz-storage-class"),
+];
+
 fn conditions(request: &Request, facts: Facts) -> Result<Conditions, Refusal> {
-    let header = |name: &str| headers::filled(&request.headers, name);
-    let conditions = Conditions::new(request.caller.secure)
-        .with_some(ConditionKey::Encryption, header("x-amz-server-side-encryption")?)
-        .with_some(ConditionKey::EncryptionKeyId, header("x-amz-server-side-encryption-aws-kms-key-id")?.as_deref().map(key_id))
-        .with_some(ConditionKey::CustomerAlgorithm, header("x-amz-server-side-encryption-customer-algorithm")?);
+    let mut conditions = of_object(request)?;
+    for (key, name) in HEADER_KEYS {
+        conditions = conditions.with_some(key, headers::filled(&request.headers, name)?);
+    }
+    let key = headers::filled(&request.headers, "x-amz-server-side-encryption-aws-kms-key-id")?;
+    conditions = conditions.with_some(ConditionKey::EncryptionKeyId, key.as_deref().map(key_id));
     if facts != Facts::Listing {
         return Ok(conditions);
     }
     Ok(conditions
         .with_some(ConditionKey::Prefix, request.query.get("prefix")?)
-        .with_some(ConditionKey::Delimiter, request.query.get("delimiter")?))
+        .with_some(ConditionKey::Delimiter, request.query.get("delimiter")?)
+        .with_some(ConditionKey::MaxKeys, request.query.get_filled("max-keys")?))
+}
+
+/// What of the object of the path no header says of its encryption.
+fn of_object(request: &Request) -> Result<Conditions, Refusal> {
+    let source = if request.headers.contains_key("x-amz-copy-source") { Some(copy_source_name(&request.headers)?) } else { None };
+    let tags = if request.headers.contains_key(TAGGING_HEADER) { tagging::of_header(&request.headers)? } else { Vec::new() };
+    Ok(request
+        .access
+        .conditions
+        .clone()
+        .with_some(ConditionKey::VersionId, request.version_id()?)
+        .with_some(ConditionKey::CopySource, source.map(|(bucket, key, _)| format!("{bucket}/{key}")))
+        .with_request_tags(tags))
+}
+
+/// Of reading the source of a copy.
+fn source_conditions(request: &Request) -> Result<Conditions, Refusal> {
+    let (_, _, version) = copy_source_name(&request.headers)?;
+    Ok(request.access.conditions.clone().with_some(ConditionKey::VersionId, version))
 }
 
 /// Parts and completions carry no encryption headers: they are encrypted as their upload is.
@@ -140,7 +280,10 @@ fn conditions_of_upload(request: &Request, upload: &SseReply) -> Conditions {
     };
     // The server's own default key of SSE-S3 is not one that anybody named.
     let named_key = upload.kms_key_id.as_deref().filter(|_| matches!(upload.mode, Mode::SseKms | Mode::DsseKms));
-    Conditions::new(request.caller.secure)
+    request
+        .access
+        .conditions
+        .clone()
         .with_some(ConditionKey::Encryption, algorithm)
         .with_some(ConditionKey::EncryptionKeyId, named_key.map(key_id))
         .with_some(ConditionKey::CustomerAlgorithm, customer_algorithm)
@@ -193,7 +336,16 @@ mod tests {
     }
 
     fn required_of(operation: &str, request: &Request) -> Vec<(Action, String)> {
-        named(operation).rights.iter().map(|right| required(*right, request).unwrap()).collect()
+        let required = named(operation).rights.iter().map(|right| required(*right, request).unwrap());
+        required.map(|Required { action, resource, .. }| (action, resource)).collect()
+    }
+
+    fn permit_all(operation: &Operation, request: &Request, upload: Option<&SseReply>) -> Result<(), Refusal> {
+        let on_path = match upload {
+            Some(upload) => conditions_of_upload(request, upload),
+            None => conditions(request, operation.facts)?,
+        };
+        super::permit_all(operation, request, &Asked { on_path, on_source: Vec::new() })
     }
 
     #[test]
@@ -243,7 +395,7 @@ mod tests {
                 let permitted = permit_all(operation, &allowed_where(condition, sent()), None).is_ok();
                 assert_eq!(permitted, operations.contains(&operation.name), "{operation:?} {condition}");
             }
-            assert!(authorize_delete(&allowed_where(condition, sent()), "key", false, false).is_err(), "DeleteObjects {condition}");
+            assert!(authorize_delete(&allowed_where(condition, sent()), "key", None, false).is_err(), "DeleteObjects {condition}");
             let missing = hide_missing(&allowed_where(condition, sent()), "bucket", Error::NoSuchKey);
             assert!(matches!(missing, Refusal::Engine(Error::AccessDenied)), "a missing key is not told {condition}");
         }
@@ -254,7 +406,7 @@ mod tests {
         let reader = as_user(&["readonly"], None, request("", &[]));
         assert!(permit_all(named("GetObject"), &reader, None).is_ok());
         assert!(matches!(permit_all(named("PutObject"), &reader, None), Err(Refusal::AccessDenied(_))));
-        assert!(matches!(authorize_delete(&reader, "key", false, false), Err(Refusal::AccessDenied(_))));
+        assert!(matches!(authorize_delete(&reader, "key", None, false), Err(Refusal::AccessDenied(_))));
     }
 
     #[test]
@@ -313,7 +465,7 @@ mod tests {
             let headers = [("if-none-match", "*"), ("x-amz-copy-source", "other/key")];
             assert!(permit_all(operation, &as_user(&[], Some(WRITER), request("", &headers)), None).is_ok(), "{operation:?}");
         }
-        let delete = |policies, compares| authorize_delete(&as_user(policies, Some(WRITER), request("", &[])), "key", false, compares);
+        let delete = |policies, compares| authorize_delete(&as_user(policies, Some(WRITER), request("", &[])), "key", None, compares);
         assert!(delete(&[], false).is_ok());
         assert!(matches!(delete(&[], true), Err(Refusal::AccessDenied(_))));
         assert!(delete(&["readonly"], true).is_ok());
@@ -345,7 +497,7 @@ mod tests {
             let one = as_user(&[], Some(&with(read)), request("versionId=1", &[("x-amz-if-match-size", "1")]));
             assert_eq!(permit_all(named("DeleteObject"), &one, None).is_ok(), allowed, "{read}");
             let many = as_user(&[], Some(&with(read)), request("", &[]));
-            assert_eq!(authorize_delete(&many, "key", true, true).is_ok(), allowed, "{read}");
+            assert_eq!(authorize_delete(&many, "key", Some("1"), true).is_ok(), allowed, "{read}");
         }
     }
 

@@ -78,6 +78,9 @@ fn ordinal(error: &Error) -> usize {
         Error::ObjectLocked => 74,
         Error::NoSuchTagSet => 75,
         Error::NoSuchLifecycle => 84,
+        Error::NoSuchBucketPolicy => 85,
+        Error::MalformedPolicy(_) => 86,
+        Error::PublicPolicyBlocked => 87,
         Error::InvalidTag(_) => 76,
         Error::IllegalVersioning => 77,
         Error::ObjectLockConfigurationNotFound => 78,
@@ -95,7 +98,7 @@ fn ordinal(error: &Error) -> usize {
     }
 }
 
-const ORDINALS: usize = 85;
+const ORDINALS: usize = 88;
 
 type Row = (Error, &'static str, u16, Option<(&'static str, u16)>);
 
@@ -180,6 +183,9 @@ fn rows() -> Vec<Row> {
         same(Error::InvalidBucketState("it is not versioned"), "InvalidBucketState", 409),
         same(Error::InvalidRetentionPeriod { max: 100, unit: "years" }, "InvalidRetentionPeriod", 400),
         same(Error::NoSuchTagSet, "NoSuchTagSet", 404),
+        same(Error::NoSuchBucketPolicy, "NoSuchBucketPolicy", 404),
+        same(Error::MalformedPolicy("it is none".into()), "MalformedPolicy", 400),
+        same(Error::PublicPolicyBlocked, "AccessDenied", 403),
         same(Error::NoSuchLifecycle, "NoSuchLifecycleConfiguration", 404),
         same(Error::InvalidTag("no".to_owned()), "InvalidTag", 400),
         same(Error::StorageFull, "InsufficientStorage", 507),

@@ -20,6 +20,7 @@ use crate::{
 /// Verifies requests.
 pub(crate) struct Gate {
     identities: Arc<Identities>,
+    anonymous: Arc<Identity>,
     region: String,
 }
 
@@ -53,16 +54,17 @@ pub(crate) struct Admitted {
 impl Gate {
     /// For requests of these identities. The region is what those are told whose signature names none.
     pub(crate) fn new(identities: Arc<Identities>, region: &str) -> Self {
-        Self { identities, region: region.to_owned() }
+        Self { identities, anonymous: Arc::new(Identity::anonymous()), region: region.to_owned() }
     }
 
-    /// Whose request it is. An anonymous one is refused: nothing here is public.
+    /// Whose request it is. One without a signature is nobody's: it may do what a bucket's policy opens to everybody. Administration refuses
+    /// it.
     pub(crate) fn admit(&self, parts: &Parts, door: Door) -> Result<Admitted, Refusal> {
         if door == Door::Admin && !parts.headers.contains_key(header::AUTHORIZATION) {
             return Err(Refusal::AccessDenied(unsigned(door).to_owned()));
         }
         let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
-        let claim = Claim::read(&head)?.ok_or_else(|| Refusal::AccessDenied(unsigned(door).to_owned()))?;
+        let Some(claim) = Claim::read(&head)? else { return self.admit_anonymous(parts, door) };
         let (now, rules) = (OffsetDateTime::now_utc(), door.rules());
         claim.check(&head, now, &rules).map_err(|error| self.refuse(error))?;
         let identity = self.identities.by_access_key(claim.access_key()).ok_or(Refusal::InvalidAccessKeyId)?;
@@ -72,6 +74,14 @@ impl Gate {
         }
         let verified = claim.verify(&head, identity.secret.expose(), now, &rules).map_err(|error| self.refuse(error))?;
         Ok(Admitted { identity, covers_body: verified.covers_body(), payload: verified.into_payload() })
+    }
+
+    fn admit_anonymous(&self, parts: &Parts, door: Door) -> Result<Admitted, Refusal> {
+        if door == Door::Admin {
+            return Err(Refusal::AccessDenied(unsigned(door).to_owned()));
+        }
+        let payload = Payload::of_unsigned(&parts.headers)?;
+        Ok(Admitted { identity: Arc::clone(&self.anonymous), covers_body: false, payload })
     }
 
     /// Whose policy a form carries. An anonymous form is refused: nothing here is public.

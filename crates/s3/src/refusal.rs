@@ -42,6 +42,8 @@ pub(crate) enum Refusal {
     InvalidRequest(String),
     /// The caller may not; says what where that helps.
     AccessDenied(String),
+    /// Administration by a user of another account than the main one.
+    OtherAccount,
     /// An XML body that is none, or of another shape.
     MalformedXml,
     /// An XML body beyond the bound.
@@ -110,7 +112,7 @@ impl Refusal {
             Self::NotModified { .. } => Verdict::new("NotModified", StatusCode::NOT_MODIFIED),
             Self::InvalidArgument(_) => Verdict::new("InvalidArgument", StatusCode::BAD_REQUEST),
             Self::InvalidRequest(_) => Verdict::new("InvalidRequest", StatusCode::BAD_REQUEST),
-            Self::AccessDenied(_) => Verdict::new("AccessDenied", StatusCode::FORBIDDEN),
+            Self::AccessDenied(_) | Self::OtherAccount => Verdict::new("AccessDenied", StatusCode::FORBIDDEN),
             Self::MalformedXml => Verdict::new("MalformedXML", StatusCode::BAD_REQUEST),
             Self::MessageTooLong => Verdict::new("MaxMessageLengthExceeded", StatusCode::BAD_REQUEST),
             Self::InvalidUri => Verdict::new("InvalidURI", StatusCode::BAD_REQUEST),
@@ -139,6 +141,7 @@ impl Refusal {
             Self::InvalidArgument(message) | Self::InvalidRequest(message) | Self::AccessDenied(message) | Self::BadRequest(message) => {
                 message.clone()
             }
+            Self::OtherAccount => "Administration is for users of the main account.".to_owned(),
             Self::NotModified { .. } => "Not Modified".to_owned(),
             Self::MalformedXml => "The XML you provided was not well-formed or did not validate against our published schema.".to_owned(),
             Self::MessageTooLong => "Your request was too big.".to_owned(),
@@ -378,6 +381,7 @@ mod tests {
             (Refusal::InvalidArgument(String::new()), "InvalidArgument", 400),
             (Refusal::InvalidRequest(String::new()), "InvalidRequest", 400),
             (Refusal::AccessDenied(String::new()), "AccessDenied", 403),
+            (Refusal::OtherAccount, "AccessDenied", 403),
             (Refusal::MalformedXml, "MalformedXML", 400),
             (Refusal::MessageTooLong, "MaxMessageLengthExceeded", 400),
             (Refusal::InvalidUri, "InvalidURI", 400),

@@ -1,8 +1,11 @@
 //! A verified request, taken apart.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::stream;
 use http::HeaderMap;
+use strongroom_access::{BucketRules, Conditions};
 use strongroom_engine::{
     Error,
     api::{Body, Caller, CopySource, ObjectVersion, UploadRef},
@@ -30,9 +33,32 @@ pub(crate) struct Request {
     /// Of POST Object. None once it was taken.
     pub(crate) form: Option<Form>,
     pub(crate) caller: Caller,
+    pub(crate) access: Access,
+}
+
+/// What requests are decided by besides the caller's own policies.
+pub(crate) struct Access {
+    /// What the bucket of the path says; none where there is none.
+    pub(crate) bucket: Option<Arc<BucketRules>>,
+    /// What the bucket of a copy's source says.
+    pub(crate) source: Option<Arc<BucketRules>>,
+    /// What holds of the request, whatever it is for.
+    pub(crate) conditions: Conditions,
+}
+
+impl Access {
+    /// Before the buckets are looked up.
+    pub(crate) fn new(conditions: Conditions) -> Self {
+        Self { bucket: None, source: None, conditions }
+    }
 }
 
 impl Request {
+    /// What the bucket says: that of the path, or that of the copy's source.
+    pub(crate) fn rules_of(&self, bucket: &str) -> Option<&BucketRules> {
+        if bucket == self.bucket { self.access.bucket.as_deref() } else { self.access.source.as_deref() }
+    }
+
     /// `versionId`
     pub(crate) fn version_id(&self) -> Result<Option<String>, Refusal> {
         Ok(self.query.get_filled("versionId")?.map(str::to_owned))
@@ -105,8 +131,6 @@ pub(crate) fn copy_source_name(headers: &HeaderMap) -> Result<(String, String, O
 #[cfg(test)]
 pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::sync::Arc;
-
     use http::{HeaderName, HeaderValue};
     use strongroom_access::{Identity, SecretKey};
 
@@ -130,6 +154,7 @@ pub(crate) mod tests {
                 request_id: "0".to_owned(),
                 operation: "Test",
             },
+            access: Access::new(Conditions::new(true)),
         }
     }
 

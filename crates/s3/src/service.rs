@@ -1,6 +1,7 @@
 //! From a request of hyper to its response: every response has a request id, every request a line in the log.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, atomic::AtomicU64},
     time::Instant,
 };
@@ -8,9 +9,10 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts};
 use hyper::body::Incoming;
-use strongroom_access::Identities;
+use strongroom_access::{ConditionKey, Conditions, Identities};
 use strongroom_engine::{Engine, Error, api::Caller};
 use strongroom_fair::Tenant;
+use time::OffsetDateTime;
 
 use crate::{
     access_log::AccessRecord,
@@ -28,7 +30,7 @@ use crate::{
     query::{Plus, Query, decode},
     refusal::{Circumstances, Refusal, refuse},
     reply::{Reply, ResponseBody},
-    request::Request,
+    request::{Access, Request},
     sse::SECRET_HEADERS,
 };
 
@@ -129,8 +131,10 @@ impl Inner {
         }
         let admitted = self.gate.admit(&parts, Door::S3)?;
         findings.identity.clone_from(&admitted.identity.name);
-        // The connection is this identity's until another one signs on it.
-        Tenant::named(&findings.identity).take_over();
+        if !admitted.identity.is_anonymous() {
+            // The connection is this identity's until another one signs on it.
+            Tenant::named(&findings.identity).take_over();
+        }
         let caller = Caller {
             identity: Arc::clone(&admitted.identity),
             secure,
@@ -139,8 +143,9 @@ impl Inner {
             request_id: request_id.to_owned(),
             operation: "",
         };
-        let (operation, mut request) = take_apart(parts, caller, findings)?;
-        authorize(&self.api.engine, operation, &request).await?;
+        let access = Access::new(self.circumstances(&parts.headers, connection, &caller));
+        let (operation, mut request) = take_apart(parts, caller, access, findings)?;
+        authorize(&self.api.engine, operation, &mut request).await?;
         if operation.takes_body {
             if !admitted.covers_body && !takes_uncovered_body(secure, connection, &self.api.options) {
                 return Err(Refusal::InvalidRequest(UNCOVERED_BODY.to_owned()));
@@ -162,6 +167,22 @@ impl Inner {
     pub(crate) fn security(&self, headers: &HeaderMap, connection: ConnectionInfo) -> (bool, bool) {
         let secure = is_secure(headers, connection, &self.api.options);
         (secure, secure || allowed_on_loopback(connection, &self.api.options))
+    }
+
+    /// What policies' conditions see of every request.
+    pub(crate) fn circumstances(&self, headers: &HeaderMap, connection: ConnectionInfo, caller: &Caller) -> Conditions {
+        let identity = &caller.identity;
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let user_name = Some(&identity.name).filter(|_| !identity.is_root() && !identity.is_anonymous());
+        let account = Some(&identity.account).filter(|_| !identity.is_anonymous());
+        Conditions::new(caller.secure)
+            .with_some(ConditionKey::SourceIp, source_ip(headers, connection, &self.api.options).map(|address| address.to_string()))
+            .with(ConditionKey::CurrentTime, OffsetDateTime::now_utc().unix_timestamp().to_string())
+            .with_some(ConditionKey::UserName, user_name)
+            .with_some(ConditionKey::PrincipalArn, identity.arn())
+            .with_some(ConditionKey::PrincipalAccount, account)
+            .with_some(ConditionKey::Referer, text(header::REFERER))
+            .with_some(ConditionKey::UserAgent, text(header::USER_AGENT))
     }
 
     /// The bucket that the host names, where it names one.
@@ -221,7 +242,7 @@ impl Inner {
 }
 
 /// The operation, and the request as it sees it. The body follows when the caller is authorized.
-fn take_apart(parts: Parts, mut caller: Caller, findings: &mut Findings) -> Result<(&'static Operation, Request), Refusal> {
+fn take_apart(parts: Parts, mut caller: Caller, access: Access, findings: &mut Findings) -> Result<(&'static Operation, Request), Refusal> {
     let Parts { method, uri, mut headers, .. } = parts;
     let (bucket, key) = (findings.bucket.clone(), findings.key.clone());
     let query = Query::parse(uri.query().unwrap_or_default())?;
@@ -230,7 +251,7 @@ fn take_apart(parts: Parts, mut caller: Caller, findings: &mut Findings) -> Resu
     findings.operation = Some(operation);
     caller.operation = operation.name;
     caller.expected_owner = headers::filled(&headers, "x-amz-expected-bucket-owner")?;
-    Ok((operation, Request { bucket, key, query, headers, body: None, form: None, caller }))
+    Ok((operation, Request { bucket, key, query, headers, body: None, form: None, caller, access }))
 }
 
 /// The cause of a failure of the server, which the client does not get to see.
@@ -273,6 +294,16 @@ fn is_form_upload(parts: &Parts, key: &str) -> bool {
 fn is_secure(headers: &HeaderMap, connection: ConnectionInfo, options: &S3Options) -> bool {
     let peer = connection.peer.ip().to_canonical();
     connection.secure || options.trusted_proxies.iter().any(|proxy| proxy.contains(peer)) && proxy_says_https(headers)
+}
+
+/// Where a request came from: what a trusted proxy itself added last, else the peer. None where the proxy says nothing that is an address: a
+/// condition then sees none, rather than that of the proxy.
+fn source_ip(headers: &HeaderMap, connection: ConnectionInfo, options: &S3Options) -> Option<IpAddr> {
+    let peer = connection.peer.ip().to_canonical();
+    if options.trusted_proxies.iter().any(|proxy| proxy.contains(peer)) && headers.contains_key("x-forwarded-for") {
+        return headers::list(headers, "x-forwarded-for").pop()?.trim().parse::<IpAddr>().ok().map(|address| address.to_canonical());
+    }
+    Some(peer)
 }
 
 /// Whether customer keys are taken over plain HTTP, as was chosen for development. It makes nothing else secure.

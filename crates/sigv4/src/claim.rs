@@ -18,7 +18,7 @@ use crate::{
     verified::Verified,
 };
 
-const CONTENT_SHA256: &str = "x-amz-content-sha256";
+pub(crate) const CONTENT_SHA256: &str = "x-amz-content-sha256";
 const DATE: &str = "x-amz-date";
 const SECURITY_TOKEN: &str = "x-amz-security-token";
 
@@ -281,7 +281,7 @@ fn undated(error: SignatureError, headers: &HeaderMap) -> SignatureError {
 }
 
 /// The one value of a header. Given twice it would be open which one was signed and which one counts.
-fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, SignatureError> {
+pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, SignatureError> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     if values.next().is_some() {

@@ -2,9 +2,15 @@
 
 use std::{borrow::Cow, fmt};
 
+use http::HeaderMap;
 use zeroize::Zeroizing;
 
-use crate::{error::SignatureError, key::SigningKey, scope::Scope};
+use crate::{
+    claim::{CONTENT_SHA256, single},
+    error::SignatureError,
+    key::SigningKey,
+    scope::Scope,
+};
 
 pub(crate) const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 const UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
@@ -80,6 +86,19 @@ impl fmt::Debug for Streaming {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { signer, trailer } = self;
         formatter.debug_struct("Streaming").field("signed", &signer.is_some()).field("trailer", trailer).finish()
+    }
+}
+
+impl Payload {
+    /// What a request without any signature says of its body. Nothing vouches for it.
+    pub fn of_unsigned(headers: &HeaderMap) -> Result<Self, SignatureError> {
+        Ok(match single(headers, CONTENT_SHA256)?.map(Declared::parse).transpose()? {
+            None | Some(Declared::Unsigned) => Self::Unsigned,
+            Some(Declared::Sha256(hash)) => Self::Sha256(hash),
+            Some(Declared::Chunks { signed: false, trailer }) => Self::Streaming(Streaming { signer: None, trailer }),
+            // Their signatures begin with that of the head.
+            Some(Declared::Chunks { signed: true, .. }) => return Err(SignatureError::InvalidPayload),
+        })
     }
 }
 

@@ -137,6 +137,9 @@ impl From<Error> for ApiError {
             | Error::CustomerKeyInvalid
             | Error::CustomerKeyNotApplicable
             | Error::NoSuchTagSet
+            | Error::NoSuchBucketPolicy
+            | Error::MalformedPolicy(_)
+            | Error::PublicPolicyBlocked
             | Error::NoSuchLifecycle
             | Error::IllegalVersioning
             | Error::ObjectLockConfigurationNotFound

@@ -40,6 +40,10 @@ pub struct PublicAccessBlock {
 }
 
 impl PublicAccessBlock {
+    /// Nothing is blocked.
+    pub const NONE: Self =
+        Self { block_public_acls: false, ignore_public_acls: false, block_public_policy: false, restrict_public_buckets: false };
+
     /// As it is of new buckets.
     pub const ALL: Self =
         Self { block_public_acls: true, ignore_public_acls: true, block_public_policy: true, restrict_public_buckets: true };

@@ -18,6 +18,8 @@ pub(crate) enum DocumentKind {
     LifecycleState,
     /// Its CORS rules (S3 `PutBucketCors`).
     Cors,
+    /// Its policy, as it was given (S3 `PutBucketPolicy`).
+    Policy,
 }
 
 impl DocumentKind {
@@ -28,6 +30,7 @@ impl DocumentKind {
             Self::Lifecycle => "lifecycle",
             Self::LifecycleState => "lifecycle-state",
             Self::Cors => "cors",
+            Self::Policy => "policy",
         }
     }
 }

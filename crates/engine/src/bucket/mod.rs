@@ -3,8 +3,10 @@
 //!
 //! - [`settings`]: what is configured of a bucket, sealed in its row.
 //! - [`documents`]: larger configuration, sealed in rows of its own by kind.
+//! - [`access`]: what a bucket says of who may do what in it.
 //! - [`former`]: rows that version 3 of the store wrote.
 
+mod access;
 mod documents;
 mod former;
 mod known;
@@ -13,8 +15,10 @@ mod settings;
 
 use std::{ops::Deref, sync::Arc};
 
+use strongroom_access::MAIN_ACCOUNT;
 use strongroom_catalog::{BucketChange, CatalogError, Versioning};
 
+pub(crate) use access::KnownAccess;
 pub(crate) use documents::DocumentKind;
 pub(crate) use known::Known;
 pub(crate) use known_cors::KnownCors;
@@ -37,6 +41,13 @@ impl Deref for Bucket {
 
     fn deref(&self) -> &Self::Target {
         &self.row
+    }
+}
+
+impl Bucket {
+    /// The account that it belongs to.
+    pub fn account(&self) -> &str {
+        self.settings.account.as_deref().unwrap_or(MAIN_ACCOUNT)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use strongroom_access::MAIN_ACCOUNT;
 use strongroom_catalog::{Bucket, Versioning};
 use strongroom_seal::{Mode, RecordKind, StoreKey};
 
@@ -32,6 +33,9 @@ pub(crate) struct Settings {
     /// What is blocked of public access, where it was said; else as new buckets have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) public_access_block: Option<Stated<PublicAccessBlock>>,
+    /// The account that it belongs to, where that is not the main one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) account: Option<String>,
     /// Its documents, each with the revision of the bucket that wrote it: none can be taken away, or be put back.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     documents: BTreeMap<String, u64>,
@@ -100,9 +104,10 @@ impl Settings {
         Self { encryption, ..Self::default() }
     }
 
-    /// Those of a new bucket, whose versions can be locked where `object_lock` is given.
-    pub(crate) fn of_new_bucket(object_lock: Option<DefaultLock>, ownership: Option<ObjectOwnership>) -> Self {
-        Self { object_lock, ownership: ownership.map(Stated::Set), ..Self::default() }
+    /// Those of a new bucket of an account, whose versions can be locked where `object_lock` is given.
+    pub(crate) fn of_new_bucket(account: &str, object_lock: Option<DefaultLock>, ownership: Option<ObjectOwnership>) -> Self {
+        let account = Some(account.to_owned()).filter(|account| account != MAIN_ACCOUNT);
+        Self { account, object_lock, ownership: ownership.map(Stated::Set), ..Self::default() }
     }
 
     /// Seals them for this row, whose own record does not count.

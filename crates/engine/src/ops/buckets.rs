@@ -28,7 +28,7 @@ impl Engine {
             record: Vec::new(),
             former: None,
         };
-        let settings = Settings::of_new_bucket(request.object_lock.then(DefaultLock::default), request.ownership);
+        let settings = Settings::of_new_bucket(&caller.identity.account, request.object_lock.then(DefaultLock::default), request.ownership);
         bucket.record = settings.seal(self.store_key(), &bucket)?;
         self.space().admit(None)?;
         match self.catalog().create_bucket(bucket).await {
@@ -47,16 +47,17 @@ impl Engine {
         self.trusted_of(expected_owner, self.catalog().bucket(name).await?.ok_or(Error::NoSuchBucket)?)
     }
 
-    /// ListBuckets: in the order of names, those greater than `after`. Fewer than `limit` only where no more follow: in place of an
-    /// altered row, which is counted and left out, comes the next one.
-    pub async fn list_buckets(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Bucket>, Error> {
+    /// ListBuckets: those of the caller's account, and for root all, in the order of names and greater than `after`. Fewer than `limit` only
+    /// where no more follow: in place of an altered row, which is counted and left out, comes the next one.
+    pub async fn list_buckets(&self, caller: &Caller, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Bucket>, Error> {
+        let account = (!caller.identity.is_root()).then_some(caller.identity.account.as_str());
         let (mut listed, mut after, limit) = (Vec::new(), after.map(str::to_owned), limit.min(MAX_BUCKETS));
         while listed.len() < limit {
             let wanted = limit - listed.len();
             let rows = self.catalog().list_buckets(prefix, after.as_deref(), wanted).await?;
             let is_end = rows.len() < wanted;
             after = rows.last().map(|bucket| bucket.name.clone());
-            self.add_trusted(rows, &mut listed)?;
+            self.add_trusted(rows, account, &mut listed)?;
             if is_end {
                 break;
             }
@@ -65,11 +66,11 @@ impl Engine {
     }
 
     /// One altered row must not hide the other buckets.
-    fn add_trusted(&self, rows: Vec<strongroom_catalog::Bucket>, listed: &mut Vec<Bucket>) -> Result<(), Error> {
+    fn add_trusted(&self, rows: Vec<strongroom_catalog::Bucket>, account: Option<&str>, listed: &mut Vec<Bucket>) -> Result<(), Error> {
         for bucket in rows {
             match self.trusted(bucket) {
-                Ok(bucket) => listed.push(bucket),
-                Err(Error::Integrity(_)) => {}
+                Ok(bucket) if account.is_none_or(|account| account == bucket.account()) => listed.push(bucket),
+                Ok(_) | Err(Error::Integrity(_)) => {}
                 Err(error) => return Err(error),
             }
         }

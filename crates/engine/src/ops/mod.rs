@@ -9,6 +9,7 @@ mod get;
 mod list;
 mod lock;
 mod multipart;
+mod policy;
 mod public_access;
 mod put;
 mod tagging;

@@ -3,7 +3,7 @@
 use crate::{
     Engine, Error,
     api::{ObjectOwnership, PublicAccessBlock},
-    bucket::{Changed, Stated},
+    bucket::{Bucket, Changed, Stated},
 };
 
 impl Engine {
@@ -24,7 +24,14 @@ impl Engine {
 
     /// GetPublicAccessBlock; none where it was deleted.
     pub async fn public_access_block(&self, name: &str) -> Result<Option<PublicAccessBlock>, Error> {
-        Ok(Stated::value_of(self.bucket(name).await?.settings.public_access_block, PublicAccessBlock::ALL))
+        Ok(self.block_of(&self.bucket(name).await?))
+    }
+
+    /// What is blocked of public access to the bucket, where anything was said or is said of new buckets.
+    pub(crate) fn block_of(&self, bucket: &Bucket) -> Option<PublicAccessBlock> {
+        let of_new_buckets = if self.options().block_public_access { PublicAccessBlock::ALL } else { PublicAccessBlock::NONE };
+        let block = Stated::value_of(bucket.settings.public_access_block, of_new_buckets);
+        block.filter(|block| *block != PublicAccessBlock::NONE || bucket.settings.public_access_block.is_some())
     }
 
     /// PutPublicAccessBlock; DeletePublicAccessBlock without a value.

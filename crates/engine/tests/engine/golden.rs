@@ -60,7 +60,7 @@ async fn former_buckets_are_converted_once(store: &Store) {
 }
 
 async fn buckets_are_as_written(store: &Store) {
-    let buckets = store.engine.list_buckets("", None, 10).await.unwrap();
+    let buckets = store.engine.list_buckets(&store.root, "", None, 10).await.unwrap();
     let shown: Vec<_> = buckets.iter().map(|bucket| (bucket.name.as_str(), bucket.region.as_str())).collect();
     assert_eq!(shown, [(BUCKET, "eu-central-1"), (DEFAULTED, "eu-central-1")]);
     assert_eq!(store.engine.bucket_encryption(DEFAULTED).await.unwrap(), default_encryption().into());

@@ -107,7 +107,7 @@ async fn an_altered_row_is_left_out_of_the_list_of_buckets_and_hides_no_other() 
     let altered = "UPDATE buckets SET owner = 'mallory' WHERE name IN (CAST('b2' AS BLOB), CAST('b3' AS BLOB))";
     assert_eq!(rig.rows().execute(altered, []).unwrap(), 2);
     let list = async |after: Option<&str>, limit: usize| -> Vec<String> {
-        let buckets = rig.engine.list_buckets("b", after, limit).await.unwrap();
+        let buckets = rig.engine.list_buckets(&rig.root, "b", after, limit).await.unwrap();
         buckets.into_iter().map(|bucket| bucket.name.clone()).collect()
     };
     assert_eq!(list(None, 100).await, ["b1", "b4", "b5", BUCKET]);

@@ -37,7 +37,7 @@ use crate::{
     query::Query,
     refusal::Refusal,
     reply::Reply,
-    request::Request,
+    request::{Access, Request},
     service::{Findings, Inner, takes_uncovered_body},
 };
 
@@ -84,7 +84,8 @@ impl Inner {
         let caller =
             Caller { identity, secure, sse_c_allowed, expected_owner: None, request_id: request_id.to_owned(), operation: operation.name };
         let answer = Answer::of(&fields, secure, &parts, self.host_bucket(&parts.uri, &parts.headers)?.is_some(), &findings.bucket)?;
-        let request = Request {
+        let access = Access::new(self.circumstances(&parts.headers, connection, &caller));
+        let mut request = Request {
             bucket: findings.bucket.clone(),
             key,
             query: Query::parse("")?,
@@ -92,8 +93,9 @@ impl Inner {
             body: None,
             form: Some(Form { file, answer }),
             caller,
+            access,
         };
-        authorize(&self.api.engine, operation, &request).await?;
+        authorize(&self.api.engine, operation, &mut request).await?;
         ops::run(&self.api, operation, request).await
     }
 }

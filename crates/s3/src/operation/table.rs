@@ -7,7 +7,7 @@ use crate::ops::public_access::OWNERSHIP_HEADER;
 use crate::ops::tagging::TAGGING_HEADER;
 use crate::ops::{
     acl, attributes, buckets, copy, cors, delete, encryption, forms, lifecycle, list, multipart, object_encryption, object_lock, objects,
-    public_access, tagging, unconfigured, uploads, versioning,
+    policy, public_access, tagging, unconfigured, uploads, versioning,
 };
 
 use super::{Facts, Handler, HeaderRight, Operation, OwnerCheck, Resource, Right, Target, When};
@@ -132,8 +132,15 @@ pub(super) static OPERATIONS: &[Operation] = &[
     on_bucket("GetBucketWebsite", "GET", run!(&unconfigured::website))
         .at("website")
         .needs(&[right(Action::GetBucketWebsite, Target::Bucket)]),
-    on_bucket("GetBucketPolicy", "GET", run!(&unconfigured::policy)).at("policy").needs(&[right(Action::GetBucketPolicy, Target::Bucket)]),
-    on_bucket("GetBucketPolicyStatus", "GET", run!(&unconfigured::policy))
+    on_bucket("GetBucketPolicy", "GET", run!(&policy::get)).at("policy").needs(&[right(Action::GetBucketPolicy, Target::Bucket)]),
+    on_bucket("PutBucketPolicy", "PUT", run!(policy::put))
+        .at("policy")
+        .needs(&[right(Action::PutBucketPolicy, Target::Bucket)])
+        .with_body(),
+    on_bucket("DeleteBucketPolicy", "DELETE", run!(&policy::delete))
+        .at("policy")
+        .needs(&[right(Action::DeleteBucketPolicy, Target::Bucket)]),
+    on_bucket("GetBucketPolicyStatus", "GET", run!(&policy::status))
         .at("policyStatus")
         .needs(&[right(Action::GetBucketPolicyStatus, Target::Bucket)]),
     on_bucket("GetBucketReplication", "GET", run!(&unconfigured::replication))

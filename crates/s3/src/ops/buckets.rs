@@ -32,7 +32,7 @@ pub(crate) async fn list(api: &Api, request: &Request) -> Result<Reply, Refusal>
     }
     let limit = limit.unwrap_or(MAX_BUCKETS_PER_PAGE).min(MAX_BUCKETS_PER_PAGE) as usize;
     let after = query.get_filled("continuation-token")?.map(decode_token).transpose()?;
-    let mut buckets = api.engine.list_buckets(prefix.unwrap_or_default(), after.as_deref(), limit + 1).await?;
+    let mut buckets = api.engine.list_buckets(&request.caller, prefix.unwrap_or_default(), after.as_deref(), limit + 1).await?;
     let more = buckets.len() > limit;
     buckets.truncate(limit);
     let next = buckets.last().filter(|_| more).map(|last| encode_token(&last.name));

@@ -1,7 +1,7 @@
 //! CopyObject and UploadPartCopy.
 
 use http::{HeaderName, header};
-use strongroom_access::{Action, arn};
+use strongroom_access::Action;
 use strongroom_engine::{
     Error,
     api::{CopyObject, TagsOfCopy, UploadPartCopy},
@@ -9,7 +9,7 @@ use strongroom_engine::{
 
 use crate::{
     api::Api,
-    authorize::{hide_missing, may, may_on_object},
+    authorize::{hide_missing, may_on, may_on_object},
     checksum, conditions, headers, lock,
     ops::{lifecycle, multipart::part_number, tagging},
     refusal::Refusal,
@@ -100,7 +100,7 @@ fn tags_of_copy(request: &Request) -> Result<TagsOfCopy, Refusal> {
         None | Some("COPY") => {
             let (bucket, key, version) = copy_source_name(&request.headers)?;
             let read = if version.is_some() { Action::GetObjectVersionTagging } else { Action::GetObjectTagging };
-            let permitted = may(request, read, &arn::object(&bucket, &key)) && may_on_object(request, Action::PutObjectTagging);
+            let permitted = may_on(request, read, &bucket, &key) && may_on_object(request, Action::PutObjectTagging);
             Ok(TagsOfCopy::Keep { permitted })
         }
         Some("REPLACE") => Ok(TagsOfCopy::Replace(tagging::of_header(&request.headers)?)),

@@ -125,7 +125,7 @@ fn object_identifier(element: &mut Element<'_, '_>) -> Result<ObjectIdentifier, 
 }
 
 fn permit(request: &Request, object: &ObjectIdentifier) -> Result<(), Refusal> {
-    authorize_delete(request, &object.key, object.named_version().is_some(), object.condition != DeleteCondition::default())
+    authorize_delete(request, &object.key, object.named_version().as_deref(), object.condition != DeleteCondition::default())
 }
 
 async fn delete_named(api: &Api, request: &Request, object: &ObjectIdentifier) -> Result<DeletedObject, Refusal> {

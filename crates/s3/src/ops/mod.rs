@@ -15,6 +15,7 @@ pub(crate) mod object_encryption;
 pub(crate) mod object_lock;
 pub(crate) mod objects;
 mod page;
+pub(crate) mod policy;
 pub(crate) mod public_access;
 pub(crate) mod tagging;
 pub(crate) mod unconfigured;

@@ -9,7 +9,7 @@ use strongroom_engine::{
 
 use crate::{
     api::Api,
-    authorize::{hide_missing, may_on_object},
+    authorize::{authorize_tagging, hide_missing, may_on_object},
     headers, lock,
     query::Query,
     refusal::Refusal,
@@ -44,6 +44,7 @@ pub(crate) async fn of_object(api: &Api, request: &Request) -> Result<Reply, Ref
 
 pub(crate) async fn put_of_object(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
     let tags = tag_set(&request.take_xml(api.options.max_xml_bytes, api.engine.budget()).await?)?;
+    authorize_tagging(&api.engine, &request, &tags).await?;
     let changed = api.engine.set_object_tags(&request.caller, &request.object_version()?, tags).await;
     let version_id = changed.map_err(|error| hide_missing(&request, &request.bucket, error))?;
     of_version(Reply::ok(), version_id.as_deref())

@@ -51,10 +51,6 @@ pub(crate) async fn website(api: &Api, request: &Request) -> Result<Reply, Refus
     absent(api, request, "NoSuchWebsiteConfiguration", "The specified bucket does not have a website configuration").await
 }
 
-pub(crate) async fn policy(api: &Api, request: &Request) -> Result<Reply, Refusal> {
-    absent(api, request, "NoSuchBucketPolicy", "The bucket policy does not exist").await
-}
-
 pub(crate) async fn replication(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     absent(api, request, "ReplicationConfigurationNotFoundError", "The replication configuration was not found").await
 }

@@ -156,6 +156,13 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         Value("false"),
         "Accept browser forms whose policy is signed with Signature Version 2",
     ),
+    option(
+        "block_public_access",
+        Switch,
+        "BOOL",
+        Value("true"),
+        "Block public access to buckets that do not say themselves what is blocked",
+    ),
     option("kms.enabled", Switch, "BOOL", Value("true"), "Offer SSE-S3 and SSE-KMS from the start; false is kms.backend none"),
     option(
         "kms.backend",

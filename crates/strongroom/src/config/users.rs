@@ -12,6 +12,8 @@ use crate::files;
 /// An identity besides the root one. Holds a secret, so there is no `Debug`.
 pub(crate) struct User {
     pub(crate) name: String,
+    /// Twelve digits; none for the main account.
+    pub(crate) account: Option<String>,
     pub(crate) access_key: String,
     pub(crate) secret_key: Zeroizing<String>,
     /// Names of built-in policies.
@@ -20,7 +22,7 @@ pub(crate) struct User {
     pub(crate) policy: Option<String>,
 }
 
-const KEYS: &[&str] = &["name", "access_key", "secret_key", "secret_key_file", "policies", "policy"];
+const KEYS: &[&str] = &["name", "account", "access_key", "secret_key", "secret_key_file", "policies", "policy"];
 
 /// Reads the array of tables `users`.
 pub(super) fn from_toml(path: &Path, value: Value) -> Result<Vec<User>, ConfigError> {
@@ -40,6 +42,7 @@ fn user(path: &Path, index: usize, entry: Value) -> Result<User, ConfigError> {
     let missing = |key: &str| ConfigError::MissingInUser { path: path.to_owned(), number: index + 1, key: key.to_owned() };
     Ok(User {
         name: take_text(path, &mut entry, "name")?.ok_or_else(|| missing("name"))?,
+        account: take_text(path, &mut entry, "account")?,
         access_key: take_text(path, &mut entry, "access_key")?.ok_or_else(|| missing("access_key"))?,
         secret_key: secret(path, &mut entry)?.ok_or_else(|| missing("secret_key or secret_key_file"))?,
         policies: take_list(path, &mut entry, "policies")?,

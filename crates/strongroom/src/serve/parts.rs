@@ -46,6 +46,7 @@ pub(super) async fn open_engine(
     let options = EngineOptions {
         encrypt_by_default: settings.encrypt_by_default,
         blocked_encryption_types: settings.blocked_encryption_types.clone(),
+        block_public_access: settings.block_public_access,
         minimum_mode: settings.minimum_mode,
         inline_limit_bytes: settings.limits.inline_limit_bytes.unwrap_or(defaults.inline_limit_bytes),
         memory_budget_bytes: settings.limits.memory_budget_bytes,
@@ -89,7 +90,11 @@ fn identity(user: &User) -> Result<Identity, StartError> {
     let names: Vec<&str> = user.policies.iter().map(String::as_str).collect();
     let policies = PolicySet::from_config(&names, user.policy.as_deref()).map_err(fail)?;
     let secret = SecretKey::new(user.secret_key.to_string()).map_err(fail)?;
-    Identity::user(&user.name, &user.access_key, secret, policies).map_err(fail)
+    let identity = Identity::user(&user.name, &user.access_key, secret, policies).map_err(fail)?;
+    match &user.account {
+        Some(account) => identity.in_account(account).map_err(fail),
+        None => Ok(identity),
+    }
 }
 
 /// What the S3 side is told.
