@@ -19,6 +19,7 @@ ACCESS_BLOCK = b"<PublicAccessBlockConfiguration></PublicAccessBlockConfiguratio
 CORS = b"<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>"
 ACCELERATION = b"<AccelerateConfiguration><Status>Suspended</Status></AccelerateConfiguration>"
 PAYMENT = b"<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>"
+POLICY = b'{"Statement": {"Effect": "Allow", "Principal": {"CanonicalUser": "mallory"}, "Action": "s3:*", "Resource": "*"}}'
 VERSIONING = b"<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>"
 
 
@@ -102,6 +103,8 @@ def all_calls(bucket, upload, etag, new_bucket, source=None):
         Call("GetBucketNotificationConfiguration", "GET", f"/{bucket}", {"notification": ""}),
         Call("GetBucketWebsite", "GET", f"/{bucket}", {"website": ""}),
         Call("GetBucketPolicy", "GET", f"/{bucket}", {"policy": ""}),
+        Call("PutBucketPolicy", "PUT", f"/{bucket}", {"policy": ""}, body=POLICY),
+        Call("DeleteBucketPolicy", "DELETE", f"/{bucket}", {"policy": ""}),
         Call("GetBucketPolicyStatus", "GET", f"/{bucket}", {"policyStatus": ""}),
         Call("GetBucketReplication", "GET", f"/{bucket}", {"replication": ""}),
         Call("GetBucketMetadataConfiguration", "GET", f"/{bucket}", {"metadataConfiguration": ""}),

@@ -20,10 +20,6 @@ use crate::{
 /// Refuses the request unless the caller may do all that the operation needs. The buckets that it names are looked up here, once.
 pub(crate) async fn authorize(engine: &Engine, operation: &Operation, request: &mut Request) -> Result<(), Refusal> {
     look_up_rules(engine, operation, request).await?;
-    // Nothing else could let it in, and what it sends is not worth reading.
-    if request.caller.identity.is_anonymous() && request.access.bucket.as_ref().is_none_or(|rules| rules.policy.is_none()) {
-        return Err(unexplained());
-    }
     let silent = |rules: &Option<Arc<BucketRules>>| rules.as_ref().is_none_or(|rules| rules.policy.is_none());
     if request.caller.identity.is_root() && silent(&request.access.bucket) && silent(&request.access.source) {
         return Ok(());
@@ -47,6 +43,12 @@ fn permit_response_headers(request: &Request) -> Result<(), Refusal> {
         return Err(Refusal::InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.".to_owned()));
     }
     Ok(())
+}
+
+/// Refuses a request without a signature for what no policy could let it into, whatever it asks.
+pub(crate) async fn admit_anonymous(engine: &Engine, bucket: &str) -> Result<(), Refusal> {
+    let rules = if bucket.is_empty() { None } else { engine.bucket_rules(bucket).await? };
+    if rules.is_some_and(|rules| rules.policy.is_some()) { Ok(()) } else { Err(unexplained()) }
 }
 
 /// What policies' conditions see of a request: what holds where it names the path, and the tags of a copy's source.

@@ -64,7 +64,7 @@ impl Gate {
             return Err(Refusal::AccessDenied(unsigned(door).to_owned()));
         }
         let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
-        let Some(claim) = Claim::read(&head)? else { return self.admit_anonymous(parts, door) };
+        let Some(claim) = Claim::read(&head)? else { return self.admit_anonymous(door) };
         let (now, rules) = (OffsetDateTime::now_utc(), door.rules());
         claim.check(&head, now, &rules).map_err(|error| self.refuse(error))?;
         let identity = self.identities.by_access_key(claim.access_key()).ok_or(Refusal::InvalidAccessKeyId)?;
@@ -76,12 +76,11 @@ impl Gate {
         Ok(Admitted { identity, covers_body: verified.covers_body(), payload: verified.into_payload() })
     }
 
-    fn admit_anonymous(&self, parts: &Parts, door: Door) -> Result<Admitted, Refusal> {
+    fn admit_anonymous(&self, door: Door) -> Result<Admitted, Refusal> {
         if door == Door::Admin {
             return Err(Refusal::AccessDenied(unsigned(door).to_owned()));
         }
-        let payload = Payload::of_unsigned(&parts.headers)?;
-        Ok(Admitted { identity: Arc::clone(&self.anonymous), covers_body: false, payload })
+        Ok(Admitted { identity: Arc::clone(&self.anonymous), covers_body: false, payload: Payload::Unsigned })
     }
 
     /// Whose policy a form carries. An anonymous form is refused: nothing here is public.
@@ -108,12 +107,13 @@ impl Gate {
 }
 
 impl Admitted {
-    /// The body as its signer meant it.
+    /// The body as its signer meant it, or as an anonymous request declares it.
     pub(crate) fn decode(self, map: &HeaderMap, raw: RawBody) -> Result<Decoded, Refusal> {
+        let payload = if self.identity.is_anonymous() { Payload::of_unsigned(map)? } else { self.payload };
         let lengths = Lengths::read(map)?;
         let announced =
-            if matches!(self.payload, Payload::Streaming(_)) { lengths.decoded } else { lengths.encoded.or(raw.size_hint().exact()) };
-        let decoder = BodyDecoder::new(self.payload, lengths, announced_trailers(map)?)?;
+            if matches!(payload, Payload::Streaming(_)) { lengths.decoded } else { lengths.encoded.or(raw.size_hint().exact()) };
+        let decoder = BodyDecoder::new(payload, lengths, announced_trailers(map)?)?;
         Ok(Decoded::new(raw, decoder, announced))
     }
 }

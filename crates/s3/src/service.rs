@@ -18,7 +18,7 @@ use crate::{
     access_log::AccessRecord,
     admin::{self, AdminHandler},
     api::Api,
-    authorize::authorize,
+    authorize::{admit_anonymous, authorize},
     body::{RawBody, Received},
     cors,
     gate::{Door, Gate},
@@ -131,7 +131,9 @@ impl Inner {
         }
         let admitted = self.gate.admit(&parts, Door::S3)?;
         findings.identity.clone_from(&admitted.identity.name);
-        if !admitted.identity.is_anonymous() {
+        if admitted.identity.is_anonymous() {
+            admit_anonymous(&self.api.engine, &findings.bucket).await?;
+        } else {
             // The connection is this identity's until another one signs on it.
             Tenant::named(&findings.identity).take_over();
         }
