@@ -1,9 +1,10 @@
 //! The decision: an explicit Deny beats every Allow, and what nothing allows is denied.
 
+use crate::acl::is_of_object;
 use crate::arn::Arn;
 use crate::identity::Rights;
 use crate::policy::Meant;
-use crate::{Action, BucketPolicy, Conditions, Identity, PolicySet};
+use crate::{Acl, Action, BucketPolicy, Conditions, Identity, PolicySet};
 
 /// What a bucket itself says of who may do what with it and in it.
 #[derive(Debug)]
@@ -14,6 +15,12 @@ pub struct BucketRules {
     pub policy: Option<BucketPolicy>,
     /// Whether a public policy gives nothing to who is not of the account (`RestrictPublicBuckets`).
     pub restricts_public: bool,
+    /// Its owner, and what it grants to others; where ACLs count in it at all.
+    pub acl: Option<Acl>,
+    /// Whether an object that grants everything to the bucket's owner is theirs.
+    pub prefers_bucket_owner: bool,
+    /// Whether grants to the public do not count (`IgnorePublicAcls`).
+    pub ignores_public_acls: bool,
 }
 
 /// What the policies say of a request.
@@ -79,11 +86,22 @@ impl Identity {
     ///   and delete the bucket's policy.
     /// - Within an account the one or the other must allow. Across accounts both must; root counts as one of every account.
     /// - An anonymous request has the bucket's policy alone.
-    pub fn may_in(&self, bucket: Option<&BucketRules>, action: Action, resource: &str, conditions: &Conditions) -> Decision {
+    /// - An ACL that counts allows as the bucket's policy does: the bucket's own, or that of `object` for what is done to an object.
+    pub fn may_in(
+        &self,
+        bucket: Option<&BucketRules>,
+        object: Option<&Acl>,
+        action: Action,
+        resource: &str,
+        conditions: &Conditions,
+    ) -> Decision {
         let own = self.may(action, resource, conditions);
         let Some(bucket) = bucket else { return own };
         let is_of_account = !self.is_anonymous() && (self.is_root() || self.account == bucket.account);
-        let said = bucket.decide(self, is_of_account, action, resource, conditions);
+        let said = match bucket.decide(self, is_of_account, action, resource, conditions) {
+            Decision::ImplicitDeny if bucket.acl_allows(self, is_of_account, object, action) => Decision::Allow,
+            said => said,
+        };
         let cannot_be_shut_out = self.is_root() && OF_THE_POLICY.contains(&action);
         match (own, said) {
             (Decision::Allow, Decision::ExplicitDeny) if cannot_be_shut_out => Decision::Allow,
@@ -125,19 +143,20 @@ impl Identity {
 
     /// As [`Identity::may`], with the proof.
     pub fn authorize(&self, action: Action, resource: &str, conditions: &Conditions) -> Result<Authorized, Denied> {
-        self.authorize_in(None, action, resource, conditions)
+        self.authorize_in(None, None, action, resource, conditions)
     }
 
     /// As [`Identity::may_in`], with the proof.
     pub fn authorize_in(
         &self,
         bucket: Option<&BucketRules>,
+        object: Option<&Acl>,
         action: Action,
         resource: &str,
         conditions: &Conditions,
     ) -> Result<Authorized, Denied> {
         let denied = |explicit| Denied { identity: self.name.clone(), action, resource: resource.to_owned(), explicit };
-        match self.may_in(bucket, action, resource, conditions) {
+        match self.may_in(bucket, object, action, resource, conditions) {
             Decision::Allow => Ok(Authorized { action, resource: resource.into() }),
             Decision::ExplicitDeny => Err(denied(true)),
             Decision::ImplicitDeny => Err(denied(false)),
@@ -149,6 +168,17 @@ impl Identity {
 const OF_THE_POLICY: [Action; 3] = [Action::GetBucketPolicy, Action::PutBucketPolicy, Action::DeleteBucketPolicy];
 
 impl BucketRules {
+    /// Whether anybody could be let in who does not sign.
+    pub fn may_let_in_the_public(&self) -> bool {
+        self.policy.is_some() || (self.acl.is_some() && !self.ignores_public_acls)
+    }
+
+    fn acl_allows(&self, identity: &Identity, is_of_account: bool, object: Option<&Acl>, action: Action) -> bool {
+        let Some(acl) = &self.acl else { return false };
+        let acl = if is_of_object(action) { object } else { Some(acl) };
+        acl.is_some_and(|acl| acl.allows(identity, is_of_account, action, self.ignores_public_acls))
+    }
+
     /// What the policy says of a request. An Allow for an account is none within that account: its users have what their policies say.
     fn decide(&self, identity: &Identity, is_of_account: bool, action: Action, resource: &str, conditions: &Conditions) -> Decision {
         let (Some(policy), Some(arn)) = (&self.policy, Arn::parse(resource)) else { return Decision::ImplicitDeny };

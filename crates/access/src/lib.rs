@@ -23,6 +23,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod acl;
 mod action;
 pub mod arn;
 mod conditions;
@@ -34,6 +35,7 @@ mod policy;
 mod secret;
 mod wildcard;
 
+pub use acl::{Acl, Grant, Grantee, MAX_GRANTS, Permission, is_of_object};
 pub use action::Action;
 pub use conditions::{ConditionKey, Conditions};
 pub use error::{AccessError, StatementProblem};

@@ -1,7 +1,8 @@
-//! Changes of a version whose bytes stay: of its keys, its lock or its tags.
+//! Changes of a version whose bytes stay: of its keys, its lock, its tags or its ACL.
 
 use std::sync::Arc;
 
+use strongroom_access::Acl;
 use strongroom_catalog::{BucketId, Catalog, CatalogError, Envelope, Lock, Version, VersionChange};
 
 use crate::{
@@ -22,6 +23,7 @@ const MAX_ATTEMPTS: usize = 16;
 pub(crate) struct Changeable {
     pub(crate) locked: Locked,
     pub(crate) tags: Vec<Tag>,
+    pub(crate) acl: Option<Box<Acl>>,
 }
 
 impl Engine {
@@ -37,13 +39,13 @@ impl Engine {
             let owner = caller.expected_owner.as_deref();
             let data = self.find_data(owner, &named.bucket, &named.key, named.version_id.as_deref()).await?;
             let FoundData { found, part_record, .. } = data;
-            let present = Changeable { locked: found.locked(), tags: found.record.tags.clone() };
+            let present = Changeable { locked: found.locked(), tags: found.record.tags.clone(), acl: found.record.acl.clone() };
             let next = change(&found.bucket, present.clone())?;
             let shown = ids::shown(found.bucket.versioning, &found.version);
             if next == present {
                 return Ok(shown);
             }
-            let record = ObjectRecord { tags: next.tags, lock: next.locked.recorded, ..found.record };
+            let record = ObjectRecord { tags: next.tags, lock: next.locked.recorded, acl: next.acl, ..found.record };
             let envelope = found.version.envelope.clone().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
             let change = self.version_change(found.bucket.id, &found.version, &part_record, &record, envelope, next.locked.lock);
             let change = change.map_err(|error| self.integrity().note(error, &named.bucket, &named.key))?;

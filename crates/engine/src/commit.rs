@@ -211,6 +211,7 @@ impl Engine {
             parts_count: draft.parts_count,
             completed_with: draft.completed_with.clone(),
             tags: tags::in_order(draft.attributes.tags.clone()),
+            acl: draft.attributes.acl.clone(),
             lock: locked.recorded,
             sse: draft.recorded.clone(),
             manifest_sha256: hex::encode(bytes.manifest.digest()),

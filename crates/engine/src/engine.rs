@@ -11,6 +11,7 @@ use strongroom_seal::StoreKey;
 
 use crate::{
     EncryptionType, MinimumMode, SealedSettings,
+    api::ObjectOwnership,
     bucket::{Bucket, DocumentKind, Known, KnownAccess, KnownCors},
     budget::Budget,
     in_use::InUse,
@@ -47,6 +48,8 @@ pub struct EngineOptions {
     pub blocked_encryption_types: Vec<EncryptionType>,
     /// Whether public access is blocked of buckets that do not say themselves what is blocked, as with Amazon.
     pub block_public_access: bool,
+    /// Who owns the objects of buckets that do not say it themselves.
+    pub object_ownership: ObjectOwnership,
     /// The weakest encryption that anything is written with.
     pub minimum_mode: MinimumMode,
     /// Objects up to so many bytes lie in the catalog's row.
@@ -80,6 +83,7 @@ impl Default for EngineOptions {
             encrypt_by_default: true,
             blocked_encryption_types: Vec::new(),
             block_public_access: true,
+            object_ownership: ObjectOwnership::default(),
             minimum_mode: MinimumMode::None,
             inline_limit_bytes: 128 << 10,
             max_object_bytes: 5 << 40,

@@ -162,6 +162,12 @@ pub enum Error {
     /// The bucket has no tags.
     #[error("The TagSet does not exist.")]
     NoSuchTagSet,
+    /// The bucket's objects are its owner's, and no ACL counts there.
+    #[error("The bucket does not allow ACLs other than private and bucket-owner-full-control.")]
+    AclNotSupported,
+    /// The bucket's ACL grants something to others, and such ACLs are about to count no more.
+    #[error("The bucket's ACL grants rights to others than its owner. Make it private first.")]
+    AclContradictsOwnership,
     /// The bucket has no policy.
     #[error("The bucket policy does not exist")]
     NoSuchBucketPolicy,

@@ -3,6 +3,7 @@
 //! Records are JSON inside `StoreKey::seal_record` (`docs/format.md`, "Records").
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use strongroom_access::Acl;
 use strongroom_catalog::{BlobId, BucketId, KeyRef, Lock, Part, RetentionMode, Upload, UploadId, Version, VersionEntry, VersionId};
 use strongroom_seal::{ManifestPart, PartSalt, RecordKind, StoreKey};
 
@@ -28,6 +29,9 @@ pub(crate) struct ObjectRecord {
     pub(crate) tags: Vec<Tag>,
     #[serde(default, skip_serializing_if = "RecordedLock::is_empty")]
     pub(crate) lock: RecordedLock,
+    /// None where it is the bucket's owner's and nobody else's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) acl: Option<Box<Acl>>,
     pub(crate) sse: RecordedSse,
     /// SHA-256 of the encoded manifest, hex: ties parts, their order and their salts to this record.
     pub(crate) manifest_sha256: String,

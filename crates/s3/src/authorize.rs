@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use strongroom_access::{Action, BucketRules, ConditionKey, Conditions, Decision, arn};
+use strongroom_access::{Acl, Action, BucketRules, ConditionKey, Conditions, Decision, arn, is_of_object};
 use strongroom_engine::{
     Engine, Error,
-    api::{Mode, SseReply, Tag},
+    api::{Mode, ObjectFacts, Seen, SseReply, Tag, VersionId},
 };
 use strongroom_kms::resolve_key_id;
 
 use crate::{
     conditions, headers,
     operation::{Facts, Operation, Right, Target},
-    ops::tagging::{self, TAGGING_HEADER},
+    ops::{
+        acl,
+        tagging::{self, TAGGING_HEADER},
+    },
     refusal::Refusal,
     request::{Request, copy_source_name},
 };
@@ -24,15 +27,17 @@ pub(crate) async fn authorize(engine: &Engine, operation: &Operation, request: &
     if request.caller.identity.is_root() && silent(&request.access.bucket) && silent(&request.access.source) {
         return Ok(());
     }
-    let (key, version) = (request.key.clone(), request.version_id()?);
-    let existing = tags_of(engine, request, &request.bucket, &key, version.as_deref()).await?;
-    let of_source = if operation.copies() { tags_of_source(engine, request).await? } else { Vec::new() };
+    let object = object_of_path(engine, request).await?;
+    let source = if operation.copies() { object_of_source(engine, request).await? } else { Object::NotAskedFor };
     let upload = if operation.facts == Facts::Upload { upload_encryption(engine, request).await? } else { None };
     let conditions = match upload {
         Some(upload) => conditions_of_upload(request, &upload),
         None => conditions(request, operation.facts)?,
     };
-    permit_all(operation, request, &Asked { on_path: conditions.with_existing_tags(existing), on_source: of_source })?;
+    request.caller.seen = Seen { object: object.version(), source: source.version() };
+    let asked = Asked { conditions: conditions.with_existing_tags(object.tags()), object, source };
+    permit_all(operation, request, &asked)?;
+    permit_granting(operation, request, &asked)?;
     permit_response_headers(request)
 }
 
@@ -48,13 +53,38 @@ fn permit_response_headers(request: &Request) -> Result<(), Refusal> {
 /// Refuses a request without a signature for what no policy could let it into, whatever it asks.
 pub(crate) async fn admit_anonymous(engine: &Engine, bucket: &str) -> Result<(), Refusal> {
     let rules = if bucket.is_empty() { None } else { engine.bucket_rules(bucket).await? };
-    if rules.is_some_and(|rules| rules.policy.is_some()) { Ok(()) } else { Err(unexplained()) }
+    if rules.is_some_and(|rules| rules.may_let_in_the_public()) { Ok(()) } else { Err(unexplained()) }
 }
 
-/// What policies' conditions see of a request: what holds where it names the path, and the tags of a copy's source.
+/// What a request is decided by.
 struct Asked {
-    on_path: Conditions,
-    on_source: Vec<Tag>,
+    /// What policies' conditions see of it where it names the path.
+    conditions: Conditions,
+    /// That of the path.
+    object: Object,
+    /// That of a copy's source.
+    source: Object,
+}
+
+/// An object, as far as its tags or its ACL are asked for.
+enum Object {
+    NotAskedFor,
+    NotThere,
+    There(ObjectFacts),
+}
+
+impl Object {
+    fn acl(&self) -> Option<&Acl> {
+        if let Self::There(facts) = self { Some(&facts.acl) } else { None }
+    }
+
+    fn tags(&self) -> Vec<Tag> {
+        if let Self::There(facts) = self { facts.tags.clone() } else { Vec::new() }
+    }
+
+    fn version(&self) -> Option<VersionId> {
+        if let Self::There(facts) = self { Some(facts.version) } else { None }
+    }
 }
 
 /// A bucket that is about to be created has none: what there may be under its name is not asked.
@@ -69,17 +99,39 @@ async fn look_up_rules(engine: &Engine, operation: &Operation, request: &mut Req
     Ok(())
 }
 
-/// The tags of an object that is there, where a policy asks for any.
-async fn tags_of(engine: &Engine, request: &Request, bucket: &str, key: &str, version: Option<&str>) -> Result<Vec<Tag>, Refusal> {
-    if key.is_empty() || !request.caller.identity.needs_existing_tags(request.rules_of(bucket)) {
-        return Ok(Vec::new());
+/// The object that a request names, where a policy asks for its tags or where ACLs count.
+async fn object_at(engine: &Engine, request: &Request, bucket: &str, key: &str, version: Option<&str>) -> Result<Object, Refusal> {
+    let rules = request.rules_of(bucket);
+    let counts_acl = rules.is_some_and(|rules| rules.acl.is_some()) && !request.caller.identity.is_root();
+    if key.is_empty() || !(counts_acl || request.caller.identity.needs_existing_tags(rules)) {
+        return Ok(Object::NotAskedFor);
     }
-    Ok(engine.tags_for_policies(bucket, key, version).await?)
+    Ok(engine.object_facts(bucket, key, version).await?.map_or(Object::NotThere, Object::There))
 }
 
-async fn tags_of_source(engine: &Engine, request: &Request) -> Result<Vec<Tag>, Refusal> {
+async fn object_of_path(engine: &Engine, request: &Request) -> Result<Object, Refusal> {
+    object_at(engine, request, &request.bucket, &request.key, request.version_id()?.as_deref()).await
+}
+
+async fn object_of_source(engine: &Engine, request: &Request) -> Result<Object, Refusal> {
     let (bucket, key, version) = copy_source_name(&request.headers)?;
-    tags_of(engine, request, &bucket, &key, version.as_deref()).await
+    object_at(engine, request, &bucket, &key, version.as_deref()).await
+}
+
+/// Opening to others what is written takes the right to set an ACL.
+fn permit_granting(operation: &Operation, request: &Request, asked: &Asked) -> Result<(), Refusal> {
+    let writes = |action: Action| operation.rights.iter().any(|right| right.action == action);
+    let permit_on_path = |action: Action, resource: &str| {
+        permit(request, &Question { action, bucket: &request.bucket, resource, acl: None }, &asked.conditions)
+    };
+    if writes(Action::CreateBucket) && acl::of_new_bucket(request)?.is_some_and(|acl| !acl.is_private_to(&acl.owner)) {
+        return permit_on_path(Action::PutBucketAcl, &arn::bucket(&request.bucket));
+    }
+    // Parts and completions have no ACL: their upload has.
+    if writes(Action::PutObject) && operation.facts != Facts::Upload && acl::grants_to_others(request)? {
+        return permit_on_path(Action::PutObjectAcl, &arn::object(&request.bucket, &request.key));
+    }
+    Ok(())
 }
 
 /// None where there is no such upload: the operation will say so to who may hear it.
@@ -102,7 +154,7 @@ fn permit_all(operation: &Operation, request: &Request, asked: &Asked) -> Result
         }
     }
     if operation.compares_etag && conditions::compares(&request.headers)? {
-        permit_comparing(request, &request.key, request.version_id()?.is_some(), &asked.on_path)?;
+        permit_comparing(request, &request.key, request.version_id()?.is_some(), asked.object.acl(), &asked.conditions)?;
     }
     Ok(())
 }
@@ -110,8 +162,8 @@ fn permit_all(operation: &Operation, request: &Request, asked: &Asked) -> Result
 fn permit_right(request: &Request, right: Right, asked: &Asked) -> Result<(), Refusal> {
     let Required { action, bucket, resource } = required(right, request)?;
     if right.on == Target::CopySource {
-        let conditions = source_conditions(request)?.with_existing_tags(asked.on_source.clone());
-        return permit(request, action, &bucket, &resource, &conditions);
+        let conditions = source_conditions(request)?.with_existing_tags(asked.source.tags());
+        return permit(request, &Question { action, bucket: &bucket, resource: &resource, acl: asked.source.acl() }, &conditions);
     }
     // The tags stand in the body, which is not read yet: the operation asks again when it is.
     let is_tagging = matches!(action, Action::PutObjectTagging | Action::PutObjectVersionTagging);
@@ -119,7 +171,12 @@ fn permit_right(request: &Request, right: Right, asked: &Asked) -> Result<(), Re
     if has_tags_in_body && request.caller.identity.needs_request_tags(request.rules_of(&bucket)) {
         return Ok(());
     }
-    permit(request, action, &bucket, &resource, &asked.on_path)
+    // What is not there has no ACL that could let anybody in. To who may list the bucket that is no secret: the operation says it.
+    if matches!(asked.object, Object::NotThere) && is_of_object(action) && may_see_keys(request, &bucket) {
+        let denied = request.caller.identity.may_in(request.rules_of(&bucket), None, action, &resource, &asked.conditions);
+        return if denied == Decision::ExplicitDeny { Err(unexplained()) } else { Ok(()) };
+    }
+    permit(request, &Question { action, bucket: &bucket, resource: &resource, acl: asked.object.acl() }, &asked.conditions)
 }
 
 /// Refuses giving these tags to the object of the path, unless the caller may.
@@ -127,17 +184,18 @@ pub(crate) async fn authorize_tagging(engine: &Engine, request: &Request, tags: 
     if !request.caller.identity.needs_request_tags(request.access.bucket.as_deref()) {
         return Ok(());
     }
-    let version = request.version_id()?;
-    let existing = tags_of(engine, request, &request.bucket, &request.key, version.as_deref()).await?;
+    let existing = object_of_path(engine, request).await?.tags();
     let conditions = conditions(request, Facts::Headers)?.with_existing_tags(existing).with_request_tags(tags.to_vec());
-    let action = if version.is_some() { Action::PutObjectVersionTagging } else { Action::PutObjectTagging };
-    permit(request, action, &request.bucket, &arn::object(&request.bucket, &request.key), &conditions)
+    let action = if request.version_id()?.is_some() { Action::PutObjectVersionTagging } else { Action::PutObjectTagging };
+    let resource = arn::object(&request.bucket, &request.key);
+    permit(request, &Question { action, bucket: &request.bucket, resource: &resource, acl: None }, &conditions)
 }
 
 /// Whether a comparison holds tells of the object, or of the version of it that is named.
-fn permit_comparing(request: &Request, key: &str, versioned: bool, conditions: &Conditions) -> Result<(), Refusal> {
+fn permit_comparing(request: &Request, key: &str, versioned: bool, acl: Option<&Acl>, conditions: &Conditions) -> Result<(), Refusal> {
     let action = if versioned { Action::GetObjectVersion } else { Action::GetObject };
-    permit(request, action, &request.bucket, &arn::object(&request.bucket, key), conditions)
+    let resource = arn::object(&request.bucket, key);
+    permit(request, &Question { action, bucket: &request.bucket, resource: &resource, acl }, conditions)
 }
 
 /// What a right takes for a request.
@@ -169,8 +227,8 @@ pub(crate) fn authorize_delete(request: &Request, key: &str, version: Option<&st
     let action = if version.is_some() { Action::DeleteObjectVersion } else { Action::DeleteObject };
     let object = arn::object(&request.bucket, key);
     let conditions = conditions(request, Facts::Headers)?.with_some(ConditionKey::VersionId, version);
-    permit(request, action, &request.bucket, &object, &conditions)?;
-    if compares { permit_comparing(request, key, version.is_some(), &conditions) } else { Ok(()) }
+    permit(request, &Question { action, bucket: &request.bucket, resource: &object, acl: None }, &conditions)?;
+    if compares { permit_comparing(request, key, version.is_some(), None, &conditions) } else { Ok(()) }
 }
 
 /// Whether the caller may do something with the object of the path that changes what is answered, not whether.
@@ -184,7 +242,7 @@ pub(crate) fn may_on(request: &Request, action: Action, bucket: &str, key: &str)
 }
 
 fn may(request: &Request, action: Action, bucket: &str, resource: &str, conditions: &Conditions) -> bool {
-    request.caller.identity.may_in(request.rules_of(bucket), action, resource, conditions) == Decision::Allow
+    request.caller.identity.may_in(request.rules_of(bucket), None, action, resource, conditions) == Decision::Allow
 }
 
 /// Whether the request passes over retentions in governance mode: it says so, and the caller may. Without the right the header counts for
@@ -197,20 +255,33 @@ pub(crate) fn bypasses_governance(request: &Request, key: &str) -> Result<bool, 
 
 /// A caller that may not list the bucket does not learn whether a key is there. Who may list under a prefix of the key could see it there.
 pub(crate) fn hide_missing(request: &Request, bucket: &str, error: Error) -> Refusal {
-    let may_list = || {
-        let key = Some(request.key.as_str()).filter(|key| !key.is_empty() && bucket == request.bucket);
-        let conditions = request.access.conditions.clone().with_some(ConditionKey::Prefix, key);
-        may(request, Action::ListBucket, bucket, &arn::bucket(bucket), &conditions)
-    };
     match error {
-        Error::NoSuchKey | Error::NoSuchVersion | Error::DeleteMarker { .. } if !may_list() => Refusal::Engine(Error::AccessDenied),
+        Error::NoSuchKey | Error::NoSuchVersion | Error::DeleteMarker { .. } if !may_see_keys(request, bucket) => {
+            Refusal::Engine(Error::AccessDenied)
+        }
         error => Refusal::Engine(error),
     }
 }
 
-fn permit(request: &Request, action: Action, bucket: &str, resource: &str, conditions: &Conditions) -> Result<(), Refusal> {
-    let identity = &request.caller.identity;
-    match identity.authorize_in(request.rules_of(bucket), action, resource, conditions) {
+fn may_see_keys(request: &Request, bucket: &str) -> bool {
+    let key = Some(request.key.as_str()).filter(|key| !key.is_empty() && bucket == request.bucket);
+    let conditions = request.access.conditions.clone().with_some(ConditionKey::Prefix, key);
+    may(request, Action::ListBucket, bucket, &arn::bucket(bucket), &conditions)
+}
+
+/// What is asked of policies and ACLs.
+struct Question<'a> {
+    action: Action,
+    /// Empty where it is about no bucket.
+    bucket: &'a str,
+    resource: &'a str,
+    /// Of the object that it is about, where ACLs count.
+    acl: Option<&'a Acl>,
+}
+
+fn permit(request: &Request, question: &Question<'_>, conditions: &Conditions) -> Result<(), Refusal> {
+    let (identity, Question { action, bucket, resource, acl }) = (&request.caller.identity, question);
+    match identity.authorize_in(request.rules_of(bucket), *acl, *action, resource, conditions) {
         Ok(_) => Ok(()),
         // To who does not say who they are no policy is explained.
         Err(_) if identity.is_anonymous() => Err(unexplained()),
@@ -343,11 +414,11 @@ mod tests {
     }
 
     fn permit_all(operation: &Operation, request: &Request, upload: Option<&SseReply>) -> Result<(), Refusal> {
-        let on_path = match upload {
+        let conditions = match upload {
             Some(upload) => conditions_of_upload(request, upload),
             None => conditions(request, operation.facts)?,
         };
-        super::permit_all(operation, request, &Asked { on_path, on_source: Vec::new() })
+        super::permit_all(operation, request, &Asked { conditions, object: Object::NotAskedFor, source: Object::NotAskedFor })
     }
 
     #[test]

@@ -132,6 +132,8 @@ pub(crate) fn verdict(error: &Error, dialect: ErrorDialect) -> Verdict<'static> 
         (Error::InvalidBucketState(_), _) => row("InvalidBucketState", 409),
         (Error::InvalidRetentionPeriod { .. }, _) => row("InvalidRetentionPeriod", 400),
         (Error::IllegalVersioning, _) => row("IllegalVersioningConfigurationException", 400),
+        (Error::AclNotSupported, _) => row("AccessControlListNotSupported", 400),
+        (Error::AclContradictsOwnership, _) => row("InvalidBucketAclWithObjectOwnership", 400),
         (Error::NoSuchBucketPolicy, _) => row("NoSuchBucketPolicy", 404),
         (Error::MalformedPolicy(_), _) => row("MalformedPolicy", 400),
         (Error::PublicPolicyBlocked, _) => row("AccessDenied", 403),

@@ -81,6 +81,8 @@ fn ordinal(error: &Error) -> usize {
         Error::NoSuchBucketPolicy => 85,
         Error::MalformedPolicy(_) => 86,
         Error::PublicPolicyBlocked => 87,
+        Error::AclNotSupported => 88,
+        Error::AclContradictsOwnership => 89,
         Error::InvalidTag(_) => 76,
         Error::IllegalVersioning => 77,
         Error::ObjectLockConfigurationNotFound => 78,
@@ -98,7 +100,7 @@ fn ordinal(error: &Error) -> usize {
     }
 }
 
-const ORDINALS: usize = 88;
+const ORDINALS: usize = 90;
 
 type Row = (Error, &'static str, u16, Option<(&'static str, u16)>);
 
@@ -186,6 +188,8 @@ fn rows() -> Vec<Row> {
         same(Error::NoSuchBucketPolicy, "NoSuchBucketPolicy", 404),
         same(Error::MalformedPolicy("it is none".into()), "MalformedPolicy", 400),
         same(Error::PublicPolicyBlocked, "AccessDenied", 403),
+        same(Error::AclNotSupported, "AccessControlListNotSupported", 400),
+        same(Error::AclContradictsOwnership, "InvalidBucketAclWithObjectOwnership", 400),
         same(Error::NoSuchLifecycle, "NoSuchLifecycleConfiguration", 404),
         same(Error::InvalidTag("no".to_owned()), "InvalidTag", 400),
         same(Error::StorageFull, "InsufficientStorage", 507),

@@ -129,7 +129,7 @@ pub(crate) fn shown_class(class: Option<&str>) -> &str {
     class.unwrap_or(STANDARD)
 }
 
-/// Refuses what this store would have to ignore: ACLs that grant something, appends.
+/// Refuses what this store would have to ignore: appends.
 pub(crate) fn refuse_unsupported(headers: &HeaderMap) -> Result<(), Refusal> {
     const NOT_IMPLEMENTED: [&str; 1] = ["x-amz-write-offset-bytes"];
     for name in NOT_IMPLEMENTED {
@@ -137,13 +137,7 @@ pub(crate) fn refuse_unsupported(headers: &HeaderMap) -> Result<(), Refusal> {
             return Err(Refusal::NotImplemented(format!("The header {name}")));
         }
     }
-    if headers.keys().any(|name| name.as_str().starts_with("x-amz-grant-")) {
-        return Err(Refusal::AclNotSupported);
-    }
-    match filled(headers, "x-amz-acl")?.as_deref() {
-        None | Some("private" | "bucket-owner-full-control") => Ok(()),
-        Some(_) => Err(Refusal::AclNotSupported),
-    }
+    Ok(())
 }
 
 /// The stored headers of an object, as GET and HEAD answer them, with the overrides of the query.
@@ -249,8 +243,6 @@ mod tests {
     #[test]
     fn what_cannot_be_honoured_is_refused_and_not_dropped() {
         assert!(matches!(refuse_unsupported(&map(&[("x-amz-write-offset-bytes", "0")])), Err(Refusal::NotImplemented(_))));
-        assert!(matches!(refuse_unsupported(&map(&[("x-amz-acl", "public-read")])), Err(Refusal::AclNotSupported)));
-        assert!(matches!(refuse_unsupported(&map(&[("x-amz-grant-read", "id=1")])), Err(Refusal::AclNotSupported)));
         assert!(refuse_unsupported(&map(&[("x-amz-acl", "private")])).is_ok());
     }
 

@@ -42,6 +42,8 @@ pub(crate) enum Refusal {
     InvalidRequest(String),
     /// The caller may not; says what where that helps.
     AccessDenied(String),
+    /// A grant to an e-mail address.
+    UnresolvableGrant,
     /// Administration by a user of another account than the main one.
     OtherAccount,
     /// An XML body that is none, or of another shape.
@@ -52,8 +54,6 @@ pub(crate) enum Refusal {
     InvalidUri,
     /// The bucket has no configuration of that kind: S3's code and sentence for it.
     NotConfigured(&'static str, &'static str),
-    /// An ACL other than private.
-    AclNotSupported,
     /// `x-amz-storage-class` is none of S3's.
     InvalidStorageClass,
     /// A location constraint that is no region's name.
@@ -113,11 +113,11 @@ impl Refusal {
             Self::InvalidArgument(_) => Verdict::new("InvalidArgument", StatusCode::BAD_REQUEST),
             Self::InvalidRequest(_) => Verdict::new("InvalidRequest", StatusCode::BAD_REQUEST),
             Self::AccessDenied(_) | Self::OtherAccount => Verdict::new("AccessDenied", StatusCode::FORBIDDEN),
+            Self::UnresolvableGrant => Verdict::new("UnresolvableGrantByEmailAddress", StatusCode::BAD_REQUEST),
             Self::MalformedXml => Verdict::new("MalformedXML", StatusCode::BAD_REQUEST),
             Self::MessageTooLong => Verdict::new("MaxMessageLengthExceeded", StatusCode::BAD_REQUEST),
             Self::InvalidUri => Verdict::new("InvalidURI", StatusCode::BAD_REQUEST),
             Self::NotConfigured(code, _) => Verdict::new(code, StatusCode::NOT_FOUND),
-            Self::AclNotSupported => Verdict::new("AccessControlListNotSupported", StatusCode::BAD_REQUEST),
             Self::InvalidStorageClass => Verdict::new("InvalidStorageClass", StatusCode::BAD_REQUEST),
             Self::InvalidLocationConstraint => Verdict::new("InvalidLocationConstraint", StatusCode::BAD_REQUEST),
             Self::BadRequest(_) => Verdict::new("BadRequest", StatusCode::BAD_REQUEST),
@@ -141,13 +141,13 @@ impl Refusal {
             Self::InvalidArgument(message) | Self::InvalidRequest(message) | Self::AccessDenied(message) | Self::BadRequest(message) => {
                 message.clone()
             }
+            Self::UnresolvableGrant => "Identities have no e-mail address here: name grantees by id or by uri.".to_owned(),
             Self::OtherAccount => "Administration is for users of the main account.".to_owned(),
             Self::NotModified { .. } => "Not Modified".to_owned(),
             Self::MalformedXml => "The XML you provided was not well-formed or did not validate against our published schema.".to_owned(),
             Self::MessageTooLong => "Your request was too big.".to_owned(),
             Self::InvalidUri => "Couldn't parse the specified URI.".to_owned(),
             Self::NotConfigured(_, message) | Self::CorsForbidden { message, .. } => (*message).to_owned(),
-            Self::AclNotSupported => "The bucket does not allow ACLs other than private and bucket-owner-full-control.".to_owned(),
             Self::InvalidStorageClass => "The storage class you specified is not valid.".to_owned(),
             Self::InvalidLocationConstraint => "The specified location-constraint is not valid.".to_owned(),
             Self::MethodNotAllowed => "The specified method is not allowed against this resource.".to_owned(),
@@ -381,11 +381,11 @@ mod tests {
             (Refusal::InvalidArgument(String::new()), "InvalidArgument", 400),
             (Refusal::InvalidRequest(String::new()), "InvalidRequest", 400),
             (Refusal::AccessDenied(String::new()), "AccessDenied", 403),
+            (Refusal::UnresolvableGrant, "UnresolvableGrantByEmailAddress", 400),
             (Refusal::OtherAccount, "AccessDenied", 403),
             (Refusal::MalformedXml, "MalformedXML", 400),
             (Refusal::MessageTooLong, "MaxMessageLengthExceeded", 400),
             (Refusal::InvalidUri, "InvalidURI", 400),
-            (Refusal::AclNotSupported, "AccessControlListNotSupported", 400),
             (Refusal::InvalidStorageClass, "InvalidStorageClass", 400),
             (Refusal::InvalidLocationConstraint, "InvalidLocationConstraint", 400),
             (Refusal::MethodNotAllowed, "MethodNotAllowed", 405),

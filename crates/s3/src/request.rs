@@ -133,6 +133,7 @@ pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
     use http::{HeaderName, HeaderValue};
     use strongroom_access::{Identity, SecretKey};
+    use strongroom_engine::api::Seen;
 
     use super::*;
 
@@ -151,6 +152,7 @@ pub(crate) mod tests {
                 secure: true,
                 sse_c_allowed: true,
                 expected_owner: None,
+                seen: Seen::default(),
                 request_id: "0".to_owned(),
                 operation: "Test",
             },

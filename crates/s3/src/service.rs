@@ -10,7 +10,10 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts};
 use hyper::body::Incoming;
 use strongroom_access::{ConditionKey, Conditions, Identities};
-use strongroom_engine::{Engine, Error, api::Caller};
+use strongroom_engine::{
+    Engine, Error,
+    api::{Caller, Seen},
+};
 use strongroom_fair::Tenant;
 use time::OffsetDateTime;
 
@@ -142,6 +145,7 @@ impl Inner {
             secure,
             sse_c_allowed,
             expected_owner: None,
+            seen: Seen::default(),
             request_id: request_id.to_owned(),
             operation: "",
         };

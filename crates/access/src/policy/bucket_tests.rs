@@ -29,7 +29,14 @@ fn document(statements: &str) -> String {
 
 fn rules(statements: &str) -> BucketRules {
     let policy = (!statements.is_empty()).then(|| BucketPolicy::parse("b", &document(statements)).unwrap());
-    BucketRules { account: crate::MAIN_ACCOUNT.to_owned(), policy, restricts_public: false }
+    BucketRules {
+        account: crate::MAIN_ACCOUNT.to_owned(),
+        policy,
+        restricts_public: false,
+        acl: None,
+        prefers_bucket_owner: false,
+        ignores_public_acls: false,
+    }
 }
 
 fn statement(effect: &str, principal: &str, action: &str) -> String {
@@ -37,7 +44,7 @@ fn statement(effect: &str, principal: &str, action: &str) -> String {
 }
 
 fn get(identity: &Identity, rules: &BucketRules) -> Decision {
-    identity.may_in(Some(rules), Action::GetObject, &arn::object("b", "k"), &Conditions::new(true))
+    identity.may_in(Some(rules), None, Action::GetObject, &arn::object("b", "k"), &Conditions::new(true))
 }
 
 #[test]
@@ -106,7 +113,7 @@ fn root_is_never_shut_out_of_a_buckets_policy() {
     let root = Identity::root("admin", secret()).unwrap();
     let alice = user("alice", Some(EVERYTHING));
     for action in Action::ALL.iter().filter(|action| action.as_str().starts_with("s3:")) {
-        let decide = |identity: &Identity| identity.may_in(Some(&rules), *action, &arn::bucket("b"), &Conditions::new(true));
+        let decide = |identity: &Identity| identity.may_in(Some(&rules), None, *action, &arn::bucket("b"), &Conditions::new(true));
         let is_of_the_policy = [Action::GetBucketPolicy, Action::PutBucketPolicy, Action::DeleteBucketPolicy].contains(action);
         assert_eq!(decide(&root), if is_of_the_policy { Decision::Allow } else { Decision::ExplicitDeny }, "{action:?}");
         assert_eq!(decide(&alice), Decision::ExplicitDeny, "{action:?}");
@@ -254,7 +261,7 @@ proptest! {
             for action in [Action::GetObject, Action::PutObject, Action::ListBucket, Action::PutBucketPolicy] {
                 for address in ["10.0.0.1", "192.0.2.1"] {
                     let conditions = Conditions::new(true).with(ConditionKey::SourceIp, address);
-                    let may = |rules: &BucketRules| identity.may_in(Some(rules), action, &arn::object("b", "k"), &conditions) == Decision::Allow;
+                    let may = |rules: &BucketRules| identity.may_in(Some(rules), None, action, &arn::object("b", "k"), &conditions) == Decision::Allow;
                     // What is public is a property of all statements: with one Allow less a policy may be public no more, and then is not restricted.
                     let same_kind = strict.policy.as_ref().map(BucketPolicy::is_public) == loose.policy.as_ref().map(BucketPolicy::is_public);
                     prop_assert!(!may(&strict) || may(&loose) || (restricts_public && !same_kind), "{} {action:?}", identity.name);

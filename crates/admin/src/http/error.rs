@@ -140,6 +140,8 @@ impl From<Error> for ApiError {
             | Error::NoSuchBucketPolicy
             | Error::MalformedPolicy(_)
             | Error::PublicPolicyBlocked
+            | Error::AclNotSupported
+            | Error::AclContradictsOwnership
             | Error::NoSuchLifecycle
             | Error::IllegalVersioning
             | Error::ObjectLockConfigurationNotFound

@@ -82,6 +82,7 @@ async fn copy(rig: &Rig, name: &str) -> Result<(), Error> {
         storage_class: None,
         website_redirect_location: None,
         tags: TagsOfCopy::Keep { permitted: true },
+        acl: None,
         lock: ObjectLock::default(),
         sse: sse_kms("alpha"),
         checksum_algorithm: None,

@@ -14,7 +14,7 @@ use strongroom_audit::{AuditLog, LogConfig, SigningKey};
 use strongroom_blobs::testing::MemoryBlobs;
 use strongroom_catalog::{Clock, testing::MemoryCatalog};
 use strongroom_engine::api::{
-    Attributes, Body, Caller, CreateBucket, GetObject, ObjectHeaders, PutObject, SseHeaders, Stored, UploadChecksum, WriteCondition,
+    Attributes, Body, Caller, CreateBucket, GetObject, ObjectHeaders, PutObject, Seen, SseHeaders, Stored, UploadChecksum, WriteCondition,
 };
 use strongroom_engine::{Engine, EngineOptions, EngineParts, Error, STORE_KEY_ID, SealedSettings};
 use strongroom_keyring::{KeyUsage, Keyring, KeyringParts, Registry};
@@ -275,5 +275,5 @@ pub(crate) fn sse_kms(key: &str) -> SseHeaders {
 
 pub(crate) fn caller() -> Caller {
     let Signer { identity, request_id, .. } = root();
-    Caller { identity, secure: true, sse_c_allowed: true, expected_owner: None, request_id, operation: "Test" }
+    Caller { identity, secure: true, sse_c_allowed: true, expected_owner: None, seen: Seen::default(), request_id, operation: "Test" }
 }

@@ -1,5 +1,7 @@
 //! Requests about buckets.
 
+use strongroom_access::Acl;
+
 /// CreateBucket.
 #[derive(Clone, Debug, Default)]
 pub struct CreateBucket {
@@ -11,6 +13,8 @@ pub struct CreateBucket {
     pub object_lock: bool,
     /// `x-amz-object-ownership`
     pub ownership: Option<ObjectOwnership>,
+    /// `x-amz-acl` and `x-amz-grant-*`
+    pub acl: Option<Acl>,
 }
 
 /// Who owns what others write into a bucket, and so whether ACLs count there (S3 Object Ownership).
@@ -23,6 +27,22 @@ pub enum ObjectOwnership {
     BucketOwnerPreferred,
     /// The writer.
     ObjectWriter,
+}
+
+impl ObjectOwnership {
+    /// The ownership of that name, if there is one.
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::BucketOwnerEnforced, Self::BucketOwnerPreferred, Self::ObjectWriter].into_iter().find(|ownership| ownership.name() == name)
+    }
+
+    /// S3's name for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BucketOwnerEnforced => "BucketOwnerEnforced",
+            Self::BucketOwnerPreferred => "BucketOwnerPreferred",
+            Self::ObjectWriter => "ObjectWriter",
+        }
+    }
 }
 
 /// What is refused or left out of account of that which opens a bucket to the public (S3 Block Public Access).

@@ -21,11 +21,13 @@ pub use multipart::{
     UploadPartCopy, UploadRef, UploadedPart,
 };
 pub use object::{
-    Attributes, ByteRange, Copied, CopyObject, CopySource, DeleteCondition, DeletedObject, GetObject, IfRange, ObjectHeaders, ObjectInfo,
-    ObjectPart, ObjectReply, ObjectVersion, PutObject, ReadConditions, Stored, TagsOfCopy, UpdateObjectEncryption, WriteCondition,
+    Attributes, ByteRange, Copied, CopyObject, CopySource, DeleteCondition, DeletedObject, GetObject, IfRange, ObjectFacts, ObjectHeaders,
+    ObjectInfo, ObjectPart, ObjectReply, ObjectVersion, PutObject, ReadConditions, Stored, TagsOfCopy, UpdateObjectEncryption,
+    WriteCondition,
 };
 // What requests and replies are made of, so that an adapter needs the engine only.
 pub use crate::{bucket::Bucket, tags::Tag};
+pub use strongroom_catalog::VersionId;
 pub use strongroom_seal::Mode;
 
-pub use sse::{Caller, CustomerKeyHeaders, SseHeaders, SseReply};
+pub use sse::{Caller, CustomerKeyHeaders, Seen, SseHeaders, SseReply};

@@ -164,6 +164,8 @@ pub struct PartsPage {
     pub truncated: bool,
     /// The identity that began the upload.
     pub initiator: String,
+    /// Whose the object will be.
+    pub owner: String,
     /// The storage class of the object to be.
     pub storage_class: Option<String>,
     /// The checksum algorithm that parts are to carry.

@@ -2,9 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use strongroom_access::Acl;
+use strongroom_catalog::VersionId;
+
 use crate::lifecycle::Expiry;
 
 use super::{Body, Checksum, ObjectLock, ReplyStream, SseHeaders, SseReply, Tag, UploadChecksum, sse::CustomerKeyHeaders};
+
+/// What a request for an object may be decided by.
+#[derive(Clone, Debug)]
+pub struct ObjectFacts {
+    /// The version that they are of.
+    pub version: VersionId,
+    /// Its tags.
+    pub tags: Vec<Tag>,
+    /// Its ACL.
+    pub acl: Acl,
+}
 
 /// The headers that a client stores with an object and gets back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -49,6 +63,9 @@ pub struct Attributes {
     /// `x-amz-object-lock-*`
     #[serde(skip_serializing_if = "ObjectLock::is_empty")]
     pub lock: ObjectLock,
+    /// `x-amz-acl` and `x-amz-grant-*`, and who owns the object; none where it is the bucket's owner's and nobody else's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acl: Option<Box<Acl>>,
 }
 
 impl Attributes {
@@ -293,6 +310,8 @@ pub struct CopyObject {
     pub tags: TagsOfCopy,
     /// The target's lock; the source's is never copied.
     pub lock: ObjectLock,
+    /// The target's ACL; the source's is never copied.
+    pub acl: Option<Box<Acl>>,
     /// The target's encryption headers.
     pub sse: SseHeaders,
     /// `x-amz-checksum-algorithm`: compute this one, which reads the data if the source does not have it.

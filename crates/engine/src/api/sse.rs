@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use strongroom_access::Identity;
+use strongroom_catalog::VersionId;
 use strongroom_seal::Mode;
 use zeroize::Zeroizing;
 
@@ -17,10 +18,21 @@ pub struct Caller {
     pub sse_c_allowed: bool,
     /// `x-amz-expected-bucket-owner`: every object operation finds the request's bucket to be this identity's, or is refused.
     pub expected_owner: Option<String>,
+    /// The versions by whose tags or ACL it was decided that the caller may.
+    pub seen: Seen,
     /// The request's id, as the client gets it.
     pub request_id: String,
     /// S3's name of the operation, for the audit log.
     pub operation: &'static str,
+}
+
+/// The versions that a request was decided by. Another one that has taken the place of such a version since is not read: nobody decided on it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    /// Of the request's object.
+    pub object: Option<VersionId>,
+    /// Of a copy's source.
+    pub source: Option<VersionId>,
 }
 
 /// The SSE-C trio, unchecked: for the object of the request, or (`x-amz-copy-source-…`) for a copy's source.

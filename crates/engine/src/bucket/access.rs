@@ -40,7 +40,14 @@ mod tests {
     use super::*;
 
     fn rules(account: &str) -> Arc<BucketRules> {
-        Arc::new(BucketRules { account: account.to_owned(), policy: None, restricts_public: true })
+        Arc::new(BucketRules {
+            account: account.to_owned(),
+            policy: None,
+            restricts_public: true,
+            acl: None,
+            prefers_bucket_owner: false,
+            ignores_public_acls: true,
+        })
     }
 
     #[test]

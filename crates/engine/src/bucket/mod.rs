@@ -26,8 +26,8 @@ pub(crate) use settings::{BucketEncryption, BucketEncryptionAlgorithm, Settings,
 
 use crate::{Engine, Error};
 
-/// How often a change of a bucket looks again after another change came between.
-const MAX_ATTEMPTS: usize = 16;
+/// How often a change of a bucket looks again after another change came between: of so many clients that change one bucket at once none fails.
+const MAX_ATTEMPTS: usize = 64;
 
 /// A bucket whose row was found genuine.
 #[derive(Clone, Debug)]
@@ -45,6 +45,11 @@ impl Deref for Bucket {
 }
 
 impl Bucket {
+    /// A bucket that is about to be created.
+    pub(crate) fn new(row: strongroom_catalog::Bucket, settings: Settings) -> Self {
+        Self { row, settings: Arc::new(settings) }
+    }
+
     /// The account that it belongs to.
     pub fn account(&self) -> &str {
         self.settings.account.as_deref().unwrap_or(MAIN_ACCOUNT)
@@ -69,6 +74,10 @@ impl Changed {
     /// Nothing of it changed yet.
     pub(crate) fn from(bucket: &Bucket) -> Self {
         Self { versioning: bucket.versioning, settings: Settings::clone(&bucket.settings), documents: Vec::new() }
+    }
+
+    fn is_nothing(&self, bucket: &Bucket) -> bool {
+        self.versioning == bucket.versioning && self.settings == *bucket.settings && self.documents.is_empty()
     }
 }
 
@@ -98,7 +107,11 @@ impl Engine {
     pub(crate) async fn change_bucket(&self, name: &str, change: impl Fn(&Bucket) -> Result<Changed, Error>) -> Result<(), Error> {
         for _ in 0..MAX_ATTEMPTS {
             let bucket = self.bucket(name).await?;
-            let sealed = self.seal_change(&bucket, change(&bucket)?)?;
+            let changed = change(&bucket)?;
+            if changed.is_nothing(&bucket) {
+                return Ok(());
+            }
+            let sealed = self.seal_change(&bucket, changed)?;
             match self.catalog().change_bucket(bucket.id, bucket.revision, sealed).await {
                 Err(CatalogError::PreconditionFailed) => {}
                 other => return self.settled(other).await,

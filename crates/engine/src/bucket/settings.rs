@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use strongroom_access::MAIN_ACCOUNT;
+use strongroom_access::{Acl, MAIN_ACCOUNT};
 use strongroom_catalog::{Bucket, Versioning};
 use strongroom_seal::{Mode, RecordKind, StoreKey};
 
@@ -30,6 +30,9 @@ pub(crate) struct Settings {
     /// Who owns its objects, where it was said; else as new buckets have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ownership: Option<Stated<ObjectOwnership>>,
+    /// Its ACL, where it grants anything to others than its owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) acl: Option<Acl>,
     /// What is blocked of public access, where it was said; else as new buckets have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) public_access_block: Option<Stated<PublicAccessBlock>>,

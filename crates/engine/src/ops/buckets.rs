@@ -1,5 +1,6 @@
 //! CreateBucket, HeadBucket, ListBuckets, DeleteBucket, and what is configured of a bucket: default encryption, versioning, tags.
 
+use strongroom_access::Acl;
 use strongroom_catalog::{BucketId, CatalogError, Versioning};
 
 use crate::{
@@ -29,12 +30,26 @@ impl Engine {
             former: None,
         };
         let settings = Settings::of_new_bucket(&caller.identity.account, request.object_lock.then(DefaultLock::default), request.ownership);
+        let settings = self.with_acl_of_new_bucket(settings, &bucket, request.acl)?;
         bucket.record = settings.seal(self.store_key(), &bucket)?;
         self.space().admit(None)?;
         match self.catalog().create_bucket(bucket).await {
             Err(CatalogError::BucketExists { owner }) if owner == caller.identity.name => Err(Error::BucketAlreadyOwnedByYou),
             other => self.settled(other).await,
         }
+    }
+
+    /// A public ACL is taken with the bucket only where new buckets do not block it.
+    fn with_acl_of_new_bucket(
+        &self,
+        mut settings: Settings,
+        row: &strongroom_catalog::Bucket,
+        acl: Option<Acl>,
+    ) -> Result<Settings, Error> {
+        let Some(acl) = acl.filter(|acl| *acl != Acl::private(&row.owner)) else { return Ok(settings) };
+        self.check_acl(&Bucket::new(row.clone(), settings.clone()), &acl)?;
+        settings.acl = Some(acl);
+        Ok(settings)
     }
 
     /// The bucket (HeadBucket, GetBucketLocation).

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use strongroom_catalog::{BlobUse, VersionId};
 
-use super::get::FoundData;
+use super::get::{FoundData, check_seen};
 use crate::{
     Engine, Error,
     api::{
@@ -88,6 +88,7 @@ impl Engine {
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
         let decision = self.decide(caller, &request.sse, &bucket)?;
         lock::check_given(&request.lock, &bucket, ids::now_ms())?;
+        request.acl.as_ref().map_or(Ok(()), |acl| self.check_acl(&bucket, acl))?;
         if let TagsOfCopy::Replace(tags) = &request.tags {
             tags::check(tags, tags::MAX_OBJECT_TAGS)?;
         }
@@ -116,6 +117,7 @@ impl Engine {
         let sealing = |data: &FoundData| ingest::minimum(Some(data.manifest.total_len()), Some(self.options().inline_limit_bytes));
         let named = (source.bucket.as_str(), source.key.as_str(), source.version_id.as_deref());
         let (data, memory) = self.held_data(None, named, sealing).await.map_err(of_source)?;
+        check_seen(caller.seen.source, &data.found)?;
         let facts = self.source_facts(&data).map_err(|error| self.integrity().note(error, &source.bucket, &source.key))?;
         check_copy_source(&source.conditions, &facts.etag.shown, data.found.version.modified)?;
         let opened = self.open_found(caller, data, customer).await;
@@ -292,7 +294,7 @@ fn target_attributes(request: &CopyObject, source: Vec<Tag>) -> Result<Attribute
         TagsOfCopy::Keep { permitted } if *permitted || source.is_empty() => source,
         TagsOfCopy::Keep { .. } => return Err(Error::AccessDenied),
     };
-    Ok(Attributes { tags, lock: request.lock })
+    Ok(Attributes { tags, lock: request.lock, acl: request.acl.clone() })
 }
 
 /// S3 refuses a copy onto itself that changes nothing.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom_catalog::{Envelope, Version, VersionData, VersionSelector};
+use strongroom_catalog::{Envelope, Version, VersionData, VersionId, VersionSelector};
 use strongroom_seal::Manifest;
 
 use crate::{
@@ -89,6 +89,7 @@ impl Engine {
         }
         let owner = caller.expected_owner.as_deref();
         let found = self.find(owner, &request.bucket, &request.key, request.version_id.as_deref()).await?;
+        check_seen(caller.seen.object, &found)?;
         self.check_headed(caller, &request, &found, customer.as_ref()).await?;
         check_read(&request.conditions, &found.record.etag.shown, found.version.modified)?;
         let extent = extent(meant_range(&request, &found), None, found.version.size_bytes, None, None)?;
@@ -146,12 +147,16 @@ impl Engine {
 
     async fn requested_data(&self, caller: &Caller, request: &GetObject) -> Result<FoundData, Error> {
         let owner = caller.expected_owner.as_deref();
-        self.find_data(owner, &request.bucket, &request.key, request.version_id.as_deref()).await
+        let data = self.find_data(owner, &request.bucket, &request.key, request.version_id.as_deref()).await?;
+        check_seen(caller.seen.object, &data.found)?;
+        Ok(data)
     }
 
     async fn requested_held(&self, caller: &Caller, request: &GetObject) -> Result<(FoundData, Held), Error> {
         let named = (request.bucket.as_str(), request.key.as_str(), request.version_id.as_deref());
-        self.held_data(caller.expected_owner.as_deref(), named, |_| 0).await
+        let (data, held) = self.held_data(caller.expected_owner.as_deref(), named, |_| 0).await?;
+        check_seen(caller.seen.object, &data.found)?;
+        Ok((data, held))
     }
 
     /// As [`Engine::find_data`], with the memory for reading it and for `more`.
@@ -292,6 +297,11 @@ impl Engine {
         });
         Ok(parts.collect())
     }
+}
+
+/// Refuses what took the place of the version that the request was decided by. The client asks again, and it is decided anew.
+pub(crate) fn check_seen(seen: Option<VersionId>, found: &Found) -> Result<(), Error> {
+    if seen.is_none_or(|seen| seen == found.version.version_id) { Ok(()) } else { Err(Error::Busy) }
 }
 
 fn selector(key: &str, version_id: Option<&str>) -> Result<VersionSelector, Error> {

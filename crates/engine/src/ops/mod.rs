@@ -1,5 +1,6 @@
 //! S3's operations, one file each.
 
+mod acl;
 mod buckets;
 mod copy;
 mod cors;

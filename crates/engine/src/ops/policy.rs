@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use strongroom_access::{AccessError, BucketPolicy, BucketRules};
+use strongroom_access::{AccessError, Acl, BucketPolicy, BucketRules};
 
 use crate::{
     Engine, Error,
-    api::Tag,
+    api::{ObjectFacts, ObjectOwnership},
     bucket::{Bucket, Changed, DocumentKind},
 };
 
@@ -58,11 +58,15 @@ impl Engine {
         self.set_bucket_document(name, DocumentKind::Policy, None::<&String>).await
     }
 
-    /// The tags that a policy's conditions see of an object that is there: none of one that is not, or cannot be shown to be genuine.
-    pub async fn tags_for_policies(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<Vec<Tag>, Error> {
+    /// What a request for an object may be decided by; none where there is no such object.
+    pub async fn object_facts(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<Option<ObjectFacts>, Error> {
         match self.find(None, bucket, key, version_id).await {
-            Ok(found) => Ok(found.record.tags),
-            Err(Error::NoSuchBucket | Error::NoSuchKey | Error::NoSuchVersion | Error::DeleteMarker { .. }) => Ok(Vec::new()),
+            Ok(found) => Ok(Some(ObjectFacts {
+                version: found.version.version_id,
+                tags: found.record.tags,
+                acl: found.record.acl.map_or_else(|| Acl::private(&found.bucket.owner), |acl| *acl),
+            })),
+            Err(Error::NoSuchBucket | Error::NoSuchKey | Error::NoSuchVersion | Error::DeleteMarker { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -72,8 +76,15 @@ impl Engine {
         // It was compiled before it was stored. One that a later release refuses lets nobody in.
         let policy =
             policy.map(|json| BucketPolicy::parse(&bucket.name, json)).transpose().map_err(|error| Error::Internal(error.into()))?;
-        let restricts_public = block.is_some_and(|block| block.restrict_public_buckets);
-        Ok(BucketRules { account: bucket.account().to_owned(), policy, restricts_public })
+        let acl = self.counts_acls(bucket).then(|| bucket.settings.acl.clone().unwrap_or_else(|| Acl::private(&bucket.owner)));
+        Ok(BucketRules {
+            account: bucket.account().to_owned(),
+            policy,
+            restricts_public: block.is_some_and(|block| block.restrict_public_buckets),
+            acl,
+            prefers_bucket_owner: self.ownership_of(bucket) == Some(ObjectOwnership::BucketOwnerPreferred),
+            ignores_public_acls: block.is_some_and(|block| block.ignore_public_acls),
+        })
     }
 }
 

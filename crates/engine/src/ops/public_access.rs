@@ -9,13 +9,17 @@ use crate::{
 impl Engine {
     /// GetBucketOwnershipControls; none where they were deleted.
     pub async fn bucket_ownership(&self, name: &str) -> Result<Option<ObjectOwnership>, Error> {
-        Ok(Stated::value_of(self.bucket(name).await?.settings.ownership, ObjectOwnership::default()))
+        Ok(self.ownership_of(&self.bucket(name).await?))
     }
 
     /// PutBucketOwnershipControls; DeleteBucketOwnershipControls without a value.
     pub async fn set_bucket_ownership(&self, name: &str, ownership: Option<ObjectOwnership>) -> Result<(), Error> {
         self.change_bucket(name, |bucket| {
             let mut changed = Changed::from(bucket);
+            let grants_something = bucket.settings.acl.as_ref().is_some_and(|acl| !acl.is_private_to(&bucket.owner));
+            if ownership == Some(ObjectOwnership::BucketOwnerEnforced) && grants_something {
+                return Err(Error::AclContradictsOwnership);
+            }
             changed.settings.ownership = Some(Stated::of(ownership));
             Ok(changed)
         })

@@ -25,7 +25,7 @@ use strongroom_catalog::{
 };
 use strongroom_engine::{
     Engine, EngineOptions, EngineParts, STORE_KEY_ID, SealedSettings,
-    api::{Caller, CreateBucket},
+    api::{self, Caller, CreateBucket},
     rekey::Starter,
 };
 use strongroom_kms::{
@@ -335,6 +335,7 @@ fn caller(identity: Identity, secure: bool) -> Caller {
         secure,
         sse_c_allowed: secure,
         expected_owner: None,
+        seen: api::Seen::default(),
         request_id: "test".into(),
         operation: "Test",
     }

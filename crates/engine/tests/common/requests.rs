@@ -148,6 +148,7 @@ pub fn copy_request(from: (&str, As), to: (&str, As)) -> CopyObject {
         storage_class: None,
         website_redirect_location: None,
         tags: TagsOfCopy::Keep { permitted: true },
+        acl: None,
         lock: ObjectLock::default(),
         sse: to.1.write(),
         checksum_algorithm: None,

@@ -256,7 +256,7 @@ impl Run {
                 let retention = Retention { mode: RetentionMode::Compliance, until_ms };
                 let lock =
                     if is_locked { ObjectLock { retention: Some(retention), ..ObjectLock::default() } } else { ObjectLock::default() };
-                let attributes = Attributes { tags, lock };
+                let attributes = Attributes { tags, lock, acl: None };
                 let request = PutObject { bucket: NAME.into(), attributes, ..put_request(KEYS[key], As::S3.write(), &data(len, 1)) };
                 let stored = engine.put_object(root, request).await.unwrap();
                 if is_locked {

@@ -65,7 +65,7 @@ impl Clockwork {
 /// What a request says of them.
 pub fn request_of(attributes: &Attributes) -> api::Attributes {
     let lock = ObjectLock { retention: attributes.retention, legal_hold: attributes.hold.then_some(true), event_hold: None };
-    api::Attributes { tags: attributes.tags.clone(), lock }
+    api::Attributes { tags: attributes.tags.clone(), lock, acl: None }
 }
 
 fn tags(count: u8) -> Vec<Tag> {
@@ -86,7 +86,7 @@ impl World {
             return (Attributes { tags, ..Attributes::default() }, TagsOfCopy::Keep { permitted: true }, ObjectLock::default());
         };
         let attributes = self.given(to, given);
-        let api::Attributes { tags, lock } = request_of(&attributes);
+        let api::Attributes { tags, lock, acl: _ } = request_of(&attributes);
         (attributes, TagsOfCopy::Replace(tags), lock)
     }
 

@@ -18,7 +18,8 @@ const PUBLIC: &str = r#"{"Statement": {"Effect": "Allow", "Principal": "*", "Act
 /// Whether the bucket lets in who does not sign.
 async fn is_open(rig: &Rig, bucket: &str) -> bool {
     let rules = rig.engine.bucket_rules(bucket).await.unwrap();
-    let decision = Identity::anonymous().may_in(rules.as_deref(), Action::GetObject, &arn::object(bucket, "k"), &Conditions::new(true));
+    let decision =
+        Identity::anonymous().may_in(rules.as_deref(), None, Action::GetObject, &arn::object(bucket, "k"), &Conditions::new(true));
     decision == Decision::Allow
 }
 

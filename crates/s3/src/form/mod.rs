@@ -16,7 +16,7 @@ mod tests;
 use http::request::Parts;
 use strongroom_engine::{
     Error,
-    api::{BodyError, Caller},
+    api::{BodyError, Caller, Seen},
 };
 use strongroom_fair::Tenant;
 use strongroom_sigv4::post_policy::FormError;
@@ -81,8 +81,15 @@ impl Inner {
         findings.key.clone_from(&key);
         let operation = post_object();
         findings.operation = Some(operation);
-        let caller =
-            Caller { identity, secure, sse_c_allowed, expected_owner: None, request_id: request_id.to_owned(), operation: operation.name };
+        let caller = Caller {
+            identity,
+            secure,
+            sse_c_allowed,
+            expected_owner: None,
+            seen: Seen::default(),
+            request_id: request_id.to_owned(),
+            operation: operation.name,
+        };
         let answer = Answer::of(&fields, secure, &parts, self.host_bucket(&parts.uri, &parts.headers)?.is_some(), &findings.bucket)?;
         let access = Access::new(self.circumstances(&parts.headers, connection, &caller));
         let mut request = Request {

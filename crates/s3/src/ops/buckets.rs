@@ -10,8 +10,9 @@ use crate::{
     api::Api,
     headers, names,
     ops::{
+        acl,
         page::{decode_token, encode_token},
-        public_access::{OWNERSHIP_HEADER, ownership_of},
+        public_access::OWNERSHIP_HEADER,
     },
     refusal::Refusal,
     reply::Reply,
@@ -64,6 +65,7 @@ pub(crate) async fn create(api: &Api, mut request: Request) -> Result<Reply, Ref
         region,
         object_lock: wants_object_lock(&request)?,
         ownership: ownership_asked_for(&request)?,
+        acl: acl::of_new_bucket(&request)?,
     };
     match api.engine.create_bucket(&request.caller, bucket).await {
         Err(Error::BucketAlreadyOwnedByYou) if api.options.region == CLASSIC_REGION => {}
@@ -85,7 +87,7 @@ fn wants_object_lock(request: &Request) -> Result<bool, Refusal> {
 fn ownership_asked_for(request: &Request) -> Result<Option<ObjectOwnership>, Refusal> {
     let Some(name) = headers::filled(&request.headers, OWNERSHIP_HEADER)? else { return Ok(None) };
     let invalid = || Refusal::InvalidArgument(format!("Invalid {OWNERSHIP_HEADER} header: {name}"));
-    ownership_of(&name).map(Some).ok_or_else(invalid)
+    ObjectOwnership::of_name(&name).map(Some).ok_or_else(invalid)
 }
 
 pub(crate) fn location_constraint(body: &[u8]) -> Result<String, Refusal> {

@@ -24,7 +24,7 @@ pub(crate) async fn create(api: &Api, request: &Request) -> Result<Reply, Refusa
         bucket: request.bucket.clone(),
         key: request.key.clone(),
         headers: headers::object_headers(&request.headers)?,
-        attributes: tagging::attributes(&request.headers)?,
+        attributes: tagging::attributes(request)?,
         sse: sse::sse_headers(&request.headers)?,
         checksum_algorithm: checksum::announced_algorithm(&request.headers, "x-amz-checksum-algorithm")?,
         checksum_kind: checksum::announced_kind(&request.headers)?,

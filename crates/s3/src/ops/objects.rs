@@ -29,7 +29,7 @@ pub(crate) async fn put(api: &Api, mut request: Request) -> Result<Reply, Refusa
 pub(super) fn put_request(request: &Request, body: Body, trailers: Trailers) -> Result<PutObject, Refusal> {
     Ok(PutObject {
         headers: headers::object_headers(&request.headers)?,
-        attributes: tagging::attributes(&request.headers)?,
+        attributes: tagging::attributes(request)?,
         sse: sse::sse_headers(&request.headers)?,
         content_md5: headers::value(&request.headers, "content-md5")?,
         checksum: checksum::upload_checksum(&request.headers, trailers)?,

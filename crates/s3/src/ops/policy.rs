@@ -52,9 +52,16 @@ fn check_self(request: &Request, json: &str) -> Result<(), Refusal> {
     let confirms = headers::filled(&request.headers, CONFIRM_HEADER)?.is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let Some(present) = request.access.bucket.as_deref().filter(|_| !confirms) else { return Ok(()) };
     let policy = BucketPolicy::parse(&request.bucket, json).map_err(|error| Error::MalformedPolicy(error.to_string()))?;
-    let next = BucketRules { account: present.account.clone(), policy: Some(policy), restricts_public: present.restricts_public };
+    let next = BucketRules {
+        account: present.account.clone(),
+        policy: Some(policy),
+        acl: present.acl.clone(),
+        restricts_public: present.restricts_public,
+        prefers_bucket_owner: present.prefers_bucket_owner,
+        ignores_public_acls: present.ignores_public_acls,
+    };
     let (bucket, conditions) = (arn::bucket(&request.bucket), &request.access.conditions);
-    if request.caller.identity.may_in(Some(&next), Action::PutBucketPolicy, &bucket, conditions) == Decision::Allow {
+    if request.caller.identity.may_in(Some(&next), None, Action::PutBucketPolicy, &bucket, conditions) == Decision::Allow {
         return Ok(());
     }
     Err(Refusal::AccessDenied(format!(

@@ -20,7 +20,7 @@ const NO_BLOCK: Refusal =
 pub(crate) async fn ownership(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let ownership = api.engine.bucket_ownership(&request.bucket).await?.ok_or(NO_OWNERSHIP)?;
     Ok(Reply::xml(Xml::document("OwnershipControls", |xml| {
-        xml.element("Rule", |xml| xml.text("ObjectOwnership", ownership_name(ownership)));
+        xml.element("Rule", |xml| xml.text("ObjectOwnership", ownership.name()));
     })))
 }
 
@@ -56,20 +56,6 @@ pub(crate) async fn delete_block(api: &Api, request: &Request) -> Result<Reply, 
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
-/// The ownership of that name, if there is one.
-pub(crate) fn ownership_of(name: &str) -> Option<ObjectOwnership> {
-    use ObjectOwnership::{BucketOwnerEnforced, BucketOwnerPreferred, ObjectWriter};
-    [BucketOwnerEnforced, BucketOwnerPreferred, ObjectWriter].into_iter().find(|ownership| ownership_name(*ownership) == name)
-}
-
-fn ownership_name(ownership: ObjectOwnership) -> &'static str {
-    match ownership {
-        ObjectOwnership::BucketOwnerEnforced => "BucketOwnerEnforced",
-        ObjectOwnership::BucketOwnerPreferred => "BucketOwnerPreferred",
-        ObjectOwnership::ObjectWriter => "ObjectWriter",
-    }
-}
-
 /// The one rule that S3 takes.
 fn ownership_rule(body: &[u8]) -> Result<ObjectOwnership, Refusal> {
     let mut name = None;
@@ -82,7 +68,7 @@ fn ownership_rule(body: &[u8]) -> Result<ObjectOwnership, Refusal> {
             _ => Ok(()),
         })
     })?;
-    name.as_deref().and_then(ownership_of).ok_or(Refusal::MalformedXml)
+    name.as_deref().and_then(ObjectOwnership::of_name).ok_or(Refusal::MalformedXml)
 }
 
 /// What is not said is not blocked.

@@ -11,6 +11,7 @@ use crate::{
     api::Api,
     authorize::{authorize_tagging, hide_missing, may_on_object},
     headers, lock,
+    ops::acl,
     query::Query,
     refusal::Refusal,
     reply::Reply,
@@ -75,8 +76,9 @@ fn document(tags: &[Tag]) -> Xml {
 }
 
 /// The tags and the lock that a new version is given.
-pub(crate) fn attributes(headers: &HeaderMap) -> Result<Attributes, Refusal> {
-    Ok(Attributes { tags: of_header(headers)?, lock: lock::given(headers)? })
+pub(crate) fn attributes(request: &Request) -> Result<Attributes, Refusal> {
+    let headers = &request.headers;
+    Ok(Attributes { tags: of_header(headers)?, lock: lock::given(headers)?, acl: acl::of_new_object(request)?.map(Box::new) })
 }
 
 /// The tags of `x-amz-tagging`, which is written as a query is.

@@ -86,14 +86,13 @@ fn write_upload(xml: &mut Xml, upload: &ListedUpload, owner: &str, encoding: Enc
 pub(crate) async fn list_parts(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let limit = page_size(&request.query, "max-parts")?;
     let after = u16::try_from(request.query.count("part-number-marker")?.unwrap_or(0)).unwrap_or(u16::MAX);
-    let owner = api.engine.bucket(&request.bucket).await?.owner.clone();
     let page = api.engine.list_parts(ListParts { upload: request.upload()?, after, limit: limit as usize }).await?;
     let mut reply = Reply::xml(Xml::document("ListPartsResult", |xml| {
         xml.text("Bucket", &request.bucket);
         xml.text("Key", &request.key);
         xml.text("UploadId", request.query.get("uploadId").ok().flatten().unwrap_or_default());
         xml.identity("Initiator", &page.initiator);
-        xml.identity("Owner", &owner);
+        xml.identity("Owner", &page.owner);
         xml.text("StorageClass", headers::shown_class(page.storage_class.as_deref()));
         if let Some((algorithm, kind)) = page.checksum {
             xml.text("ChecksumAlgorithm", algorithm.name());

@@ -157,6 +157,13 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         "Accept browser forms whose policy is signed with Signature Version 2",
     ),
     option(
+        "object_ownership",
+        Choice(&["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"]),
+        "WORD",
+        Value("BucketOwnerEnforced"),
+        "Who owns the objects of buckets that do not say it themselves; with BucketOwnerEnforced no ACL counts",
+    ),
+    option(
         "block_public_access",
         Switch,
         "BOOL",

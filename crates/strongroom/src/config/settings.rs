@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use strongroom_engine::{EncryptionType, MinimumMode};
+use strongroom_engine::{EncryptionType, MinimumMode, api::ObjectOwnership};
 use zeroize::Zeroizing;
 
 use super::{ConfigError, KmsSettings, Layer, Origin, User};
@@ -34,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) allow_unsigned_payload_over_http: bool,
     pub(crate) allow_signature_v2_forms: bool,
     pub(crate) block_public_access: bool,
+    pub(crate) object_ownership: ObjectOwnership,
     pub(crate) kms: KmsSettings,
     pub(crate) audit: AuditSettings,
     pub(crate) limits: Limits,
@@ -128,6 +129,7 @@ impl Settings {
             allow_unsigned_payload_over_http: layer.switch("allow_unsigned_payload_over_http")?,
             allow_signature_v2_forms: layer.switch("allow_signature_v2_forms")?,
             block_public_access: layer.switch("block_public_access")?,
+            object_ownership: ObjectOwnership::of_name(layer.choice("object_ownership")?).unwrap_or_default(),
             limits: limits(layer)?,
             log_level: layer.choice("log_level")?.to_owned(),
             log_format: if layer.choice("log_format")? == "json" { LogFormat::Json } else { LogFormat::Text },

@@ -47,6 +47,7 @@ pub(super) async fn open_engine(
         encrypt_by_default: settings.encrypt_by_default,
         blocked_encryption_types: settings.blocked_encryption_types.clone(),
         block_public_access: settings.block_public_access,
+        object_ownership: settings.object_ownership,
         minimum_mode: settings.minimum_mode,
         inline_limit_bytes: settings.limits.inline_limit_bytes.unwrap_or(defaults.inline_limit_bytes),
         memory_budget_bytes: settings.limits.memory_budget_bytes,

@@ -31,6 +31,7 @@ fn record(shown: &str, md5: Option<String>) -> ObjectRecord {
         completed_with: None,
         tags: Vec::new(),
         lock: RecordedLock::default(),
+        acl: None,
         sse: RecordedSse::default(),
         manifest_sha256: String::new(),
     }

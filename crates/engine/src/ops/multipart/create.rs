@@ -39,6 +39,7 @@ impl Engine {
         let checksum = checksum_choice(request.checksum_algorithm, request.checksum_kind)?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
         request.attributes.check(&bucket)?;
+        request.attributes.acl.as_ref().map_or(Ok(()), |acl| self.check_acl(&bucket, acl))?;
         let lock = lock::of_new_upload(request.attributes.lock, &bucket);
         let attributes = Attributes { lock, ..request.attributes };
         let decision = self.decide(caller, &request.sse, &bucket)?;

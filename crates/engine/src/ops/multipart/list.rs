@@ -38,6 +38,7 @@ impl Engine {
             storage_class: found.record.headers.storage_class,
             checksum: found.record.checksum,
             initiator: found.upload.initiator,
+            owner: found.record.attributes.acl.map_or_else(|| found.bucket.owner.clone(), |acl| acl.owner),
         })
     }
 

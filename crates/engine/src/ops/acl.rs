@@ -1,0 +1,74 @@
+//! ACLs of buckets and objects, where the bucket's ownership lets them count.
+
+use strongroom_access::{Acl, Grantee, MAX_GRANTS};
+
+use crate::{
+    Engine, Error,
+    api::{Caller, ObjectOwnership, ObjectVersion},
+    bucket::{Bucket, Changed, Stated},
+    change::Changeable,
+    ids,
+};
+
+impl Engine {
+    /// GetBucketAcl.
+    pub async fn bucket_acl(&self, name: &str) -> Result<Acl, Error> {
+        let bucket = self.bucket(name).await?;
+        Ok(bucket.settings.acl.clone().unwrap_or_else(|| Acl::private(&bucket.owner)))
+    }
+
+    /// PutBucketAcl.
+    pub async fn set_bucket_acl(&self, name: &str, acl: &Acl) -> Result<(), Error> {
+        self.change_bucket(name, |bucket| {
+            self.check_acl(bucket, acl)?;
+            let mut changed = Changed::from(bucket);
+            changed.settings.acl = Some(acl.clone()).filter(|acl| *acl != Acl::private(&bucket.owner));
+            Ok(changed)
+        })
+        .await
+    }
+
+    /// GetObjectAcl, and the version's id as clients see it. Its keys are not opened.
+    pub async fn object_acl(&self, caller: &Caller, named: &ObjectVersion) -> Result<(Acl, Option<String>), Error> {
+        let found = self.find(caller.expected_owner.as_deref(), &named.bucket, &named.key, named.version_id.as_deref()).await?;
+        let version_id = ids::shown(found.bucket.versioning, &found.version);
+        Ok((found.record.acl.map_or_else(|| Acl::private(&found.bucket.owner), |acl| *acl), version_id))
+    }
+
+    /// PutObjectAcl. The version's id as clients see it.
+    pub async fn set_object_acl(&self, caller: &Caller, named: &ObjectVersion, acl: &Acl) -> Result<Option<String>, Error> {
+        self.space().admit(None)?;
+        self.change_version(caller, named, |bucket, present| {
+            self.check_acl(bucket, acl)?;
+            let acl = Some(acl.clone()).filter(|acl| *acl != Acl::private(&bucket.owner)).map(Box::new);
+            Ok(Changeable { acl, ..present })
+        })
+        .await
+    }
+
+    /// Who owns the bucket's objects; none where that was taken away.
+    pub(crate) fn ownership_of(&self, bucket: &Bucket) -> Option<ObjectOwnership> {
+        Stated::value_of(bucket.settings.ownership, self.options().object_ownership)
+    }
+
+    /// Whether ACLs count in the bucket.
+    pub(crate) fn counts_acls(&self, bucket: &Bucket) -> bool {
+        self.ownership_of(bucket).is_some_and(|ownership| ownership != ObjectOwnership::BucketOwnerEnforced)
+    }
+
+    /// Refuses an ACL that the bucket does not take, or that names nobody.
+    pub(crate) fn check_acl(&self, bucket: &Bucket, acl: &Acl) -> Result<(), Error> {
+        if !self.counts_acls(bucket) {
+            return if acl.is_private_to(&bucket.owner) { Ok(()) } else { Err(Error::AclNotSupported) };
+        }
+        if acl.grants.len() > MAX_GRANTS {
+            return Err(Error::InvalidArgument(format!("An ACL may have {MAX_GRANTS} grants.")));
+        }
+        if acl.is_public() && self.block_of(bucket).is_some_and(|block| block.block_public_acls) {
+            return Err(Error::AccessDenied);
+        }
+        let is_known = |name: &String| *name == bucket.owner || *name == acl.owner || self.identities().by_name(name).is_some();
+        let unknown = acl.grants.iter().any(|grant| matches!(&grant.to, Grantee::User(name) if !is_known(name)));
+        if unknown { Err(Error::InvalidArgument("Invalid id".to_owned())) } else { Ok(()) }
+    }
+}
