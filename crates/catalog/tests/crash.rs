@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use strongroom_catalog::testing::samples::{bucket, id, new_blob, part, upload, version, version_in};
 use strongroom_catalog::{
-    BlobId, Catalog, Deleted, Deletion, Expect, NewVersion, SqliteCatalog, SqliteOptions, UploadId, VersionSelector, Versioning,
+    BlobId, Catalog, Deleted, Deletion, DeletionEvents, Expect, NewVersion, SqliteCatalog, SqliteOptions, UploadId, VersionSelector,
+    Versioning,
 };
 
 const KILLS: u64 = 20;
@@ -196,7 +197,17 @@ async fn replace(catalog: &SqliteCatalog, key: &str, unique: u64, generation: u6
     if let Some(present) = present {
         let which = VersionSelector::Id(present.version_id);
         let (bucket_id, key, marker) = (id(b'K', 1), key.to_owned(), id(b'M', unique));
-        let deletion = Deletion { bucket_id, key, which, expect: Expect::Any, seen: None, marker, modified: 0, bypass: false };
+        let deletion = Deletion {
+            bucket_id,
+            key,
+            which,
+            expect: Expect::Any,
+            seen: None,
+            marker,
+            modified: 0,
+            bypass: false,
+            events: DeletionEvents::default(),
+        };
         catalog.delete_version(deletion).await.unwrap();
     }
 }
@@ -205,7 +216,17 @@ async fn mark_deleted(catalog: &SqliteCatalog, key: &str, unique: u64, generatio
     let (marker, modified) = (id(b'M', unique), i64::try_from(generation).unwrap());
     let (bucket_id, key, which) = (id(b'K', 1), key.to_owned(), VersionSelector::Latest);
     let deleted = catalog
-        .delete_version(Deletion { bucket_id, key, which, expect: Expect::Any, seen: None, marker, modified, bypass: false })
+        .delete_version(Deletion {
+            bucket_id,
+            key,
+            which,
+            expect: Expect::Any,
+            seen: None,
+            marker,
+            modified,
+            bypass: false,
+            events: DeletionEvents::default(),
+        })
         .await
         .unwrap();
     assert!(matches!(deleted, Deleted::MarkerAdded { version_id, .. } if version_id == marker));

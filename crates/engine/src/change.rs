@@ -91,6 +91,7 @@ impl Engine {
             record: record.seal(self.store_key(), &new)?,
             part_record: seal_part_checksums(self.store_key(), &new, &part_checksums)?,
             envelope,
+            event: None,
         })
     }
 }

@@ -231,6 +231,7 @@ impl Engine {
             },
             blobs: bytes.blobs,
             upload_id: None,
+            event: None,
         })
     }
 }

@@ -105,6 +105,11 @@ impl Engine {
             documents.push((kind.name().to_owned(), sealed.transpose()?));
         }
         let row = strongroom_catalog::Bucket { versioning: changed.versioning, revision, ..bucket.row.clone() };
-        Ok(BucketChange { versioning: changed.versioning, record: changed.settings.seal(self.store_key(), &row)?, documents })
+        Ok(BucketChange {
+            versioning: changed.versioning,
+            record: changed.settings.seal(self.store_key(), &row)?,
+            documents,
+            events: Vec::new(),
+        })
     }
 }

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use strongroom_catalog::{
-    Bucket as Row, BucketId, CatalogError, Deleted, Deletion, Expect, ListEntry, ListQuery, UnixMillis, VersionEntry, VersionId,
-    VersionSelector, Versioning,
+    Bucket as Row, BucketId, CatalogError, Deleted, Deletion, DeletionEvents, Expect, ListEntry, ListQuery, UnixMillis, VersionEntry,
+    VersionId, VersionSelector, Versioning,
 };
 
 use super::{
@@ -243,6 +243,7 @@ impl Look<'_> {
             marker: ids::new_version_id(now),
             modified: now,
             bypass: false,
+            events: DeletionEvents::default(),
         };
         let engine = self.engine();
         let deleted = engine.making_room(|| engine.catalog().delete_version(deletion.clone())).await;

@@ -1,6 +1,6 @@
 //! DeleteObject.
 
-use strongroom_catalog::{CatalogError, Deleted, Deletion, VersionSelector, Versioning};
+use strongroom_catalog::{CatalogError, Deleted, Deletion, DeletionEvents, VersionSelector, Versioning};
 
 use crate::{
     Engine, Error,
@@ -29,8 +29,9 @@ impl Engine {
             let (found, expect) = self.deletion_of(&condition, &bucket.name, key, which).await?;
             let now = self.lifecycle_clock().now();
             let marker = ids::new_version_id(now);
+            let events = DeletionEvents::default();
             let (bucket_id, named) = (bucket.id, key.to_owned());
-            let deletion = Deletion { bucket_id, key: named, which: found, expect, seen: None, marker, modified: now, bypass };
+            let deletion = Deletion { bucket_id, key: named, which: found, expect, seen: None, marker, modified: now, bypass, events };
             let deleted = self.making_room(|| self.catalog().delete_version(deletion.clone())).await;
             match deleted {
                 Err(CatalogError::PreconditionFailed) => {}
