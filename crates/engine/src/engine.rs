@@ -13,6 +13,7 @@ use crate::{
     EncryptionType, MinimumMode, SealedSettings,
     bucket::{Bucket, DocumentKind, Known, KnownCors},
     budget::Budget,
+    events::{NotificationOptions, Targets},
     in_use::InUse,
     integrity::Integrity,
     jobs::Jobs,
@@ -70,6 +71,8 @@ pub struct EngineOptions {
     pub memory_budget_bytes: usize,
     /// How lifecycle rules are carried out.
     pub lifecycle: LifecycleOptions,
+    /// Where the events of buckets can go.
+    pub notifications: NotificationOptions,
 }
 
 impl Default for EngineOptions {
@@ -89,6 +92,7 @@ impl Default for EngineOptions {
             job_outage_limit: Duration::from_mins(10),
             memory_budget_bytes: 128 << 20,
             lifecycle: LifecycleOptions::default(),
+            notifications: NotificationOptions::default(),
         }
     }
 }
@@ -109,6 +113,7 @@ pub struct Engine {
     expiries: Jobs<Expire>,
     lifecycle_clock: BelievedClock,
     lifecycle_again: Again,
+    targets: Targets,
 }
 
 impl Engine {
@@ -122,6 +127,7 @@ impl Engine {
         let bucket_keys = BucketKeys::new(options.bucket_key_lifetime);
         let budget = Budget::new(options.memory_budget_bytes);
         let lifecycle_clock = BelievedClock::new(&options.lifecycle);
+        let targets = Targets::new(&options.notifications);
         Arc::new(Self {
             parts,
             options,
@@ -137,6 +143,7 @@ impl Engine {
             expiries: Jobs::default(),
             lifecycle_clock,
             lifecycle_again: Again::default(),
+            targets,
         })
     }
 
@@ -239,6 +246,10 @@ impl Engine {
 
     pub(crate) fn lifecycle_again(&self) -> &Again {
         &self.lifecycle_again
+    }
+
+    pub(crate) fn targets(&self) -> &Targets {
+        &self.targets
     }
 
     pub(crate) fn in_use(&self) -> &InUse {

@@ -128,6 +128,7 @@ pub(crate) mod tests {
                 sse_c_allowed: true,
                 expected_owner: None,
                 request_id: "0".to_owned(),
+                peer: None,
                 operation: "Test",
             },
         }

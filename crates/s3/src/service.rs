@@ -137,6 +137,7 @@ impl Inner {
             sse_c_allowed,
             expected_owner: None,
             request_id: request_id.to_owned(),
+            peer: Some(connection.peer.ip().to_canonical()),
             operation: "",
         };
         let (operation, mut request) = take_apart(parts, caller, findings)?;

@@ -275,5 +275,5 @@ pub(crate) fn sse_kms(key: &str) -> SseHeaders {
 
 pub(crate) fn caller() -> Caller {
     let Signer { identity, request_id, .. } = root();
-    Caller { identity, secure: true, sse_c_allowed: true, expected_owner: None, request_id, operation: "Test" }
+    Caller { identity, secure: true, sse_c_allowed: true, expected_owner: None, request_id, peer: None, operation: "Test" }
 }

@@ -1,6 +1,6 @@
 //! Encryption headers as they arrive, the caller they arrive from, and what is answered.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use strongroom_access::Identity;
 use strongroom_seal::Mode;
@@ -19,6 +19,8 @@ pub struct Caller {
     pub expected_owner: Option<String>,
     /// The request's id, as the client gets it.
     pub request_id: String,
+    /// Where it came from, as the server sees it: the address of a proxy where there is one.
+    pub peer: Option<IpAddr>,
     /// S3's name of the operation, for the audit log.
     pub operation: &'static str,
 }

@@ -18,6 +18,8 @@ pub(crate) enum DocumentKind {
     LifecycleState,
     /// Its CORS rules (S3 `PutBucketCors`).
     Cors,
+    /// Where its events go (S3 `PutBucketNotificationConfiguration`).
+    Notification,
 }
 
 impl DocumentKind {
@@ -28,6 +30,7 @@ impl DocumentKind {
             Self::Lifecycle => "lifecycle",
             Self::LifecycleState => "lifecycle-state",
             Self::Cors => "cors",
+            Self::Notification => "notification",
         }
     }
 }

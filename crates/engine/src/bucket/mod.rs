@@ -13,7 +13,7 @@ mod settings;
 
 use std::{ops::Deref, sync::Arc};
 
-use strongroom_catalog::{BucketChange, CatalogError, Versioning};
+use strongroom_catalog::{BucketChange, CatalogError, NewEvent, Versioning};
 
 pub(crate) use documents::DocumentKind;
 pub(crate) use known::Known;
@@ -52,12 +52,14 @@ pub(crate) struct Changed {
     pub(crate) settings: Settings,
     /// Documents that are written; those without content are removed.
     pub(crate) documents: Vec<(DocumentKind, Option<Vec<u8>>)>,
+    /// What tells of it.
+    pub(crate) events: Vec<NewEvent>,
 }
 
 impl Changed {
     /// Nothing of it changed yet.
     pub(crate) fn from(bucket: &Bucket) -> Self {
-        Self { versioning: bucket.versioning, settings: Settings::clone(&bucket.settings), documents: Vec::new() }
+        Self { versioning: bucket.versioning, settings: Settings::clone(&bucket.settings), documents: Vec::new(), events: Vec::new() }
     }
 }
 
@@ -88,7 +90,8 @@ impl Engine {
         for _ in 0..MAX_ATTEMPTS {
             let bucket = self.bucket(name).await?;
             let sealed = self.seal_change(&bucket, change(&bucket)?)?;
-            match self.catalog().change_bucket(bucket.id, bucket.revision, sealed).await {
+            let events = sealed.events.clone();
+            match self.ringing(events, self.catalog().change_bucket(bucket.id, bucket.revision, sealed)).await {
                 Err(CatalogError::PreconditionFailed) => {}
                 other => return self.settled(other).await,
             }
@@ -109,7 +112,7 @@ impl Engine {
             versioning: changed.versioning,
             record: changed.settings.seal(self.store_key(), &row)?,
             documents,
-            events: Vec::new(),
+            events: changed.events,
         })
     }
 }

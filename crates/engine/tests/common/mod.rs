@@ -336,6 +336,7 @@ fn caller(identity: Identity, secure: bool) -> Caller {
         sse_c_allowed: secure,
         expected_owner: None,
         request_id: "test".into(),
+        peer: None,
         operation: "Test",
     }
 }

@@ -81,8 +81,15 @@ impl Inner {
         findings.key.clone_from(&key);
         let operation = post_object();
         findings.operation = Some(operation);
-        let caller =
-            Caller { identity, secure, sse_c_allowed, expected_owner: None, request_id: request_id.to_owned(), operation: operation.name };
+        let caller = Caller {
+            identity,
+            secure,
+            sse_c_allowed,
+            expected_owner: None,
+            request_id: request_id.to_owned(),
+            peer: Some(connection.peer.ip().to_canonical()),
+            operation: operation.name,
+        };
         let answer = Answer::of(&fields, secure, &parts, self.host_bucket(&parts.uri, &parts.headers)?.is_some(), &findings.bucket)?;
         let request = Request {
             bucket: findings.bucket.clone(),
