@@ -53,6 +53,8 @@ pub struct Notification {
 /// A rule of a filter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilterRule {
+    /// The name of the end, as it was given: clients compare it with what they gave.
+    pub name: String,
     /// Which end of the key it is about.
     pub end: FilterEnd,
     /// What stands there.
@@ -166,7 +168,7 @@ mod tests {
     }
 
     fn of(id: &str, events: &[&str], prefix: &str, suffix: &str) -> Notification {
-        let rule = |end, value: &str| FilterRule { end, value: value.to_owned() };
+        let rule = |end, value: &str| FilterRule { name: String::new(), end, value: value.to_owned() };
         let filter = [rule(FilterEnd::Prefix, prefix), rule(FilterEnd::Suffix, suffix)];
         Notification {
             id: id.to_owned(),
@@ -218,7 +220,7 @@ mod tests {
     #[test]
     fn what_s3_refuses_is_refused() {
         let two_prefixes = Notification {
-            filter: vec![FilterRule { end: FilterEnd::Prefix, value: String::new() }; 2],
+            filter: vec![FilterRule { name: String::new(), end: FilterEnd::Prefix, value: String::new() }; 2],
             ..of("1", &["s3:ObjectCreated:*"], "", "")
         };
         let many = (0..101).map(|number| of(&number.to_string(), &["s3:ObjectCreated:Put"], &format!("{number:03}"), "")).collect();
