@@ -33,6 +33,8 @@ const OUTBOX_PAUSE: Duration = Duration::from_secs(1);
 const MIN_ATTEMPTS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+/// The log is told of events that are given up at most this often.
+const TELL_INTERVAL: Duration = Duration::from_mins(1);
 /// After so many failures in a row the receiver counts as away, and is asked once at a time until it answers.
 const AWAY_AFTER: u32 = 8;
 
@@ -81,6 +83,9 @@ struct Work {
     attempts: HashMap<Id, (QueuedEvent, u32)>,
     settled: Vec<Settled>,
     clock: Steady,
+    /// When the log was last told of events that are given up, and how many there were since.
+    told: Option<Instant>,
+    untold: u64,
 }
 
 impl Worker {
@@ -92,6 +97,8 @@ impl Worker {
             attempts: HashMap::new(),
             settled: Vec::new(),
             clock: Steady::new(),
+            told: None,
+            untold: 0,
         };
         let mut stop = self.stop.clone();
         while !*stop.borrow() {
@@ -196,10 +203,21 @@ impl Worker {
 
     fn give_up(&self, work: &mut Work, event: &QueuedEvent, attempts: u32, reason: String) {
         self.counts.died();
-        tracing::warn!(target_name = self.name, event = %event.id, attempts, reason, "an event is given up: strongroom events dead lists it");
+        self.tell(work, &reason);
+        tracing::debug!(target_name = self.name, event = %event.id, attempts, reason, "an event is given up");
         work.lanes.ended(event.lane);
         let failure = Some(EventFailure { attempts, reason, at: work.clock.now_ms() });
         work.settled.push(Settled { position: event.position, id: event.id, lane: event.lane, failure });
+    }
+
+    /// There may be very many.
+    fn tell(&self, work: &mut Work, reason: &str) {
+        work.untold += 1;
+        if work.told.is_none_or(|told| told.elapsed() >= TELL_INTERVAL) {
+            let events = std::mem::take(&mut work.untold);
+            work.told = Some(Instant::now());
+            tracing::warn!(target_name = self.name, events, reason, "events are given up; strongroom events dead lists them");
+        }
     }
 
     /// In one transaction, however many there are.

@@ -79,10 +79,10 @@ async fn dead_events_are_sent_again_or_dropped_and_both_are_recorded() {
 async fn a_call_that_names_nothing_or_too_much_is_refused() {
     let rig = rig().await;
     for body in [json!({}), json!({"event_id": "0", "target": "hook"})] {
-        rig.refused("POST", "/kms/events/resend", body.clone(), 400, "InvalidArgument").await;
-        rig.refused("POST", "/kms/events/drop", body, 400, "InvalidArgument").await;
+        rig.refused("POST", "/kms/events/resend", body.clone(), 400, "InvalidRequest").await;
+        rig.refused("POST", "/kms/events/drop", body, 400, "InvalidRequest").await;
     }
     let one = json!({"event_id": "0".repeat(32), "queued": true});
-    rig.refused("POST", "/kms/events/drop", one, 400, "InvalidArgument").await;
+    rig.refused("POST", "/kms/events/drop", one, 400, "InvalidRequest").await;
     rig.refused("POST", "/kms/events/drop", json!({"event_id": "no-id"}), 404, "NotFound").await;
 }

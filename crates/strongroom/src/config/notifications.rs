@@ -24,8 +24,8 @@ const KEYS: &[&str] = &[
     "max_dead",
 ];
 
-/// More than any one server delivers to.
-const MAX_TARGETS: usize = 100;
+/// Each may hold some megabytes of events that wait.
+const MAX_TARGETS: usize = 32;
 
 /// Reads the array of tables `notification_targets`.
 pub(super) fn from_toml(path: &Path, value: Value) -> Result<Vec<TargetConfig>, ConfigError> {
@@ -96,7 +96,7 @@ mod tests {
         ] {
             assert_eq!(targets(&format!("{LEAST}{line}")).unwrap_err(), says);
         }
-        assert!(targets(&LEAST.repeat(101)).unwrap_err().contains("100 times at the most"));
+        assert!(targets(&LEAST.repeat(33)).unwrap_err().contains("32 times at the most"));
         let all = format!(
             "{LEAST}format='cloudevents'\nbuckets=['logs-*']\ntoken_file='t'\nca_file='c.pem'\ntimeout_seconds=1\nmax_age_seconds=5"
         );
