@@ -23,6 +23,8 @@ mod cors;
 mod events;
 #[path = "engine/golden.rs"]
 mod golden;
+#[path = "engine/golden_events.rs"]
+mod golden_events;
 #[path = "engine/golden_format.rs"]
 mod golden_format;
 #[path = "engine/golden_store.rs"]
