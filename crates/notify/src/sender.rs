@@ -31,7 +31,7 @@ pub(crate) enum Attempt {
     Delivered,
     /// The receiver says that it never takes it.
     Refused(String),
-    /// It may be tried again, but not before so long.
+    /// It may be tried again, and nothing goes there before so long.
     Failed(String, Duration),
 }
 

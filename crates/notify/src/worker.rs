@@ -82,6 +82,8 @@ struct Work {
     /// What each attempt is about, and which attempt it is.
     attempts: HashMap<Id, (QueuedEvent, u32)>,
     settled: Vec<Settled>,
+    /// The receiver has asked for nothing before then.
+    held_until: Option<Instant>,
     clock: Steady,
     /// When the log was last told of events that are given up, and how many there were since.
     told: Option<Instant>,
@@ -96,6 +98,7 @@ impl Worker {
             under_way: JoinSet::new(),
             attempts: HashMap::new(),
             settled: Vec::new(),
+            held_until: None,
             clock: Steady::new(),
             told: None,
             untold: 0,
@@ -126,15 +129,16 @@ impl Worker {
     async fn step(&self, work: &mut Work) -> Result<(), Error> {
         self.collect(work);
         self.settle(work).await?;
-        while let Some(after) = work.lanes.wants_page() {
+        // A page at a time: of many events of few keys all pages are read, and the first events go before the last page.
+        if let Some(after) = work.lanes.wants_page() {
             let page = self.outbox.queued(&self.name, after, PAGE).await?;
             work.lanes.add_page(page, PAGE);
         }
         self.send_ready(work);
-        if !work.settled.is_empty() {
+        if !work.settled.is_empty() || work.lanes.wants_page().is_some() {
             return Ok(());
         }
-        let due = work.lanes.next_due();
+        let due = work.held_until.or_else(|| work.lanes.next_due());
         tokio::select! {
             Some(done) = work.under_way.join_next_with_id() => self.joined(work, done),
             () = sleep_until(due), if due.is_some() && work.under_way.len() < self.in_flight_limit() => {}
@@ -145,6 +149,10 @@ impl Worker {
     }
 
     fn send_ready(&self, work: &mut Work) {
+        work.held_until = work.held_until.filter(|until| *until > Instant::now());
+        if work.held_until.is_some() {
+            return;
+        }
         while let Some((event, attempts)) = work.lanes.start(Instant::now(), self.in_flight_limit()) {
             if let Some(told) = event.record.clone() {
                 let (sender, sent) = (Arc::clone(&self.sender), event.clone());
@@ -188,6 +196,9 @@ impl Worker {
                 self.give_up(work, event, attempts, reason);
             }
             Attempt::Failed(reason, not_before) => {
+                if !not_before.is_zero() {
+                    work.held_until = work.held_until.max(Some(Instant::now() + not_before));
+                }
                 if self.counts.failed(&reason) == AWAY_AFTER {
                     tracing::warn!(target_name = self.name, reason, "a notification target does not take events");
                 }
@@ -195,7 +206,7 @@ impl Worker {
                 if is_old && attempts >= MIN_ATTEMPTS {
                     self.give_up(work, event, attempts, reason);
                 } else {
-                    work.lanes.failed(event.lane, Instant::now() + pause(attempts).max(not_before));
+                    work.lanes.failed(event.lane, Instant::now() + pause(attempts));
                 }
             }
         }

@@ -17,6 +17,7 @@ struct MemoryOutbox {
     dead: Mutex<Vec<(i64, EventFailure)>>,
     settlements: AtomicUsize,
     faults: AtomicUsize,
+    pages: AtomicUsize,
 }
 
 impl MemoryOutbox {
@@ -46,6 +47,8 @@ impl MemoryOutbox {
 impl Outbox for MemoryOutbox {
     async fn queued(&self, _: &str, after: i64, limit: usize) -> Result<Vec<QueuedEvent>, Error> {
         self.fail()?;
+        self.pages.fetch_add(1, SeqCst);
+        tokio::time::sleep(Duration::from_millis(10)).await;
         Ok(self.events().range(after + 1..).take(limit).map(|(_, event)| event.clone()).collect())
     }
 
@@ -261,17 +264,25 @@ async fn a_stop_is_quick_while_a_receiver_hangs_and_settles_what_was_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_receiver_puts_off_waits_so_long() {
-    let rig =
-        rig(
-            outbox([(1, 1)]),
-            |_, before| {
-                if before == 0 { Attempt::Failed("503".to_owned(), Duration::from_secs(90)) } else { Attempt::Delivered }
-            },
-        );
-    tokio::time::sleep(Duration::from_secs(89)).await;
+async fn a_receiver_that_asks_for_time_gets_nothing_until_then() {
+    let put_off = |_, before| if before == 0 { Attempt::Failed("503".to_owned(), Duration::from_secs(90)) } else { Attempt::Delivered };
+    let rig = rig(outbox([(1, 1)]), put_off);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    rig.outbox.add(2, 2, now_ms());
+    tokio::time::sleep(Duration::from_secs(88)).await;
     assert_eq!(rig.got(), [1]);
     rig.outbox.until_empty().await;
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_events_of_few_keys_go_before_all_of_them_were_read() {
+    let rig = rig(outbox((1..=3000).map(|at| (at, u8::from(at == 2)))), |_, _| unwell());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(rig.got(), [1, 2]);
+    let pages = rig.outbox.pages.load(SeqCst);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert!(pages < 15 && rig.outbox.pages.load(SeqCst) >= 30, "{pages}");
     rig.end().await;
 }
 
