@@ -320,6 +320,17 @@ def eventually(holds, seconds=30):
         time.sleep(0.1)
 
 
+def test_a_receiver_with_another_certificate_gets_nothing(hooked, tmp_path):
+    server, receiver = hooked(tls=True)
+    server.stop()
+    server.config = "\n".join(line for line in server.config.splitlines() if not line.startswith("ca_file"))
+    server.start()
+    server.boto().put_object(Bucket=quiet_bucket(server), Key="k", Body=b"1")
+    eventually(lambda: server.metric("strongroom_events_failed_attempts_total") >= 1)
+    [target] = Admin(server)("GET", "/events")["targets"]
+    assert "certificate" in target["last_failure"] and receiver.got == []
+
+
 def test_events_wait_for_a_receiver_that_is_away_also_over_a_restart_of_the_server(hooked):
     server, receiver = hooked()
     bucket, client = quiet_bucket(server), server.boto()
