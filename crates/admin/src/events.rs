@@ -132,6 +132,8 @@ pub(crate) struct Count {
 pub(crate) async fn targets(call: Call, _: Empty) -> Result<Targets, ApiError> {
     let mut numbers = call.inner.parts.deliveries.numbers();
     let mut held = call.inner.parts.engine.outbox().await?;
+    // One that was taken away is told of while something is left of it.
+    held.retain(|held| held.queued > 0 || held.dead > 0 || numbers.contains_key(&held.target));
     let missing = numbers.keys().filter(|name| !held.iter().any(|held| held.target == **name));
     let missing: Vec<_> = missing.cloned().collect();
     held.extend(missing.into_iter().map(|target| strongroom_engine::events::OutboxTarget { target, ..Default::default() }));

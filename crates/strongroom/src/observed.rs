@@ -49,8 +49,9 @@ impl Observed {
 
     /// What waits for each target, and what was delivered to it. Targets that are not configured are among them while something waits for them.
     pub(crate) async fn events(&self) -> Vec<EventNumbers> {
-        let held = self.engine.outbox().await.unwrap_or_default();
         let mut numbers = self.deliveries.numbers();
+        let mut held = self.engine.outbox().await.unwrap_or_default();
+        held.retain(|held| held.queued > 0 || held.dead > 0 || numbers.contains_key(&held.target));
         let mut events: Vec<_> =
             held.into_iter().map(|held| EventNumbers { deliveries: numbers.remove(&held.target).unwrap_or_default(), held }).collect();
         let idle = |(target, deliveries)| EventNumbers { held: OutboxTarget { target, ..OutboxTarget::default() }, deliveries };

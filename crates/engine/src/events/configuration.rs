@@ -88,8 +88,12 @@ impl Notifications {
                 return Err(invalid(format!("Configuration ids must be unique, and \"{}\" is given twice.", configuration.id)));
             }
         }
+        // Once for each: there are five thousand pairs.
+        let masks: Vec<u32> = self.configurations.iter().map(Notification::mask).collect();
         for (at, one) in self.configurations.iter().enumerate() {
-            if let Some(other) = self.configurations[at + 1..].iter().find(|other| one.overlaps(other)) {
+            let behind = self.configurations.iter().zip(&masks).skip(at + 1);
+            let overlapping = behind.filter(|(_, mask)| masks[at] & **mask != 0).find(|(other, _)| one.may_share_key(other));
+            if let Some((other, _)) = overlapping {
                 return Err(invalid(format!(
                     "Configurations overlap. Configurations on the same bucket cannot share a common event type: \"{}\" and \"{}\" do, for keys \
                      that match the filters of both.",
@@ -102,7 +106,7 @@ impl Notifications {
 
     /// The configuration that an event is for. There is one at the most, since none overlap.
     pub(super) fn of_event(&self, event: EventName, key: &str) -> Option<&Notification> {
-        self.configurations.iter().find(|configuration| configuration.has_key(key) && configuration.names().any(|name| name == event))
+        self.configurations.iter().find(|configuration| configuration.has_key(key) && configuration.has_event(event))
     }
 }
 
@@ -130,8 +134,13 @@ impl Notification {
         }
     }
 
-    fn names(&self) -> impl Iterator<Item = EventName> {
-        self.events.iter().flat_map(|event| EventName::matching(event))
+    fn has_event(&self, event: EventName) -> bool {
+        self.events.iter().any(|pattern| event.is_meant_by(pattern))
+    }
+
+    /// A bit for each event that it is about.
+    fn mask(&self) -> u32 {
+        EventName::ALL.iter().enumerate().filter(|(_, event)| self.has_event(**event)).fold(0, |mask, (bit, _)| mask | 1 << bit)
     }
 
     fn value(&self, end: FilterEnd) -> &str {
@@ -142,13 +151,13 @@ impl Notification {
         key.starts_with(self.value(FilterEnd::Prefix)) && key.ends_with(self.value(FilterEnd::Suffix))
     }
 
-    /// Whether an event of a key may be for both.
-    fn overlaps(&self, other: &Self) -> bool {
+    /// Whether there may be a key that matches the filters of both.
+    fn may_share_key(&self, other: &Self) -> bool {
         let (one, two) = (self.value(FilterEnd::Prefix), other.value(FilterEnd::Prefix));
         let prefixes = one.starts_with(two) || two.starts_with(one);
         let (one, two) = (self.value(FilterEnd::Suffix), other.value(FilterEnd::Suffix));
         let suffixes = one.ends_with(two) || two.ends_with(one);
-        prefixes && suffixes && self.names().any(|name| other.names().any(|of_other| of_other == name))
+        prefixes && suffixes
     }
 }
 

@@ -52,13 +52,16 @@ events! {
 impl EventName {
     /// The events that `s3:ObjectCreated:Put` or `s3:ObjectCreated:*` means; none where this store sends no such event.
     pub fn matching(pattern: &str) -> Vec<Self> {
-        let Some(pattern) = pattern.strip_prefix("s3:") else { return Vec::new() };
-        let group = pattern.strip_suffix(":*");
-        let is_meant = |event: &&Self| match group {
-            Some(group) => event.as_str().split_once(':').is_some_and(|(of, _)| of == group),
-            None => event.as_str() == pattern,
-        };
-        Self::ALL.iter().filter(|event| **event != Self::TestEvent).filter(is_meant).copied().collect()
+        Self::ALL.iter().filter(|event| event.is_meant_by(pattern)).copied().collect()
+    }
+
+    /// Whether the pattern means this event. Nothing means the test event: it is sent without being asked for.
+    pub fn is_meant_by(self, pattern: &str) -> bool {
+        let Some(pattern) = pattern.strip_prefix("s3:").filter(|_| self != Self::TestEvent) else { return false };
+        match pattern.strip_suffix(":*") {
+            Some(group) => self.as_str().split_once(':').is_some_and(|(of, _)| of == group),
+            None => self.as_str() == pattern,
+        }
     }
 }
 
