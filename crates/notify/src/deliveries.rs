@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long a stop waits for the last settlements.
-const STOP_TIME: Duration = Duration::from_secs(5);
+const STOP_TIME: Duration = Duration::from_secs(2);
 
 /// The deliveries.
 pub struct Deliveries {

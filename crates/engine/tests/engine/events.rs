@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use strongroom_catalog::{
     CatalogError, Clock,
-    testing::{FaultMoment, Faults},
+    testing::{After, Call, CatalogHook, FaultMoment, Faults, Method},
 };
 use strongroom_engine::{
     EngineOptions, Error,
@@ -323,6 +324,38 @@ async fn a_full_queue_refuses_no_write_and_what_it_drops_is_counted() {
     }
     let held = rig.engine.outbox().await.unwrap().remove(0);
     assert_eq!((held.queued, held.dropped), (2, 3));
+}
+
+/// The methods of the catalog that were called.
+#[derive(Default)]
+struct Calls(std::sync::Mutex<Vec<Method>>);
+
+#[async_trait]
+impl CatalogHook for Calls {
+    async fn before(self: Arc<Self>, call: Call) -> Result<Option<After>, CatalogError> {
+        self.0.lock().unwrap().push(call.method);
+        Ok(None)
+    }
+}
+
+#[tokio::test]
+async fn writes_ask_the_catalog_nothing_more_and_read_a_configuration_once() {
+    let calls = Arc::new(Calls::default());
+    let rig = Rig::with(Plan { catalog_hook: Some(Arc::clone(&calls) as _), ..plan(false) }).await;
+    let of_a_round = async || {
+        calls.0.lock().unwrap().clear();
+        rig.put("k", As::S3, b"1").await;
+        rig.remove("k", None).await;
+        std::mem::take(&mut *calls.0.lock().unwrap())
+    };
+    let plain = of_a_round().await;
+    assert!(!plain.contains(&Method::BucketDocument), "{plain:?}");
+    rig.tell_all().await;
+    let mut first = of_a_round().await;
+    assert_eq!(first.iter().filter(|method| **method == Method::BucketDocument).count(), 1);
+    first.retain(|method| *method != Method::BucketDocument);
+    assert_eq!((first, of_a_round().await), (plain.clone(), plain));
+    assert_eq!(rig.queued().await.len(), 4);
 }
 
 #[tokio::test]
