@@ -52,7 +52,7 @@ def test_a_location_of_a_bucket_that_is_not_there_is_no_such_bucket(raw):
 
 
 @pytest.mark.parametrize(
-    "query", ["replication", "website", "notification", "logging", "inventory"]
+    "query", ["replication", "website", "logging", "inventory"]
 )
 def test_what_is_not_there_yet_is_not_implemented_in_s3_s_xml(raw, bucket, query):
     reply = raw.request("PUT", f"/{bucket}", query={query: ""}, body=b"<x/>")

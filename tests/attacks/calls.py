@@ -16,6 +16,7 @@ RETENTION = b"<Retention></Retention>"
 LEGAL_HOLD = b"<LegalHold><Status>OFF</Status></LegalHold>"
 OWNERSHIP = b"<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>"
 ACCESS_BLOCK = b"<PublicAccessBlockConfiguration></PublicAccessBlockConfiguration>"
+NOTIFICATION = b"<NotificationConfiguration/>"
 CORS = b"<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>"
 ACCELERATION = b"<AccelerateConfiguration><Status>Suspended</Status></AccelerateConfiguration>"
 PAYMENT = b"<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>"
@@ -85,6 +86,8 @@ def all_calls(bucket, upload, etag, new_bucket, source=None):
         Call("GetBucketCors", "GET", f"/{bucket}", {"cors": ""}),
         Call("PutBucketCors", "PUT", f"/{bucket}", {"cors": ""}, md5(CORS), CORS),
         Call("DeleteBucketCors", "DELETE", f"/{bucket}", {"cors": ""}),
+        Call("GetBucketNotificationConfiguration", "GET", f"/{bucket}", {"notification": ""}),
+        Call("PutBucketNotificationConfiguration", "PUT", f"/{bucket}", {"notification": ""}, md5(NOTIFICATION), NOTIFICATION),
         Call("GetObjectLockConfiguration", "GET", f"/{bucket}", {"object-lock": ""}),
         Call("PutObjectLockConfiguration", "PUT", f"/{bucket}", {"object-lock": ""}, md5(OBJECT_LOCK), OBJECT_LOCK),
         Call("GetBucketAcl", "GET", f"/{bucket}", {"acl": ""}),
@@ -100,7 +103,6 @@ def all_calls(bucket, upload, etag, new_bucket, source=None):
         Call("GetBucketRequestPayment", "GET", f"/{bucket}", {"requestPayment": ""}),
         Call("PutBucketRequestPayment", "PUT", f"/{bucket}", {"requestPayment": ""}, md5(PAYMENT), PAYMENT),
         Call("GetBucketLogging", "GET", f"/{bucket}", {"logging": ""}),
-        Call("GetBucketNotificationConfiguration", "GET", f"/{bucket}", {"notification": ""}),
         Call("GetBucketWebsite", "GET", f"/{bucket}", {"website": ""}),
         Call("GetBucketPolicy", "GET", f"/{bucket}", {"policy": ""}),
         Call("PutBucketPolicy", "PUT", f"/{bucket}", {"policy": ""}, body=POLICY),

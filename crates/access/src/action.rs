@@ -68,6 +68,8 @@ actions! {
     GetBucketLogging = "s3:GetBucketLogging",
     /// `GetBucketNotificationConfiguration`; on the bucket.
     GetBucketNotification = "s3:GetBucketNotification",
+    /// `PutBucketNotificationConfiguration`; on the bucket.
+    PutBucketNotification = "s3:PutBucketNotification",
     /// `GetBucketWebsite`; on the bucket.
     GetBucketWebsite = "s3:GetBucketWebsite",
     /// `GetBucketPolicy`; on the bucket.
@@ -228,6 +230,10 @@ actions! {
     RunLifecycle = "strongroom:RunLifecycle",
     /// Reading lifecycle passes.
     GetLifecyclePasses = "strongroom:GetLifecyclePasses",
+    /// Reading what the outbox of events holds, and its dead events.
+    GetEvents = "strongroom:GetEvents",
+    /// Sending dead events again, and dropping events.
+    ManageEvents = "strongroom:ManageEvents",
     /// The head of the audit log, and erasure receipts.
     ReadAudit = "strongroom:ReadAudit",
 }

@@ -15,6 +15,7 @@ use strongroom_audit::{AuditLog, AuditSink, Event};
 use strongroom_engine::Engine;
 use strongroom_keyring::Keyring;
 use strongroom_kms::StateStore;
+use strongroom_notify::Deliveries;
 use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
@@ -35,6 +36,8 @@ pub struct AdminParts {
     pub audit: Arc<AuditLog>,
     /// Keeps rotation schedules, deletions under way and erasure receipts.
     pub state: Arc<dyn StateStore>,
+    /// The deliveries of events.
+    pub deliveries: Arc<Deliveries>,
 }
 
 /// Who signed a request, and how it came.

@@ -17,6 +17,7 @@ mod backup;
 mod data_keys;
 mod document;
 mod erasure;
+mod events;
 mod http;
 mod inventory;
 mod keys;

@@ -4,7 +4,7 @@ use http::Method;
 use strongroom_access::Action;
 
 use crate::http::{ApiError, Call, Effect, Empty, Endpoint, Reply, Shape, endpoint};
-use crate::{backends, backup, data_keys, erasure, inventory, keys, lifecycle, mc, openapi, rekey, rotation, service};
+use crate::{backends, backup, data_keys, erasure, events, inventory, keys, lifecycle, mc, openapi, rekey, rotation, service};
 
 /// Where the calls of key management stand; the first on the admin port alone, where no bucket is in the way.
 pub(crate) const KMS_PREFIXES: [&str; 3] = ["/kms", "/strongroom/admin/v1/kms", "/rustfs/admin/v3/kms"];
@@ -15,7 +15,7 @@ const DELETE: Method = Method::DELETE;
 
 /// The calls of key management, behind each of [`KMS_PREFIXES`].
 pub(crate) fn kms() -> Vec<Endpoint> {
-    [service_calls(), key_calls(), key_changes(), data_key_calls(), rekey_calls(), lifecycle_calls(), other_calls()]
+    [service_calls(), key_calls(), key_changes(), data_key_calls(), rekey_calls(), lifecycle_calls(), event_calls(), other_calls()]
         .into_iter()
         .flatten()
         .collect()
@@ -127,6 +127,16 @@ fn lifecycle_calls() -> Vec<Endpoint> {
         endpoint((GET, "/lifecycle"), "ListLifecyclePasses", &[GetLifecyclePasses], "Passes, the last started first", lifecycle::list),
         endpoint((GET, "/lifecycle/{id}"), "DescribeLifecyclePass", &[GetLifecyclePasses], "A pass and what it did", lifecycle::describe),
         endpoint((DELETE, "/lifecycle/{id}"), "CancelLifecycle", &[RunLifecycle], "Cancels a pass", lifecycle::cancel),
+    ]
+}
+
+fn event_calls() -> Vec<Endpoint> {
+    use Action::{GetEvents, ManageEvents};
+    vec![
+        endpoint((GET, "/events"), "ListEventTargets", &[GetEvents], "Notification targets and what waits for them", events::targets),
+        endpoint((GET, "/events/dead"), "ListDeadEvents", &[GetEvents], "Events that were given up, by pages", events::dead),
+        endpoint((POST, "/events/resend"), "ResendEvents", &[ManageEvents], "Sends dead events again", events::resend),
+        endpoint((POST, "/events/drop"), "DropEvents", &[ManageEvents], "Drops dead events, or those that wait, for good", events::discard),
     ]
 }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use strongroom_catalog::{
-    Bucket, BucketId, Catalog, Deleted, Deletion, Envelope, Expect, KeyRef, ListEntry, ListQuery, Lock, NewVersion, SqliteCatalog,
-    SqliteOptions, VersionData, VersionId, VersionSelector, Versioning,
+    Bucket, BucketId, Catalog, Deleted, Deletion, DeletionEvents, Envelope, Expect, KeyRef, ListEntry, ListQuery, Lock, NewVersion,
+    SqliteCatalog, SqliteOptions, VersionData, VersionId, VersionSelector, Versioning,
 };
 
 const WRITERS: u64 = 8;
@@ -77,6 +77,7 @@ fn main() {
                     marker: VersionId([0; 16]),
                     modified: 0,
                     bypass: false,
+                    events: DeletionEvents::default(),
                 })
                 .await
                 .unwrap();
@@ -265,7 +266,17 @@ fn listed(number: u64, key: String) -> NewVersion {
 
 fn deletion(key: String, which: VersionSelector, number: u64) -> Deletion {
     let marker = version(number, 0, 1).version_id;
-    Deletion { bucket_id: BUCKET, key, which, expect: Expect::Any, seen: None, marker, modified: 0, bypass: false }
+    Deletion {
+        bucket_id: BUCKET,
+        key,
+        which,
+        expect: Expect::Any,
+        seen: None,
+        marker,
+        modified: 0,
+        bypass: false,
+        events: DeletionEvents::default(),
+    }
 }
 
 /// The version of the key that lies in the middle.
@@ -343,5 +354,6 @@ fn version(number: u64, inline_bytes: usize, generation: u8) -> NewVersion {
         data: VersionData { manifest: vec![4; 64], part_record: Vec::new(), inline: Some(vec![5; inline_bytes]) },
         blobs: Vec::new(),
         upload_id: None,
+        event: None,
     }
 }

@@ -3,13 +3,17 @@
 use async_trait::async_trait;
 
 use crate::{
-    BlobId, Bucket, BucketChange, BucketId, CatalogError, Committed, CommittedRow, DeadBlob, Deleted, Deletion, Expect, Job, JobId, KeyRef,
-    KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload,
-    ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry, VersionSelector,
+    BlobId, Bucket, BucketChange, BucketId, CatalogError, Committed, CommittedRow, DeadBlob, DeadSelector, Deleted, Deletion, Expect, Job,
+    JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, OutboxEvent, OutboxTarget, Part, Reseal, Scope, ScopePage,
+    ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, SettledEvent, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData,
+    VersionEntry, VersionSelector,
 };
 
 /// So many jobs of a kind are kept after they ended; the older ones are forgotten.
 pub const MAX_FINISHED_JOBS: usize = 1000;
+
+/// So many dead events are queued again, or dropped, in one transaction.
+pub const MAX_DEAD_STEP: usize = 256;
 
 /// So many rows that make no sense a listing leaves out; with more of them it fails.
 pub const MAX_UNREADABLE: usize = 1000;
@@ -181,6 +185,31 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// Jobs of a kind, the last started first, at the most `limit`.
     async fn list_jobs(&self, kind: &str, only_active: bool, limit: usize) -> Result<Vec<Job>, CatalogError>;
+
+    // ---- the outbox
+
+    /// Queued events of a target behind the position `after`, in the order of commit, at the most `limit`.
+    async fn queued_events(&self, target: &str, after: i64, limit: usize) -> Result<Vec<OutboxEvent>, CatalogError>;
+
+    /// Removes the events of a target that were delivered, and lays those aside that are given up; of these the last `max_dead` are kept, and the
+    /// others are counted as dropped. Answers the event that is the first of its lane now, for each lane that has one left.
+    /// What is not queued any more is passed over.
+    async fn settle_events(&self, target: &str, settled: Vec<SettledEvent>, max_dead: u64) -> Result<Vec<OutboxEvent>, CatalogError>;
+
+    /// Dead events behind the position `after`, of one target or of all, in the order of commit, at the most `limit`.
+    async fn dead_events(&self, target: Option<&str>, after: i64, limit: usize) -> Result<Vec<OutboxEvent>, CatalogError>;
+
+    /// Queues dead events again, behind all others. How many there were.
+    async fn requeue_dead(&self, which: DeadSelector) -> Result<usize, CatalogError>;
+
+    /// Removes dead events for good. How many there were.
+    async fn drop_dead(&self, which: DeadSelector) -> Result<usize, CatalogError>;
+
+    /// Removes the oldest events that are queued for a target, up to [`MAX_DEAD_STEP`] of them. How many there were.
+    async fn drop_queued(&self, target: &str) -> Result<usize, CatalogError>;
+
+    /// What the outbox holds, by target in the order of names.
+    async fn outbox(&self) -> Result<Vec<OutboxTarget>, CatalogError>;
 
     // ---- keys and settings
 

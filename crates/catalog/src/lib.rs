@@ -22,17 +22,19 @@ mod clock;
 mod committed;
 mod entry;
 mod error;
+mod event;
 mod listing;
 mod model;
 mod sqlite;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use catalog::{Catalog, MAX_FINISHED_JOBS, MAX_UNREADABLE};
+pub use catalog::{Catalog, MAX_DEAD_STEP, MAX_FINISHED_JOBS, MAX_UNREADABLE};
 pub use clock::Clock;
 pub use committed::CommittedRow;
 pub use entry::VersionEntry;
 pub use error::CatalogError;
+pub use event::{DeadSelector, DeletionEvents, LANE_LEN, Lane, NewEvent, OutboxEvent, OutboxTarget, SettledEvent};
 pub use model::{
     BlobUse, Bucket, BucketChange, BucketEncryption, BucketEncryptionAlgorithm, BucketUsage, Committed, DeadBlob, Deleted, Deletion,
     Envelope, Expect, FormerBucket, Job, KeyRef, KeyUsage, ListEntry, ListPage, ListQuery, Lock, LockedVersion, NewVersion, Part, Reseal,
@@ -40,4 +42,4 @@ pub use model::{
     VersionChange, VersionData, VersionSelector, Versioning,
 };
 pub use sqlite::{CatalogNumbers, LogNumbers, SqliteCatalog, SqliteOptions};
-pub use strongroom_ids::{BlobId, BucketId, JobId, UploadId, VersionId};
+pub use strongroom_ids::{BlobId, BucketId, EventId, JobId, UploadId, VersionId};

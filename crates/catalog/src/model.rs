@@ -5,6 +5,8 @@
 
 use strongroom_ids::{BlobId, BucketId, JobId, UploadId, VersionId};
 
+use crate::event::{DeletionEvents, NewEvent};
+
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type UnixMillis = i64;
 
@@ -49,6 +51,8 @@ pub struct BucketChange {
     pub record: Vec<u8>,
     /// Documents, by kind, that are written; those without bytes are removed. All others stay as they are. Sealed.
     pub documents: Vec<(String, Option<Vec<u8>>)>,
+    /// Events that tell of it.
+    pub events: Vec<NewEvent>,
 }
 
 /// The versioning state of a bucket (S3 `PutBucketVersioning`).
@@ -206,6 +210,8 @@ pub struct Deletion {
     pub modified: UnixMillis,
     /// Whether a retention in governance mode is passed over.
     pub bypass: bool,
+    /// What tells of it.
+    pub events: DeletionEvents,
 }
 
 /// A version to commit.
@@ -233,6 +239,8 @@ pub struct NewVersion {
     pub blobs: Vec<BlobUse>,
     /// The multipart upload it came from, kept so that a repeated CompleteMultipartUpload finds it.
     pub upload_id: Option<UploadId>,
+    /// What tells of it.
+    pub event: Option<NewEvent>,
 }
 
 /// How a new version comes by a blob.
@@ -450,6 +458,8 @@ pub struct VersionChange {
     pub record: Vec<u8>,
     /// See [`VersionData::part_record`].
     pub part_record: Vec<u8>,
+    /// What tells of it.
+    pub event: Option<NewEvent>,
 }
 
 /// New sealed keys for an upload: what re-keying changes of it, and all that it changes.

@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use strongroom_catalog::testing::samples::{bucket, id, new_blob, part, upload, version, version_in};
 use strongroom_catalog::{
-    BlobId, Catalog, Deleted, Deletion, Expect, NewVersion, SqliteCatalog, SqliteOptions, UploadId, VersionSelector, Versioning,
+    BlobId, Catalog, Deleted, Deletion, DeletionEvents, Expect, NewEvent, NewVersion, SqliteCatalog, SqliteOptions, UploadId, VersionId,
+    VersionSelector, Versioning,
 };
 
 const KILLS: u64 = 20;
@@ -108,6 +109,23 @@ fn check(path: &Path, acknowledged: &BTreeMap<String, u64>) {
     let not_the_newest = "SELECT 1 FROM versions GROUP BY bucket, key HAVING sum(is_latest) != 1 OR max(id) != sum(id * is_latest)";
     assert_eq!(count(&format!("SELECT count(*) FROM ({not_the_newest})")), 0);
     assert!(count("SELECT count(*) FROM version_blobs") > 0);
+    check_events(&count);
+}
+
+/// Every version, marker and removal has its event, and no event is of what was not committed.
+fn check_events(count: &dyn Fn(&str) -> i64) {
+    assert_eq!(count("SELECT count(*) FROM versions WHERE version_id NOT IN (SELECT record FROM events)"), 0);
+    let made_up = "SELECT count(*) FROM events WHERE length(record) = 16 AND record NOT IN (SELECT version_id FROM versions) \
+                   AND CAST(x'00' || record AS BLOB) NOT IN (SELECT record FROM events)";
+    assert_eq!(count(made_up), 0);
+    let removed_and_there = "SELECT count(*) FROM versions WHERE CAST(x'00' || version_id AS BLOB) IN (SELECT record FROM events)";
+    assert_eq!(count(removed_and_there), 0);
+    assert_eq!(count("SELECT (SELECT sum(queued) FROM event_targets) - (SELECT count(*) FROM events)"), 0);
+}
+
+fn event(unique: u64, record: &[u8]) -> NewEvent {
+    let (id, target) = (id(b'E', unique), "hook".to_owned());
+    NewEvent { id, target, lane: [0; 16], added: 0, max_queued: 1 << 40, record: record.to_vec() }
 }
 
 fn is_deletion(generation: u64) -> bool {
@@ -165,6 +183,7 @@ async fn write(catalog: Arc<SqliteCatalog>, writer: u64, round: u64) {
 fn stamped(mut version: NewVersion, generation: u64) -> NewVersion {
     version.modified = i64::try_from(generation).unwrap();
     version.data.manifest = manifest(&version.key, generation);
+    version.event = Some(event(generation, &version.version_id.0));
     version
 }
 
@@ -196,16 +215,36 @@ async fn replace(catalog: &SqliteCatalog, key: &str, unique: u64, generation: u6
     if let Some(present) = present {
         let which = VersionSelector::Id(present.version_id);
         let (bucket_id, key, marker) = (id(b'K', 1), key.to_owned(), id(b'M', unique));
-        let deletion = Deletion { bucket_id, key, which, expect: Expect::Any, seen: None, marker, modified: 0, bypass: false };
+        let deletion = Deletion {
+            bucket_id,
+            key,
+            which,
+            expect: Expect::Any,
+            seen: None,
+            marker,
+            modified: 0,
+            bypass: false,
+            events: DeletionEvents { removed: Some(event(unique, &[&[0], present.version_id.0.as_slice()].concat())), marked: None },
+        };
         catalog.delete_version(deletion).await.unwrap();
     }
 }
 
 async fn mark_deleted(catalog: &SqliteCatalog, key: &str, unique: u64, generation: u64) {
-    let (marker, modified) = (id(b'M', unique), i64::try_from(generation).unwrap());
+    let (marker, modified) = (VersionId(id(b'M', unique)), i64::try_from(generation).unwrap());
     let (bucket_id, key, which) = (id(b'K', 1), key.to_owned(), VersionSelector::Latest);
     let deleted = catalog
-        .delete_version(Deletion { bucket_id, key, which, expect: Expect::Any, seen: None, marker, modified, bypass: false })
+        .delete_version(Deletion {
+            bucket_id,
+            key,
+            which,
+            expect: Expect::Any,
+            seen: None,
+            marker,
+            modified,
+            bypass: false,
+            events: DeletionEvents { removed: None, marked: Some(event(unique, &marker.0)) },
+        })
         .await
         .unwrap();
     assert!(matches!(deleted, Deleted::MarkerAdded { version_id, .. } if version_id == marker));

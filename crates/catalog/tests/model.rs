@@ -10,13 +10,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use common::WRONG_USAGES;
 use common::ops::*;
+use common::outbox::{self, OutboxOp};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use strongroom_catalog::testing::MemoryCatalog;
 use strongroom_catalog::testing::samples::{answer, bucket, envelope, id, new_blob, part, upload, version_in};
 use strongroom_catalog::{
-    BlobId, BlobUse, BucketChange, BucketId, Catalog, CatalogError, Clock, Deletion, Envelope, Expect, Job, ListEntry, ListQuery, Reseal,
-    Scope, ScopePlace, SqliteCatalog, SqliteOptions, UploadId, VersionChange, VersionId, VersionSelector, Versioning,
+    BlobId, BlobUse, BucketChange, BucketId, Catalog, CatalogError, Clock, Deletion, DeletionEvents, Envelope, Expect, Job, ListEntry,
+    ListQuery, NewEvent, Reseal, Scope, ScopePlace, SqliteCatalog, SqliteOptions, UploadId, VersionChange, VersionId, VersionSelector,
+    Versioning,
 };
 
 /// Both catalogs, and every id that was ever given out.
@@ -169,6 +171,7 @@ impl Pair {
             | Op::Abort { .. }
             | Op::ListUploads { .. }
             | Op::ListParts { .. } => self.run_on_uploads(op),
+            Op::Outbox(op) => self.run_on_outbox(op),
             Op::ForgetBlobs(_) | Op::SetSetting { .. } | Op::PutJob { .. } | Op::Tick | Op::DeadBlobs { .. } => self.run_on_the_rest(op),
         }
     }
@@ -194,7 +197,12 @@ impl Pair {
                 // As in S3, a bucket that was versioned never is unversioned again.
                 let versioning = versioning.filter(|versioning| *versioning != Versioning::Unversioned).unwrap_or(former);
                 let documents = vec![(KINDS[*kind].to_owned(), document.map(|byte| vec![byte]))];
-                let change = BucketChange { versioning, record: vec![document.unwrap_or(9); 3], documents };
+                let change = BucketChange {
+                    versioning,
+                    record: vec![document.unwrap_or(9); 3],
+                    documents,
+                    events: self.event().into_iter().collect(),
+                };
                 both!(self, catalog => catalog.change_bucket(id, seen + u64::from(*stale), change.clone()));
                 for kind in KINDS {
                     both!(self, catalog => catalog.bucket_document(name, kind));
@@ -218,6 +226,7 @@ impl Pair {
                 let mut new = version_in(self.bucket_id(at.bucket), KEYS[at.key], version_id, blobs);
                 (new.size_bytes, new.lock) = (*size, *lock);
                 new.envelope = envelope(key.map(|(key, version)| (KEY_IDS[key], version)), version_id.0[15]);
+                new.event = self.event();
                 new.data.inline = new.blobs.is_empty().then(|| vec![version_id.0[15]; 8]);
                 both!(self, catalog => catalog.put_version(new.clone(), expect));
                 self.versions.push((*at, version_id));
@@ -226,7 +235,7 @@ impl Pair {
                 let (at, version_id) = if self.versions.is_empty() { (*at, id(b'?', 1)) } else { *version.get(&self.versions) };
                 let found = self.model.find_version(BUCKETS[at.bucket], KEYS[at.key], VersionSelector::Id(version_id));
                 let revision = self.runtime.block_on(found).unwrap().and_then(|(_, version)| version).map_or(0, |version| version.revision);
-                self.next += 1;
+                let event = self.event();
                 let seed = u8::try_from(self.next % 251).unwrap();
                 let change = VersionChange {
                     bucket_id: self.bucket_id(at.bucket),
@@ -237,6 +246,7 @@ impl Pair {
                     envelope: envelope(key.map(|(key, version)| (KEY_IDS[key], version)), seed),
                     record: vec![seed; 2],
                     part_record: vec![seed; 3],
+                    event,
                 };
                 both!(self, catalog => catalog.change_version(change.clone()));
             }
@@ -254,7 +264,9 @@ impl Pair {
                 }
                 let marker = VersionId(self.fresh(b'M'));
                 let (bucket_id, key) = (self.bucket_id(at.bucket), KEYS[at.key].to_owned());
-                let deletion = Deletion { bucket_id, key, which: selector, expect, seen: None, marker, modified: 5, bypass: *bypass };
+                let events = DeletionEvents { removed: self.event(), marked: self.event() };
+                let deletion =
+                    Deletion { bucket_id, key, which: selector, expect, seen: None, marker, modified: 5, bypass: *bypass, events };
                 both!(self, catalog => catalog.delete_version(deletion.clone()));
                 self.versions.push((at, marker));
             }
@@ -315,6 +327,7 @@ impl Pair {
                 let key = KEYS[if *elsewhere { (at.key + 1) % KEYS.len() } else { at.key }];
                 let version_id = self.fresh(b'V');
                 let mut new = version_in(self.bucket_id(at.bucket), key, VersionId(version_id), extra);
+                new.event = self.event();
                 if let Some(envelope) = self.sealed_upload(at, upload_id).filter(|_| !resealed) {
                     new.envelope = envelope;
                 }
@@ -382,8 +395,21 @@ impl Pair {
         Ok(())
     }
 
+    fn event(&mut self) -> Option<NewEvent> {
+        self.next += 1;
+        outbox::event(self.next)
+    }
+
+    fn run_on_outbox(&self, op: &OutboxOp) -> Result<(), TestCaseError> {
+        let ran = self.runtime.block_on(async { (outbox::run(op, &self.sqlite).await, outbox::run(op, &self.model).await) });
+        prop_assert_eq!(ran.0, ran.1);
+        Ok(())
+    }
+
     /// Everything that can be asked.
     fn compare(&self) -> Result<(), TestCaseError> {
+        let outboxes = self.runtime.block_on(async { (outbox::told(&self.sqlite).await, outbox::told(&self.model).await) });
+        prop_assert_eq!(outboxes.0, outboxes.1);
         both!(self, catalog => catalog.list_buckets("", None, 10));
         for (at, name) in BUCKETS.iter().enumerate() {
             both!(self, catalog => catalog.bucket(name));

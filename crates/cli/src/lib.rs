@@ -11,6 +11,7 @@ mod calls;
 mod client;
 mod completions;
 mod error;
+mod events;
 mod inventory;
 mod lifecycle;
 mod output;
@@ -69,6 +70,24 @@ pub fn lifecycle_command() -> Command {
 pub fn run_lifecycle(matches: &ArgMatches) -> ExitCode {
     match lifecycle::LifecycleArgs::from_arg_matches(matches) {
         Ok(args) => lifecycle::run(&args),
+        Err(error) => error.exit(),
+    }
+}
+
+/// The command `events`.
+pub fn events_command() -> Command {
+    let command = Command::new("events").about("Show notification targets, and send or drop events that were given up");
+    events::EventsArgs::augment_args(command)
+        .mut_arg("backend", |arg| arg.hide(true))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .after_help(events::AFTER_HELP)
+}
+
+/// Runs `events …` as given.
+pub fn run_events(matches: &ArgMatches) -> ExitCode {
+    match events::EventsArgs::from_arg_matches(matches) {
+        Ok(args) => events::run(&args),
         Err(error) => error.exit(),
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     Engine, Error,
     api::{Bucket, Caller, ObjectVersion, Tag},
     commit::Permits,
+    events::EventName,
     ids,
     lock::Locked,
     ops::FoundData,
@@ -33,6 +34,7 @@ impl Engine {
         &self,
         caller: &Caller,
         named: &ObjectVersion,
+        event: Option<EventName>,
         change: impl Fn(&Bucket, Changeable) -> Result<Changeable, Error> + Send + Sync,
     ) -> Result<Option<String>, Error> {
         for _ in 0..MAX_ATTEMPTS {
@@ -48,10 +50,14 @@ impl Engine {
             let record = ObjectRecord { tags: next.tags, lock: next.locked.recorded, acl: next.acl, ..found.record };
             let envelope = found.version.envelope.clone().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
             let change = self.version_change(found.bucket.id, &found.version, &part_record, &record, envelope, next.locked.lock);
-            let change = change.map_err(|error| self.integrity().note(error, &named.bucket, &named.key))?;
+            let mut change = change.map_err(|error| self.integrity().note(error, &named.bucket, &named.key))?;
+            if let Some(event) = event {
+                change.event = self.event_of_tags(caller, &found.bucket, event, &found.version, &record.etag.shown).await?;
+            }
+            let event = change.event.clone();
             let strengthens = next.locked.is_stronger_than(&present.locked);
             let permits = if strengthens { self.admit_lock(&change.envelope).await? } else { Permits::of_no_key() };
-            let commit = |catalog: Arc<dyn Catalog>| async move { catalog.change_version(change).await };
+            let commit = |catalog: Arc<dyn Catalog>| self.ringing(event, async move { catalog.change_version(change).await });
             match self.to_the_end(permits, Arc::default(), commit).await? {
                 // Somebody was faster: what is there now is meant.
                 Err(CatalogError::PreconditionFailed | CatalogError::NoSuchVersion) => {}
@@ -93,6 +99,7 @@ impl Engine {
             record: record.seal(self.store_key(), &new)?,
             part_record: seal_part_checksums(self.store_key(), &new, &part_checksums)?,
             envelope,
+            event: None,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use strongroom_catalog::{BlobUse, Bucket, Catalog, CatalogError, Committed, Envelope, NewVersion, VersionData, VersionId};
+use strongroom_catalog::{BlobUse, Bucket, Catalog, CatalogError, Committed, Envelope, Expect, NewVersion, VersionData, VersionId};
 use strongroom_fair::ForTenant;
 use strongroom_kms::CommitPermit;
 use strongroom_seal::{Manifest, ManifestPart};
@@ -14,6 +14,7 @@ use crate::{
     bucket::Settings,
     budget::Held,
     condition::MAX_ATTEMPTS,
+    events::EventName,
     ids,
     in_use::Hold,
     ingest::{Ingested, Placement},
@@ -30,6 +31,8 @@ const BELIEVED: Duration = Duration::from_secs(1);
 /// All of a version but its bytes.
 pub(crate) struct Draft<'a> {
     pub(crate) at: Identified<'a>,
+    /// What the commit is, to those who are told of it.
+    pub(crate) event: EventName,
     pub(crate) envelope: Envelope,
     pub(crate) recorded: RecordedSse,
     /// When the data key was handed out; none where that was in an earlier request.
@@ -117,19 +120,29 @@ impl Engine {
         if !condition.compares_etag() {
             let expect = self.expectation(condition, bucket, &version.key).await?;
             let permits = self.admit(user, at, [&version.envelope]).await?;
-            let committed = self.to_the_end(permits, kept, |catalog| async move { catalog.put_version(version, expect).await }).await?;
+            let committed = self.to_the_end(permits, kept, |catalog| self.put_version(catalog, version, expect)).await?;
             return self.settled(committed).await;
         }
         for _ in 0..MAX_ATTEMPTS {
             let expect = self.expectation(condition, bucket, &version.key).await?;
             let permits = self.admit(user, at, [&version.envelope]).await?;
             let (kept, attempt) = (Arc::clone(&kept), version.clone());
-            match self.to_the_end(permits, kept, |catalog| async move { catalog.put_version(attempt, expect).await }).await? {
+            match self.to_the_end(permits, kept, |catalog| self.put_version(catalog, attempt, expect)).await? {
                 Err(CatalogError::PreconditionFailed) => {}
                 other => return self.settled(other).await,
             }
         }
         Err(Error::ConditionalConflict)
+    }
+
+    fn put_version(
+        &self,
+        catalog: Arc<dyn Catalog>,
+        version: NewVersion,
+        expect: Expect,
+    ) -> impl Future<Output = Result<Committed, CatalogError>> + Send + use<> {
+        let event = version.event.clone();
+        self.ringing(event, async move { catalog.put_version(version, expect).await })
     }
 
     /// Begins a commit that makes, or ends, a dependence on the KMS keys of these envelopes: each key can be used at this moment as far
@@ -216,7 +229,7 @@ impl Engine {
             sse: draft.recorded.clone(),
             manifest_sha256: hex::encode(bytes.manifest.digest()),
         };
-        Ok(NewVersion {
+        let mut version = NewVersion {
             bucket_id: bucket.id,
             key: key.to_owned(),
             version_id,
@@ -232,7 +245,10 @@ impl Engine {
             },
             blobs: bytes.blobs,
             upload_id: None,
-        })
+            event: None,
+        };
+        version.event = self.event_of_version(caller, settings, draft, &version).await?;
+        Ok(version)
     }
 }
 

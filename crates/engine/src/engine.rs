@@ -14,6 +14,7 @@ use crate::{
     api::ObjectOwnership,
     bucket::{Bucket, DocumentKind, Known, KnownAccess, KnownCors},
     budget::Budget,
+    events::{NotificationOptions, Targets},
     in_use::InUse,
     integrity::Integrity,
     jobs::Jobs,
@@ -75,6 +76,8 @@ pub struct EngineOptions {
     pub memory_budget_bytes: usize,
     /// How lifecycle rules are carried out.
     pub lifecycle: LifecycleOptions,
+    /// Where the events of buckets can go.
+    pub notifications: NotificationOptions,
 }
 
 impl Default for EngineOptions {
@@ -96,6 +99,7 @@ impl Default for EngineOptions {
             job_outage_limit: Duration::from_mins(10),
             memory_budget_bytes: 128 << 20,
             lifecycle: LifecycleOptions::default(),
+            notifications: NotificationOptions::default(),
         }
     }
 }
@@ -117,6 +121,7 @@ pub struct Engine {
     expiries: Jobs<Expire>,
     lifecycle_clock: BelievedClock,
     lifecycle_again: Again,
+    targets: Targets,
 }
 
 impl Engine {
@@ -130,6 +135,7 @@ impl Engine {
         let bucket_keys = BucketKeys::new(options.bucket_key_lifetime);
         let budget = Budget::new(options.memory_budget_bytes);
         let lifecycle_clock = BelievedClock::new(&options.lifecycle);
+        let targets = Targets::new(&options.notifications);
         Arc::new(Self {
             parts,
             options,
@@ -146,6 +152,7 @@ impl Engine {
             expiries: Jobs::default(),
             lifecycle_clock,
             lifecycle_again: Again::default(),
+            targets,
         })
     }
 
@@ -252,6 +259,10 @@ impl Engine {
 
     pub(crate) fn lifecycle_again(&self) -> &Again {
         &self.lifecycle_again
+    }
+
+    pub(crate) fn targets(&self) -> &Targets {
+        &self.targets
     }
 
     pub(crate) fn in_use(&self) -> &InUse {

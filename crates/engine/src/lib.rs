@@ -9,6 +9,7 @@
 //! - Every use of a key is in the audit log before it counts (`sse::uses`).
 //! - What goes on in the background and outlives the process is a job ([`jobs`]).
 //! - Lifecycle rules delete what has expired, in a daily pass ([`lifecycle`]).
+//! - Changes of buckets that ask for it tell of themselves, by way of an outbox ([`events`]).
 //! - A re-keying seals the object keys anew and moves no data ([`rekey`]).
 //! - What nothing refers to any more is swept ([`sweep`]).
 //! - An upload for which a disk has no room is refused before it is read ([`space`]).
@@ -28,6 +29,7 @@ mod egress;
 mod engine;
 mod error;
 mod etag;
+pub mod events;
 mod ids;
 mod in_use;
 mod ingest;

@@ -19,8 +19,12 @@ mod copies;
 mod copy_races;
 #[path = "engine/cors.rs"]
 mod cors;
+#[path = "engine/events.rs"]
+mod events;
 #[path = "engine/golden.rs"]
 mod golden;
+#[path = "engine/golden_events.rs"]
+mod golden_events;
 #[path = "engine/golden_format.rs"]
 mod golden_format;
 #[path = "engine/golden_store.rs"]

@@ -99,6 +99,10 @@ id! {
     /// Names work that goes on in the background.
     JobId
 }
+id! {
+    /// Names an event, at every delivery of it.
+    EventId
+}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -25,6 +25,7 @@ pub fn xml(document: &[u8]) {
         ops::buckets::location_constraint(document).is_ok(),
         ops::encryption::one_rule(document).is_ok(),
         ops::multipart::completed_parts(document).is_ok(),
+        ops::notification::configurations(document).is_ok(),
         ops::object_encryption::wanted(document).is_ok(),
         keys.is_ok(),
     ];

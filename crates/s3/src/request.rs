@@ -154,6 +154,7 @@ pub(crate) mod tests {
                 expected_owner: None,
                 seen: Seen::default(),
                 request_id: "0".to_owned(),
+                peer: None,
                 operation: "Test",
             },
             access: Access::new(Conditions::new(true)),

@@ -147,9 +147,10 @@ impl Inner {
             expected_owner: None,
             seen: Seen::default(),
             request_id: request_id.to_owned(),
+            peer: source_ip(&parts.headers, connection, &self.api.options),
             operation: "",
         };
-        let access = Access::new(self.circumstances(&parts.headers, connection, &caller));
+        let access = Access::new(circumstances(&parts.headers, &caller));
         let (operation, mut request) = take_apart(parts, caller, access, findings)?;
         authorize(&self.api.engine, operation, &mut request).await?;
         if operation.takes_body {
@@ -173,22 +174,6 @@ impl Inner {
     pub(crate) fn security(&self, headers: &HeaderMap, connection: ConnectionInfo) -> (bool, bool) {
         let secure = is_secure(headers, connection, &self.api.options);
         (secure, secure || allowed_on_loopback(connection, &self.api.options))
-    }
-
-    /// What policies' conditions see of every request.
-    pub(crate) fn circumstances(&self, headers: &HeaderMap, connection: ConnectionInfo, caller: &Caller) -> Conditions {
-        let identity = &caller.identity;
-        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        let user_name = Some(&identity.name).filter(|_| !identity.is_root() && !identity.is_anonymous());
-        let account = Some(&identity.account).filter(|_| !identity.is_anonymous());
-        Conditions::new(caller.secure)
-            .with_some(ConditionKey::SourceIp, source_ip(headers, connection, &self.api.options).map(|address| address.to_string()))
-            .with(ConditionKey::CurrentTime, OffsetDateTime::now_utc().unix_timestamp().to_string())
-            .with_some(ConditionKey::UserName, user_name)
-            .with_some(ConditionKey::PrincipalArn, identity.arn())
-            .with_some(ConditionKey::PrincipalAccount, account)
-            .with_some(ConditionKey::Referer, text(header::REFERER))
-            .with_some(ConditionKey::UserAgent, text(header::USER_AGENT))
     }
 
     /// The bucket that the host names, where it names one.
@@ -302,9 +287,25 @@ fn is_secure(headers: &HeaderMap, connection: ConnectionInfo, options: &S3Option
     connection.secure || options.trusted_proxies.iter().any(|proxy| proxy.contains(peer)) && proxy_says_https(headers)
 }
 
+/// What policies' conditions see of every request.
+pub(crate) fn circumstances(headers: &HeaderMap, caller: &Caller) -> Conditions {
+    let identity = &caller.identity;
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let user_name = Some(&identity.name).filter(|_| !identity.is_root() && !identity.is_anonymous());
+    let account = Some(&identity.account).filter(|_| !identity.is_anonymous());
+    Conditions::new(caller.secure)
+        .with_some(ConditionKey::SourceIp, caller.peer.map(|address| address.to_string()))
+        .with(ConditionKey::CurrentTime, OffsetDateTime::now_utc().unix_timestamp().to_string())
+        .with_some(ConditionKey::UserName, user_name)
+        .with_some(ConditionKey::PrincipalArn, identity.arn())
+        .with_some(ConditionKey::PrincipalAccount, account)
+        .with_some(ConditionKey::Referer, text(header::REFERER))
+        .with_some(ConditionKey::UserAgent, text(header::USER_AGENT))
+}
+
 /// Where a request came from: what a trusted proxy itself added last, else the peer. None where the proxy says nothing that is an address: a
 /// condition then sees none, rather than that of the proxy.
-fn source_ip(headers: &HeaderMap, connection: ConnectionInfo, options: &S3Options) -> Option<IpAddr> {
+pub(crate) fn source_ip(headers: &HeaderMap, connection: ConnectionInfo, options: &S3Options) -> Option<IpAddr> {
     let peer = connection.peer.ip().to_canonical();
     if options.trusted_proxies.iter().any(|proxy| proxy.contains(peer)) && headers.contains_key("x-forwarded-for") {
         return headers::list(headers, "x-forwarded-for").pop()?.trim().parse::<IpAddr>().ok().map(|address| address.to_canonical());

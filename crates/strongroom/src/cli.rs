@@ -23,6 +23,7 @@ pub(crate) fn parse() -> Request {
         Some(("kms", matches)) => Request::Done(strongroom_cli::run_kms(matches)),
         Some(("inventory", matches)) => Request::Done(strongroom_cli::run_inventory(matches)),
         Some(("lifecycle", matches)) => Request::Done(strongroom_cli::run_lifecycle(matches)),
+        Some(("events", matches)) => Request::Done(strongroom_cli::run_events(matches)),
         Some(("audit", matches)) => Request::Done(strongroom_cli::run_audit(matches)),
         Some(("completions", matches)) => Request::Done(strongroom_cli::run_completions(matches, command())),
         _ => Request::Version,
@@ -40,6 +41,7 @@ fn command() -> Command {
         .subcommand(strongroom_cli::kms_command())
         .subcommand(strongroom_cli::inventory_command())
         .subcommand(strongroom_cli::lifecycle_command())
+        .subcommand(strongroom_cli::events_command())
         .subcommand(strongroom_cli::audit_command())
         .subcommand(strongroom_cli::completions_command())
         .subcommand(Command::new("version").about("Print the version"))

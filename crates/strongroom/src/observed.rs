@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use strongroom_audit::AuditLog;
 use strongroom_catalog::{CatalogNumbers, SqliteCatalog};
-use strongroom_engine::{Engine, budget::BudgetUsage, lifecycle::LifecyclePass, space::Space};
+use strongroom_engine::{Engine, budget::BudgetUsage, events::OutboxTarget, lifecycle::LifecyclePass, space::Space};
 use strongroom_keyring::{Keyring, ServiceState};
 use strongroom_kms::MAX_PAGE_KEYS;
+use strongroom_notify::Deliveries;
 use time::OffsetDateTime;
 
+use crate::metrics::events::EventNumbers;
 use crate::metrics::{KeyAge, KmsNumbers, RekeyNumbers};
 
 /// Keys beyond so many are left out of the metrics: each is a time series.
@@ -20,6 +22,7 @@ pub(crate) struct Observed {
     pub(crate) catalog: Arc<SqliteCatalog>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) audit: Arc<AuditLog>,
+    pub(crate) deliveries: Arc<Deliveries>,
 }
 
 impl Observed {
@@ -42,6 +45,18 @@ impl Observed {
     /// The pass that runs, or else the last one.
     pub(crate) async fn lifecycle(&self) -> Option<LifecyclePass> {
         self.engine.last_lifecycle_pass().await.ok().flatten()
+    }
+
+    /// What waits for each target, and what was delivered to it. Targets that are not configured are among them while something waits for them.
+    pub(crate) async fn events(&self) -> Vec<EventNumbers> {
+        let mut numbers = self.deliveries.numbers();
+        let mut held = self.engine.outbox().await.unwrap_or_default();
+        held.retain(|held| held.queued > 0 || held.dead > 0 || numbers.contains_key(&held.target));
+        let mut events: Vec<_> =
+            held.into_iter().map(|held| EventNumbers { deliveries: numbers.remove(&held.target).unwrap_or_default(), held }).collect();
+        let idle = |(target, deliveries)| EventNumbers { held: OutboxTarget { target, ..OutboxTarget::default() }, deliveries };
+        events.extend(numbers.into_iter().map(idle));
+        events
     }
 
     pub(crate) async fn kms(&self) -> KmsNumbers {

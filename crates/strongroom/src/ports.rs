@@ -10,7 +10,7 @@ use strongroom_s3::{ConnectionInfo, ResponseBody, S3Service};
 
 use crate::health::{Health, json, text};
 use crate::listen::{Arrival, Handler};
-use crate::metrics::{Metrics, catalog, disk, lifecycle, memory};
+use crate::metrics::{Metrics, catalog, disk, events, lifecycle, memory};
 use crate::observed::Observed;
 
 /// Source: Prometheus, "Exposition formats".
@@ -80,6 +80,7 @@ impl Handler for AdminPort {
             let mut metrics = self.metrics.render(integrity_events, self.health.is_ready().await, &kms);
             memory::render(&mut metrics, self.observed.memory());
             lifecycle::render(&mut metrics, self.observed.lifecycle().await.as_ref());
+            events::render(&mut metrics, &self.observed.events().await);
             catalog::render(&mut metrics, self.observed.catalog());
             let space = self.observed.space();
             disk::render(&mut metrics, space.condition(), space.refused(), &space.usage());

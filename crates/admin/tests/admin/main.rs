@@ -7,6 +7,7 @@ mod backup;
 mod data_keys;
 mod deletion;
 mod deletion_races;
+mod events;
 mod inventory;
 mod keys;
 mod locked_keys;

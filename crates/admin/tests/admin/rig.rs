@@ -16,9 +16,11 @@ use strongroom_catalog::{Clock, testing::MemoryCatalog};
 use strongroom_engine::api::{
     Attributes, Body, Caller, CreateBucket, GetObject, ObjectHeaders, PutObject, Seen, SseHeaders, Stored, UploadChecksum, WriteCondition,
 };
+use strongroom_engine::events::{NotificationOptions, NotificationTarget};
 use strongroom_engine::{Engine, EngineOptions, EngineParts, Error, STORE_KEY_ID, SealedSettings};
 use strongroom_keyring::{KeyUsage, Keyring, KeyringParts, Registry};
 use strongroom_kms::{KmsError, LocalConfig, LocalKms, MasterKeySource, StateStore};
+use strongroom_notify::Deliveries;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
@@ -144,8 +146,12 @@ impl Rig {
             audit: audit.clone(),
             identities: people.clone(),
         };
-        let engine = Engine::open(parts, EngineOptions::default());
-        let admin = Admin::new(AdminParts { keyring: keyring.clone(), engine: engine.clone(), audit: audit.clone(), state: state.clone() });
+        let hook = NotificationTarget { name: "hook".into(), buckets: vec!["*".into()], max_queued: 9, max_dead: 9 };
+        let notifications = NotificationOptions { region: String::new(), targets: vec![hook] };
+        let engine = Engine::open(parts, EngineOptions { notifications, ..EngineOptions::default() });
+        let deliveries = Arc::new(Deliveries::open(&[]).unwrap());
+        let parts = AdminParts { keyring: keyring.clone(), engine: engine.clone(), audit: audit.clone(), state: state.clone(), deliveries };
+        let admin = Admin::new(parts);
         Self { admin, engine, keyring, audit, state, people, dir, catalog, blobs }
     }
 
@@ -202,6 +208,7 @@ impl Rig {
 
     async fn put_body(&self, name: &str, sse: SseHeaders, body: Body) -> Result<Stored, Error> {
         let request = PutObject {
+            by_form: false,
             bucket: "photos".into(),
             key: name.into(),
             headers: ObjectHeaders::default(),
@@ -275,5 +282,14 @@ pub(crate) fn sse_kms(key: &str) -> SseHeaders {
 
 pub(crate) fn caller() -> Caller {
     let Signer { identity, request_id, .. } = root();
-    Caller { identity, secure: true, sse_c_allowed: true, expected_owner: None, seen: Seen::default(), request_id, operation: "Test" }
+    Caller {
+        identity,
+        secure: true,
+        sse_c_allowed: true,
+        expected_owner: None,
+        seen: Seen::default(),
+        request_id,
+        peer: None,
+        operation: "Test",
+    }
 }

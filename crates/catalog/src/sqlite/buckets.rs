@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{Columns, signed};
+use super::outbox;
 use super::releases::{self, Pace, Remains, Table};
 use super::versions::Found;
 use crate::listing::{end_of, next_key};
@@ -112,7 +113,7 @@ pub(super) fn change(transaction: &Connection, id: BucketId, seen: u64, change: 
             transaction.prepare_cached(sql)?.execute(params![row, kind, record])?;
         }
     }
-    Ok(())
+    change.events.iter().try_for_each(|event| outbox::add(transaction, event))
 }
 
 pub(super) fn document(connection: &Connection, name: &str, kind: &str) -> Result<Found<Vec<u8>>, CatalogError> {

@@ -5,12 +5,12 @@ use rusqlite::{Connection, params};
 use super::blobs;
 use super::buckets::{self, Place};
 use super::columns::{Columns, lock_columns, read_lock, signed};
-use super::keys;
 use super::releases::{self, Pace, Remains, Table};
 use super::versions::{latest_row, row_of_id};
+use super::{keys, outbox};
 use crate::{
-    BlobId, BlobUse, BucketId, CatalogError, Committed, Deleted, Deletion, Envelope, Expect, Lock, NewVersion, UnixMillis, UploadId,
-    VersionChange, VersionId, VersionSelector, Versioning,
+    BlobId, BlobUse, BucketId, CatalogError, Committed, Deleted, Deletion, Envelope, Expect, Lock, NewEvent, NewVersion, UnixMillis,
+    UploadId, VersionChange, VersionId, VersionSelector, Versioning,
 };
 
 pub(super) fn put(transaction: &Connection, version: &NewVersion, expect: Expect, pace: Pace) -> Result<Committed, CatalogError> {
@@ -47,6 +47,7 @@ pub(super) fn put_with(
     let data = &version.data;
     transaction.prepare_cached(sql)?.execute(params![row, data.manifest, data.part_record, data.inline])?;
     refer(transaction, row, version, passed)?;
+    add_event(transaction, version.event.as_ref())?;
     Ok(Committed { is_null })
 }
 
@@ -76,7 +77,7 @@ pub(super) fn change(transaction: &Connection, change: &VersionChange) -> Result
     // Rows of data are large, and most have none.
     let sql = "UPDATE version_data SET part_record = ?2 WHERE version = ?1 AND part_record <> ?2";
     transaction.prepare_cached(sql)?.execute(params![row, change.part_record])?;
-    Ok(())
+    add_event(transaction, change.event.as_ref())
 }
 
 pub(super) fn delete(transaction: &Connection, deletion: &Deletion, pace: Pace) -> Result<Deleted, CatalogError> {
@@ -85,14 +86,25 @@ pub(super) fn delete(transaction: &Connection, deletion: &Deletion, pace: Pace) 
     if let Some(seen) = deletion.seen {
         object.check_revision(deletion.which, seen)?;
     }
-    match deletion.which {
+    let deleted = match deletion.which {
         VersionSelector::Id(id) => object.remove_found(object.by_id(id)?, deletion.bypass, pace),
         VersionSelector::Null => object.remove_found(object.null()?, deletion.bypass, pace),
         VersionSelector::Latest if object.bucket.versioning == Versioning::Unversioned => {
             object.remove_found(object.null()?, deletion.bypass, pace)
         }
         VersionSelector::Latest => object.mark_deleted(deletion.marker, deletion.modified, pace),
-    }
+    }?;
+    let event = match deleted {
+        Deleted::Nothing => None,
+        Deleted::Removed { .. } => deletion.events.removed.as_ref(),
+        Deleted::MarkerAdded { .. } => deletion.events.marked.as_ref(),
+    };
+    add_event(transaction, event)?;
+    Ok(deleted)
+}
+
+fn add_event(transaction: &Connection, event: Option<&NewEvent>) -> Result<(), CatalogError> {
+    event.map_or(Ok(()), |event| outbox::add(transaction, event))
 }
 
 /// A key in a bucket, and its latest version.

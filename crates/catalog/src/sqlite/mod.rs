@@ -12,6 +12,7 @@ mod jobs;
 mod keys;
 mod line;
 mod listing;
+mod outbox;
 mod readers;
 mod releases;
 mod reserve;
@@ -43,10 +44,10 @@ use rusqlite::Connection;
 use strongroom_space::Kept;
 
 use crate::{
-    BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, CommittedRow, DeadBlob, Deleted, Deletion,
-    Expect, Job, JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace,
-    ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry,
-    VersionSelector,
+    BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, CommittedRow, DeadBlob, DeadSelector,
+    Deleted, Deletion, Expect, Job, JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, OutboxEvent, OutboxTarget,
+    Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, SettledEvent, UnixMillis, Upload, UploadId,
+    Version, VersionChange, VersionData, VersionEntry, VersionSelector,
 };
 
 pub use checkpoint::LogNumbers;
@@ -377,6 +378,38 @@ impl Catalog for SqliteCatalog {
     async fn list_jobs(&self, kind: &str, only_active: bool, limit: usize) -> Result<Vec<Job>, CatalogError> {
         let kind = kind.to_owned();
         self.read(move |connection| jobs::list(connection, &kind, only_active, limit)).await
+    }
+
+    async fn queued_events(&self, target: &str, after: i64, limit: usize) -> Result<Vec<OutboxEvent>, CatalogError> {
+        let target = target.to_owned();
+        self.read(move |connection| outbox::queued(connection, &target, after, limit)).await
+    }
+
+    async fn settle_events(&self, target: &str, settled: Vec<SettledEvent>, max_dead: u64) -> Result<Vec<OutboxEvent>, CatalogError> {
+        let target = target.to_owned();
+        self.write(move |transaction, _| outbox::settle(transaction, &target, &settled, max_dead)).await
+    }
+
+    async fn dead_events(&self, target: Option<&str>, after: i64, limit: usize) -> Result<Vec<OutboxEvent>, CatalogError> {
+        let target = target.map(str::to_owned);
+        self.read(move |connection| outbox::dead(connection, target.as_deref(), after, limit)).await
+    }
+
+    async fn requeue_dead(&self, which: DeadSelector) -> Result<usize, CatalogError> {
+        self.write(move |transaction, _| outbox::requeue(transaction, &which)).await
+    }
+
+    async fn drop_dead(&self, which: DeadSelector) -> Result<usize, CatalogError> {
+        self.write(move |transaction, _| outbox::drop_dead(transaction, &which)).await
+    }
+
+    async fn drop_queued(&self, target: &str) -> Result<usize, CatalogError> {
+        let target = target.to_owned();
+        self.write(move |transaction, _| outbox::drop_queued(transaction, &target)).await
+    }
+
+    async fn outbox(&self) -> Result<Vec<OutboxTarget>, CatalogError> {
+        self.read(outbox::targets).await
     }
 
     async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {

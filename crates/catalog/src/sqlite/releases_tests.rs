@@ -11,8 +11,8 @@ use rusqlite::Connection;
 use super::releases::{self, Pace};
 use super::{SqliteCatalog, SqliteOptions, buckets, commit, connection, uploads};
 use crate::{
-    BlobId, Bucket, BucketId, Catalog, CatalogError, Deletion, Envelope, Expect, KeyRef, ListQuery, Lock, NewVersion, Part, Scope,
-    ScopePlace, VersionData, VersionSelector, Versioning,
+    BlobId, Bucket, BucketId, Catalog, CatalogError, Deletion, DeletionEvents, Envelope, Expect, KeyRef, ListQuery, Lock, NewVersion, Part,
+    Scope, ScopePlace, VersionData, VersionSelector, Versioning,
 };
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -52,13 +52,24 @@ fn version(name: &str, id: u8) -> NewVersion {
         data: VersionData { manifest: vec![4], part_record: Vec::new(), inline: Some(vec![5; 4]) },
         blobs: Vec::new(),
         upload_id: None,
+        event: None,
     }
 }
 
 /// Deletes the latest version, or adds a delete marker.
 fn latest(bucket_id: BucketId, key: &str) -> Deletion {
     let (which, marker) = (VersionSelector::Latest, VersionId([9; 16]));
-    Deletion { bucket_id, key: key.to_owned(), which, expect: Expect::Any, seen: None, marker, modified: 0, bypass: false }
+    Deletion {
+        bucket_id,
+        key: key.to_owned(),
+        which,
+        expect: Expect::Any,
+        seen: None,
+        marker,
+        modified: 0,
+        bypass: false,
+        events: DeletionEvents::default(),
+    }
 }
 
 fn numbered<I: From<[u8; 16]>>(kind: char, number: u64) -> I {

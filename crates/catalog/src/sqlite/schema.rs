@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::CatalogError;
 
 /// The version that this program writes (`user_version`).
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Names and keys are BLOBs, so that their order is that of UTF-8 bytes and a prefix ends at an exact bound.
 ///
@@ -185,13 +185,42 @@ CREATE INDEX versions_older_newest ON versions (bucket, key, id DESC) WHERE is_l
 CREATE INDEX versions_locked ON versions (kms_key, retain_until) WHERE lock <> 0;
 ";
 
+/// What version 5 has beside version 4: the outbox. A target has a row of its own with the numbers of its events, which change in the same
+/// transaction as these. `events.id` is never used twice, also after all events are gone: it tells which of two events of an object was later.
+const ADDED_IN_5: &str = "
+CREATE TABLE event_targets (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    queued INTEGER NOT NULL,
+    dead INTEGER NOT NULL,
+    dropped INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id BLOB NOT NULL,
+    target INTEGER NOT NULL,
+    lane BLOB NOT NULL,
+    sequence INTEGER,
+    is_dead INTEGER NOT NULL,
+    added INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    failure BLOB
+) STRICT;
+CREATE INDEX events_queued ON events (target, id) WHERE is_dead = 0;
+CREATE INDEX events_lane ON events (target, lane, id) WHERE is_dead = 0;
+CREATE INDEX events_dead ON events (target, id) WHERE is_dead = 1;
+CREATE UNIQUE INDEX events_dead_id ON events (event_id) WHERE is_dead = 1;
+";
+
 /// Makes the tables in a new file, and brings those of an older version up to date.
 pub(super) fn prepare(connection: &Connection) -> Result<(), CatalogError> {
     match version(connection)? {
         VERSION => Ok(()),
-        3 => migrate(connection, ADDED_IN_4),
-        2 => migrate(connection, &format!("{ADDED_IN_3} {ADDED_IN_4}")),
-        1 => migrate(connection, &format!("DROP INDEX versions_kms_key; {ADDED_IN_2} {ADDED_IN_3} {ADDED_IN_4}")),
+        4 => migrate(connection, ADDED_IN_5),
+        3 => migrate(connection, &format!("{ADDED_IN_4} {ADDED_IN_5}")),
+        2 => migrate(connection, &format!("{ADDED_IN_3} {ADDED_IN_4} {ADDED_IN_5}")),
+        1 => migrate(connection, &format!("DROP INDEX versions_kms_key; {ADDED_IN_2} {ADDED_IN_3} {ADDED_IN_4} {ADDED_IN_5}")),
         0 => create(connection),
         found => Err(CatalogError::TooNew { found, known: VERSION }),
     }
@@ -215,7 +244,7 @@ fn create(connection: &Connection) -> Result<(), CatalogError> {
     if tables != 0 {
         return Err(CatalogError::Damaged("the file has tables but no schema version".to_owned()));
     }
-    migrate(connection, &format!("{TABLES} {ADDED_IN_2} {ADDED_IN_3} {ADDED_IN_4}"))
+    migrate(connection, &format!("{TABLES} {ADDED_IN_2} {ADDED_IN_3} {ADDED_IN_4} {ADDED_IN_5}"))
 }
 
 /// In one transaction, so that a file always has one version wholly.

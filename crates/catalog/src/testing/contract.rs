@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use super::samples::{answer, bucket, envelope, id, new_blob, part, upload, version, version_in};
 use crate::{
     BlobId, BlobUse, Bucket, BucketChange, BucketId, BucketUsage, Catalog, CatalogError, Clock, Committed, DeadBlob, Deleted, Deletion,
-    Expect, Job, ListEntry, ListQuery, Lock, MAX_FINISHED_JOBS, NewVersion, Reseal, Scope, ScopePage, ScopePlace, ScopeTally,
-    ScopedVersion, Upload, Version, VersionChange, VersionData, VersionId, VersionSelector, Versioning,
+    DeletionEvents, Expect, Job, ListEntry, ListQuery, Lock, MAX_FINISHED_JOBS, NewVersion, Reseal, Scope, ScopePage, ScopePlace,
+    ScopeTally, ScopedVersion, Upload, Version, VersionChange, VersionData, VersionId, VersionSelector, Versioning,
 };
 
 /// Makes a `#[tokio::test]` of every sentence. The expression opens an engine, given its clock, and returns it as `Arc<dyn Catalog>` behind a
@@ -45,6 +45,11 @@ macro_rules! catalog_contract {
             a_job_is_kept_until_a_thousand_newer_ones_have_ended
             a_setting_is_written_only_over_the_value_that_was_seen
             dead_blobs_can_be_walked_though_none_of_them_is_forgotten
+            each_kind_of_change_adds_its_event_and_one_that_is_refused_adds_none
+            a_target_with_too_many_events_drops_the_next_counts_it_and_the_change_is_made
+            a_settled_event_gives_way_to_the_next_of_its_lane
+            events_that_are_given_up_are_kept_up_to_a_number_and_queued_again_behind_all_others
+            a_place_in_the_outbox_is_never_given_twice
         }
     };
     (@rules $open:expr; $($rule:ident)*) => {
@@ -66,9 +71,11 @@ macro_rules! catalog_contract {
 
 mod aged;
 mod locks;
+mod outbox;
 
 pub use aged::*;
 pub use locks::*;
+pub use outbox::*;
 
 const B: BucketId = BucketId([b'K'; 16]);
 
@@ -130,7 +137,17 @@ impl Scene {
 }
 
 fn deletion(key: &str, which: VersionSelector, marker: u64) -> Deletion {
-    Deletion { bucket_id: B, key: key.to_owned(), which, expect: Expect::Any, seen: None, marker: v(marker), modified: 5, bypass: false }
+    Deletion {
+        bucket_id: B,
+        key: key.to_owned(),
+        which,
+        expect: Expect::Any,
+        seen: None,
+        marker: v(marker),
+        modified: 5,
+        bypass: false,
+        events: DeletionEvents::default(),
+    }
 }
 
 fn v(number: u64) -> VersionId {
@@ -338,7 +355,7 @@ fn reseal(key: &str, present: Vec<u8>) -> Reseal {
 fn change_of(key: &str, number: u64, seen: u64) -> VersionChange {
     let envelope = envelope(Some(("default", 2)), 2);
     let (key, lock) = (key.to_owned(), Lock::default());
-    VersionChange { bucket_id: B, key, version_id: v(number), seen, lock, envelope, record: vec![8], part_record: vec![7] }
+    VersionChange { bucket_id: B, key, version_id: v(number), seen, lock, envelope, record: vec![8], part_record: vec![7], event: None }
 }
 
 pub async fn a_change_moves_a_version_to_another_key_only_if_its_revision_is_the_one_seen(fresh: Fresh) {
@@ -384,7 +401,9 @@ pub async fn a_bucket_is_changed_only_if_its_revision_is_the_one_seen(fresh: Fre
     let scene = fresh.with_bucket(Versioning::Unversioned).await;
     let catalog = &scene.catalog;
     let policy = |document: Option<u8>| vec![("policy".to_owned(), document.map(|byte| vec![byte]))];
-    let change = |seen, versioning, documents| catalog.change_bucket(B, seen, BucketChange { versioning, record: vec![9], documents });
+    let change = |seen, versioning, documents| {
+        catalog.change_bucket(B, seen, BucketChange { versioning, record: vec![9], documents, events: Vec::new() })
+    };
     assert_eq!(answer(change(2, Versioning::Enabled, policy(Some(1))).await), "Err(PreconditionFailed)");
     assert_eq!(catalog.bucket_document("b", "policy").await.unwrap(), Some((bucket("b", B, Versioning::Unversioned), None)));
     change(1, Versioning::Enabled, policy(Some(1))).await.unwrap();

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    BlobId, Bucket, BucketChange, BucketId, Catalog, CatalogError, Committed, CommittedRow, DeadBlob, Deleted, Deletion, Expect, Job,
-    JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally,
-    ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry, VersionSelector,
+    BlobId, Bucket, BucketChange, BucketId, Catalog, CatalogError, Committed, CommittedRow, DeadBlob, DeadSelector, Deleted, Deletion,
+    Expect, Job, JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, OutboxEvent, OutboxTarget, Part, Reseal, Scope,
+    ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, SettledEvent, UnixMillis, Upload, UploadId, Version, VersionChange,
+    VersionData, VersionEntry, VersionSelector,
 };
 
 /// A method of [`Catalog`].
@@ -49,6 +50,13 @@ pub enum Method {
     PutJob,
     Job,
     ListJobs,
+    QueuedEvents,
+    SettleEvents,
+    DeadEvents,
+    RequeueDead,
+    DropDead,
+    DropQueued,
+    Outbox,
     KeyUsage,
     IsKeyInUse,
     LockedUnderKey,
@@ -263,6 +271,34 @@ impl Catalog for HookedCatalog {
 
     async fn list_jobs(&self, kind: &str, only_active: bool, limit: usize) -> Result<Vec<Job>, CatalogError> {
         self.around(read(Method::ListJobs), self.inner.list_jobs(kind, only_active, limit)).await
+    }
+
+    async fn queued_events(&self, target: &str, after: i64, limit: usize) -> Result<Vec<OutboxEvent>, CatalogError> {
+        self.around(read(Method::QueuedEvents), self.inner.queued_events(target, after, limit)).await
+    }
+
+    async fn settle_events(&self, target: &str, settled: Vec<SettledEvent>, max_dead: u64) -> Result<Vec<OutboxEvent>, CatalogError> {
+        self.around(write(Method::SettleEvents), self.inner.settle_events(target, settled, max_dead)).await
+    }
+
+    async fn dead_events(&self, target: Option<&str>, after: i64, limit: usize) -> Result<Vec<OutboxEvent>, CatalogError> {
+        self.around(read(Method::DeadEvents), self.inner.dead_events(target, after, limit)).await
+    }
+
+    async fn requeue_dead(&self, which: DeadSelector) -> Result<usize, CatalogError> {
+        self.around(write(Method::RequeueDead), self.inner.requeue_dead(which)).await
+    }
+
+    async fn drop_dead(&self, which: DeadSelector) -> Result<usize, CatalogError> {
+        self.around(write(Method::DropDead), self.inner.drop_dead(which)).await
+    }
+
+    async fn drop_queued(&self, target: &str) -> Result<usize, CatalogError> {
+        self.around(write(Method::DropQueued), self.inner.drop_queued(target)).await
+    }
+
+    async fn outbox(&self) -> Result<Vec<OutboxTarget>, CatalogError> {
+        self.around(read(Method::Outbox), self.inner.outbox()).await
     }
 
     async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {

@@ -52,6 +52,7 @@ pub fn version(bucket_id: BucketId, key: &str, version_id: VersionId) -> NewVers
         data: VersionData { manifest: vec![seed; 5], part_record: vec![seed; 3], inline: Some(vec![seed; 20]) },
         blobs: Vec::new(),
         upload_id: None,
+        event: None,
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod ops;
+pub(crate) mod outbox;
 
 /// How many counts of what depends on a key in a bucket are not what a full count gives.
 pub(crate) const WRONG_USAGES: &str = "WITH counted AS (SELECT kms_key, bucket, sum(versions), sum(bytes), sum(uploads) FROM (

@@ -1,5 +1,6 @@
 //! What the model test does to the catalogs.
 
+use super::outbox::{OutboxOp, outbox_op};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use strongroom_catalog::{Lock, Retention, RetentionMode, Versioning};
@@ -36,6 +37,7 @@ pub(crate) enum Op {
     ListUploads { bucket: usize, query: Query, after: Option<Index> },
     ListParts { upload: Index, after: u16, limit: usize },
     DeadBlobs { age: i64, limit: usize },
+    Outbox(OutboxOp),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -166,5 +168,6 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(bucket, query, after)| Op::ListUploads { bucket, query, after }),
         2 => (any::<Index>(), 0..4_u16, 0..4_usize).prop_map(|(upload, after, limit)| Op::ListParts { upload, after, limit }),
         2 => (-1..3_i64, 0..4_usize).prop_map(|(age, limit)| Op::DeadBlobs { age, limit }),
+        8 => outbox_op().prop_map(Op::Outbox),
     ]
 }

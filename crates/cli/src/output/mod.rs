@@ -64,6 +64,16 @@ impl Output {
         self.rows(answer, "jobs", &["job_id", "state", "done", "remaining", "failed", "started"]);
     }
 
+    /// Notification targets.
+    pub(crate) fn targets(&self, answer: &Value) {
+        self.rows(answer, "targets", &["target", "configured", "queued", "oldest", "dead", "dropped", "failures_in_a_row", "last_failure"]);
+    }
+
+    /// Dead events.
+    pub(crate) fn dead(&self, answer: &Value) {
+        self.rows(answer, "events", &["event_id", "target", "time", "event", "bucket", "key", "attempts", "reason"]);
+    }
+
     /// The files of an audit log.
     pub(crate) fn segments(&self, answer: &Value) {
         self.rows(answer, "segments", &["path", "first_seq", "last_seq", "bytes", "ended"]);

@@ -161,6 +161,8 @@ pub enum IfRange {
 
 /// PutObject.
 pub struct PutObject {
+    /// Whether it is POST Object: events tell the two apart.
+    pub by_form: bool,
     /// The bucket.
     pub bucket: String,
     /// The object key.

@@ -1,6 +1,6 @@
 //! Encryption headers as they arrive, the caller they arrive from, and what is answered.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use strongroom_access::Identity;
 use strongroom_catalog::VersionId;
@@ -22,6 +22,8 @@ pub struct Caller {
     pub seen: Seen,
     /// The request's id, as the client gets it.
     pub request_id: String,
+    /// Where it came from: behind a trusted proxy what that one says. None where it says nothing that is an address.
+    pub peer: Option<IpAddr>,
     /// S3's name of the operation, for the audit log.
     pub operation: &'static str,
 }

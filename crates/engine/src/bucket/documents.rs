@@ -20,6 +20,8 @@ pub(crate) enum DocumentKind {
     Cors,
     /// Its policy, as it was given (S3 `PutBucketPolicy`).
     Policy,
+    /// Where its events go (S3 `PutBucketNotificationConfiguration`).
+    Notification,
 }
 
 impl DocumentKind {
@@ -31,6 +33,7 @@ impl DocumentKind {
             Self::LifecycleState => "lifecycle-state",
             Self::Cors => "cors",
             Self::Policy => "policy",
+            Self::Notification => "notification",
         }
     }
 }

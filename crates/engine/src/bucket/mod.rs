@@ -16,7 +16,7 @@ mod settings;
 use std::{ops::Deref, sync::Arc};
 
 use strongroom_access::MAIN_ACCOUNT;
-use strongroom_catalog::{BucketChange, CatalogError, Versioning};
+use strongroom_catalog::{BucketChange, CatalogError, NewEvent, Versioning};
 
 pub(crate) use access::KnownAccess;
 pub(crate) use documents::DocumentKind;
@@ -68,16 +68,18 @@ pub(crate) struct Changed {
     pub(crate) settings: Settings,
     /// Documents that are written; those without content are removed.
     pub(crate) documents: Vec<(DocumentKind, Option<Vec<u8>>)>,
+    /// What tells of it.
+    pub(crate) events: Vec<NewEvent>,
 }
 
 impl Changed {
     /// Nothing of it changed yet.
     pub(crate) fn from(bucket: &Bucket) -> Self {
-        Self { versioning: bucket.versioning, settings: Settings::clone(&bucket.settings), documents: Vec::new() }
+        Self { versioning: bucket.versioning, settings: Settings::clone(&bucket.settings), documents: Vec::new(), events: Vec::new() }
     }
 
     fn is_nothing(&self, bucket: &Bucket) -> bool {
-        self.versioning == bucket.versioning && self.settings == *bucket.settings && self.documents.is_empty()
+        self.versioning == bucket.versioning && self.settings == *bucket.settings && self.documents.is_empty() && self.events.is_empty()
     }
 }
 
@@ -112,7 +114,8 @@ impl Engine {
                 return Ok(());
             }
             let sealed = self.seal_change(&bucket, changed)?;
-            match self.catalog().change_bucket(bucket.id, bucket.revision, sealed).await {
+            let events = sealed.events.clone();
+            match self.ringing(events, self.catalog().change_bucket(bucket.id, bucket.revision, sealed)).await {
                 Err(CatalogError::PreconditionFailed) => {}
                 other => return self.settled(other).await,
             }
@@ -129,6 +132,11 @@ impl Engine {
             documents.push((kind.name().to_owned(), sealed.transpose()?));
         }
         let row = strongroom_catalog::Bucket { versioning: changed.versioning, revision, ..bucket.row.clone() };
-        Ok(BucketChange { versioning: changed.versioning, record: changed.settings.seal(self.store_key(), &row)?, documents })
+        Ok(BucketChange {
+            versioning: changed.versioning,
+            record: changed.settings.seal(self.store_key(), &row)?,
+            documents,
+            events: changed.events,
+        })
     }
 }

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Engine, Error,
     api::Bucket,
+    events::{Cause, Removal},
     ids,
     jobs::{Stop, Task, Throttle},
     lifecycle::Expire,
@@ -99,7 +100,7 @@ impl Look<'_> {
             Err(error) => return Ok(Err(error)),
         };
         numbers.locked += plan.locked;
-        self.carry_out(plan, &rules, days, now, numbers).await
+        self.carry_out(plan, &bucket, &rules, days, now, numbers).await
     }
 
     /// The bucket and its rules as they are now; none where either is gone.
@@ -195,6 +196,7 @@ impl Look<'_> {
     async fn carry_out(
         &self,
         plan: Plan,
+        bucket: &Bucket,
         rules: &Lifecycle,
         days: Days,
         now: UnixMillis,
@@ -204,7 +206,7 @@ impl Look<'_> {
         let expect = Expect::Latest(latest.version_id);
         let (mut left, mut again) = (plan.versions, plan.is_cut);
         for due in &plan.noncurrent {
-            match self.delete(VersionSelector::Id(due.version_id), due, expect, now).await? {
+            match self.delete(bucket, VersionSelector::Id(due.version_id), due, expect, now).await? {
                 Ok(Ended::Done) => (numbers.noncurrent, left) = (numbers.noncurrent + 1, left - 1),
                 Ok(Ended::Locked) => numbers.locked += 1,
                 Ok(Ended::Changed) => return Ok(Ok(true)),
@@ -212,7 +214,7 @@ impl Look<'_> {
             }
         }
         if plan.expires {
-            match self.delete(VersionSelector::Latest, &latest, expect, now).await? {
+            match self.delete(bucket, VersionSelector::Latest, &latest, expect, now).await? {
                 Ok(Ended::Done) => numbers.expired += 1,
                 Ok(Ended::Locked) => numbers.locked += 1,
                 Ok(Ended::Changed) => again = true,
@@ -221,7 +223,7 @@ impl Look<'_> {
         }
         // Nothing can come below a version, so a marker that is alone stays so until something is put on it.
         if is_marker && left == 1 && !again && of_marker_alone(&rules.rules, days, self.key, modified, now) {
-            match self.delete(VersionSelector::Id(latest.version_id), &latest, expect, now).await? {
+            match self.delete(bucket, VersionSelector::Id(latest.version_id), &latest, expect, now).await? {
                 Ok(Ended::Done) => numbers.markers += 1,
                 Ok(Ended::Locked) => numbers.locked += 1,
                 Ok(Ended::Changed) => again = true,
@@ -232,20 +234,35 @@ impl Look<'_> {
     }
 
     /// A deletion as a client's, with no right to pass over a lock.
-    async fn delete(&self, which: VersionSelector, due: &Due, expect: Expect, now: UnixMillis) -> Result<Result<Ended, Error>, Stop> {
+    async fn delete(
+        &self,
+        bucket: &Bucket,
+        which: VersionSelector,
+        due: &Due,
+        expect: Expect,
+        now: UnixMillis,
+    ) -> Result<Result<Ended, Error>, Stop> {
         self.task.live.unless_stopped(self.throttle.turn()).await?;
+        let marker = ids::new_version_id(now);
+        let removal = Removal { key: self.key, which, marker, at: now };
+        let events = match self.engine().events_of_deletion(Cause::Lifecycle, bucket, &removal).await {
+            Ok(events) => events,
+            Err(error) => return Ok(Err(error)),
+        };
+        let told = [events.removed.clone(), events.marked.clone()].into_iter().flatten();
         let deletion = Deletion {
             bucket_id: self.bucket,
             key: self.key.to_owned(),
             which,
             expect,
             seen: Some(due.revision),
-            marker: ids::new_version_id(now),
+            marker,
             modified: now,
             bypass: false,
+            events,
         };
         let engine = self.engine();
-        let deleted = engine.making_room(|| engine.catalog().delete_version(deletion.clone())).await;
+        let deleted = engine.ringing(told, engine.making_room(|| engine.catalog().delete_version(deletion.clone()))).await;
         let ended = match deleted {
             Ok(Deleted::Removed { .. } | Deleted::MarkerAdded { .. }) => Ended::Done,
             Ok(Deleted::Nothing) | Err(CatalogError::PreconditionFailed | CatalogError::NoSuchVersion | CatalogError::NoSuchBucket) => {

@@ -7,6 +7,7 @@ use crate::{
     api::{Caller, ObjectOwnership, ObjectVersion},
     bucket::{Bucket, Changed, Stated},
     change::Changeable,
+    events::EventName,
     ids,
 };
 
@@ -38,7 +39,7 @@ impl Engine {
     /// PutObjectAcl. The version's id as clients see it.
     pub async fn set_object_acl(&self, caller: &Caller, named: &ObjectVersion, acl: &Acl) -> Result<Option<String>, Error> {
         self.space().admit(None)?;
-        self.change_version(caller, named, |bucket, present| {
+        self.change_version(caller, named, Some(EventName::ObjectAclPut), |bucket, present| {
             self.check_acl(bucket, acl)?;
             let acl = Some(acl.clone()).filter(|acl| *acl != Acl::private(&bucket.owner)).map(Box::new);
             Ok(Changeable { acl, ..present })

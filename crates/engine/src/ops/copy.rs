@@ -18,7 +18,9 @@ use crate::{
     commit::{Bytes, Draft, Kept, stored},
     condition::{MAX_ATTEMPTS, check_copy_source},
     egress::{self, Opened},
-    etag, ids,
+    etag,
+    events::EventName,
+    ids,
     ingest::{self, Intake},
     limits, lock,
     record::{Etag, VersionBinding, open_part_checksums},
@@ -216,6 +218,7 @@ impl Engine {
         let blobs = ids.into_iter().map(|id| BlobUse::Shared { id }).collect();
         let draft = Draft {
             at,
+            event: EventName::ObjectCreatedCopy,
             envelope: keys.envelope,
             recorded: keys.recorded,
             keys_since: Some(keys.since),
@@ -260,6 +263,7 @@ impl Engine {
         let kept_md5 = if facts.parts_count.is_none() { facts.etag.md5 } else { None };
         let draft = Draft {
             at,
+            event: EventName::ObjectCreatedCopy,
             envelope: keys.envelope,
             recorded: keys.recorded,
             keys_since: Some(keys.since),

@@ -6,6 +6,7 @@ use crate::{
     Engine, Error,
     api::{Caller, DeleteCondition, DeletedObject},
     condition::MAX_ATTEMPTS,
+    events::{Cause, Removal},
     ids, limits,
 };
 
@@ -30,8 +31,11 @@ impl Engine {
             let now = self.lifecycle_clock().now();
             let marker = ids::new_version_id(now);
             let (bucket_id, named) = (bucket.id, key.to_owned());
-            let deletion = Deletion { bucket_id, key: named, which: found, expect, seen: None, marker, modified: now, bypass };
-            let deleted = self.making_room(|| self.catalog().delete_version(deletion.clone())).await;
+            let removal = Removal { key, which: found, marker, at: now };
+            let events = self.events_of_deletion(Cause::Caller(caller), &bucket, &removal).await?;
+            let told = [events.removed.clone(), events.marked.clone()].into_iter().flatten();
+            let deletion = Deletion { bucket_id, key: named, which: found, expect, seen: None, marker, modified: now, bypass, events };
+            let deleted = self.ringing(told, self.making_room(|| self.catalog().delete_version(deletion.clone()))).await;
             match deleted {
                 Err(CatalogError::PreconditionFailed) => {}
                 // What was compared is gone, perhaps replaced as the null version can be: what is there now is meant.

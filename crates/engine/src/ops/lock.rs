@@ -48,7 +48,7 @@ impl Engine {
         change: &RetentionChange,
         bypass: bool,
     ) -> Result<(), Error> {
-        let changed = self.change_version(caller, named, |bucket, present| {
+        let changed = self.change_version(caller, named, None, |bucket, present| {
             let locked = present.locked.changed(change, default_of(bucket)?, bypass, ids::now_ms())?;
             Ok(Changeable { locked, ..present })
         });
@@ -63,7 +63,7 @@ impl Engine {
 
     /// PutObjectLegalHold.
     pub async fn set_legal_hold(&self, caller: &Caller, named: &ObjectVersion, on: bool) -> Result<(), Error> {
-        let changed = self.change_version(caller, named, |bucket, present| {
+        let changed = self.change_version(caller, named, None, |bucket, present| {
             default_of(bucket)?;
             Ok(Changeable { locked: present.locked.with_legal_hold(on), ..present })
         });

@@ -4,7 +4,9 @@ use crate::{
     Engine, Error,
     api::{Caller, PutObject, Stored},
     commit::{Bytes, Draft, stored},
-    etag, ids,
+    etag,
+    events::EventName,
+    ids,
     ingest::{self, Intake},
     limits,
     sse::{Identified, User},
@@ -40,6 +42,7 @@ impl Engine {
         let mut ingested = self.ingest(request.body.stream, request.body.length, intake).await?;
         let draft = Draft {
             at,
+            event: if request.by_form { EventName::ObjectCreatedPost } else { EventName::ObjectCreatedPut },
             envelope: keys.envelope,
             recorded: keys.recorded,
             keys_since: Some(keys.since),

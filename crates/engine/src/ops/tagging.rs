@@ -4,6 +4,7 @@ use crate::{
     Engine, Error,
     api::{Caller, ObjectVersion, Tag},
     change::Changeable,
+    events::EventName,
     ids, tags,
 };
 
@@ -20,11 +21,15 @@ impl Engine {
         tags::check(&tags, tags::MAX_OBJECT_TAGS)?;
         self.space().admit(None)?;
         let tags = tags::in_order(tags);
-        self.change_version(caller, named, |_, present| Ok(Changeable { tags: tags.clone(), ..present })).await
+        self.change_version(caller, named, Some(EventName::ObjectTaggingPut), |_, present| Ok(Changeable { tags: tags.clone(), ..present }))
+            .await
     }
 
     /// DeleteObjectTagging. The version's id as clients see it.
     pub async fn clear_object_tags(&self, caller: &Caller, named: &ObjectVersion) -> Result<Option<String>, Error> {
-        self.change_version(caller, named, |_, present| Ok(Changeable { tags: Vec::new(), ..present })).await
+        self.change_version(caller, named, Some(EventName::ObjectTaggingDelete), |_, present| {
+            Ok(Changeable { tags: Vec::new(), ..present })
+        })
+        .await
     }
 }

@@ -337,6 +337,7 @@ fn caller(identity: Identity, secure: bool) -> Caller {
         expected_owner: None,
         seen: api::Seen::default(),
         request_id: "test".into(),
+        peer: None,
         operation: "Test",
     }
 }

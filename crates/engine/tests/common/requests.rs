@@ -119,6 +119,7 @@ pub fn body_of(pieces: Vec<Result<Bytes, BodyError>>) -> Body {
 
 pub fn put_request(key: &str, sse: SseHeaders, data: &[u8]) -> PutObject {
     PutObject {
+        by_form: false,
         bucket: BUCKET.into(),
         key: key.into(),
         headers: ObjectHeaders::default(),

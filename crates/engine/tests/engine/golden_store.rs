@@ -18,12 +18,16 @@ use strongroom_engine::{
         Caller, Checksum, ChecksumAlgorithm, ChecksumKind, CreateBucket, CreateMultipartUpload, DefaultEncryption, GetObject,
         ObjectHeaders, ObjectReply, PutObject, SseHeaders, UploadChecksum, UploadRef,
     },
+    events::{NotificationOptions, NotificationTarget},
     rekey::{JobState, RekeyRequest},
 };
 use strongroom_kms::{KeyLifecycle as _, LocalConfig, LocalKms, MasterKeySource, StateStore as _};
 use tempfile::TempDir;
 
 use crate::common::*;
+
+/// Where the events of these stores go.
+pub const GOLDEN_TARGET: &str = "golden";
 
 /// Every version there has been.
 pub const VERSIONS: [u32; 2] = [1, 2];
@@ -173,7 +177,9 @@ impl Store {
             audit: Arc::new(NullAudit),
             identities: Arc::new(People::default()),
         };
+        let target = NotificationTarget { name: GOLDEN_TARGET.into(), buckets: vec!["*".into()], max_queued: 9, max_dead: 9 };
         let options = EngineOptions {
+            notifications: NotificationOptions { region: String::new(), targets: vec![target] },
             encrypt_by_default: false,
             inline_limit_bytes: INLINE_LIMIT_BYTES,
             min_part_bytes: 0,

@@ -38,7 +38,7 @@ use crate::{
     refusal::Refusal,
     reply::Reply,
     request::{Access, Request},
-    service::{Findings, Inner, takes_uncovered_body},
+    service::{Findings, Inner, circumstances, source_ip, takes_uncovered_body},
 };
 
 /// No signature covers the file of a form.
@@ -88,10 +88,11 @@ impl Inner {
             expected_owner: None,
             seen: Seen::default(),
             request_id: request_id.to_owned(),
+            peer: source_ip(&parts.headers, connection, &self.api.options),
             operation: operation.name,
         };
         let answer = Answer::of(&fields, secure, &parts, self.host_bucket(&parts.uri, &parts.headers)?.is_some(), &findings.bucket)?;
-        let access = Access::new(self.circumstances(&parts.headers, connection, &caller));
+        let access = Access::new(circumstances(&parts.headers, &caller));
         let mut request = Request {
             bucket: findings.bucket.clone(),
             key,

@@ -6,8 +6,8 @@ use crate::lock::{LEGAL_HOLD_HEADER, RETENTION_HEADERS};
 use crate::ops::public_access::OWNERSHIP_HEADER;
 use crate::ops::tagging::TAGGING_HEADER;
 use crate::ops::{
-    acl, attributes, buckets, copy, cors, delete, encryption, forms, lifecycle, list, multipart, object_encryption, object_lock, objects,
-    policy, public_access, tagging, unconfigured, uploads, versioning,
+    acl, attributes, buckets, copy, cors, delete, encryption, forms, lifecycle, list, multipart, notification, object_encryption,
+    object_lock, objects, policy, public_access, tagging, unconfigured, uploads, versioning,
 };
 
 use super::{Facts, Handler, HeaderRight, Operation, OwnerCheck, Resource, Right, Target, When};
@@ -79,6 +79,13 @@ pub(super) static OPERATIONS: &[Operation] = &[
     on_bucket("GetBucketCors", "GET", run!(&cors::get)).at("cors").needs(&[right(Action::GetBucketCORS, Target::Bucket)]),
     on_bucket("PutBucketCors", "PUT", run!(cors::put)).at("cors").needs(&[right(Action::PutBucketCORS, Target::Bucket)]).with_body(),
     on_bucket("DeleteBucketCors", "DELETE", run!(&cors::delete)).at("cors").needs(&[right(Action::PutBucketCORS, Target::Bucket)]),
+    on_bucket("GetBucketNotificationConfiguration", "GET", run!(&notification::get))
+        .at("notification")
+        .needs(&[right(Action::GetBucketNotification, Target::Bucket)]),
+    on_bucket("PutBucketNotificationConfiguration", "PUT", run!(notification::put))
+        .at("notification")
+        .needs(&[right(Action::PutBucketNotification, Target::Bucket)])
+        .with_body(),
     on_bucket("GetObjectLockConfiguration", "GET", run!(&object_lock::configuration))
         .at("object-lock")
         .needs(&[right(Action::GetBucketObjectLockConfiguration, Target::Bucket)]),
@@ -126,9 +133,6 @@ pub(super) static OPERATIONS: &[Operation] = &[
     on_bucket("GetBucketLogging", "GET", run!(&unconfigured::logging))
         .at("logging")
         .needs(&[right(Action::GetBucketLogging, Target::Bucket)]),
-    on_bucket("GetBucketNotificationConfiguration", "GET", run!(&unconfigured::notification))
-        .at("notification")
-        .needs(&[right(Action::GetBucketNotification, Target::Bucket)]),
     on_bucket("GetBucketWebsite", "GET", run!(&unconfigured::website))
         .at("website")
         .needs(&[right(Action::GetBucketWebsite, Target::Bucket)]),

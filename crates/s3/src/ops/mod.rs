@@ -11,6 +11,7 @@ pub(crate) mod forms;
 pub(crate) mod lifecycle;
 pub(crate) mod list;
 pub(crate) mod multipart;
+pub(crate) mod notification;
 pub(crate) mod object_encryption;
 pub(crate) mod object_lock;
 pub(crate) mod objects;

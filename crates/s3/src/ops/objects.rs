@@ -28,6 +28,7 @@ pub(crate) async fn put(api: &Api, mut request: Request) -> Result<Reply, Refusa
 /// What the headers say of an object, and its bytes.
 pub(super) fn put_request(request: &Request, body: Body, trailers: Trailers) -> Result<PutObject, Refusal> {
     Ok(PutObject {
+        by_form: false,
         headers: headers::object_headers(&request.headers)?,
         attributes: tagging::attributes(request)?,
         sse: sse::sse_headers(&request.headers)?,

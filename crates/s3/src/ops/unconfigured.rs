@@ -16,10 +16,6 @@ pub(crate) async fn logging(api: &Api, request: &Request) -> Result<Reply, Refus
     empty(api, request, "BucketLoggingStatus").await
 }
 
-pub(crate) async fn notification(api: &Api, request: &Request) -> Result<Reply, Refusal> {
-    empty(api, request, "NotificationConfiguration").await
-}
-
 pub(crate) async fn request_payment(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     api.engine.bucket(&request.bucket).await?;
     Ok(Reply::xml(Xml::document("RequestPaymentConfiguration", |xml| xml.text("Payer", OWNER_PAYS))))

@@ -17,8 +17,8 @@ pub(crate) enum ConfigError {
     UnknownKey { path: PathBuf, key: String, nearest: String },
     #[error("{}: {key} has a value of the wrong type", path.display())]
     WrongType { path: PathBuf, key: String },
-    #[error("{}: user number {number} lacks {key}", path.display())]
-    MissingInUser { path: PathBuf, number: usize, key: String },
+    #[error("{}: number {number} of {list} lacks {key}", path.display())]
+    MissingInEntry { path: PathBuf, list: &'static str, number: usize, key: String },
     #[error("{}, line {line}: {reason}", path.display())]
     Syntax { path: PathBuf, line: usize, reason: String },
     #[error(transparent)]

@@ -5,8 +5,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::options::{Kind, OPTIONS, by_key, nearest};
-use super::users::{self, User};
-use super::{ConfigError, Layer, Origin};
+use super::{ConfigError, Layer, Lists, Origin, notifications, users};
 use crate::files;
 
 /// The longest configuration file that is read, in bytes.
@@ -17,7 +16,7 @@ const MAX_LEN: u64 = 4 << 20;
 pub(crate) struct File {
     pub(crate) layer: Layer,
     pub(crate) data_dir: Option<String>,
-    pub(crate) users: Vec<User>,
+    pub(crate) lists: Lists,
 }
 
 /// Reads a TOML file; a key that is no option's is an error. A file with a secret in it must be its owner's alone.
@@ -30,7 +29,8 @@ fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
     let mut file = File::default();
     for (key, value) in table {
         match (key.as_str(), value) {
-            ("users", value) => file.users = users::from_toml(path, value)?,
+            ("users", value) => file.lists.users = users::from_toml(path, value)?,
+            ("notification_targets", value) => file.lists.notification_targets = notifications::from_toml(path, value)?,
             ("data_dir", Value::String(value)) => file.data_dir = Some(value),
             (_, Value::Table(inner)) => {
                 inner.into_iter().try_for_each(|(name, value)| set(&mut file.layer, path, &format!("{key}.{name}"), value))?;
@@ -52,7 +52,7 @@ fn set(layer: &mut Layer, path: &Path, key: &str, value: Value) -> Result<(), Co
 }
 
 fn unknown(path: &Path, key: &str) -> ConfigError {
-    let candidates = OPTIONS.iter().map(|option| option.key).chain(["users", "data_dir"]);
+    let candidates = OPTIONS.iter().map(|option| option.key).chain(["users", "notification_targets", "data_dir"]);
     ConfigError::UnknownKey { path: path.to_owned(), key: key.to_owned(), nearest: nearest(key, candidates) }
 }
 

@@ -1,10 +1,12 @@
 //! The configuration: flags over environment over file over defaults.
 
+mod entry;
 mod env;
 mod error;
 mod file;
 mod kms;
 mod layer;
+mod notifications;
 pub(crate) mod options;
 mod settings;
 mod users;
@@ -15,7 +17,7 @@ use std::path::PathBuf;
 pub(crate) use error::ConfigError;
 pub(crate) use kms::{KmsSettings, MasterKey};
 pub(crate) use layer::{Layer, Origin};
-pub(crate) use settings::{AuditSettings, LogFormat, RootKeys, Settings, TlsFiles};
+pub(crate) use settings::{AuditSettings, Lists, LogFormat, RootKeys, Settings, TlsFiles};
 pub(crate) use users::User;
 
 /// The variable that stands for the argument `DATA_DIR`.
@@ -40,5 +42,5 @@ pub(crate) fn load(command_line: CommandLine, variables: impl IntoIterator<Item 
     };
     let data_dir = command_line.data_dir.or(environment.data_dir.map(PathBuf::from)).or(file.data_dir.map(PathBuf::from));
     let layer = command_line.layer.over(environment.layer).over(file.layer);
-    Settings::assemble(&data_dir.ok_or(ConfigError::NoDataDir)?, &layer, file.users)
+    Settings::assemble(&data_dir.ok_or(ConfigError::NoDataDir)?, &layer, file.lists)
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use strongroom_engine::{EncryptionType, MinimumMode, api::ObjectOwnership};
+use strongroom_notify::TargetConfig;
 use zeroize::Zeroizing;
 
 use super::{ConfigError, KmsSettings, Layer, Origin, User};
@@ -22,6 +23,7 @@ pub(crate) struct Settings {
     /// `None`: generated, and kept in the secrets directory.
     pub(crate) root: Option<RootKeys>,
     pub(crate) users: Vec<User>,
+    pub(crate) notification_targets: Vec<TargetConfig>,
     pub(crate) region: String,
     pub(crate) domains: Vec<String>,
     pub(crate) encrypt_by_default: bool,
@@ -40,6 +42,13 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) log_level: String,
     pub(crate) log_format: LogFormat,
+}
+
+/// What only the configuration file can set: lists of tables.
+#[derive(Default)]
+pub(crate) struct Lists {
+    pub(crate) users: Vec<User>,
+    pub(crate) notification_targets: Vec<TargetConfig>,
 }
 
 /// Where the audit log lies, and how much of it is kept.
@@ -105,7 +114,7 @@ pub(crate) enum LogFormat {
 }
 
 impl Settings {
-    pub(super) fn assemble(data_dir: &Path, layer: &Layer, users: Vec<User>) -> Result<Self, ConfigError> {
+    pub(super) fn assemble(data_dir: &Path, layer: &Layer, lists: Lists) -> Result<Self, ConfigError> {
         let data_dir = absolute(data_dir)?;
         let secrets_dir = layer.path("secrets_dir")?.map_or_else(|| sibling(&data_dir), Ok)?;
         Ok(Self {
@@ -117,7 +126,8 @@ impl Settings {
             admin_address: layer.text("admin_address"),
             tls: tls(layer)?,
             root: root(layer)?,
-            users,
+            users: lists.users,
+            notification_targets: lists.notification_targets,
             region: layer.text("region"),
             domains: layer.list("domains"),
             encrypt_by_default: layer.switch("encrypt_by_default")?,
@@ -236,7 +246,7 @@ mod tests {
     #[test]
     fn secrets_lie_beside_the_data_directory_with_or_without_a_trailing_slash() {
         for given in ["/srv/data", "/srv/data/"] {
-            let settings = Settings::assemble(Path::new(given), &layer(&[]), Vec::new()).unwrap();
+            let settings = Settings::assemble(Path::new(given), &layer(&[]), Lists::default()).unwrap();
             assert_eq!(settings.secrets_dir, Path::new("/srv/data.secrets"));
             assert_eq!(settings.kms.key_dir, Path::new("/srv/data.secrets/kms"));
         }
@@ -244,7 +254,8 @@ mod tests {
 
     #[test]
     fn the_audit_log_is_kept_for_ever_up_to_its_quota_unless_something_else_is_said() {
-        let audit = |values: &[(&str, &str)]| Settings::assemble(Path::new("/srv/data"), &layer(values), Vec::new()).map(|made| made.audit);
+        let audit =
+            |values: &[(&str, &str)]| Settings::assemble(Path::new("/srv/data"), &layer(values), Lists::default()).map(|made| made.audit);
         let found = audit(&[]).unwrap();
         assert_eq!((found.dir.as_path(), found.segment_bytes, found.segment_seconds), (Path::new("/srv/data/audit"), 64 << 20, 86_400));
         assert_eq!((found.retention_seconds, found.retention_bytes, found.quota_bytes), (None, None, Some(64 << 30)));
@@ -258,7 +269,7 @@ mod tests {
     #[test]
     fn limits_that_contradict_each_other_are_refused() {
         let refusal = |values: &[(&str, &str)]| {
-            let made = Settings::assemble(Path::new("/srv/data"), &layer(values), Vec::new());
+            let made = Settings::assemble(Path::new("/srv/data"), &layer(values), Lists::default());
             made.err().map(|error| error.to_string())
         };
         let quota = "audit_retention_mib must be less than audit_quota_mib, or the quota refuses before retention removes anything";
@@ -271,7 +282,7 @@ mod tests {
     #[test]
     fn half_of_a_pair_is_refused() {
         for (key, value) in [("tls_cert", "c.pem"), ("tls_key", "k.pem"), ("access_key", "AK"), ("secret_key", "s")] {
-            let error = Settings::assemble(Path::new("/srv/data"), &layer(&[(key, value)]), Vec::new()).err().unwrap();
+            let error = Settings::assemble(Path::new("/srv/data"), &layer(&[(key, value)]), Lists::default()).err().unwrap();
             assert!(matches!(error, ConfigError::HalfOfPair { given, .. } if given == key), "{error}");
         }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod catalog;
 pub(crate) mod disk;
+pub(crate) mod events;
 mod exposition;
 mod kms;
 pub(crate) mod lifecycle;

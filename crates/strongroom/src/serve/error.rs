@@ -89,6 +89,8 @@ pub(crate) enum StartError {
         #[source]
         source: io::Error,
     },
+    #[error(transparent)]
+    Notify(#[from] strongroom_notify::NotifyError),
     #[error("signals cannot be received")]
     Signals(#[source] io::Error),
     #[error("a step of the start was interrupted")]

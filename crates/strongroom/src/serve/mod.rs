@@ -41,7 +41,8 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     let space = plan.space(&catalog, &audit);
     let engine =
         parts::open_engine(&settings, &keys, space, Arc::clone(&catalog) as _, Arc::clone(&audit), Arc::clone(&identities)).await?;
-    let admin = parts::admin(&keys, &engine, &audit);
+    let deliveries = parts::deliveries(&settings).await?;
+    let admin = parts::admin(&keys, &engine, &audit, &deliveries);
     let s3 = S3Service::new(Arc::clone(&engine), identities, parts::s3_options(&settings)?);
     let s3 = s3.with_admin(Arc::new(AdminApi(Arc::clone(&admin))));
     let observed = Observed {
@@ -49,6 +50,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
         catalog: Arc::clone(&catalog),
         keyring: Arc::clone(&keys.keyring),
         audit: Arc::clone(&audit),
+        deliveries: Arc::clone(&deliveries),
     };
     let server = Server::bind(&settings, tls, s3, observed, Arc::clone(&catalog) as _).await?;
     let mut signals = Signals::listen()?;
@@ -56,6 +58,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     convert_former_buckets(&engine).await;
     engine.resume_rekeys().await?;
     engine.resume_lifecycle().await?;
+    deliveries.start(&engine);
     let background = [
         engine.start_sweeper(),
         engine.start_orphan_sweeper(),
@@ -69,6 +72,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     background.iter().for_each(tokio::task::JoinHandle::abort);
     engine.pause_rekeys().await;
     engine.pause_lifecycle().await;
+    deliveries.stop().await;
     audit::close(&audit, &keys.settings).await;
     catalog.close().await;
     plan.close();
@@ -86,6 +90,9 @@ fn prepare_directories(settings: &Settings) -> Result<DataDirLock, StartError> {
     files::require_outside("the key directory", &settings.kms.key_dir, data_dir)?;
     if let MasterKey::File(path) = &settings.kms.master {
         files::require_outside("the master key file", path, data_dir)?;
+    }
+    for target in &settings.notification_targets {
+        files::require_outside("the secret of a notification target", &target.secret_file, data_dir)?;
     }
     files::make_private_dir(&settings.secrets_dir)?;
     files::require_private_dir(&settings.secrets_dir)?;

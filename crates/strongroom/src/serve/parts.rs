@@ -7,7 +7,8 @@ use strongroom_admin::{Admin, AdminParts};
 use strongroom_audit::AuditLog;
 use strongroom_blobs::FileBlobs;
 use strongroom_catalog::{Catalog, SqliteCatalog, SqliteOptions};
-use strongroom_engine::{Engine, EngineOptions, EngineParts, lifecycle::LifecycleOptions, space::Space};
+use strongroom_engine::{Engine, EngineOptions, EngineParts, events::NotificationOptions, lifecycle::LifecycleOptions, space::Space};
+use strongroom_notify::{Deliveries, TargetConfig};
 use strongroom_s3::{ErrorDialect, Network, S3Options};
 use tokio::task::spawn_blocking;
 
@@ -55,6 +56,10 @@ pub(super) async fn open_engine(
         dead_blob_grace: settings.limits.dead_blob_grace,
         orphan_age: settings.limits.orphan_age,
         lifecycle: lifecycle(settings),
+        notifications: NotificationOptions {
+            region: settings.region.clone(),
+            targets: settings.notification_targets.iter().map(TargetConfig::for_engine).collect(),
+        },
         ..defaults
     };
     let engine = Engine::open_in(space, parts, options);
@@ -72,10 +77,17 @@ fn lifecycle(settings: &Settings) -> LifecycleOptions {
     }
 }
 
+/// The deliveries of events, ready to start.
+pub(super) async fn deliveries(settings: &Settings) -> Result<Arc<Deliveries>, StartError> {
+    let targets = settings.notification_targets.clone();
+    Ok(Arc::new(spawn_blocking(move || Deliveries::open(&targets)).await??))
+}
+
 /// The admin API over everything.
-pub(super) fn admin(keys: &Keys, engine: &Arc<Engine>, audit: &Arc<AuditLog>) -> Arc<Admin> {
+pub(super) fn admin(keys: &Keys, engine: &Arc<Engine>, audit: &Arc<AuditLog>, deliveries: &Arc<Deliveries>) -> Arc<Admin> {
     let (keyring, state) = (Arc::clone(&keys.keyring), Arc::clone(&keys.settings) as _);
-    Admin::new(AdminParts { keyring, engine: Arc::clone(engine), audit: Arc::clone(audit), state })
+    let deliveries = Arc::clone(deliveries);
+    Admin::new(AdminParts { keyring, engine: Arc::clone(engine), audit: Arc::clone(audit), state, deliveries })
 }
 
 /// Root and the configured users.

@@ -1,5 +1,6 @@
 //! A catalog in memory, kept simple enough to be believed: every other engine is compared with it.
 
+mod outbox;
 mod state;
 
 use std::cmp::Reverse;
@@ -9,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::{
-    BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, CommittedRow, DeadBlob, Deleted, Deletion,
-    Expect, Job, JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, MAX_FINISHED_JOBS, NewVersion, Part, Reseal, Scope,
-    ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData,
-    VersionEntry, VersionSelector, Versioning,
+    BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, CommittedRow, DeadBlob, DeadSelector,
+    Deleted, Deletion, Expect, Job, JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, MAX_FINISHED_JOBS, NewVersion,
+    OutboxEvent, OutboxTarget, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, SettledEvent,
+    UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry, VersionSelector, Versioning,
 };
 use state::{State, Stored, StoredUpload, covers, next_page, page, place};
 
@@ -106,6 +107,7 @@ impl Catalog for MemoryCatalog {
                     None => state.documents.remove(&(id, kind)),
                 };
             }
+            change.events.into_iter().for_each(|event| state.outbox.add_any(Some(event)));
             Ok(())
         })
     }
@@ -164,12 +166,13 @@ impl Catalog for MemoryCatalog {
             version.revision += 1;
             (version.lock, version.envelope, version.record) = (change.lock, Some(change.envelope), change.record);
             data.part_record = change.part_record;
+            state.outbox.add_any(change.event);
             Ok(())
         })
     }
 
     async fn delete_version(&self, deletion: Deletion) -> Result<Deleted, CatalogError> {
-        let Deletion { bucket_id, key, which, expect, seen, marker, modified, bypass } = deletion;
+        let Deletion { bucket_id, key, which, expect, seen, marker, modified, bypass, events } = deletion;
         self.write(|state, died| {
             let versioning = state.bucket_of(bucket_id)?.versioning;
             state.check(bucket_id, &key, expect)?;
@@ -177,13 +180,15 @@ impl Catalog for MemoryCatalog {
             if seen.is_some_and(|seen| found.is_some_and(|(version, _)| version.revision != seen)) {
                 return Err(CatalogError::PreconditionFailed);
             }
-            match which {
+            let deleted = match which {
                 VersionSelector::Latest if versioning == Versioning::Unversioned => {
                     state.remove(bucket_id, &key, VersionSelector::Null, died, bypass)
                 }
                 VersionSelector::Latest => state.mark_deleted(bucket_id, &key, marker, modified, died),
                 VersionSelector::Null | VersionSelector::Id(_) => state.remove(bucket_id, &key, which, died, bypass),
-            }
+            }?;
+            state.outbox.add_of(events, &deleted);
+            Ok(deleted)
         })
     }
 
@@ -439,6 +444,34 @@ impl Catalog for MemoryCatalog {
 
     async fn list_jobs(&self, kind: &str, only_active: bool, limit: usize) -> Result<Vec<Job>, CatalogError> {
         Ok(self.read(|state| state.newest_jobs(kind, only_active).take(limit).cloned().collect()))
+    }
+
+    async fn queued_events(&self, target: &str, after: i64, limit: usize) -> Result<Vec<OutboxEvent>, CatalogError> {
+        Ok(self.read(|state| state.outbox.queued(target, after, limit)))
+    }
+
+    async fn settle_events(&self, target: &str, settled: Vec<SettledEvent>, max_dead: u64) -> Result<Vec<OutboxEvent>, CatalogError> {
+        self.write(|state, _| Ok(state.outbox.settle(target, &settled, max_dead)))
+    }
+
+    async fn dead_events(&self, target: Option<&str>, after: i64, limit: usize) -> Result<Vec<OutboxEvent>, CatalogError> {
+        Ok(self.read(|state| state.outbox.dead(target, after, limit)))
+    }
+
+    async fn requeue_dead(&self, which: DeadSelector) -> Result<usize, CatalogError> {
+        self.write(|state, _| Ok(state.outbox.requeue(&which)))
+    }
+
+    async fn drop_dead(&self, which: DeadSelector) -> Result<usize, CatalogError> {
+        self.write(|state, _| Ok(state.outbox.drop_dead(&which)))
+    }
+
+    async fn drop_queued(&self, target: &str) -> Result<usize, CatalogError> {
+        self.write(|state, _| Ok(state.outbox.drop_queued(target)))
+    }
+
+    async fn outbox(&self) -> Result<Vec<OutboxTarget>, CatalogError> {
+        Ok(self.read(|state| state.outbox.targets()))
     }
 
     async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::outbox::Outbox;
 use crate::{
     BlobId, BlobUse, Bucket, BucketId, BucketUsage, CatalogError, Committed, Deleted, Expect, Job, KeyRef, KeyUsage, ListEntry, ListPage,
     ListQuery, Lock, NewVersion, Part, Scope, ScopePlace, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId,
@@ -22,6 +23,7 @@ pub(super) struct State {
     /// In the order of their beginning.
     pub(super) jobs: Vec<Job>,
     pub(super) last_position: i64,
+    pub(super) outbox: Outbox,
 }
 
 #[derive(Clone, Debug)]
@@ -182,6 +184,7 @@ impl State {
             position: 0,
         };
         let is_null = self.add(version.bucket_id, stored, now)?;
+        self.outbox.add_any(version.event);
         // After the lock of what is replaced, as other engines come to it.
         if names_one_twice { Err(CatalogError::Damaged("a version names a blob twice".to_owned())) } else { Ok(Committed { is_null }) }
     }

@@ -13,7 +13,9 @@ use crate::{
     checksum,
     commit::{Bytes, Draft, Kept, manifest, stored},
     condition::MAX_ATTEMPTS,
-    etag, ids,
+    etag,
+    events::EventName,
+    ids,
     lifecycle::Subject,
     record::{ObjectRecord, PartRecord, RecordedSse, VersionBinding, manifest_part, open_part_checksums},
     sse::{CustomerKey, Identified, KeyUse, User, check_part_headers, check_readable, mode_of, sse_reply},
@@ -80,7 +82,9 @@ impl Engine {
         let expect = self.expectation(&request.condition, &found.bucket.name, &found.upload.key).await?;
         let (upload_id, permits) =
             (found.upload.upload_id, self.admit(User::Caller(caller), found.identified(), [&version.envelope]).await?);
-        let commit = |catalog: Arc<dyn Catalog>| async move { catalog.complete_upload(upload_id, used, version, expect).await };
+        let event = version.event.clone();
+        let commit =
+            |catalog: Arc<dyn Catalog>| self.ringing(event, async move { catalog.complete_upload(upload_id, used, version, expect).await });
         let committed = match self.to_the_end(permits, Arc::default(), commit).await? {
             Err(CatalogError::PreconditionFailed) if request.condition.compares_etag() => return Err(Error::ConditionalConflict),
             other => self.settled(other).await?,
@@ -233,6 +237,7 @@ fn draft<'a>(request: &CompleteMultipartUpload, found: &'a FoundUpload, chosen: 
     let etags: Vec<_> = chosen.iter().map(|chosen| &chosen.record.etag).collect();
     Ok(Draft {
         at: found.identified(),
+        event: EventName::ObjectCreatedCompleteMultipartUpload,
         envelope: found.upload.envelope.clone(),
         recorded: found.record.sse.clone(),
         keys_since: None,
