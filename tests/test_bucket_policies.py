@@ -384,3 +384,18 @@ def test_what_is_no_policy_of_the_bucket_is_refused_and_says_why(server, bucket,
 def test_a_policy_of_a_bucket_that_is_not_there_is_none(server):
     put_policy(server, "no-such-bucket-here", statement("no-such-bucket-here", "s3:*")).fails(404, "NoSuchBucket")
     server.raw().request("GET", "/no-such-bucket-here", POLICY).fails(404, "NoSuchBucket")
+
+
+def test_a_form_without_a_policy_is_taken_where_everybody_may_write_and_nowhere_else(server, bucket):
+    def post():
+        parts = [("key", "form"), ("Content-Type", "text/plain")]
+        fields = "".join(f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in parts)
+        body = f'{fields}--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nwhat is in it\r\n--x--\r\n'.encode()
+        return anonymous(server, "POST", f"/{bucket}", headers={"content-type": "multipart/form-data; boundary=x"}, body=body)
+
+    post().fails(403, "AccessDenied")
+    open_to_all(server, bucket, "s3:GetObject")
+    post().fails(403, "AccessDenied")
+    open_to_all(server, bucket, "s3:PutObject")
+    post().ok(204)
+    assert server.raw().get(bucket, "form").ok().body == BODY

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How often a change looks again after another change came between.
-const MAX_ATTEMPTS: usize = 16;
+pub(crate) const MAX_ATTEMPTS: usize = 16;
 
 /// What can be changed of a version beside its keys.
 #[derive(Clone, PartialEq, Eq)]

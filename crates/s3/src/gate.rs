@@ -17,6 +17,9 @@ use crate::{
     refusal::Refusal,
 };
 
+/// What administration answers to a request without a signature.
+const UNSIGNED: &str = "The request must be signed: AWS Signature Version 4 in the header Authorization.";
+
 /// Verifies requests.
 pub(crate) struct Gate {
     identities: Arc<Identities>,
@@ -61,7 +64,7 @@ impl Gate {
     /// it.
     pub(crate) fn admit(&self, parts: &Parts, door: Door) -> Result<Admitted, Refusal> {
         if door == Door::Admin && !parts.headers.contains_key(header::AUTHORIZATION) {
-            return Err(Refusal::AccessDenied(unsigned(door).to_owned()));
+            return Err(Refusal::AccessDenied(UNSIGNED.to_owned()));
         }
         let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
         let Some(claim) = Claim::read(&head)? else { return self.admit_anonymous(door) };
@@ -78,20 +81,20 @@ impl Gate {
 
     fn admit_anonymous(&self, door: Door) -> Result<Admitted, Refusal> {
         if door == Door::Admin {
-            return Err(Refusal::AccessDenied(unsigned(door).to_owned()));
+            return Err(Refusal::AccessDenied(UNSIGNED.to_owned()));
         }
         Ok(Admitted { identity: Arc::clone(&self.anonymous), covers_body: false, payload: Payload::Unsigned })
     }
 
-    /// Whose policy a form carries. An anonymous form is refused: nothing here is public.
-    pub(crate) fn admit_form(&self, fields: &Fields, takes_version_two: bool) -> Result<(Arc<Identity>, VerifiedPolicy), Refusal> {
-        let claim = FormClaim::read(fields, takes_version_two)?.ok_or_else(|| Refusal::AccessDenied(unsigned(Door::S3).to_owned()))?;
+    /// Whose policy a form carries. A form without one is nobody's.
+    pub(crate) fn admit_form(&self, fields: &Fields, takes_version_two: bool) -> Result<(Arc<Identity>, Option<VerifiedPolicy>), Refusal> {
+        let Some(claim) = FormClaim::read(fields, takes_version_two)? else { return Ok((Arc::clone(&self.anonymous), None)) };
         let identity = self.identities.by_access_key(claim.access_key()).ok_or(Refusal::InvalidAccessKeyId)?;
         if claim.security_token().is_some() {
             return Err(Refusal::InvalidToken);
         }
         match claim.verify(identity.secret.expose(), OffsetDateTime::now_utc(), &Door::S3.rules()) {
-            Ok(policy) => Ok((identity, policy)),
+            Ok(policy) => Ok((identity, Some(policy))),
             Err(FormError::Signature(error)) => Err(self.refuse(error)),
             Err(error) => Err(error.into()),
         }
@@ -115,13 +118,6 @@ impl Admitted {
             if matches!(payload, Payload::Streaming(_)) { lengths.decoded } else { lengths.encoded.or(raw.size_hint().exact()) };
         let decoder = BodyDecoder::new(payload, lengths, announced_trailers(map)?)?;
         Ok(Decoded::new(raw, decoder, announced))
-    }
-}
-
-fn unsigned(door: Door) -> &'static str {
-    match door {
-        Door::S3 => "Access Denied.",
-        Door::Admin => "The request must be signed: AWS Signature Version 4 in the header Authorization.",
     }
 }
 

@@ -104,6 +104,8 @@ pub struct ListedUpload {
     pub initiated_ms: i64,
     /// The identity that began it.
     pub initiator: String,
+    /// Whose the object will be.
+    pub owner: String,
     /// Where it is not STANDARD.
     pub storage_class: Option<String>,
     /// The checksum algorithm that parts are to carry.

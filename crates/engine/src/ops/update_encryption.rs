@@ -6,7 +6,7 @@ use strongroom_seal::Mode;
 use crate::{
     Engine, Error,
     api::{Caller, UpdateObjectEncryption},
-    condition::MAX_ATTEMPTS,
+    change::MAX_ATTEMPTS,
     ids, limits,
     record::RecordedSse,
     rekey::{Item, Resealed},

@@ -45,7 +45,7 @@ fn configuration(target: &str, events: &[&str]) -> Notifications {
     Notifications { configurations: vec![configuration] }
 }
 
-const ALL: [&str; 4] = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:ObjectTagging:*", "s3:LifecycleExpiration:*"];
+const ALL: [&str; 5] = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:ObjectTagging:*", "s3:ObjectAcl:*", "s3:LifecycleExpiration:*"];
 
 impl Rig {
     async fn tell_all(&self) {

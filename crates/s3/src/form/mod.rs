@@ -28,7 +28,7 @@ pub(crate) use multipart::Preamble;
 pub(crate) use multipart::{FilePart, PostError};
 
 use crate::{
-    authorize::authorize,
+    authorize::{admit_anonymous, authorize},
     body::RawBody,
     names,
     operation::post_object,
@@ -70,9 +70,13 @@ impl Inner {
         let (fields, mut file) = opened.await.map_err(|_| Refusal::Engine(Error::Body(BodyError::Timeout)))??;
         let (identity, policy) = self.gate.admit_form(&fields, self.api.options.allow_signature_v2_forms)?;
         findings.identity.clone_from(&identity.name);
-        Tenant::named(&findings.identity).take_over();
-        policy.check_fields(&fields, &findings.bucket)?;
-        file.keep_to(policy.length_range());
+        if let Some(policy) = policy {
+            Tenant::named(&findings.identity).take_over();
+            policy.check_fields(&fields, &findings.bucket)?;
+            file.keep_to(policy.length_range());
+        } else {
+            admit_anonymous(&self.api.engine, &findings.bucket).await?;
+        }
 
         let key = fields.get("key").filter(|key| !key.is_empty()).ok_or(FormError::FieldMissing("key"))?.to_owned();
         if key.len() > names::MAX_KEY_LEN_BYTES {

@@ -28,7 +28,7 @@ pub(crate) async fn list(api: &Api, request: &Request) -> Result<Reply, Refusal>
         limit: limit as usize,
     };
     let (prefix, delimiter) = (list.prefix.clone(), list.delimiter.clone());
-    let bucket = api.engine.bucket(&request.bucket).await?;
+    api.engine.bucket(&request.bucket).await?;
     let page =
         if limit == 0 { ListPage { entries: Vec::new(), truncated: false } } else { api.engine.list_multipart_uploads(list).await? };
     let names = page.entries.iter().map(|entry| match entry {
@@ -53,7 +53,7 @@ pub(crate) async fn list(api: &Api, request: &Request) -> Result<Reply, Refusal>
         xml.value("IsTruncated", page.truncated);
         for entry in &page.entries {
             match entry {
-                ListEntry::Item(upload) => xml.element("Upload", |xml| write_upload(xml, upload, &bucket.owner, encoding)),
+                ListEntry::Item(upload) => xml.element("Upload", |xml| write_upload(xml, upload, encoding)),
                 ListEntry::Prefix(prefix) => xml.element("CommonPrefixes", |xml| xml.text("Prefix", &encoding.write(prefix))),
             }
         }
@@ -70,11 +70,11 @@ fn write_next_markers(xml: &mut Xml, page: &ListPage<ListedUpload>, encoding: En
     xml.text("NextUploadIdMarker", upload_id);
 }
 
-fn write_upload(xml: &mut Xml, upload: &ListedUpload, owner: &str, encoding: Encoding) {
+fn write_upload(xml: &mut Xml, upload: &ListedUpload, encoding: Encoding) {
     xml.text("Key", &encoding.write(&upload.key));
     xml.text("UploadId", &upload.upload_id);
     xml.identity("Initiator", &upload.initiator);
-    xml.identity("Owner", owner);
+    xml.identity("Owner", &upload.owner);
     xml.text("StorageClass", headers::shown_class(upload.storage_class.as_deref()));
     xml.time("Initiated", upload.initiated_ms);
     if let Some((algorithm, kind)) = upload.checksum {

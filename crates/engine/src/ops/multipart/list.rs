@@ -96,6 +96,7 @@ impl Row for Upload {
             upload_id: self.upload_id.to_string(),
             initiated_ms: self.initiated,
             initiator: self.initiator,
+            owner: record.attributes.acl.map_or_else(|| bucket.owner.clone(), |acl| acl.owner),
             storage_class: record.headers.storage_class,
             checksum: record.checksum,
             key: self.key,
