@@ -345,19 +345,24 @@ async fn holds(case: &Case) -> (bool, u64, u64) {
     }
 }
 
+/// More rounds come where chance has left one of the outcomes out: one in some hundred rounds does.
 #[test]
 fn no_job_reads_or_re_keys_what_its_starter_could_not() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let (mut runner, mut seen) = (TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() }), [0; 3]);
-    let seen_by_all = std::cell::RefCell::new(&mut seen);
-    let ran = runner.run(&case(), |case| {
-        let (started, done, failed) = runtime.block_on(holds(&case));
-        let mut seen = seen_by_all.borrow_mut();
-        seen[0] += u64::from(!started);
-        seen[1] += u64::from(started && done > 0 && failed > 0);
-        seen[2] += u64::from(started && done > 0);
-        Ok(())
-    });
-    ran.unwrap();
-    assert!(seen.iter().all(|count| *count > 0), "refused starts, jobs in part, jobs that did something: {seen:?}");
+    let seen = std::cell::Cell::new([0; 3]);
+    for _ in 0..10 {
+        let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });
+        let ran = runner.run(&case(), |case| {
+            let (started, done, failed) = runtime.block_on(holds(&case));
+            let [refused, in_part, did_something] = seen.get();
+            let (did, missed) = (started && done > 0, failed > 0);
+            seen.set([refused + u64::from(!started), in_part + u64::from(did && missed), did_something + u64::from(did)]);
+            Ok(())
+        });
+        ran.unwrap();
+        if seen.get().iter().all(|count| *count > 0) {
+            return;
+        }
+    }
+    panic!("refused starts, jobs in part, jobs that did something: {:?}", seen.get());
 }
