@@ -1,40 +1,21 @@
 """The MinIO client, unmodified: alias, encryption of buckets, copies in every mode, keys, and a key rotation as a batch job."""
 
 import base64
-import json
-import shutil
 
 import pytest
 
 from conftest import make_bucket
 from harness.admin import Admin
 from harness.cli import Shell
-from harness.server import REPOSITORY
+from harness.mc import Mc, rows
 from harness.sse import CUSTOMER, KMS_KEY_ID, SSE, customer, random_body
 
-MC = REPOSITORY / ".tools/mc/usr/bin/minio-client"
 RAW_KEY = b"32byteslongsecretkeymustprovided"
 
 
 @pytest.fixture
 def mc(server, tmp_path):
-    assert MC.exists(), f"{MC} is missing; install it with: tests/install.sh"
-    shell = Shell(server, tmp_path)
-    cas = tmp_path / ".mc/certs/CAs"
-    cas.mkdir(parents=True)
-    shutil.copy(server.ca, cas / "strongroom.pem")
-    shell.env["MC_UPDATE"] = "off"
-
-    def call(arguments, status=0):
-        return shell(f"{MC} --config-dir {tmp_path}/.mc --no-color --json {arguments}", status=status)
-
-    call.shell = shell
-    call(f"alias set s3 {server.endpoint} {server.access_key} {server.secret_key}")
-    return call
-
-
-def rows(done):
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return Mc(Shell(server, tmp_path))
 
 
 def test_an_alias_is_set_and_lists_buckets(mc, bucket):
