@@ -3,6 +3,7 @@
 # Quick when all of it is there. A tool that cannot be had is a failure, never a skipped test.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tests/apt.sh
 mkdir -p .tools
 python=${PYTHON:-python3}
 
@@ -29,14 +30,7 @@ venv() {
 missing=()
 [ -e /usr/lib/softhsm/libsofthsm2.so ] || missing+=(softhsm2)
 command -v pkcs11-tool >/dev/null || missing+=(opensc)
-if [ ${#missing[@]} -gt 0 ]; then
-  sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
-  install="apt-get install -y --no-install-recommends ${missing[*]}"
-  if ! { $sudo apt-get update -qq && $sudo env DEBIAN_FRONTEND=noninteractive $install >/dev/null; }; then
-    echo "tests: missing ${missing[*]}; install: $install" >&2
-    exit 1
-  fi
-fi
+apt_install "${missing[@]}"
 
 newer=$(newer_python)
 pids=()
