@@ -11,7 +11,7 @@ DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 FUZZ_VERSION := 0.13.2
 FUZZ := $(TOOLS)/cargo-fuzz-$(FUZZ_VERSION)/bin/cargo-fuzz
 
-.PHONY: help serve build test test-rust test-clients fuzz fuzz-parsers crash powercut rekey test-browser big lint fmt deny bench load clean-tools
+.PHONY: help serve build test test-rust test-clients fuzz fuzz-parsers crash powercut rekey test-apps test-browser big lint fmt deny bench load clean-tools
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,14 @@ powercut: build ## Cut the power 1,000 times under every kind of write (CUTS)
 rekey: build ## Re-key 100,000 objects, killed ten times on the way
 	tests/install.sh
 	STRONGROOM_TEST_REKEY_OBJECTS=100000 STRONGROOM_TEST_REKEY_KILLS=10 .tools/venv/bin/python -m pytest -n 0 --timeout 3600 tests/test_rekey_crash.py
+
+# APPS: some of the files of tests/apps.
+APPS ?= tests/apps
+
+test-apps: build ## Let applications do a day's work (APPS="tests/apps/test_pyiceberg.py …")
+	tests/install.sh
+	tests/install-apps.sh
+	STRONGROOM_TEST_APPS=1 .tools/apps/python/bin/python -m pytest -n 2 $(APPS)
 
 test-browser: build ## Upload from a page in Chromium
 	tests/install.sh
