@@ -11,7 +11,7 @@ DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 FUZZ_VERSION := 0.13.2
 FUZZ := $(TOOLS)/cargo-fuzz-$(FUZZ_VERSION)/bin/cargo-fuzz
 
-.PHONY: help serve build test test-rust test-clients fuzz fuzz-parsers crash powercut rekey test-apps test-browser big lint fmt deny bench load clean-tools
+.PHONY: help serve build test test-rust test-clients fuzz fuzz-parsers crash powercut rekey test-apps big lint fmt deny bench load clean-tools
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,11 +74,6 @@ test-apps: build ## Let applications do a day's work (APPS="tests/apps/test_pyic
 	tests/install.sh
 	tests/install-apps.sh
 	STRONGROOM_TEST_APPS=1 .tools/apps/python/bin/python -m pytest -n 2 $(APPS)
-
-test-browser: build ## Upload from a page in Chromium
-	tests/install.sh
-	command -v chromium chromium-browser google-chrome >/dev/null || { echo "missing chromium; install: apt-get install chromium" >&2; exit 1; }
-	STRONGROOM_TEST_BROWSER=1 .tools/venv/bin/python -m pytest -n 0 tests/test_cors_browser.py
 
 big: build ## Put and get 5 GiB, whole and in parts, in less than 256 MiB of memory
 	tests/install.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Puts what the tests need where they look for it: a virtual environment in .tools/venv, the key servers of install-servers.sh, the MinIO client, and the
-# system's rclone, restic, s3cmd and strace.
+# system's Chromium, rclone, restic, s3cmd and strace.
 # Quick when all of it is there. A tool that cannot be had is a failure, never a skipped test.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,6 +13,7 @@ missing=()
 for tool in rclone restic s3cmd openssl strace pwgen; do
   command -v "$tool" >/dev/null || missing+=("$tool")
 done
+command -v chromium chromium-browser google-chrome >/dev/null || missing+=(chromium)
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 apt_install "${missing[@]}"
 
