@@ -18,4 +18,16 @@ python_packages() {
   cp tests/apps/requirements.txt "$stamp"
 }
 
+# name, module, version, package: built in the module's own folder, since go install takes none whose dependencies are replaced.
+go_program() {
+  local program=$apps/bin/$1 dir
+  [ "$(cat "$program.version" 2>/dev/null)" = "$2@$3" ] && return
+  command -v go >/dev/null || { echo "tests: missing go 1.26; install: apt-get install golang-go" >&2; exit 1; }
+  mkdir -p "$apps/bin"
+  dir=$(go mod download -json "$2@$3" | "$python" -c 'import json, sys; print(json.load(sys.stdin)["Dir"])')
+  (cd "$dir" && go build -mod=readonly -buildvcs=false -o "$program" "./$4")
+  echo "$2@$3" > "$program.version"
+}
+
 python_packages
+go_program registry github.com/distribution/distribution/v3 v3.1.2 cmd/registry
