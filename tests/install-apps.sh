@@ -8,6 +8,15 @@ apps=$PWD/.tools/apps
 python=${PYTHON:-python3}
 mkdir -p "$apps"
 
+# psycopg2, which Barman needs, is built against libpq.
+system_packages() {
+  local missing=()
+  ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
+  command -v pgbackrest >/dev/null || missing+=(pgbackrest)
+  command -v pg_config >/dev/null && [ -e "$(pg_config --includedir)/libpq-fe.h" ] || missing+=(libpq-dev)
+  apt_install "${missing[@]}"
+}
+
 # Those that are Python packages, and the runner of the tests.
 python_packages() {
   local stamp=$apps/python/.requirements
@@ -29,5 +38,6 @@ go_program() {
   echo "$2@$3" > "$program.version"
 }
 
+system_packages
 python_packages
 go_program registry github.com/distribution/distribution/v3 v3.1.2 cmd/registry
