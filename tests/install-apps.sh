@@ -41,3 +41,4 @@ go_program() {
 system_packages
 python_packages
 go_program registry github.com/distribution/distribution/v3 v3.1.2 cmd/registry
+go_program tofu github.com/opentofu/opentofu v1.12.6 cmd/tofu
