@@ -38,7 +38,13 @@ go_program() {
   echo "$2@$3" > "$program.version"
 }
 
+# The programs of tests/apps that use an SDK; Go looks itself whether anything has changed.
+sdk_programs() {
+  (cd tests/apps/go && go build -buildvcs=false -o "$apps/bin/sdk-go" .)
+}
+
 system_packages
 python_packages
 go_program registry github.com/distribution/distribution/v3 v3.1.2 cmd/registry
 go_program tofu github.com/opentofu/opentofu v1.12.6 cmd/tofu
+sdk_programs
