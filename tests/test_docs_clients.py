@@ -29,7 +29,6 @@ def test_the_python_of_the_user_s_guide_works(new_server, tmp_path):
     shell.env["AWS_ENDPOINT_URL"] = server.endpoint
     shell.file("sse-c.key", bytes(range(32)))
     shell.file("hello.txt", b"top secret\n")
-    [code] = blocks("python")
-    shell.file("guide.py", code.encode())
+    shell.file("guide.py", "".join(blocks("python")).encode())
     shell("python guide.py")
     assert (tmp_path / "back.txt").read_text() == "top secret\n"

@@ -6,27 +6,14 @@ import pytest
 
 from apps import stored
 from apps.postgres import CONTENT, Cluster
-from harness.server import REGION
+from test_docs_clients import blocks
 
-# It matches no IP address with a certificate, so the host has a name.
-CONFIG = """[global]
-repo1-type=s3
-repo1-path=/pg
-repo1-s3-bucket={bucket}
-repo1-s3-endpoint=localhost
-repo1-storage-port={server.port}
-repo1-storage-ca-file={server.ca}
-repo1-s3-uri-style=path
-repo1-s3-region={region}
-repo1-s3-key={server.access_key}
-repo1-s3-key-secret={server.secret_key}
-repo1-s3-kms-key-id={key_id}
+MORE = """
 repo1-cipher-type={cipher}
 {cipher_pass}
 repo1-bundle=y
 start-fast=y
 process-max=2
-compress-type=gz
 log-path={home}
 lock-path={home}/lock
 spool-path={home}/spool
@@ -39,11 +26,28 @@ pg1-socket-path={home}/first
 """
 
 
+def configuration(server, bucket, key_id, **more):
+    """What the user's guide says, for this server, bucket and key."""
+    [guide] = blocks("ini")
+    of_the_test = {
+        "9000": str(server.port),
+        "DATA_DIR.secrets": str(server.secrets),
+        "ACCESS_KEY": server.access_key,
+        "SECRET_KEY": server.secret_key,
+        "pgbackrest-demo": bucket,
+        "kms-key-id=default": f"kms-key-id={key_id}",
+    }
+    for name, value in of_the_test.items():
+        assert guide.count(name) == 1, name
+        guide = guide.replace(name, value)
+    return guide + MORE.format(**more)
+
+
 @pytest.fixture(params=["none", "aes-256-cbc"])
 def cluster(request, shell, server, bucket, key_id):
     made = Cluster(shell.home / "first", shell.env)
-    secret = "repo1-cipher-pass=correct horse battery staple" if request.param != "none" else ""
-    text = CONFIG.format(server=server, bucket=bucket, region=REGION, key_id=key_id, home=shell.home, port=made.port, cipher=request.param, cipher_pass=secret)
+    cipher_pass = "repo1-cipher-pass=correct horse battery staple" if request.param != "none" else ""
+    text = configuration(server, bucket, key_id, home=shell.home, port=made.port, cipher=request.param, cipher_pass=cipher_pass)
     config = shell.file("pgbackrest.conf", text.encode())
     made.env |= {"PGBACKREST_CONFIG": str(config), "PGBACKREST_STANZA": "main"}
     made.init(archive_mode="on", archive_command="pgbackrest archive-push %p", max_wal_senders=3)
