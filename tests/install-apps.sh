@@ -38,9 +38,19 @@ go_program() {
   echo "$2@$3" > "$program.version"
 }
 
+javascript() {
+  command -v npm >/dev/null || apt_install npm
+  mkdir -p "$apps/javascript"
+  cp tests/apps/javascript/{package.json,package-lock.json,day.mjs} "$apps/javascript"
+  cmp -s tests/apps/javascript/package-lock.json "$apps/javascript/.installed" && return
+  (cd "$apps/javascript" && npm ci --no-audit --no-fund --loglevel=error)
+  cp tests/apps/javascript/package-lock.json "$apps/javascript/.installed"
+}
+
 # The programs of tests/apps that use an SDK; Go looks itself whether anything has changed.
 sdk_programs() {
   (cd tests/apps/go && go build -buildvcs=false -o "$apps/bin/sdk-go" .)
+  javascript
 }
 
 system_packages

@@ -10,7 +10,10 @@ from apps import stored
 from harness.server import REPOSITORY
 
 APPS = REPOSITORY / ".tools/apps"
-PROGRAMS = {"Go": [APPS / "bin/sdk-go"]}
+PROGRAMS = {
+    "Go 2": [APPS / "bin/sdk-go"],
+    "JavaScript 3": ["node", APPS / "javascript/day.mjs"],
+}
 
 
 @pytest.fixture(params=PROGRAMS)
@@ -18,7 +21,7 @@ def links(request, shell, server, bucket, key_id):
     """What the program prints when its day is done."""
     command = PROGRAMS[request.param]
     assert command[-1].exists(), f"{command[-1]} is missing; install it with: tests/install-apps.sh"
-    shell.env |= {"AWS_REGION": shell.env["AWS_DEFAULT_REGION"], "AWS_ENDPOINT_URL": server.endpoint, "DAY_BUCKET": bucket, "DAY_KEY_ID": key_id}
+    shell.env |= {"AWS_REGION": shell.env["AWS_DEFAULT_REGION"], "AWS_ENDPOINT_URL": server.endpoint, "NODE_EXTRA_CA_CERTS": str(server.ca), "DAY_BUCKET": bucket, "DAY_KEY_ID": key_id}
     return json.loads(shell(" ".join(map(str, command))).stdout)
 
 
