@@ -47,10 +47,23 @@ javascript() {
   cp tests/apps/javascript/package-lock.json "$apps/javascript/.installed"
 }
 
-# The programs of tests/apps that use an SDK; Go looks itself whether anything has changed.
+# name: the libraries of tests/apps/NAME/pom.xml, and the class path that has them.
+java_libraries() {
+  local dir=$apps/$1
+  cmp -s "tests/apps/$1/pom.xml" "$dir/.installed" && return
+  command -v mvn >/dev/null || apt_install maven
+  command -v keytool >/dev/null || apt_install default-jdk-headless
+  mkdir -p "$dir"
+  mvn -q -B -f "tests/apps/$1/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath -Dmdep.outputFile="$dir/classpath" >&2
+  cp "tests/apps/$1/pom.xml" "$dir/.installed"
+}
+
+# The programs of tests/apps that use an SDK; Go and cargo look themselves whether anything has changed.
 sdk_programs() {
   (cd tests/apps/go && go build -buildvcs=false -o "$apps/bin/sdk-go" .)
+  (cd tests/apps/rust && CARGO_TARGET_DIR=$apps/rust cargo build --quiet --locked)
   javascript
+  java_libraries java
 }
 
 system_packages

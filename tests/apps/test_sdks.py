@@ -12,7 +12,9 @@ from harness.server import REPOSITORY
 APPS = REPOSITORY / ".tools/apps"
 PROGRAMS = {
     "Go 2": [APPS / "bin/sdk-go"],
+    "Java 2": ["java", "-cp", f"$(cat {APPS}/java/classpath)", REPOSITORY / "tests/apps/java/Day.java"],
     "JavaScript 3": ["node", APPS / "javascript/day.mjs"],
+    "Rust": [APPS / "rust/debug/day"],
 }
 
 
@@ -21,6 +23,9 @@ def links(request, shell, server, bucket, key_id):
     """What the program prints when its day is done."""
     command = PROGRAMS[request.param]
     assert command[-1].exists(), f"{command[-1]} is missing; install it with: tests/install-apps.sh"
+    # Java trusts what lies in a store of its own kind.
+    shell(f"keytool -importcert -noprompt -alias ca -file {server.ca} -keystore trust.p12 -storepass changeit")
+    shell.env["JDK_JAVA_OPTIONS"] = "-Djavax.net.ssl.trustStore=trust.p12 -Djavax.net.ssl.trustStorePassword=changeit"
     shell.env |= {"AWS_REGION": shell.env["AWS_DEFAULT_REGION"], "AWS_ENDPOINT_URL": server.endpoint, "NODE_EXTRA_CA_CERTS": str(server.ca), "DAY_BUCKET": bucket, "DAY_KEY_ID": key_id}
     return json.loads(shell(" ".join(map(str, command))).stdout)
 
