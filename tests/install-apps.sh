@@ -71,3 +71,4 @@ python_packages
 go_program registry github.com/distribution/distribution/v3 v3.1.2 cmd/registry
 go_program tofu github.com/opentofu/opentofu v1.12.6 cmd/tofu
 sdk_programs
+java_libraries hadoop
