@@ -17,14 +17,14 @@ system_packages() {
   apt_install "${missing[@]}"
 }
 
-# Those that are Python packages, and the runner of the tests.
+# name, what pip installs, and what shows that it has changed: a virtual environment of its own.
 python_packages() {
-  local stamp=$apps/python/.requirements
-  cmp -s tests/apps/requirements.txt "$stamp" && return
-  rm -rf "$apps/python"
-  "$python" -m venv "$apps/python"
-  "$apps/python/bin/pip" install --quiet --disable-pip-version-check -r tests/apps/requirements.txt
-  cp tests/apps/requirements.txt "$stamp"
+  local stamp=$apps/$1/.installed
+  [ "$(cat "$stamp" 2>/dev/null)" = "$3" ] && return
+  rm -rf "${apps:?}/$1"
+  "$python" -m venv "$apps/$1"
+  "$apps/$1/bin/pip" install --quiet --disable-pip-version-check $2
+  echo "$3" > "$stamp"
 }
 
 # name, module, version, package: built in the module's own folder, since go install takes none whose dependencies are replaced.
@@ -67,7 +67,10 @@ sdk_programs() {
 }
 
 system_packages
-python_packages
+# The runner of the tests is among them.
+python_packages python "-r tests/apps/requirements.txt" "$(cat tests/apps/requirements.txt)"
+medusa=cassandra-medusa==0.31.0
+python_packages medusa $medusa $medusa
 go_program registry github.com/distribution/distribution/v3 v3.1.2 cmd/registry
 go_program tofu github.com/opentofu/opentofu v1.12.6 cmd/tofu
 sdk_programs
