@@ -71,7 +71,9 @@ system_packages
 python_packages python "-r tests/apps/requirements.txt" "$(cat tests/apps/requirements.txt)"
 medusa=cassandra-medusa==0.31.0
 python_packages medusa $medusa $medusa
+go_program promtool github.com/prometheus/prometheus v0.309.1 cmd/promtool
 go_program registry github.com/distribution/distribution/v3 v3.1.2 cmd/registry
+go_program thanos github.com/thanos-io/thanos v0.42.4 cmd/thanos
 go_program tofu github.com/opentofu/opentofu v1.12.6 cmd/tofu
 sdk_programs
 java_libraries hadoop
