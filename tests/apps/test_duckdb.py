@@ -33,7 +33,8 @@ def test_tables_are_written_and_queried_in_place(db, server, bucket, key_id):
 
     query = "SELECT sensor, count(*), sum(value) FROM {} WHERE day = 5 GROUP BY sensor ORDER BY sensor"
     expected = db.execute(query.format("readings")).fetchall()
-    for source in (f"'s3://{bucket}/readings.parquet'", f"'s3://{bucket}/readings.csv.gz'", f"read_parquet('s3://{bucket}/by day/*/*.parquet', hive_partitioning = true)"):
+    by_day = f"read_parquet('s3://{bucket}/by day/*/*.parquet', hive_partitioning = true)"
+    for source in (f"'s3://{bucket}/readings.parquet'", f"'s3://{bucket}/readings.csv.gz'", by_day):
         assert db.execute(query.format(source)).fetchall() == expected, source
     whole = f"(FROM 's3://{bucket}/readings.parquet')"
     assert db.execute(f"SELECT count(*) FROM (FROM readings EXCEPT ALL {whole})").fetchone() == (0,)

@@ -80,6 +80,7 @@ def test_lifecycle_rules_and_cors_come_back_as_they_were_set(mc, shell, bucket):
     [rule] = json.loads(mc(f"ilm rule export s3/{bucket}").stdout)["config"]["Rules"]
     assert (rule["Status"], rule["Expiration"]["Days"]) == ("Enabled", 30)
     mc(f"ilm rule rm --id {rule['ID']} s3/{bucket}")
-    shell.file("cors.xml", b"<CORSConfiguration><CORSRule><AllowedOrigin>https://app.example</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>")
+    rule = "<CORSRule><AllowedOrigin>https://app.example</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule>"
+    shell.file("cors.xml", f"<CORSConfiguration>{rule}</CORSConfiguration>".encode())
     mc(f"cors set s3/{bucket} cors.xml")
     assert "https://app.example" in mc(f"cors get s3/{bucket}").stdout

@@ -26,7 +26,8 @@ def links(request, shell, server, bucket, key_id):
     # Java trusts what lies in a store of its own kind.
     shell(f"keytool -importcert -noprompt -alias ca -file {server.ca} -keystore trust.p12 -storepass changeit")
     shell.env["JDK_JAVA_OPTIONS"] = "-Djavax.net.ssl.trustStore=trust.p12 -Djavax.net.ssl.trustStorePassword=changeit"
-    shell.env |= {"AWS_REGION": shell.env["AWS_DEFAULT_REGION"], "AWS_ENDPOINT_URL": server.endpoint, "NODE_EXTRA_CA_CERTS": str(server.ca), "DAY_BUCKET": bucket, "DAY_KEY_ID": key_id}
+    shell.env |= {"AWS_REGION": shell.env["AWS_DEFAULT_REGION"], "AWS_ENDPOINT_URL": server.endpoint}
+    shell.env |= {"NODE_EXTRA_CA_CERTS": str(server.ca), "DAY_BUCKET": bucket, "DAY_KEY_ID": key_id}
     return json.loads(shell(" ".join(map(str, command))).stdout)
 
 
