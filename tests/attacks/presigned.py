@@ -59,7 +59,7 @@ ALTERED = [
     ("for writing", lambda request: request.but(method="PUT").adding("content-length", "0"), WRONG),
     ("for another host", lambda request: request.having("host", "localhost"), WRONG),
     ("for longer", parameter("X-Amz-Expires", "301"), WRONG),
-    ("for another time", parameter("X-Amz-Date", sigv4.timestamp(minutes(-1))), WRONG),
+    ("for another time", lambda request: parameter("X-Amz-Date", sigv4.timestamp(minutes(-1)))(request), WRONG),
     ("for another region", replaced("us-east-1", "us-west-1"), WRONG),
     ("for no header", parameter("X-Amz-SignedHeaders", "x-none"), denied()),
     ("in the last digit of its signature", target(last_digit), WRONG),

@@ -127,8 +127,10 @@ fn permit_granting(operation: &Operation, request: &Request, asked: &Asked) -> R
     if writes(Action::CreateBucket) && acl::of_new_bucket(request)?.is_some_and(|acl| !acl.is_private_to(&acl.owner)) {
         return permit_on_path(Action::PutBucketAcl, &arn::bucket(&request.bucket));
     }
+    // Who is let in without a signature owns what they write, and nothing else could give them the right.
+    let has_no_policies = request.caller.identity.is_anonymous();
     // Parts and completions have no ACL: their upload has.
-    if writes(Action::PutObject) && operation.facts != Facts::Upload && acl::grants_to_others(request)? {
+    if !has_no_policies && writes(Action::PutObject) && operation.facts != Facts::Upload && acl::grants_to_others(request)? {
         return permit_on_path(Action::PutObjectAcl, &arn::object(&request.bucket, &request.key));
     }
     Ok(())

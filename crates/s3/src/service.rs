@@ -152,7 +152,8 @@ impl Inner {
         };
         let access = Access::new(circumstances(&parts.headers, &caller));
         let (operation, mut request) = take_apart(parts, caller, access, findings)?;
-        authorize(&self.api.engine, operation, &mut request).await?;
+        // In a box too: what it decides by takes kilobytes, and is gone when the operation runs.
+        Box::pin(authorize(&self.api.engine, operation, &mut request)).await?;
         if operation.takes_body {
             if !admitted.covers_body && !takes_uncovered_body(secure, connection, &self.api.options) {
                 return Err(Refusal::InvalidRequest(UNCOVERED_BODY.to_owned()));
