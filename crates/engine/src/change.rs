@@ -12,7 +12,7 @@ use crate::{
     events::EventName,
     ids,
     lock::Locked,
-    ops::FoundData,
+    ops::{FoundData, check_seen},
     record::{ObjectRecord, VersionBinding, open_part_checksums, seal_part_checksums},
 };
 
@@ -41,6 +41,7 @@ impl Engine {
             let owner = caller.expected_owner.as_deref();
             let data = self.find_data(owner, &named.bucket, &named.key, named.version_id.as_deref()).await?;
             let FoundData { found, part_record, .. } = data;
+            check_seen(caller.seen.object, &found)?;
             let present = Changeable { locked: found.locked(), tags: found.record.tags.clone(), acl: found.record.acl.clone() };
             let next = change(&found.bucket, present.clone())?;
             let shown = ids::shown(found.bucket.versioning, &found.version);

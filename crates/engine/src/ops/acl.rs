@@ -9,6 +9,7 @@ use crate::{
     change::Changeable,
     events::EventName,
     ids,
+    ops::check_seen,
 };
 
 impl Engine {
@@ -32,6 +33,7 @@ impl Engine {
     /// GetObjectAcl, and the version's id as clients see it. Its keys are not opened.
     pub async fn object_acl(&self, caller: &Caller, named: &ObjectVersion) -> Result<(Acl, Option<String>), Error> {
         let found = self.find(caller.expected_owner.as_deref(), &named.bucket, &named.key, named.version_id.as_deref()).await?;
+        check_seen(caller.seen.object, &found)?;
         let version_id = ids::shown(found.bucket.versioning, &found.version);
         Ok((found.record.acl.map_or_else(|| Acl::private(&found.bucket.owner), |acl| *acl), version_id))
     }

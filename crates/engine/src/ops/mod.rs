@@ -16,4 +16,4 @@ mod put;
 mod tagging;
 mod update_encryption;
 
-pub(crate) use get::FoundData;
+pub(crate) use get::{FoundData, check_seen};

@@ -5,13 +5,16 @@ use crate::{
     api::{Caller, ObjectVersion, Tag},
     change::Changeable,
     events::EventName,
-    ids, tags,
+    ids,
+    ops::check_seen,
+    tags,
 };
 
 impl Engine {
     /// GetObjectTagging: the tags of a version, and its id as clients see it.
     pub async fn object_tags(&self, caller: &Caller, named: &ObjectVersion) -> Result<(Vec<Tag>, Option<String>), Error> {
         let found = self.find(caller.expected_owner.as_deref(), &named.bucket, &named.key, named.version_id.as_deref()).await?;
+        check_seen(caller.seen.object, &found)?;
         let version_id = ids::shown(found.bucket.versioning, &found.version);
         Ok((found.record.tags, version_id))
     }

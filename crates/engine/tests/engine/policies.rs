@@ -6,10 +6,10 @@ use std::{sync::Arc, time::Duration};
 use strongroom_access::{Action, Conditions, Decision, Identity, MAIN_ACCOUNT, arn};
 use strongroom_engine::{
     Error,
-    api::{Caller, CreateBucket, PublicAccessBlock},
+    api::{Caller, CreateBucket, ObjectVersion, PublicAccessBlock, Seen},
 };
 
-use crate::common::{BUCKET, Rig, root, user};
+use crate::common::{As, BUCKET, Rig, copy_request, get_request, root, user};
 
 const NAMED: &str =
     r#"{"Statement": {"Effect": "Allow", "Principal": {"AWS": "111122223333"}, "Action": "s3:GetObject", "Resource": "*"}}"#;
@@ -112,4 +112,31 @@ async fn a_bucket_belongs_to_the_account_of_who_creates_it() {
     assert_eq!(names(&rig.root).await, [BUCKET.to_owned(), "hers".to_owned()]);
     let account = async |bucket: &str| rig.engine.bucket_rules(bucket).await.unwrap().unwrap().account.clone();
     assert_eq!((account("hers").await.as_str(), account(BUCKET).await.as_str()), ("111122223333", MAIN_ACCOUNT));
+}
+
+/// Who was let in by the tags or the ACL of one version is shown no other, whatever took its place in between.
+#[tokio::test]
+async fn what_was_not_decided_on_is_not_read() {
+    let rig = Rig::new().await;
+    rig.put("object", As::Store, b"public").await;
+    let seen = rig.engine.object_facts(BUCKET, "object", None).await.unwrap().unwrap().version;
+    let of_object = Caller { seen: Seen { object: Some(seen), source: None }, ..rig.root.clone() };
+    let of_source = Caller { seen: Seen { object: None, source: Some(seen) }, ..rig.root.clone() };
+    let named = ObjectVersion { bucket: BUCKET.into(), key: "object".into(), version_id: None };
+    let read = || get_request("object", As::Store.read());
+    let copy = || copy_request(("object", As::Store), ("copy", As::Store));
+    let is_busy = |result: Result<(), Error>| matches!(result, Err(Error::Busy));
+    for replaced in [false, true] {
+        if replaced {
+            rig.put("object", As::Store, b"private").await;
+        }
+        let (engine, tags) = (&rig.engine, vec![("a".to_owned(), "b".to_owned())]);
+        assert_eq!(is_busy(engine.get_object(&of_object, read()).await.map(drop)), replaced);
+        assert_eq!(is_busy(engine.head_object(&of_object, read()).await.map(drop)), replaced);
+        assert_eq!(is_busy(engine.object_attributes(&of_object, read()).await.map(drop)), replaced);
+        assert_eq!(is_busy(engine.object_tags(&of_object, &named).await.map(drop)), replaced);
+        assert_eq!(is_busy(engine.set_object_tags(&of_object, &named, tags).await.map(drop)), replaced);
+        assert_eq!(is_busy(engine.object_acl(&of_object, &named).await.map(drop)), replaced);
+        assert_eq!(is_busy(engine.copy_object(&of_source, copy()).await.map(drop)), replaced);
+    }
 }
