@@ -11,7 +11,7 @@ from harness.sse import random_body
 
 PEERS = 512
 MAX_RSS = 256 << 20
-# What the server keeps when they have gone, and how soon: the allocator gives free memory back after ten seconds.
+# What the server keeps when they have gone, and how soon: the allocator gives free memory back after a third of a second.
 REST_RSS, REST_SECONDS = 96 << 20, 20
 
 CHUNK_HEAD = b"100000;chunk-signature=" + b"0" * 64 + b"\r\n"  # of 1 MiB; the signature is looked at when all of it has come

@@ -16,9 +16,9 @@ from conftest import make_bucket
 from harness import forms
 from harness.admin import Admin, Kms
 from harness.cli import Shell, run
+from harness.mc import MC, rows
 from harness.receiver import CLOSE, ENDLESS, HANG, Receiver
 from harness.server import BINARY, REPOSITORY
-from test_mc import MC, rows
 
 ARN = "arn:strongroom:sqs:us-east-1:hook:webhook"
 ALL = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:ObjectTagging:*", "s3:LifecycleExpiration:*"]

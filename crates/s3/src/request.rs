@@ -33,7 +33,8 @@ pub(crate) struct Request {
     /// Of POST Object. None once it was taken.
     pub(crate) form: Option<Form>,
     pub(crate) caller: Caller,
-    pub(crate) access: Access,
+    /// In a box, since every future on the way has room for a request.
+    pub(crate) access: Box<Access>,
 }
 
 /// What requests are decided by besides the caller's own policies.
@@ -48,8 +49,8 @@ pub(crate) struct Access {
 
 impl Access {
     /// Before the buckets are looked up.
-    pub(crate) fn new(conditions: Conditions) -> Self {
-        Self { bucket: None, source: None, conditions }
+    pub(crate) fn new(conditions: Conditions) -> Box<Self> {
+        Box::new(Self { bucket: None, source: None, conditions })
     }
 }
 

@@ -234,7 +234,12 @@ impl Inner {
 }
 
 /// The operation, and the request as it sees it. The body follows when the caller is authorized.
-fn take_apart(parts: Parts, mut caller: Caller, access: Access, findings: &mut Findings) -> Result<(&'static Operation, Request), Refusal> {
+fn take_apart(
+    parts: Parts,
+    mut caller: Caller,
+    access: Box<Access>,
+    findings: &mut Findings,
+) -> Result<(&'static Operation, Request), Refusal> {
     let Parts { method, uri, mut headers, .. } = parts;
     let (bucket, key) = (findings.bucket.clone(), findings.key.clone());
     let query = Query::parse(uri.query().unwrap_or_default())?;
