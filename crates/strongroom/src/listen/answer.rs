@@ -10,7 +10,6 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::activity::{Activity, Claim};
-use super::connection::BUFFER_BYTES;
 use super::head::Refusal;
 use super::table::Place;
 use super::{Arrival, Handler};
@@ -62,10 +61,12 @@ fn is_anonymous(status: StatusCode, is_signed: bool) -> bool {
     is_refusal || !is_signed && !status.is_success()
 }
 
-/// What a connection's buffer holds is short.
+/// Longer answers are downloads: a client may take its time with one.
+const SHORT_ANSWER_BYTES: u64 = 64 << 10;
+
 fn claim(body: &impl Body) -> Claim {
     match body.size_hint().exact() {
-        Some(len) if len <= BUFFER_BYTES as u64 => Claim::Short,
+        Some(len) if len <= SHORT_ANSWER_BYTES => Claim::Short,
         _ => Claim::Download,
     }
 }

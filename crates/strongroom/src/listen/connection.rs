@@ -28,7 +28,7 @@ use super::{Arrival, Handler, Phase, PortLimits};
 
 /// The most that is read at once for one connection, and that waits to be written before more is asked for. A connection keeps its
 /// read buffer until it ends, outside of the memory budget, so this times `max_connections` is memory too. Larger ones save no CPU.
-pub(super) const BUFFER_BYTES: usize = 40 << 10;
+const BUFFER_BYTES: usize = 40 << 10;
 
 /// Serves one connection, which holds its place and its permit to the end.
 pub(super) async fn serve<H: Handler>(
