@@ -11,7 +11,7 @@ use crate::calls::Call;
 use crate::client::Client;
 use crate::error::Error;
 use crate::output::Output;
-use crate::run::connect;
+use crate::run::asked;
 
 /// Printed below the help.
 pub(crate) const AFTER_HELP: &str = "\
@@ -62,15 +62,7 @@ enum LifecycleCommand {
 
 /// Runs the command.
 pub(crate) fn run(args: &LifecycleArgs) -> ExitCode {
-    let output = Output::new(args.json);
-    let done = connect(&args.connection).and_then(|(client, runtime)| runtime.block_on(answer(&client, args, &output)));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output.error(&error);
-            ExitCode::from(error.exit_status())
-        }
-    }
+    asked(&args.connection, args.json, async |client, output| answer(client, args, output).await)
 }
 
 async fn answer(client: &Client, args: &LifecycleArgs, output: &Output) -> Result<(), Error> {

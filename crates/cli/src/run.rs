@@ -23,19 +23,20 @@ const MAX_PAGES: usize = 10_000;
 
 /// Runs a command.
 pub(crate) fn run(args: &KmsArgs) -> ExitCode {
-    let output = Output::new(args.json);
-    match execute(args, &output) {
+    asked(&args.connection, args.json, async |client, output| answer(client, args, output).await)
+}
+
+/// Asks the server, and prints what comes of it. Errors have an exit status each.
+pub(crate) fn asked(connection: &ConnectionArgs, json: bool, answer: impl AsyncFnOnce(&Client, &Output) -> Result<(), Error>) -> ExitCode {
+    let output = Output::new(json);
+    let done = connect(connection).and_then(|(client, runtime)| runtime.block_on(answer(&client, &output)));
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output.error(&error);
             ExitCode::from(error.exit_status())
         }
     }
-}
-
-fn execute(args: &KmsArgs, output: &Output) -> Result<(), Error> {
-    let (client, runtime) = connect(&args.connection)?;
-    runtime.block_on(answer(&client, args, output))
 }
 
 /// Who to ask, and what to ask with.

@@ -96,6 +96,11 @@ impl From<Error> for Refusal {
     }
 }
 
+/// A document that S3 would not take, and what it lacks.
+pub(crate) fn malformed(what: &str) -> Refusal {
+    Refusal::Engine(Error::MalformedXml(what.to_owned()))
+}
+
 impl Refusal {
     /// Code, status and advice, for all of them.
     pub(crate) fn verdict(&self, dialect: ErrorDialect) -> Verdict<'_> {

@@ -1,14 +1,11 @@
 //! The default encryption of a bucket, and the types of encryption that it blocks.
 
 use http::StatusCode;
-use strongroom_engine::{
-    Error,
-    api::{DefaultEncryption, EncryptionRule},
-};
+use strongroom_engine::api::{DefaultEncryption, EncryptionRule};
 
 use crate::{
     api::Api,
-    refusal::Refusal,
+    refusal::{Refusal, malformed},
     reply::Reply,
     request::Request,
     xml::{Element, Xml, read},
@@ -102,10 +99,6 @@ fn blocked_types(element: &mut Element<'_, '_>) -> Result<Vec<String>, Refusal> 
         Ok(())
     })?;
     Ok(types)
-}
-
-fn malformed(what: &str) -> Refusal {
-    Refusal::Engine(Error::MalformedXml(what.to_owned()))
 }
 
 #[cfg(test)]

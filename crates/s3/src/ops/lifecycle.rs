@@ -2,7 +2,6 @@
 
 use http::{HeaderName, StatusCode};
 use strongroom_engine::{
-    Error,
     api::Tag,
     lifecycle::{Expiration, Expiry, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration, RulePrefix, TransitionMinimum},
 };
@@ -11,11 +10,11 @@ use crate::{
     api::Api,
     headers,
     query::encode,
-    refusal::Refusal,
+    refusal::{Refusal, malformed},
     reply::Reply,
     request::Request,
     timestamp::{http_date, parse_iso_8601},
-    xml::{Element, Xml, read},
+    xml::{Element, Xml, once, read},
 };
 
 const TRANSITION_MINIMUM: &str = "x-amz-transition-default-minimum-object-size";
@@ -264,14 +263,6 @@ fn noncurrent_expiration(element: &mut Element<'_, '_>) -> Result<NoncurrentExpi
     })?;
     let days = days.ok_or_else(|| malformed("NoncurrentVersionExpiration needs NoncurrentDays"))?;
     Ok(NoncurrentExpiration { days, newer_kept })
-}
-
-fn once<T>(field: &mut Option<T>, value: T) -> Result<(), Refusal> {
-    if field.replace(value).is_some() { Err(Refusal::MalformedXml) } else { Ok(()) }
-}
-
-fn malformed(what: &str) -> Refusal {
-    Refusal::Engine(Error::MalformedXml(what.to_owned()))
 }
 
 #[cfg(test)]

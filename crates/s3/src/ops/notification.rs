@@ -1,18 +1,15 @@
 //! GetBucketNotificationConfiguration and PutBucketNotificationConfiguration, and the two older operations of the same subresource. What a configuration
 //! may say is the engine's business.
 
-use strongroom_engine::{
-    Error,
-    events::{FilterEnd, FilterRule, Notification, NotificationKind, Notifications},
-};
+use strongroom_engine::events::{FilterEnd, FilterRule, Notification, NotificationKind, Notifications};
 
 use crate::{
     api::Api,
     headers,
-    refusal::Refusal,
+    refusal::{Refusal, malformed},
     reply::Reply,
     request::Request,
-    xml::{Element, Xml, read},
+    xml::{Element, Xml, once, read},
 };
 
 const SKIP_VALIDATION: &str = "x-amz-skip-destination-validation";
@@ -159,14 +156,6 @@ fn rule(element: &mut Element<'_, '_>) -> Result<FilterRule, Refusal> {
         _ => return Err(Refusal::InvalidArgument("filter rule name must be either prefix or suffix".to_owned())),
     };
     Ok(FilterRule { name, end, value: value.ok_or_else(|| malformed("each FilterRule needs a Name and a Value"))? })
-}
-
-fn once<T>(field: &mut Option<T>, value: T) -> Result<(), Refusal> {
-    if field.replace(value).is_some() { Err(Refusal::MalformedXml) } else { Ok(()) }
-}
-
-fn malformed(what: &str) -> Refusal {
-    Refusal::Engine(Error::MalformedXml(what.to_owned()))
 }
 
 #[cfg(test)]

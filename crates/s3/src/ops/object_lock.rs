@@ -9,7 +9,7 @@ use crate::{
     api::Api,
     authorize::{bypasses_governance, hide_missing},
     lock::{is_on, mode_name, mode_of, on_or_off},
-    refusal::Refusal,
+    refusal::{Refusal, malformed},
     reply::Reply,
     request::Request,
     timestamp::parse_iso_8601,
@@ -216,10 +216,6 @@ fn parsed_status(status: &str) -> Result<bool, Refusal> {
 
 fn parsed_date(text: &str) -> Result<i64, Refusal> {
     parse_iso_8601(text.trim()).ok_or_else(|| malformed("RetainUntilDate must be a date of ISO 8601, such as 2030-01-31T00:00:00Z"))
-}
-
-fn malformed(what: &str) -> Refusal {
-    Refusal::Engine(Error::MalformedXml(what.to_owned()))
 }
 
 #[cfg(test)]

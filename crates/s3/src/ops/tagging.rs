@@ -2,10 +2,7 @@
 
 use http::{HeaderMap, HeaderName, StatusCode};
 use strongroom_access::Action;
-use strongroom_engine::{
-    Error,
-    api::{Attributes, ObjectInfo, Tag},
-};
+use strongroom_engine::api::{Attributes, ObjectInfo, Tag};
 
 use crate::{
     api::Api,
@@ -13,7 +10,7 @@ use crate::{
     headers, lock,
     ops::acl,
     query::Query,
-    refusal::Refusal,
+    refusal::{Refusal, malformed},
     reply::Reply,
     request::Request,
     xml::{Element, Xml, read},
@@ -143,10 +140,6 @@ fn tag(element: &mut Element<'_, '_>) -> Result<Tag, Refusal> {
         (Some(key), Some(value)) => Ok((key, value)),
         _ => Err(malformed("each Tag needs a Key and a Value")),
     }
-}
-
-fn malformed(what: &str) -> Refusal {
-    Refusal::Engine(Error::MalformedXml(what.to_owned()))
 }
 
 #[cfg(test)]

@@ -3,5 +3,5 @@
 mod read;
 mod write;
 
-pub(crate) use read::{Element, read};
+pub(crate) use read::{Element, once, read};
 pub(crate) use write::{Xml, is_readable};

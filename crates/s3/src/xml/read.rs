@@ -83,7 +83,7 @@ impl Element<'_, '_> {
 }
 
 /// A field that is given twice leaves open which one is meant.
-fn once<T>(field: &mut Option<T>, value: T) -> Result<(), Refusal> {
+pub(crate) fn once<T>(field: &mut Option<T>, value: T) -> Result<(), Refusal> {
     if field.replace(value).is_some() { Err(Refusal::MalformedXml) } else { Ok(()) }
 }
 
