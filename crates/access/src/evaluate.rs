@@ -34,7 +34,7 @@ pub enum Decision {
     ImplicitDeny,
 }
 
-/// The proof that an identity may do an action on a resource. Only [`Identity::authorize`] makes one.
+/// The proof that an identity may do an action on a resource. Only [`Identity::authorize`] and [`Identity::authorize_in`] make one.
 #[derive(Debug)]
 #[must_use]
 pub struct Authorized {

@@ -1,8 +1,8 @@
 //! Who may do what: identities, IAM policies, and the one decision over them. No I/O.
 //!
-//! [`Identities`] finds the caller by access key. [`Identity::authorize`] decides deny-first (an explicit Deny beats every
-//! Allow, and what nothing allows is denied) and is the only maker of [`Authorized`], so that what takes one cannot be
-//! reached by a request that was not decided on. Policies are compiled when they are loaded: what this server cannot honour
+//! [`Identities`] finds the caller by access key. [`Identity::authorize`], and [`Identity::authorize_in`] for what lies in a bucket,
+//! decide deny-first (an explicit Deny beats every Allow, and what nothing allows is denied). They are the only makers of
+//! [`Authorized`], so that what takes one cannot be reached by a request that was not decided on. Policies are compiled when they are loaded: what this server cannot honour
 //! is refused then, never ignored. `docs/access.md` tells users the same.
 //!
 //! ```
