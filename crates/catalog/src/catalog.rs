@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 
 use crate::{
-    BlobId, Bucket, BucketChange, BucketId, CatalogError, Committed, CommittedRow, DeadBlob, DeadSelector, Deleted, Deletion, Expect, Job,
-    JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, OutboxEvent, OutboxTarget, Part, Reseal, Scope, ScopePage,
-    ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, SettledEvent, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData,
-    VersionEntry, VersionSelector,
+    AccessKeyUse, BlobId, Bucket, BucketChange, BucketId, CatalogError, Committed, CommittedRow, DeadBlob, DeadSelector, Deleted, Deletion,
+    Entity, EntityChange, EntityKind, EntityName, Expect, Job, JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion,
+    OutboxEvent, OutboxTarget, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, SettledEvent,
+    UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry, VersionSelector,
 };
 
 /// So many jobs of a kind are kept after they ended; the older ones are forgotten.
@@ -210,6 +210,37 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// What the outbox holds, by target in the order of names.
     async fn outbox(&self) -> Result<Vec<OutboxTarget>, CatalogError>;
+
+    // ---- entities
+
+    /// The entities of these names, in the same order and as they were at one moment.
+    async fn entities(&self, names: Vec<EntityName>) -> Result<Vec<Option<Entity>>, CatalogError>;
+
+    /// Entities of a kind and an account in the order of names, greater than `after`, at the most `limit`.
+    async fn list_entities(&self, kind: EntityKind, account: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entity>, CatalogError>;
+
+    /// Entities of a kind that refer to the one named, in the order of accounts and names, greater than `after`, at the most `limit`.
+    async fn referring_entities(
+        &self,
+        to: EntityName,
+        kind: EntityKind,
+        after: Option<EntityName>,
+        limit: usize,
+    ) -> Result<Vec<Entity>, CatalogError>;
+
+    /// Makes all of these changes, each of another entity, or none. Answers the new revisions in their order, 0 for what was deleted.
+    /// [`CatalogError::PreconditionFailed`] where an entity has another revision than the one seen; [`CatalogError::NoSuchEntity`] where one would
+    /// refer to what is not there; [`CatalogError::EntityInUse`] where one is deleted that another refers to.
+    async fn change_entities(&self, changes: Vec<EntityChange>) -> Result<Vec<u64>, CatalogError>;
+
+    /// How often entities were changed so far, as [`Catalog::bucket_changes`] counts those of buckets.
+    fn entity_changes(&self) -> u64;
+
+    /// Remembers that access keys were used. Keys that are not there are passed over, and so is what is older than what is known.
+    async fn note_access_key_uses(&self, uses: Vec<AccessKeyUse>) -> Result<(), CatalogError>;
+
+    /// When an access key was used last, as far as that was noted.
+    async fn access_key_use(&self, access_key: &str) -> Result<Option<AccessKeyUse>, CatalogError>;
 
     // ---- keys and settings
 

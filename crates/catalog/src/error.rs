@@ -1,6 +1,6 @@
 //! The situations a catalog call can end in.
 
-use crate::Lock;
+use crate::{EntityName, Lock};
 
 /// Why a catalog call failed. A failed call changed nothing; only of a write that failed with [`CatalogError::Full`] or
 /// [`CatalogError::Database`] it is open whether it was committed, since the commit itself may have failed half-way.
@@ -24,6 +24,12 @@ pub enum CatalogError {
     /// No upload of that id: it was completed, aborted, or never begun.
     #[error("no such upload")]
     NoSuchUpload,
+    /// A change would have an entity refer to one that is not there.
+    #[error("no such entity: {0}")]
+    NoSuchEntity(EntityName),
+    /// An entity that is to be deleted is referred to by another one.
+    #[error("the entity is in use by {0}")]
+    EntityInUse(EntityName),
     /// What the caller expected of the present state does not hold.
     #[error("the present state is not the expected one")]
     PreconditionFailed,

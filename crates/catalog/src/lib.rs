@@ -1,4 +1,4 @@
-//! Buckets, object versions, uploads, blob references, and which key each object depends on.
+//! Buckets, object versions, uploads, blob references, which key each object depends on, and who there is.
 //!
 //! [`Catalog`] is the seam; [`SqliteCatalog`] is the engine for one machine. The feature `testing` adds the contract that
 //! every engine must keep, a catalog in memory that is simple enough to serve as the model of the others, and hooks around any engine's calls.
@@ -20,6 +20,7 @@
 mod catalog;
 mod clock;
 mod committed;
+mod entity;
 mod entry;
 mod error;
 mod event;
@@ -32,6 +33,7 @@ pub mod testing;
 pub use catalog::{Catalog, MAX_DEAD_STEP, MAX_FINISHED_JOBS, MAX_UNREADABLE};
 pub use clock::Clock;
 pub use committed::CommittedRow;
+pub use entity::{AccessKeyUse, Entity, EntityChange, EntityKind, EntityName, NewEntity};
 pub use entry::VersionEntry;
 pub use error::CatalogError;
 pub use event::{DeadSelector, DeletionEvents, LANE_LEN, Lane, NewEvent, OutboxEvent, OutboxTarget, SettledEvent};

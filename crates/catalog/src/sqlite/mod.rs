@@ -6,6 +6,7 @@ mod checkpoint;
 mod columns;
 mod commit;
 mod connection;
+mod entities;
 mod entries;
 mod failure;
 mod jobs;
@@ -44,10 +45,10 @@ use rusqlite::Connection;
 use strongroom_space::Kept;
 
 use crate::{
-    BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, CommittedRow, DeadBlob, DeadSelector,
-    Deleted, Deletion, Expect, Job, JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, OutboxEvent, OutboxTarget,
-    Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, SettledEvent, UnixMillis, Upload, UploadId,
-    Version, VersionChange, VersionData, VersionEntry, VersionSelector,
+    AccessKeyUse, BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, CommittedRow, DeadBlob,
+    DeadSelector, Deleted, Deletion, Entity, EntityChange, EntityKind, EntityName, Expect, Job, JobId, KeyRef, KeyUsage, ListPage,
+    ListQuery, LockedVersion, NewVersion, OutboxEvent, OutboxTarget, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload,
+    ScopedVersion, SettledEvent, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry, VersionSelector,
 };
 
 pub use checkpoint::LogNumbers;
@@ -73,6 +74,7 @@ pub struct SqliteCatalog {
     release_rows: usize,
     clock: Clock,
     bucket_changes: Arc<AtomicU64>,
+    entity_changes: Arc<AtomicU64>,
     // Dropped last: closing a file releases the locks that this process has on it.
     reserve: Arc<Reserve>,
 }
@@ -125,6 +127,7 @@ impl SqliteCatalog {
             release_rows: options.release_rows.max(1),
             clock: options.clock,
             bucket_changes: Arc::default(),
+            entity_changes: Arc::default(),
             reserve,
         })
     }
@@ -182,18 +185,19 @@ impl SqliteCatalog {
         self.writer.write(move |transaction| work(transaction, Pace { now: clock.now(), rows })).await
     }
 
-    /// A write that changes or deletes a bucket.
-    async fn write_noticed(
+    /// A write whose success is counted.
+    async fn write_noticed<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection, Pace) -> Result<(), CatalogError> + Send + 'static,
-    ) -> Result<(), CatalogError> {
-        let noticed = Noticed(Arc::clone(&self.bucket_changes));
+        changes: &Arc<AtomicU64>,
+        work: impl FnOnce(&Connection, Pace) -> Result<T, CatalogError> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        let noticed = Noticed(Arc::clone(changes));
         // What the work answers with is kept until the transaction has ended.
-        self.write(move |transaction, pace| work(transaction, pace).map(|()| noticed)).await.map(drop)
+        self.write(move |transaction, pace| work(transaction, pace).map(|done| (done, noticed))).await.map(|(done, _)| done)
     }
 }
 
-/// Counts a change of a bucket when it is dropped: after the commit, also where nobody waits for the answer any more.
+/// Counts a change when it is dropped: after the commit, also where nobody waits for the answer any more.
 struct Noticed(Arc<AtomicU64>);
 
 impl Drop for Noticed {
@@ -220,11 +224,11 @@ impl Catalog for SqliteCatalog {
 
     async fn delete_bucket(&self, name: &str) -> Result<(), CatalogError> {
         let name = name.to_owned();
-        self.write_noticed(move |transaction, pace| buckets::delete(transaction, &name, pace)).await
+        self.write_noticed(&self.bucket_changes, move |transaction, pace| buckets::delete(transaction, &name, pace)).await
     }
 
     async fn change_bucket(&self, id: BucketId, seen: u64, change: BucketChange) -> Result<(), CatalogError> {
-        self.write_noticed(move |transaction, _| buckets::change(transaction, id, seen, &change)).await
+        self.write_noticed(&self.bucket_changes, move |transaction, _| buckets::change(transaction, id, seen, &change)).await
     }
 
     fn bucket_changes(&self) -> u64 {
@@ -410,6 +414,42 @@ impl Catalog for SqliteCatalog {
 
     async fn outbox(&self) -> Result<Vec<OutboxTarget>, CatalogError> {
         self.read(outbox::targets).await
+    }
+
+    async fn entities(&self, names: Vec<EntityName>) -> Result<Vec<Option<Entity>>, CatalogError> {
+        self.look_up(move |connection| entities::find(connection, &names)).await
+    }
+
+    async fn list_entities(&self, kind: EntityKind, account: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entity>, CatalogError> {
+        let (account, after) = (account.to_owned(), after.map(str::to_owned));
+        self.read(move |connection| entities::list(connection, kind, &account, after.as_deref(), limit)).await
+    }
+
+    async fn referring_entities(
+        &self,
+        to: EntityName,
+        kind: EntityKind,
+        after: Option<EntityName>,
+        limit: usize,
+    ) -> Result<Vec<Entity>, CatalogError> {
+        self.read(move |connection| entities::referring(connection, &to, kind, after.as_ref(), limit)).await
+    }
+
+    async fn change_entities(&self, changes: Vec<EntityChange>) -> Result<Vec<u64>, CatalogError> {
+        self.write_noticed(&self.entity_changes, move |transaction, _| entities::change(transaction, &changes)).await
+    }
+
+    fn entity_changes(&self) -> u64 {
+        self.entity_changes.load(Ordering::Acquire)
+    }
+
+    async fn note_access_key_uses(&self, uses: Vec<AccessKeyUse>) -> Result<(), CatalogError> {
+        self.write(move |transaction, _| entities::note_uses(transaction, &uses)).await
+    }
+
+    async fn access_key_use(&self, access_key: &str) -> Result<Option<AccessKeyUse>, CatalogError> {
+        let access_key = access_key.to_owned();
+        self.look_up(move |connection| entities::last_use(connection, &access_key)).await
     }
 
     async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {

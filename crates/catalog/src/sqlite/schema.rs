@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::CatalogError;
 
 /// The version that this program writes (`user_version`).
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 
 /// Names and keys are BLOBs, so that their order is that of UTF-8 bytes and a prefix ends at an exact bound.
 ///
@@ -213,17 +213,54 @@ CREATE INDEX events_dead ON events (target, id) WHERE is_dead = 1;
 CREATE UNIQUE INDEX events_dead_id ON events (event_id) WHERE is_dead = 1;
 ";
 
+/// What version 6 has beside version 5: entities, and what refers to what. A change gives an entity a new row, so that no revision is ever used
+/// twice, not even by an entity of the same name that comes after it.
+const ADDED_IN_6: &str = "
+CREATE TABLE entities (
+    revision INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind INTEGER NOT NULL,
+    account TEXT NOT NULL,
+    name TEXT NOT NULL,
+    record BLOB NOT NULL,
+    UNIQUE (kind, account, name)
+) STRICT;
+
+CREATE TABLE entity_refs (
+    to_kind INTEGER NOT NULL,
+    to_account TEXT NOT NULL,
+    to_name TEXT NOT NULL,
+    kind INTEGER NOT NULL,
+    account TEXT NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (to_kind, to_account, to_name, kind, account, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX entity_refs_from ON entity_refs (kind, account, name);
+
+CREATE TABLE access_key_uses (
+    access_key TEXT PRIMARY KEY,
+    used INTEGER NOT NULL,
+    service TEXT NOT NULL,
+    region TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
 /// Makes the tables in a new file, and brings those of an older version up to date.
 pub(super) fn prepare(connection: &Connection) -> Result<(), CatalogError> {
-    match version(connection)? {
-        VERSION => Ok(()),
-        4 => migrate(connection, ADDED_IN_5),
-        3 => migrate(connection, &format!("{ADDED_IN_4} {ADDED_IN_5}")),
-        2 => migrate(connection, &format!("{ADDED_IN_3} {ADDED_IN_4} {ADDED_IN_5}")),
-        1 => migrate(connection, &format!("DROP INDEX versions_kms_key; {ADDED_IN_2} {ADDED_IN_3} {ADDED_IN_4} {ADDED_IN_5}")),
-        0 => create(connection),
-        found => Err(CatalogError::TooNew { found, known: VERSION }),
-    }
+    let first = match version(connection)? {
+        VERSION => return Ok(()),
+        0 => return create(connection),
+        found if found > VERSION => return Err(CatalogError::TooNew { found, known: VERSION }),
+        found => found,
+    };
+    // What version 1 had beside the rest of what it had.
+    let former = if first == 1 { "DROP INDEX versions_kms_key;" } else { "" };
+    migrate(connection, &format!("{former} {}", added_after(first)))
+}
+
+/// What brings a file of that version up to date.
+fn added_after(version: u32) -> String {
+    let added = [(2, ADDED_IN_2), (3, ADDED_IN_3), (4, ADDED_IN_4), (5, ADDED_IN_5), (6, ADDED_IN_6)];
+    added.into_iter().filter(|(since, _)| *since > version).map(|(_, script)| script).collect()
 }
 
 /// The schema version of the file, checked before anything is written to it.
@@ -244,7 +281,7 @@ fn create(connection: &Connection) -> Result<(), CatalogError> {
     if tables != 0 {
         return Err(CatalogError::Damaged("the file has tables but no schema version".to_owned()));
     }
-    migrate(connection, &format!("{TABLES} {ADDED_IN_2} {ADDED_IN_3} {ADDED_IN_4} {ADDED_IN_5}"))
+    migrate(connection, &format!("{TABLES} {}", added_after(1)))
 }
 
 /// In one transaction, so that a file always has one version wholly.

@@ -50,6 +50,11 @@ macro_rules! catalog_contract {
             a_settled_event_gives_way_to_the_next_of_its_lane
             events_that_are_given_up_are_kept_up_to_a_number_and_queued_again_behind_all_others
             a_place_in_the_outbox_is_never_given_twice
+            an_entity_is_changed_only_if_its_revision_is_the_one_seen_and_no_revision_comes_twice
+            changes_of_several_entities_happen_all_or_not_at_all
+            what_an_entity_refers_to_is_there_as_long_as_it_is
+            entities_are_listed_in_the_order_of_names_and_those_that_refer_to_one_are_found
+            the_last_use_of_an_access_key_is_kept_as_long_as_the_key
         }
     };
     (@rules $open:expr; $($rule:ident)*) => {
@@ -70,10 +75,12 @@ macro_rules! catalog_contract {
 }
 
 mod aged;
+mod entities;
 mod locks;
 mod outbox;
 
 pub use aged::*;
+pub use entities::*;
 pub use locks::*;
 pub use outbox::*;
 

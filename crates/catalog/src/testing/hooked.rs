@@ -6,10 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    BlobId, Bucket, BucketChange, BucketId, Catalog, CatalogError, Committed, CommittedRow, DeadBlob, DeadSelector, Deleted, Deletion,
-    Expect, Job, JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, NewVersion, OutboxEvent, OutboxTarget, Part, Reseal, Scope,
-    ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, SettledEvent, UnixMillis, Upload, UploadId, Version, VersionChange,
-    VersionData, VersionEntry, VersionSelector,
+    AccessKeyUse, BlobId, Bucket, BucketChange, BucketId, Catalog, CatalogError, Committed, CommittedRow, DeadBlob, DeadSelector, Deleted,
+    Deletion, Entity, EntityChange, EntityKind, EntityName, Expect, Job, JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion,
+    NewVersion, OutboxEvent, OutboxTarget, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion,
+    SettledEvent, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry, VersionSelector,
 };
 
 /// A method of [`Catalog`].
@@ -57,6 +57,12 @@ pub enum Method {
     DropDead,
     DropQueued,
     Outbox,
+    Entities,
+    ListEntities,
+    ReferringEntities,
+    ChangeEntities,
+    NoteAccessKeyUses,
+    AccessKeyUse,
     KeyUsage,
     IsKeyInUse,
     LockedUnderKey,
@@ -299,6 +305,40 @@ impl Catalog for HookedCatalog {
 
     async fn outbox(&self) -> Result<Vec<OutboxTarget>, CatalogError> {
         self.around(read(Method::Outbox), self.inner.outbox()).await
+    }
+
+    async fn entities(&self, names: Vec<EntityName>) -> Result<Vec<Option<Entity>>, CatalogError> {
+        self.around(read(Method::Entities), self.inner.entities(names)).await
+    }
+
+    async fn list_entities(&self, kind: EntityKind, account: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entity>, CatalogError> {
+        self.around(read(Method::ListEntities), self.inner.list_entities(kind, account, after, limit)).await
+    }
+
+    async fn referring_entities(
+        &self,
+        to: EntityName,
+        kind: EntityKind,
+        after: Option<EntityName>,
+        limit: usize,
+    ) -> Result<Vec<Entity>, CatalogError> {
+        self.around(read(Method::ReferringEntities), self.inner.referring_entities(to, kind, after, limit)).await
+    }
+
+    async fn change_entities(&self, changes: Vec<EntityChange>) -> Result<Vec<u64>, CatalogError> {
+        self.around(write(Method::ChangeEntities), self.inner.change_entities(changes)).await
+    }
+
+    fn entity_changes(&self) -> u64 {
+        self.inner.entity_changes()
+    }
+
+    async fn note_access_key_uses(&self, uses: Vec<AccessKeyUse>) -> Result<(), CatalogError> {
+        self.around(write(Method::NoteAccessKeyUses), self.inner.note_access_key_uses(uses)).await
+    }
+
+    async fn access_key_use(&self, access_key: &str) -> Result<Option<AccessKeyUse>, CatalogError> {
+        self.around(read(Method::AccessKeyUse), self.inner.access_key_use(access_key)).await
     }
 
     async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {

@@ -1,5 +1,6 @@
 //! A catalog in memory, kept simple enough to be believed: every other engine is compared with it.
 
+mod entities;
 mod outbox;
 mod state;
 
@@ -10,10 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::{
-    BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, CommittedRow, DeadBlob, DeadSelector,
-    Deleted, Deletion, Expect, Job, JobId, KeyRef, KeyUsage, ListPage, ListQuery, LockedVersion, MAX_FINISHED_JOBS, NewVersion,
-    OutboxEvent, OutboxTarget, Part, Reseal, Scope, ScopePage, ScopePlace, ScopeTally, ScopedUpload, ScopedVersion, SettledEvent,
-    UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry, VersionSelector, Versioning,
+    AccessKeyUse, BlobId, BlobUse, Bucket, BucketChange, BucketId, Catalog, CatalogError, Clock, Committed, CommittedRow, DeadBlob,
+    DeadSelector, Deleted, Deletion, Entity, EntityChange, EntityKind, EntityName, Expect, Job, JobId, KeyRef, KeyUsage, ListPage,
+    ListQuery, LockedVersion, MAX_FINISHED_JOBS, NewVersion, OutboxEvent, OutboxTarget, Part, Reseal, Scope, ScopePage, ScopePlace,
+    ScopeTally, ScopedUpload, ScopedVersion, SettledEvent, UnixMillis, Upload, UploadId, Version, VersionChange, VersionData, VersionEntry,
+    VersionSelector, Versioning,
 };
 use state::{State, Stored, StoredUpload, covers, next_page, page, place};
 
@@ -472,6 +474,43 @@ impl Catalog for MemoryCatalog {
 
     async fn outbox(&self) -> Result<Vec<OutboxTarget>, CatalogError> {
         Ok(self.read(|state| state.outbox.targets()))
+    }
+
+    async fn entities(&self, names: Vec<EntityName>) -> Result<Vec<Option<Entity>>, CatalogError> {
+        Ok(self.read(|state| names.iter().map(|name| state.entities.find(name)).collect()))
+    }
+
+    async fn list_entities(&self, kind: EntityKind, account: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entity>, CatalogError> {
+        Ok(self.read(|state| state.entities.list(kind, account, after, limit)))
+    }
+
+    async fn referring_entities(
+        &self,
+        to: EntityName,
+        kind: EntityKind,
+        after: Option<EntityName>,
+        limit: usize,
+    ) -> Result<Vec<Entity>, CatalogError> {
+        Ok(self.read(|state| state.entities.referring(&to, kind, after.as_ref(), limit)))
+    }
+
+    async fn change_entities(&self, changes: Vec<EntityChange>) -> Result<Vec<u64>, CatalogError> {
+        self.write(|state, _| state.entities.change(changes))
+    }
+
+    fn entity_changes(&self) -> u64 {
+        self.read(|state| state.entities.changes())
+    }
+
+    async fn note_access_key_uses(&self, uses: Vec<AccessKeyUse>) -> Result<(), CatalogError> {
+        self.write(|state, _| {
+            uses.into_iter().for_each(|one| state.entities.note_use(one));
+            Ok(())
+        })
+    }
+
+    async fn access_key_use(&self, access_key: &str) -> Result<Option<AccessKeyUse>, CatalogError> {
+        Ok(self.read(|state| state.entities.last_use(access_key)))
     }
 
     async fn key_usage(&self, backend: &str, key_id: &str) -> Result<Vec<KeyUsage>, CatalogError> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::outbox::Outbox;
+use super::{entities::Entities, outbox::Outbox};
 use crate::{
     BlobId, BlobUse, Bucket, BucketId, BucketUsage, CatalogError, Committed, Deleted, Expect, Job, KeyRef, KeyUsage, ListEntry, ListPage,
     ListQuery, Lock, NewVersion, Part, Scope, ScopePlace, ScopedVersion, UnixMillis, Upload, UploadId, Version, VersionData, VersionId,
@@ -24,6 +24,7 @@ pub(super) struct State {
     pub(super) jobs: Vec<Job>,
     pub(super) last_position: i64,
     pub(super) outbox: Outbox,
+    pub(super) entities: Entities,
 }
 
 #[derive(Clone, Debug)]
