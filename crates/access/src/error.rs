@@ -106,14 +106,15 @@ pub enum StatementProblem {
     #[error("the resource {0} is not of this bucket")]
     OtherBucket(String),
     /// An action of a service that this server is not.
-    #[error("the action {0} belongs to no service of this server (s3, kms, strongroom)")]
+    #[error("the action {0} belongs to no service of this server (s3, kms, strongroom, iam, sts)")]
     ForeignService(String),
     /// Not `*`, and not an ARN of six fields.
     #[error("{0:?} is no resource: write * or an ARN, such as arn:aws:s3:::bucket/* or arn:aws:kms:::key/id")]
     MalformedResource(String),
     /// An ARN that nothing of this server has.
     #[error(
-        "the resource {0} is not of this server: S3 ARNs have no region and account, KMS keys have none, *, or us-east-1 and 000000000000"
+        "the resource {0} is not of this server: S3 ARNs have no region and account, KMS keys have none, *, or us-east-1 and 000000000000, \
+         and ARNs of iam and sts have no region and an account of 12 digits or *"
     )]
     ForeignResource(String),
     /// A policy variable, such as `${aws:username}`.

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::policy::is_account;
 use crate::{AccessError, PolicySet, SecretKey};
 
 /// The name of the identity that may do everything.
@@ -91,7 +90,8 @@ impl Identity {
 
     /// Its ARN; none of an anonymous request.
     pub fn arn(&self) -> Option<String> {
-        (!self.is_anonymous()).then(|| crate::arn::user(&self.account, &self.name))
+        let arn = || if self.is_root() { crate::arn::root(&self.account) } else { crate::arn::user(&self.account, "/", &self.name) };
+        (!self.is_anonymous()).then(arn)
     }
 
     /// Whether this is root.
@@ -106,6 +106,11 @@ impl Identity {
         }
         Err(AccessError::InvalidAccessKey { name, min_bytes: *ACCESS_KEY_BYTES.start(), max_bytes: *ACCESS_KEY_BYTES.end() })
     }
+}
+
+/// Whether the text has the form of an account.
+pub(crate) fn is_account(text: &str) -> bool {
+    text.len() == MAIN_ACCOUNT.len() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Finds identities as they are now: what goes on in the background has the rights that its starter has at that moment.

@@ -16,7 +16,7 @@ use crate::{AccessError, StatementProblem};
 pub use bucket::BucketPolicy;
 pub use canned::CANNED_POLICIES;
 use document::{Document, RawStatement};
-pub(crate) use principal::{Meant, is_account};
+pub(crate) use principal::Meant;
 pub(crate) use statement::Statement;
 
 /// The size of a managed policy of AWS and then some; the size of a bucket policy of S3.

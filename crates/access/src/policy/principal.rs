@@ -1,7 +1,7 @@
 //! Whom a statement of a bucket policy is about.
 
 use crate::error::StatementProblem;
-use crate::identity::{Identity, MAIN_ACCOUNT, ROOT_NAME};
+use crate::identity::{Identity, MAIN_ACCOUNT, ROOT_NAME, is_account};
 
 use super::document::{OneOrMany, RawPrincipal, UniqueMap};
 
@@ -116,10 +116,6 @@ impl Principal {
             Self::Account(_) | Self::User { .. } | Self::Nobody => Meant::Not,
         }
     }
-}
-
-pub(crate) fn is_account(text: &str) -> bool {
-    text.len() == MAIN_ACCOUNT.len() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_name(text: &str) -> bool {

@@ -60,7 +60,7 @@ impl Statement {
             if matching.is_empty() {
                 unmatched_actions.push(pattern);
             }
-            actions = actions.union(matching);
+            actions = actions.union(&matching);
         }
         let resources = resource_patterns.iter().map(|pattern| ArnPattern::parse(pattern)).collect::<Result<_, _>>()?;
         let conditions = raw.condition.map(Condition::compile_all).transpose()?.unwrap_or_default();
