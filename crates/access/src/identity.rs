@@ -1,7 +1,4 @@
-//! Identities, and finding one by its access key.
-
-use std::collections::HashMap;
-use std::sync::Arc;
+//! Identities: who signs requests, and what they may do.
 
 use crate::{AccessError, PolicySet, SecretKey};
 
@@ -94,6 +91,11 @@ impl Identity {
         (!self.is_anonymous()).then(arn)
     }
 
+    /// Who owns the buckets that it creates, as ACLs and answers name the owner.
+    pub fn owner(&self) -> &str {
+        &self.name
+    }
+
     /// Whether this is root.
     pub fn is_root(&self) -> bool {
         matches!(self.rights, Rights::Root)
@@ -113,49 +115,6 @@ pub(crate) fn is_account(text: &str) -> bool {
     text.len() == MAIN_ACCOUNT.len() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Finds identities as they are now: what goes on in the background has the rights that its starter has at that moment.
-pub trait IdentitySource: Send + Sync + 'static {
-    /// The identity of this name; none if there is none any more.
-    fn by_name(&self, name: &str) -> Option<Arc<Identity>>;
-}
-
-/// Every identity there is.
-pub struct Identities {
-    by_access_key: HashMap<String, Arc<Identity>>,
-    by_name: HashMap<String, Arc<Identity>>,
-}
-
-impl Identities {
-    /// Refuses two identities with one access key, and two users with one name.
-    pub fn new(root: Identity, users: Vec<Identity>) -> Result<Self, AccessError> {
-        let mut by_name: HashMap<String, Arc<Identity>> = HashMap::new();
-        let mut by_access_key: HashMap<String, Arc<Identity>> = HashMap::new();
-        for identity in std::iter::once(root).chain(users) {
-            if by_name.contains_key(&identity.name) {
-                return Err(AccessError::DuplicateName(identity.name));
-            }
-            if let Some(first) = by_access_key.get(&identity.access_key) {
-                return Err(AccessError::DuplicateAccessKey { first: first.name.clone(), second: identity.name });
-            }
-            let identity = Arc::new(identity);
-            by_access_key.insert(identity.access_key.clone(), Arc::clone(&identity));
-            by_name.insert(identity.name.clone(), identity);
-        }
-        Ok(Self { by_access_key, by_name })
-    }
-
-    /// The identity that an access key belongs to. Whether it is really the caller shows in the signature.
-    pub fn by_access_key(&self, access_key: &str) -> Option<Arc<Identity>> {
-        self.by_access_key.get(access_key).map(Arc::clone)
-    }
-}
-
-impl IdentitySource for Identities {
-    fn by_name(&self, name: &str) -> Option<Arc<Identity>> {
-        self.by_name.get(name).map(Arc::clone)
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -167,34 +126,6 @@ mod tests {
 
     fn user(name: &str, access_key: &str) -> Result<Identity, AccessError> {
         Identity::user(name, access_key, secret(), PolicySet::default())
-    }
-
-    #[test]
-    fn an_identity_is_found_by_its_access_key_and_by_no_other() {
-        let root = Identity::root("admin", secret()).unwrap();
-        let identities = Identities::new(root, vec![user("alice", "AKALICE").unwrap()]).unwrap();
-        assert_eq!(identities.by_access_key("AKALICE").unwrap().name, "alice");
-        assert!(!identities.by_access_key("AKALICE").unwrap().is_root());
-        assert!(identities.by_access_key("admin").unwrap().is_root());
-        assert!(identities.by_access_key("akalice").is_none());
-        assert!(identities.by_access_key("").is_none());
-    }
-
-    #[test]
-    fn an_identity_is_found_by_its_name_as_well() {
-        let identities = Identities::new(Identity::root("admin", secret()).unwrap(), vec![user("alice", "AKALICE").unwrap()]).unwrap();
-        assert_eq!(identities.by_name("alice").unwrap().access_key, "AKALICE");
-        assert!(identities.by_name(ROOT_NAME).unwrap().is_root());
-        assert!(identities.by_name("AKALICE").is_none() && identities.by_name("").is_none());
-    }
-
-    #[test]
-    fn two_identities_never_share_an_access_key_or_a_name() {
-        let root = || Identity::root("admin", secret()).unwrap();
-        let shared = Identities::new(root(), vec![user("alice", "admin").unwrap()]).err();
-        assert!(matches!(shared, Some(AccessError::DuplicateAccessKey { first, second }) if first == "root" && second == "alice"));
-        let shared = Identities::new(root(), vec![user("alice", "AK1").unwrap(), user("alice", "AK2").unwrap()]).err();
-        assert!(matches!(shared, Some(AccessError::DuplicateName(name)) if name == "alice"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the errors of the parts mean for an operation.
 
+use strongroom_access::IdentityError;
 use strongroom_blobs::BlobError;
 use strongroom_catalog::CatalogError;
 use strongroom_kms::KmsError;
@@ -48,6 +49,15 @@ impl From<CatalogError> for Error {
             CatalogError::Busy => Self::Busy,
             CatalogError::Damaged(what) => Self::Integrity(what),
             CatalogError::TooNew { .. } | CatalogError::Database(_) => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl From<IdentityError> for Error {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Unavailable => Self::Busy,
+            error => Self::Internal(error.into()),
         }
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http::{HeaderMap, header, request::Parts};
 use hyper::body::Body as _;
-use strongroom_access::{Identities, Identity};
+use strongroom_access::{Identity, IdentityError, IdentitySource};
 use strongroom_sigv4::{
-    BodyDecoder, Claim, Head, Lengths, Payload, Placements, Regions, Rules, SignatureError, announced_trailers,
+    BodyDecoder, Claim, Head, Lengths, Payload, Placements, Regions, Rules, Scope, SignatureError, announced_trailers,
     post_policy::{FormClaim, FormError, VerifiedPolicy},
 };
 use time::OffsetDateTime;
@@ -22,7 +22,7 @@ const UNSIGNED: &str = "The request must be signed: AWS Signature Version 4 in t
 
 /// Verifies requests.
 pub(crate) struct Gate {
-    identities: Arc<Identities>,
+    identities: Arc<dyn IdentitySource>,
     anonymous: Arc<Identity>,
     region: String,
 }
@@ -56,13 +56,13 @@ pub(crate) struct Admitted {
 
 impl Gate {
     /// For requests of these identities. The region is what those are told whose signature names none.
-    pub(crate) fn new(identities: Arc<Identities>, region: &str) -> Self {
+    pub(crate) fn new(identities: Arc<dyn IdentitySource>, region: &str) -> Self {
         Self { identities, anonymous: Arc::new(Identity::anonymous()), region: region.to_owned() }
     }
 
     /// Whose request it is. One without a signature is nobody's: it may do what a bucket's policy opens to everybody. Administration refuses
     /// it.
-    pub(crate) fn admit(&self, parts: &Parts, door: Door) -> Result<Admitted, Refusal> {
+    pub(crate) async fn admit(&self, parts: &Parts, door: Door) -> Result<Admitted, Refusal> {
         if door == Door::Admin && !parts.headers.contains_key(header::AUTHORIZATION) {
             return Err(Refusal::AccessDenied(UNSIGNED.to_owned()));
         }
@@ -70,12 +70,9 @@ impl Gate {
         let Some(claim) = Claim::read(&head)? else { return self.admit_anonymous(door) };
         let (now, rules) = (OffsetDateTime::now_utc(), door.rules());
         claim.check(&head, now, &rules).map_err(|error| self.refuse(error))?;
-        let identity = self.identities.by_access_key(claim.access_key()).ok_or(Refusal::InvalidAccessKeyId)?;
-        // No identity has temporary credentials, so a token belongs to none.
-        if claim.security_token().is_some() {
-            return Err(Refusal::InvalidToken);
-        }
+        let identity = self.identities.by_access_key(claim.access_key(), claim.security_token()).await.map_err(unidentified)?;
         let verified = claim.verify(&head, identity.secret.expose(), now, &rules).map_err(|error| self.refuse(error))?;
+        self.note_use(&identity, verified.scope());
         Ok(Admitted { identity, covers_body: verified.covers_body(), payload: verified.into_payload() })
     }
 
@@ -87,17 +84,18 @@ impl Gate {
     }
 
     /// Whose policy a form carries. A form without one is nobody's.
-    pub(crate) fn admit_form(&self, fields: &Fields, takes_version_two: bool) -> Result<(Arc<Identity>, Option<VerifiedPolicy>), Refusal> {
+    pub(crate) async fn admit_form(&self, fields: &Fields, takes_version_two: bool) -> Result<(Arc<Identity>, Option<VerifiedPolicy>), Refusal> {
         let Some(claim) = FormClaim::read(fields, takes_version_two)? else { return Ok((Arc::clone(&self.anonymous), None)) };
-        let identity = self.identities.by_access_key(claim.access_key()).ok_or(Refusal::InvalidAccessKeyId)?;
-        if claim.security_token().is_some() {
-            return Err(Refusal::InvalidToken);
-        }
+        let identity = self.identities.by_access_key(claim.access_key(), claim.security_token()).await.map_err(unidentified)?;
         match claim.verify(identity.secret.expose(), OffsetDateTime::now_utc(), &Door::S3.rules()) {
             Ok(policy) => Ok((identity, Some(policy))),
             Err(FormError::Signature(error)) => Err(self.refuse(error)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn note_use(&self, identity: &Identity, scope: &Scope) {
+        self.identities.note_use(&identity.access_key, scope.service(), scope.region());
     }
 
     fn refuse(&self, error: SignatureError) -> Refusal {
@@ -106,6 +104,15 @@ impl Gate {
             SignatureError::WrongRegion { .. } => Refusal::WrongRegion { expected: self.region.clone() },
             error => error.into(),
         }
+    }
+}
+
+fn unidentified(error: IdentityError) -> Refusal {
+    match error {
+        IdentityError::UnknownAccessKey => Refusal::InvalidAccessKeyId,
+        IdentityError::InvalidToken => Refusal::InvalidToken,
+        IdentityError::ExpiredToken => Refusal::ExpiredToken,
+        error => Refusal::Engine(error.into()),
     }
 }
 

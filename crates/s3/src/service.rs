@@ -9,7 +9,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts};
 use hyper::body::Incoming;
-use strongroom_access::{ConditionKey, Conditions, Identities};
+use strongroom_access::{ConditionKey, Conditions, IdentitySource};
 use strongroom_engine::{
     Engine, Error,
     api::{Caller, Seen},
@@ -65,7 +65,7 @@ pub(crate) struct Findings {
 
 impl S3Service {
     /// A service over the engine for these identities.
-    pub fn new(engine: Arc<Engine>, identities: Arc<Identities>, options: S3Options) -> Self {
+    pub fn new(engine: Arc<Engine>, identities: Arc<dyn IdentitySource>, options: S3Options) -> Self {
         let gate = Gate::new(identities, &options.region);
         let host_id = BASE64_STANDARD.encode(random::<24>());
         let api = Api::new(engine, options);
@@ -132,7 +132,7 @@ impl Inner {
         if is_form_upload(&parts, &findings.key) {
             return Box::pin(self.answer_form(parts, body, connection, request_id, findings)).await;
         }
-        let admitted = self.gate.admit(&parts, Door::S3)?;
+        let admitted = self.gate.admit(&parts, Door::S3).await?;
         findings.identity.clone_from(&admitted.identity.name);
         if admitted.identity.is_anonymous() {
             admit_anonymous(&self.api.engine, &findings.bucket).await?;

@@ -66,7 +66,7 @@ pub(crate) async fn put_of_object(api: &Api, mut request: Request) -> Result<Rep
 
 /// What the headers grant on a bucket that is being created; none where they grant nothing.
 pub(crate) fn of_new_bucket(request: &Request) -> Result<Option<Acl>, Refusal> {
-    let owner = &request.caller.identity.name;
+    let owner = request.caller.identity.owner();
     in_headers(&request.headers, owner, owner)
 }
 

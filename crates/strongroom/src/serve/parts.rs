@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom_access::{Identities, Identity, PolicySet, SecretKey};
+use strongroom_access::{Configured, Identity, IdentitySource, PolicySet, SecretKey};
 use strongroom_admin::{Admin, AdminParts};
 use strongroom_audit::AuditLog;
 use strongroom_blobs::FileBlobs;
@@ -37,7 +37,7 @@ pub(super) async fn open_engine(
     space: Space,
     catalog: Arc<dyn Catalog>,
     audit: Arc<AuditLog>,
-    identities: Arc<Identities>,
+    identities: Arc<dyn IdentitySource>,
 ) -> Result<Arc<Engine>, StartError> {
     let root = settings.data_dir.join(BLOBS_DIR);
     let blobs = Arc::new(spawn_blocking(move || FileBlobs::open(root)).await??);
@@ -91,11 +91,11 @@ pub(super) fn admin(keys: &Keys, engine: &Arc<Engine>, audit: &Arc<AuditLog>, de
 }
 
 /// Root and the configured users.
-pub(super) fn identities(root: &RootKeys, users: &[User]) -> Result<Identities, StartError> {
+pub(super) fn identities(root: &RootKeys, users: &[User]) -> Result<Configured, StartError> {
     let secret = SecretKey::new(root.secret_key.to_string()).map_err(StartError::Root)?;
     let root = Identity::root(&root.access_key, secret).map_err(StartError::Root)?;
     let users = users.iter().map(identity).collect::<Result<_, _>>()?;
-    Identities::new(root, users).map_err(StartError::Identities)
+    Configured::new(root, users).map_err(StartError::Identities)
 }
 
 fn identity(user: &User) -> Result<Identity, StartError> {
