@@ -48,7 +48,9 @@ impl From<CatalogError> for Error {
             CatalogError::Full => Self::StorageFull,
             CatalogError::Busy => Self::Busy,
             CatalogError::Damaged(what) => Self::Integrity(what),
-            CatalogError::TooNew { .. } | CatalogError::Database(_) => Self::Internal(error.into()),
+            CatalogError::TooNew { .. } | CatalogError::Database(_) | CatalogError::NoSuchEntity(_) | CatalogError::EntityInUse(_) => {
+                Self::Internal(error.into())
+            }
         }
     }
 }
