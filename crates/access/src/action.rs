@@ -466,6 +466,25 @@ impl Action {
             | Self::PutObjectVersionTagging
             | Self::DeleteObjectVersion
             | Self::DeleteObjectVersionTagging => &[Key::VersionId],
+            Self::AttachGroupPolicy | Self::DetachGroupPolicy => &[Key::PolicyArn],
+            Self::AttachUserPolicy | Self::DetachUserPolicy | Self::AttachRolePolicy | Self::DetachRolePolicy => {
+                &[Key::PolicyArn, Key::PermissionsBoundary]
+            }
+            Self::CreateUser
+            | Self::PutUserPermissionsBoundary
+            | Self::DeleteUserPermissionsBoundary
+            | Self::PutUserPolicy
+            | Self::DeleteUserPolicy
+            | Self::CreateRole
+            | Self::PutRolePermissionsBoundary
+            | Self::DeleteRolePermissionsBoundary
+            | Self::PutRolePolicy
+            | Self::DeleteRolePolicy => &[Key::PermissionsBoundary],
+            Self::AssumeRole => &[Key::ExternalId, Key::RoleSessionName, Key::SessionSourceIdentity],
+            Self::AssumeRoleWithWebIdentity | Self::AssumeRoleWithLDAPIdentity | Self::AssumeRoleWithCertificate => {
+                &[Key::RoleSessionName, Key::SessionSourceIdentity]
+            }
+            Self::SetSourceIdentity => &[Key::SessionSourceIdentity],
             _ => &[],
         }
     }
@@ -500,19 +519,38 @@ impl Action {
     pub fn has_request_tags(self) -> bool {
         matches!(self, Self::PutObject | Self::PutObjectTagging | Self::PutObjectVersionTagging)
     }
+
+    /// Whether `aws:ResourceTag/NAME` can hold for this action.
+    pub(crate) fn is_about_identities(self) -> bool {
+        matches!(self.service(), "iam" | "sts")
+    }
+
+    /// Whether `aws:RequestTag/NAME` and `aws:TagKeys` can hold for this action.
+    pub fn gives_tags_to_identities(self) -> bool {
+        matches!(
+            self,
+            Self::CreateUser
+                | Self::TagUser
+                | Self::UntagUser
+                | Self::CreateRole
+                | Self::TagRole
+                | Self::UntagRole
+                | Self::CreatePolicy
+                | Self::TagPolicy
+                | Self::UntagPolicy
+                | Self::CreateOpenIDConnectProvider
+                | Self::TagOpenIDConnectProvider
+                | Self::UntagOpenIDConnectProvider
+                | Self::AssumeRole
+                | Self::AssumeRoleWithWebIdentity
+                | Self::TagSession
+        )
+    }
 }
 
 /// What every request has, whatever it is for.
-const OF_EVERY_ACTION: [ConditionKey; 8] = [
-    ConditionKey::SecureTransport,
-    ConditionKey::SourceIp,
-    ConditionKey::CurrentTime,
-    ConditionKey::UserName,
-    ConditionKey::PrincipalArn,
-    ConditionKey::PrincipalAccount,
-    ConditionKey::Referer,
-    ConditionKey::UserAgent,
-];
+const OF_EVERY_ACTION: [ConditionKey; 5] =
+    [ConditionKey::SecureTransport, ConditionKey::SourceIp, ConditionKey::CurrentTime, ConditionKey::Referer, ConditionKey::UserAgent];
 
 const ACL_KEYS: &[ConditionKey] = &[
     ConditionKey::CannedAcl,

@@ -5,6 +5,8 @@ use std::fmt;
 use crate::action::SERVICES;
 use crate::error::StatementProblem;
 use crate::identity::{MAIN_ACCOUNT, is_account};
+use crate::key::{Key, Question};
+use crate::template::{Fit, Reading, Template};
 use crate::wildcard::Pattern;
 
 /// The resource of [`crate::Action::ListAllMyBuckets`].
@@ -174,7 +176,7 @@ pub(crate) enum ArnPattern {
     /// `*`
     Any,
     /// An ARN. A wildcard never reaches over a colon of the first five fields.
-    Fields { services: Vec<&'static str>, account: Pattern, relative: Pattern },
+    Fields { services: Vec<&'static str>, account: Pattern, relative: Template },
 }
 
 /// Whether the resources of a service belong to an account by their names.
@@ -184,12 +186,12 @@ fn has_account(service: &str) -> bool {
 
 impl ArnPattern {
     /// Refuses what could never match a resource of this server.
-    pub(crate) fn parse(text: &str) -> Result<Self, StatementProblem> {
+    pub(crate) fn parse(text: &str, has_variables: bool) -> Result<Self, StatementProblem> {
         if text == "*" {
             return Ok(Self::Any);
         }
         let Fields { services, account, relative } = parse_fields(text)?;
-        Ok(Self::Fields { services, account, relative: Pattern::new(relative)? })
+        Ok(Self::Fields { services, account, relative: Template::parse(relative, Reading::Pattern, has_variables)? })
     }
 
     /// Whether it may mean the bucket or something in it.
@@ -200,15 +202,21 @@ impl ArnPattern {
         }
     }
 
-    pub(crate) fn matches(&self, arn: Arn<'_>) -> bool {
+    /// Whether it matches, as its variables are filled in for this request.
+    pub(crate) fn fits(&self, arn: Arn<'_>, question: &Question<'_>) -> Fit {
         match self {
-            Self::Any => true,
+            Self::Any => Fit::Yes,
             Self::Fields { services, account, relative } => {
-                services.contains(&arn.service)
-                    && (!has_account(arn.service) || account.matches(arn.account))
-                    && relative.matches(arn.relative)
+                let may = services.contains(&arn.service) && (!has_account(arn.service) || account.matches(arn.account));
+                if may { relative.fits(arn.relative, question) } else { Fit::No }
             }
         }
+    }
+
+    /// The keys of its variables.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &Key> {
+        let relative = if let Self::Fields { relative, .. } = self { Some(relative) } else { None };
+        relative.into_iter().flat_map(Template::variables)
     }
 }
 
@@ -245,11 +253,13 @@ struct Fields<'a> {
 }
 
 fn parse_fields(text: &str) -> Result<Fields<'_>, StatementProblem> {
-    if text.contains("${") {
-        return Err(StatementProblem::Variable(text.to_owned()));
-    }
     let malformed = || StatementProblem::MalformedResource(text.to_owned());
-    let [scheme, partition, service, region, account, relative] = split(text).ok_or_else(malformed)?;
+    let Some([scheme, partition, service, region, account, relative]) = split(text) else {
+        return Err(if text.contains("${") { StatementProblem::VariablePlace(text.to_owned()) } else { malformed() });
+    };
+    if [scheme, partition, service, region, account].iter().any(|field| field.contains("${")) {
+        return Err(StatementProblem::VariablePlace(text.to_owned()));
+    }
     if scheme != "arn" || relative.is_empty() || !Pattern::new(partition)?.matches("aws") {
         return Err(malformed());
     }
@@ -275,9 +285,12 @@ fn split(text: &str) -> Option<[&str; 6]> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::{Action, Conditions, Identity};
 
     fn matches(pattern: &str, resource: &str) -> bool {
-        ArnPattern::parse(pattern).unwrap().matches(Arn::parse(resource).unwrap())
+        let (identity, conditions) = (Identity::anonymous(), Conditions::new(true));
+        let question = Question { identity: &identity, action: Action::GetObject, conditions: &conditions, resource_account: None };
+        ArnPattern::parse(pattern, true).unwrap().fits(Arn::parse(resource).unwrap(), &question) == Fit::Yes
     }
 
     #[test]
@@ -332,7 +345,7 @@ mod tests {
     #[test]
     fn a_pattern_that_can_never_match_is_refused() {
         for text in ["", "b/*", "arn:aws:s3:b", "arn:aws:s3:::", "arn:gcp:s3:::b", "arn:*", "urn:aws:s3:::b"] {
-            assert!(matches!(ArnPattern::parse(text), Err(StatementProblem::MalformedResource(_))), "{text}");
+            assert!(matches!(ArnPattern::parse(text, true), Err(StatementProblem::MalformedResource(_))), "{text}");
         }
         for text in [
             "arn:aws:ec2:::i",
@@ -344,9 +357,13 @@ mod tests {
             "arn:aws:iam::1:user/a",
             "arn:aws:sts:eu-west-1:111122223333:assumed-role/r/s",
         ] {
-            assert!(matches!(ArnPattern::parse(text), Err(StatementProblem::ForeignResource(_))), "{text}");
+            assert!(matches!(ArnPattern::parse(text, true), Err(StatementProblem::ForeignResource(_))), "{text}");
         }
-        assert!(matches!(ArnPattern::parse("arn:aws:s3:::home/${aws:username}/*"), Err(StatementProblem::Variable(_))));
+        for text in ["arn:aws:${s3:prefix}:::b", "arn:aws:iam::${aws:PrincipalAccount}:user/a", "${aws:PrincipalArn}"] {
+            assert!(matches!(ArnPattern::parse(text, true), Err(StatementProblem::VariablePlace(_))), "{text}");
+        }
+        assert!(ArnPattern::parse("arn:aws:s3:::home/${aws:username}/*", true).is_ok());
+        assert!(matches!(ArnPattern::parse("arn:aws:s3:::home/${aws:username}/*", false), Err(StatementProblem::VariableVersion(_))));
     }
 
     #[test]

@@ -293,18 +293,12 @@ fn is_secure(headers: &HeaderMap, connection: ConnectionInfo, options: &S3Option
     connection.secure || options.trusted_proxies.iter().any(|proxy| proxy.contains(peer)) && proxy_says_https(headers)
 }
 
-/// What policies' conditions see of every request.
+/// What policies' conditions see of every request, besides the caller.
 pub(crate) fn circumstances(headers: &HeaderMap, caller: &Caller) -> Conditions {
-    let identity = &caller.identity;
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let user_name = Some(&identity.name).filter(|_| !identity.is_root() && !identity.is_anonymous());
-    let account = Some(&identity.account).filter(|_| !identity.is_anonymous());
     Conditions::new(caller.secure)
         .with_some(ConditionKey::SourceIp, caller.peer.map(|address| address.to_string()))
         .with(ConditionKey::CurrentTime, OffsetDateTime::now_utc().unix_timestamp().to_string())
-        .with_some(ConditionKey::UserName, user_name)
-        .with_some(ConditionKey::PrincipalArn, identity.arn())
-        .with_some(ConditionKey::PrincipalAccount, account)
         .with_some(ConditionKey::Referer, text(header::REFERER))
         .with_some(ConditionKey::UserAgent, text(header::USER_AGENT))
 }
