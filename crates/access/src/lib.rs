@@ -38,8 +38,8 @@ mod wildcard;
 
 pub use acl::{Acl, Grant, Grantee, MAX_GRANTS, Permission, is_of_object};
 pub use action::Action;
-pub use configured::Configured;
 pub use conditions::{ConditionKey, Conditions};
+pub use configured::Configured;
 pub use error::{AccessError, StatementProblem};
 pub use evaluate::{Authorized, BucketRules, Decision, Denied, Part};
 pub use identity::{ANONYMOUS_NAME, Identity, MAIN_ACCOUNT, Principal, ROOT_NAME, Resolved};

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
 use hyper::body::Body as _;
 use strongroom_access::{Identity, IdentityError, IdentitySource};
+use strongroom_engine::budget::Budget;
+use strongroom_iam::Service;
 use strongroom_sigv4::{
     BodyDecoder, Claim, Head, Lengths, Payload, Placements, Regions, Rules, Scope, SignatureError, announced_trailers,
     post_policy::{FormClaim, FormError, VerifiedPolicy},
@@ -12,7 +15,7 @@ use strongroom_sigv4::{
 use time::OffsetDateTime;
 
 use crate::{
-    body::{Decoded, RawBody},
+    body::{Decoded, RawBody, collect},
     form::Fields,
     refusal::Refusal,
 };
@@ -26,6 +29,11 @@ pub(crate) struct Gate {
     anonymous: Arc<Identity>,
     region: String,
 }
+
+/// What is taken of a call without a signature, which carries the token of an identity provider.
+const MAX_UNSIGNED_CALL_BYTES: usize = 64 << 10;
+/// For calls of IAM and STS.
+const CALL_RULES: Rules = Rules { services: &["iam", "sts"], placements: Placements::Header, ..Rules::S3 };
 
 /// Where a request comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +60,13 @@ pub(crate) struct Admitted {
     /// Whether no byte of its body can be altered on the way without notice.
     pub(crate) covers_body: bool,
     payload: Payload,
+}
+
+/// A call of IAM or STS: whose it is, for which service it was signed, and its body.
+pub(crate) struct Called {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) service: Option<Service>,
+    pub(crate) body: Bytes,
 }
 
 impl Gate {
@@ -84,7 +99,11 @@ impl Gate {
     }
 
     /// Whose policy a form carries. A form without one is nobody's.
-    pub(crate) async fn admit_form(&self, fields: &Fields, takes_version_two: bool) -> Result<(Arc<Identity>, Option<VerifiedPolicy>), Refusal> {
+    pub(crate) async fn admit_form(
+        &self,
+        fields: &Fields,
+        takes_version_two: bool,
+    ) -> Result<(Arc<Identity>, Option<VerifiedPolicy>), Refusal> {
         let Some(claim) = FormClaim::read(fields, takes_version_two)? else { return Ok((Arc::clone(&self.anonymous), None)) };
         let identity = self.identities.by_access_key(claim.access_key(), claim.security_token()).await.map_err(unidentified)?;
         match claim.verify(identity.secret.expose(), OffsetDateTime::now_utc(), &Door::S3.rules()) {
@@ -92,6 +111,28 @@ impl Gate {
             Err(FormError::Signature(error)) => Err(self.refuse(error)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whose call of IAM or STS it is, and its body: clients sign these without saying what is in it, so the body is read first, from whoever
+    /// names an access key that there is. One without a signature is nobody's, and its body is short.
+    pub(crate) async fn admit_call(&self, parts: &Parts, raw: RawBody, max_bytes: usize, budget: &Budget) -> Result<Called, Refusal> {
+        let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
+        let Some(claim) = Claim::read(&head)? else {
+            let body = collect(unsigned(&parts.headers, raw)?, MAX_UNSIGNED_CALL_BYTES.min(max_bytes), budget).await?;
+            return Ok(Called { identity: Arc::clone(&self.anonymous), service: None, body });
+        };
+        let now = OffsetDateTime::now_utc();
+        claim.check(&head, now, &CALL_RULES).map_err(|error| self.refuse(error))?;
+        let identity = self.identities.by_access_key(claim.access_key(), claim.security_token()).await.map_err(unidentified)?;
+        let body = collect(unsigned(&parts.headers, raw)?, max_bytes, budget).await?;
+        let verified = claim.verify_with_body(&head, identity.secret.expose(), OffsetDateTime::now_utc(), &CALL_RULES, &body);
+        let verified = verified.map_err(|error| self.refuse(error))?;
+        if !verified.covers_body() {
+            return Err(Refusal::InvalidRequest("The signature must cover the body.".to_owned()));
+        }
+        self.note_use(&identity, verified.scope());
+        let service = if verified.scope().service() == Service::Sts.name() { Service::Sts } else { Service::Iam };
+        Ok(Called { identity, service: Some(service), body })
     }
 
     fn note_use(&self, identity: &Identity, scope: &Scope) {
@@ -105,6 +146,13 @@ impl Gate {
             error => error.into(),
         }
     }
+}
+
+/// A body of which nothing was said.
+fn unsigned(map: &HeaderMap, raw: RawBody) -> Result<Decoded, Refusal> {
+    let lengths = Lengths::read(map)?;
+    let announced = lengths.encoded.or(raw.size_hint().exact());
+    Ok(Decoded::new(raw, BodyDecoder::new(Payload::Unsigned, lengths, announced_trailers(map)?)?, announced))
 }
 
 fn unidentified(error: IdentityError) -> Refusal {

@@ -15,6 +15,7 @@ use strongroom_engine::{
     api::{Caller, Seen},
 };
 use strongroom_fair::Tenant;
+use strongroom_iam::Iam;
 use time::OffsetDateTime;
 
 use crate::{
@@ -46,6 +47,7 @@ const UNCOVERED_BODY: &str =
 pub struct S3Service {
     pub(crate) inner: Arc<Inner>,
     pub(crate) admin: Option<Arc<dyn AdminHandler>>,
+    pub(crate) iam: Option<Arc<Iam>>,
 }
 
 pub(crate) struct Inner {
@@ -69,7 +71,7 @@ impl S3Service {
         let gate = Gate::new(identities, &options.region);
         let host_id = BASE64_STANDARD.encode(random::<24>());
         let api = Api::new(engine, options);
-        Self { inner: Arc::new(Inner { gate, api, host_id }), admin: None }
+        Self { inner: Arc::new(Inner { gate, api, host_id }), admin: None, iam: None }
     }
 
     /// Answers a request. Errors are responses; the response's body ends in an error where the connection must be cut.
@@ -79,6 +81,9 @@ impl S3Service {
             && self.inner.host_bucket(request.uri(), request.headers()).is_ok_and(|bucket| bucket.is_none())
         {
             return self.call_admin(request, connection).await;
+        }
+        if self.is_iam_call(&request) {
+            return Box::pin(self.call_iam(request, connection)).await;
         }
         let begun = Instant::now();
         let request_id = new_request_id();

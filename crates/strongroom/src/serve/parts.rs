@@ -6,8 +6,9 @@ use strongroom_access::{Configured, Identity, IdentitySource, PolicySet, SecretK
 use strongroom_admin::{Admin, AdminParts};
 use strongroom_audit::AuditLog;
 use strongroom_blobs::FileBlobs;
-use strongroom_catalog::{Catalog, SqliteCatalog, SqliteOptions};
+use strongroom_catalog::{Catalog, Clock, SqliteCatalog, SqliteOptions};
 use strongroom_engine::{Engine, EngineOptions, EngineParts, events::NotificationOptions, lifecycle::LifecycleOptions, space::Space};
+use strongroom_iam::{Iam, IamParts};
 use strongroom_notify::{Deliveries, TargetConfig};
 use strongroom_s3::{ErrorDialect, Network, S3Options};
 use tokio::task::spawn_blocking;
@@ -90,8 +91,20 @@ pub(super) fn admin(keys: &Keys, engine: &Arc<Engine>, audit: &Arc<AuditLog>, de
     Admin::new(AdminParts { keyring, engine: Arc::clone(engine), audit: Arc::clone(audit), state, deliveries })
 }
 
+/// Identities, wherever they are kept.
+pub(super) fn iam(
+    root: &RootKeys,
+    users: &[User],
+    keys: &Keys,
+    catalog: Arc<dyn Catalog>,
+    audit: &Arc<AuditLog>,
+) -> Result<Arc<Iam>, StartError> {
+    let (configured, store_key) = (configured(root, users)?, keys.settings.shared_store_key());
+    Ok(Iam::new(IamParts { catalog, store_key, configured, audit: Arc::clone(audit), clock: Clock::default() }))
+}
+
 /// Root and the configured users.
-pub(super) fn identities(root: &RootKeys, users: &[User]) -> Result<Configured, StartError> {
+fn configured(root: &RootKeys, users: &[User]) -> Result<Configured, StartError> {
     let secret = SecretKey::new(root.secret_key.to_string()).map_err(StartError::Root)?;
     let root = Identity::root(&root.access_key, secret).map_err(StartError::Root)?;
     let users = users.iter().map(identity).collect::<Result<_, _>>()?;
