@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_catalog::{EntityKind, EntityName, UnixMillis};
 use zeroize::Zeroizing;
 
+use super::secret;
 use crate::{IamError, directory::Record, name};
 
 /// An access key and its secret.
@@ -14,6 +15,7 @@ pub struct AccessKey {
     /// `AKIA…`; unique among all accounts.
     pub id: String,
     /// What requests are signed with.
+    #[serde(with = "secret")]
     pub secret: Zeroizing<String>,
     /// Of the user.
     pub account: String,

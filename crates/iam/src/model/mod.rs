@@ -7,6 +7,7 @@ mod policies;
 pub(crate) mod policy;
 mod provider;
 pub(crate) mod role;
+pub(crate) mod secret;
 mod tags;
 pub(crate) mod user;
 

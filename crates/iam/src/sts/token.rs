@@ -6,7 +6,10 @@ use strongroom_catalog::UnixMillis;
 use strongroom_seal::{RecordKind, StoreKey};
 use zeroize::Zeroizing;
 
-use crate::{IamError, model::Tag};
+use crate::{
+    IamError,
+    model::{Tag, secret},
+};
 
 /// Longer than any that the server gives: policies of 2 KiB, 50 tags.
 const MAX_TOKEN_BYTES: usize = 48 << 10;
@@ -15,6 +18,7 @@ const MAX_TOKEN_BYTES: usize = 48 << 10;
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Session {
     /// What requests are signed with.
+    #[serde(with = "secret")]
     pub(crate) secret: Zeroizing<String>,
     pub(crate) account: String,
     pub(crate) of: SessionOf,
