@@ -263,7 +263,13 @@ def test_a_url_of_botocore_s_that_was_altered_is_refused(old, held):
     url = target_of(by_boto(old, "get_object", {"Bucket": bucket, "Key": "an object", "VersionId": first}))
     assert send(old, "GET", url).ok().body == b"first"
     expires = urllib.parse.parse_qs(url.split("?")[1])["Expires"][0]
-    for old_text, new_text in ((first, "null"), ("an%20object", "other"), (bucket, "other-bucket"), (expires, str(int(expires) + 1)), ("versionId", "VersionId")):
+    for old_text, new_text in (
+        (first, "null"),
+        ("an%20object", "other"),
+        (bucket, "other-bucket"),
+        (expires, str(int(expires) + 1)),
+        ("versionId", "VersionId"),
+    ):
         code = "AccessDenied" if new_text == "VersionId" else "SignatureDoesNotMatch"
         send(old, "GET", url.replace(old_text, new_text)).fails(403, code)
     for more in ("acl", "uploads", "partNumber=1", "response-content-type=text/html"):

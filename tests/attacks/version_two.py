@@ -133,17 +133,17 @@ ROWS = [
         Row(f"A URL of version 2 with Expires={value} is refused", 0, CLIENT, url(parameter("Expires", value)), denied())
         for value in ("", "-1", "0", "tomorrow", "1e9", "4102444800", "99999999999999999999")
     ),
-    *(Row(f"A URL of version 2 with the header {' and '.join(headers)} added is refused", 0, NETWORK, url(with_headers(headers)), WRONG) for headers in HEADERS),
     *(
-        Row(f"A URL of version 2 that reads is none for {method}", 0, NETWORK, url(other_method(method)), OTHER_VERSION)
-        for method in ("PUT", "POST", "DELETE")
+        Row(f"A URL of version 2 with the header {' and '.join(headers)} added is refused", 0, NETWORK, url(with_headers(headers)), WRONG)
+        for headers in HEADERS
     ),
+    *(Row(f"A URL of version 2 that reads is none for {method}", 0, NETWORK, url(other_method(method)), OTHER_VERSION) for method in ("PUT", "POST", "DELETE")),
     *(Row(f"A URL of version 2 that was signed for {method} is refused", 0, CLIENT, url(method=method), OTHER_VERSION) for method in ("PUT", "POST", "DELETE")),
     Row("A URL of version 2 for GET is none for HEAD", 0, NETWORK, url(lambda request: request.but(method="HEAD")), Answer(403)),
     Row("A URL of version 2 that has expired is refused", 0, NETWORK, url(lives_seconds=-2), denied()),
     Row("A URL of version 2 for longer than a week is refused", 0, CLIENT, url(lives_seconds=WEEK_SECONDS + 1000), denied()),
     Row("A URL of version 2 for a week is taken, over plain HTTP too", 0, CLIENT, url(lives_seconds=WEEK_SECONDS, tls=False), ALLOWED, ()),
-    Row("A URL of version 2 without a security token's identity is refused", 0, CLIENT, url(headers={"x-amz-security-token": "t"}), refused(400, "InvalidToken")),
+    Row("A security token in a URL of version 2 is refused", 0, CLIENT, url(headers={"x-amz-security-token": "t"}), refused(400, "InvalidToken")),
     Row("A tenant's URL of version 2 of another's object is refused", 0, TENANT, url(user="mallory"), denied()),
     Row("A tenant's URL of version 2 of another's bucket is refused", 0, TENANT, url(user="mallory", path="/victim", query={"versions": ""}), denied()),
     Row("A URL of version 2 of another key, its slash escaped, is refused", 0, NETWORK, escaped_slash, WRONG),
@@ -166,5 +166,8 @@ ROWS = [
         for method, prefix, path, query in MC_CALLS
         if method == "GET"
     ),
-    *(Row(f"A version 2 URL of {prefix}/status behind Authorization: x is refused", 0, NETWORK, on_admin(prefix, "/status", extra=X), BOTH) for prefix in PREFIXES),
+    *(
+        Row(f"A version 2 URL of {prefix}/status behind Authorization: x is refused", 0, NETWORK, on_admin(prefix, "/status", extra=X), BOTH)
+        for prefix in PREFIXES
+    ),
 ]
