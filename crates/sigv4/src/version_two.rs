@@ -15,7 +15,7 @@
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use time::OffsetDateTime;
 
 use crate::{
@@ -221,8 +221,10 @@ impl UrlQuery {
             self.signed.insert(name.clone(), value).is_some()
         } else if in_lower_case.starts_with("x-amz-") {
             let value = decoded(value.unwrap_or_default(), Plus::IsSpace)?;
-            // A line end would make a line of the string to sign.
-            HeaderValue::from_bytes(value.as_bytes()).map_err(|_| invalid("a parameter x-amz-… holds no header value"))?;
+            // A colon in the name or a line end in the value would make another header of the string to sign.
+            if HeaderName::from_bytes(name.as_bytes()).is_err() || HeaderValue::from_bytes(value.as_bytes()).is_err() {
+                return Err(invalid("a parameter x-amz-… is no header"));
+            }
             self.amz.insert(in_lower_case, value).is_some()
         } else {
             return Err(SignatureError::ParameterNotSigned(name));
@@ -249,7 +251,7 @@ impl UrlQuery {
 /// The `x-amz-` parameters with the headers, which mean the same. What is in both must be the same.
 fn with_headers(amz: BTreeMap<String, String>, headers: &HeaderMap) -> Result<BTreeMap<String, Vec<u8>>, SignatureError> {
     let mut all: BTreeMap<String, Vec<u8>> = amz.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
-    for name in headers.keys().map(http::HeaderName::as_str).filter(|name| name.starts_with("x-amz-")) {
+    for name in headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with("x-amz-")) {
         let values: Vec<&[u8]> = headers.get_all(name).iter().map(|value| value.as_bytes().trim_ascii()).collect();
         let value = values.join(&b',');
         if all.get(name).is_some_and(|other| *other != value) {
