@@ -8,6 +8,7 @@ use strongroom_access::{Identities, Identity};
 use strongroom_sigv4::{
     BodyDecoder, Claim, Head, Lengths, Payload, Placements, Regions, Rules, SignatureError, announced_trailers,
     post_policy::{FormClaim, FormError, VerifiedPolicy},
+    version_two::UrlClaim,
 };
 use time::OffsetDateTime;
 
@@ -79,6 +80,21 @@ impl Gate {
         Ok(Admitted { identity, covers_body: verified.covers_body(), payload: verified.into_payload() })
     }
 
+    /// Whose URL it is where it is one of Signature Version 2 that reads; None where it is not, and [`Gate::admit`] decides. The host may name
+    /// the bucket, which is signed. Administration never asks this.
+    pub(crate) fn admit_url_of_version_two(&self, parts: &Parts, bucket_of_host: Option<&str>) -> Result<Option<Admitted>, Refusal> {
+        let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
+        let Some(claim) = UrlClaim::read(&head)? else { return Ok(None) };
+        let (now, rules) = (OffsetDateTime::now_utc(), Door::S3.rules());
+        claim.check(&head, now, &rules)?;
+        let identity = self.identities.by_access_key(claim.access_key()).ok_or(Refusal::InvalidAccessKeyId)?;
+        if claim.has_security_token() {
+            return Err(Refusal::InvalidToken);
+        }
+        claim.verify(&head, bucket_of_host, identity.secret.expose(), now, &rules)?;
+        Ok(Some(Admitted { identity, covers_body: false, payload: Payload::Unsigned }))
+    }
+
     fn admit_anonymous(&self, door: Door) -> Result<Admitted, Refusal> {
         if door == Door::Admin {
             return Err(Refusal::AccessDenied(UNSIGNED.to_owned()));
@@ -124,3 +140,7 @@ impl Admitted {
 #[cfg(test)]
 #[path = "gate_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "gate_url_tests.rs"]
+mod url_tests;
