@@ -3,6 +3,8 @@
 import pytest
 
 from apps import folders, stored
+from conftest import make_bucket
+from harness.cli import Shell
 
 
 @pytest.fixture
@@ -64,3 +66,13 @@ def test_an_upload_cut_short_goes_on_and_is_listed_and_aborted(s3cmd, shell, ser
     other = server.boto().create_multipart_upload(Bucket=bucket, Key="other")["UploadId"]
     s3cmd(f"abortmp s3://{bucket}/other {other}")
     assert other not in s3cmd(f"multipart s3://{bucket}")
+
+
+def test_a_link_which_is_one_of_version_two_is_taken_where_the_operator_allows_it(new_server, tmp_path):
+    server = new_server("allow_signature_v2_urls = true\n")
+    shell, bucket = Shell(server, tmp_path), make_bucket(server)
+    shell.s3cmd_config()
+    server.raw().put(bucket, "a b+ü & c.txt", b"body").ok()
+    link = shell(f"s3cmd signurl 's3://{bucket}/a b+ü & c.txt' +60").stdout.strip()
+    assert "AWSAccessKeyId=" in link
+    assert shell(f"curl --silent --fail --cacert {server.ca} '{link}'").stdout == "body"

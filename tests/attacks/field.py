@@ -63,6 +63,7 @@ USERS = {
     "configurer": [allow("strongroom:ConfigureKms", "strongroom:GetKmsStatus")],
 }
 CONFIG = f"""domains = ["{DOMAIN}"]
+allow_signature_v2_urls = true
 body_idle_timeout_seconds = 5
 request_header_timeout_seconds = 5
 [kms]

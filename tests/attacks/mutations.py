@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from attacks import calls
 from attacks.forms import form
-from harness import checksums, sigv4
+from harness import checksums, sigv2, sigv4
 from harness.sse import customer
 from harness.wire import Request, signed
 
@@ -115,7 +115,7 @@ class Draft:
     body: bytes = b""
     payload: str | None = None
     options: dict = field(default_factory=dict)
-    shape: str = "header"  # how it is signed: header, presigned, chunked, form
+    shape: str = "header"  # how it is signed: header, presigned, version-two, chunked, form
     admin: bool = False
 
 
@@ -141,6 +141,7 @@ class Mutator:
         ]
         put = next(draft for draft in self.drafts if draft.method == "PUT" and draft.body)
         self.drafts += [replace(draft, shape="presigned") for draft in self.drafts[:29]]
+        self.drafts += [replace(draft, shape="version-two") for draft in self.drafts if draft.shape == "header" and draft.method in ("GET", "HEAD")]
         self.drafts += [
             replace(put, headers=headers)
             for headers in (customer(), {"x-amz-server-side-encryption": "aws:kms"}, {"x-amz-checksum-crc32": checksums.value("CRC32", put.body)})
@@ -191,6 +192,12 @@ class Mutator:
         lines = {"host": host} | {name.lower(): value for name, value in draft.headers.items()}
         return Request(draft.method, target, tuple(lines.items()), draft.body).having("content-length", str(len(draft.body)))
 
+    def _version_two(self, chance, draft, host):
+        expires = sigv2.in_seconds(chance.choice((60, 60, 604800, 700000, 0, -1)))
+        target = sigv2.presign(self.credentials, draft.method, draft.path, draft.query, draft.headers, expires=expires)
+        lines = {"host": host} | {name.lower(): value for name, value in draft.headers.items()}
+        return Request(draft.method, target, tuple(lines.items()), draft.body).having("content-length", str(len(draft.body)))
+
     def _chunked(self, chance, draft, host):
         trailers = {"x-amz-checksum-crc32": checksums.value("CRC32", draft.body)} if "trailer" in draft.shape or "unsigned" in draft.shape else None
         spoil = (lambda frames: spoilt_frames(chance, frames)) if chance.random() < 0.5 else None
@@ -212,6 +219,7 @@ class Mutator:
 SHAPES = {
     "header": Mutator._by_header,
     "presigned": Mutator._presigned,
+    "version-two": Mutator._version_two,
     "chunked": Mutator._chunked,
     "chunked-unsigned": Mutator._chunked,
     "chunked-trailer": Mutator._chunked,

@@ -178,11 +178,6 @@ def presigned_with_token(field):
     return field.send(field.call("GetObject").but(target=target, headers=(("host", field.host),)))
 
 
-def of_version_2(field):
-    query = "AWSAccessKeyId=AKVICTIM&Expires=4102444800&Signature=c2lnbmF0dXJl"
-    return field.send(field.call("GetObject").but(target=f"/victim/secret?{query}", headers=(("host", field.host),)))
-
-
 def two_buckets(field):
     """One signature that leaves Host out, sent to the host of the victim's bucket."""
     request = field.signed("mallory", "GET", "/secret", host="mallory.s3.attacked.test", leave_out=("host",))
@@ -241,7 +236,6 @@ ROWS = [
     Row("A presigned URL with a header signature beside it is refused", 16, TENANT, by_both, refused(400, "InvalidArgument")),
     Row("A security token of an identity that has none is refused", 16, CLIENT, with_token, refused(400, "InvalidToken")),
     Row("A security token in a presigned URL of an identity that has none is refused", 16, CLIENT, presigned_with_token, refused(400, "InvalidToken")),
-    Row("A presigned URL of Signature Version 2 is refused", 0, ANONYMOUS, of_version_2, refused(400, "InvalidRequest")),
     Row("One signature does not read two buckets by their hosts", 16, TENANT, two_buckets, denied()),
     Row("The same request, unaltered, is answered", 0, CLIENT, get(), ALLOWED, ()),
     Row("The same request is answered for any region's name", 0, CLIENT, get(**scope(region="eu-west-7")), ALLOWED, ()),

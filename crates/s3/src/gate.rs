@@ -11,6 +11,7 @@ use strongroom_iam::Service;
 use strongroom_sigv4::{
     BodyDecoder, Claim, Head, Lengths, Payload, Placements, Regions, Rules, Scope, SignatureError, announced_trailers,
     post_policy::{FormClaim, FormError, VerifiedPolicy},
+    version_two::UrlClaim,
 };
 use time::OffsetDateTime;
 
@@ -32,8 +33,8 @@ pub(crate) struct Gate {
 
 /// What is taken of a call without a signature, which carries the token of an identity provider.
 const MAX_UNSIGNED_CALL_BYTES: usize = 64 << 10;
-/// For calls of IAM and STS.
-const CALL_RULES: Rules = Rules { services: &["iam", "sts"], placements: Placements::Header, ..Rules::S3 };
+/// For calls of IAM and STS, which are of no region.
+const CALL_RULES: Rules = Rules { services: &["iam", "sts"], regions: Regions::Any, placements: Placements::Header, ..Rules::S3 };
 
 /// Where a request comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +90,22 @@ impl Gate {
         let verified = claim.verify(&head, identity.secret.expose(), now, &rules).map_err(|error| self.refuse(error))?;
         self.note_use(&identity, verified.scope());
         Ok(Admitted { identity, covers_body: verified.covers_body(), payload: verified.into_payload() })
+    }
+
+    /// Whose URL it is where it is one of Signature Version 2 that reads; None where it is not, and [`Gate::admit`] decides. The host may name
+    /// the bucket, which is signed. Administration never asks this.
+    pub(crate) async fn admit_url_of_version_two(&self, parts: &Parts, bucket_of_host: Option<&str>) -> Result<Option<Admitted>, Refusal> {
+        let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
+        let Some(claim) = UrlClaim::read(&head)? else { return Ok(None) };
+        let (now, rules) = (OffsetDateTime::now_utc(), Door::S3.rules());
+        claim.check(&head, now, &rules)?;
+        // Its signature does not cover a token.
+        if claim.has_security_token() {
+            return Err(Refusal::InvalidToken);
+        }
+        let identity = self.identities.by_access_key(claim.access_key(), None).await.map_err(unidentified)?;
+        claim.verify(&head, bucket_of_host, identity.secret.expose(), now, &rules)?;
+        Ok(Some(Admitted { identity, covers_body: false, payload: Payload::Unsigned }))
     }
 
     fn admit_anonymous(&self, door: Door) -> Result<Admitted, Refusal> {
@@ -179,3 +196,7 @@ impl Admitted {
 #[cfg(test)]
 #[path = "gate_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "gate_url_tests.rs"]
+mod url_tests;

@@ -3,7 +3,7 @@ use strongroom_access::{Configured, SecretKey};
 
 use super::*;
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 

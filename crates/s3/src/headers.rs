@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use strongroom_engine::api::{ObjectHeaders, ObjectInfo};
 use strongroom_sigv4::is_signature_parameter;
 
-use crate::{checksum, encoded_word, query::Query, refusal::Refusal, reply::Reply, timestamp::http_date};
+use crate::{checksum, encoded_word, query::Query, refusal::Refusal, reply::Reply, sse::SECRET_HEADERS, timestamp::http_date};
 
 const USER_METADATA_PREFIX: &str = "x-amz-meta-";
 const STANDARD: &str = "STANDARD";
@@ -57,7 +57,8 @@ fn text(value: &HeaderValue) -> String {
 /// Puts the `x-amz-…` parameters of a presigned URL where headers are looked for: to S3 they mean the same, and both are signed. The checksum of
 /// no bytes at all is left out: the JavaScript SDK 3 signs it into every URL for an upload, before it knows the body.
 pub(crate) fn hoist_presigned(headers: &mut HeaderMap, query: &Query) -> Result<(), Refusal> {
-    if !query.has("X-Amz-Signature") {
+    // The gate has let the request in, so the signature holds, whichever of the two it is.
+    if !["X-Amz-Signature", "Signature"].iter().any(|signature| query.has(signature)) {
         return Ok(());
     }
     for (name, value) in query.iter() {
@@ -70,7 +71,8 @@ pub(crate) fn hoist_presigned(headers: &mut HeaderMap, query: &Query) -> Result<
             continue;
         }
         let invalid = || Refusal::InvalidArgument(format!("The query parameter {name} holds no header value."));
-        let parsed = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| invalid())?;
+        let mut parsed = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| invalid())?;
+        parsed.set_sensitive(SECRET_HEADERS.contains(&name.as_str()));
         headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?, parsed);
     }
     Ok(())
@@ -257,6 +259,17 @@ mod tests {
         let mut unsigned = HeaderMap::new();
         hoist_presigned(&mut unsigned, &Query::parse("x-amz-acl=private").unwrap()).unwrap();
         assert!(unsigned.is_empty());
+    }
+
+    #[test]
+    fn a_customer_key_that_a_url_carries_is_hidden_from_debug() {
+        for signature in ["X-Amz-Signature", "Signature"] {
+            let query = format!("{signature}=1&x-amz-server-side-encryption-customer-key=shown&x-amz-checksum-mode=ENABLED");
+            let mut headers = HeaderMap::new();
+            hoist_presigned(&mut headers, &Query::parse(&query).unwrap()).unwrap();
+            let text = format!("{headers:?}");
+            assert!(!text.contains("shown") && text.contains("ENABLED"), "{text}");
+        }
     }
 
     #[test]

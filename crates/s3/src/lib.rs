@@ -43,7 +43,7 @@ mod timestamp;
 mod xml;
 
 pub use admin::{AdminBody, AdminHandler, Signer};
-pub use options::{ConnectionInfo, ErrorDialect, InvalidNetwork, Network, S3Options};
+pub use options::{ConnectionInfo, ErrorDialect, InvalidNetwork, Network, S3Options, SignatureV2};
 pub use pace::Pace;
 pub use reply::{ResponseBody, ResponseCut};
 pub use service::S3Service;

@@ -20,8 +20,8 @@ pub struct S3Options {
     pub allow_insecure_sse_c_on_loopback: bool,
     /// Whether bodies that no signature covers are taken over plain HTTP from other machines. From this one they always are.
     pub allow_unsigned_payload_over_http: bool,
-    /// Takes forms whose policy is signed with Signature Version 2.
-    pub allow_signature_v2_forms: bool,
+    /// What is taken with Signature Version 2.
+    pub signature_v2: SignatureV2,
     /// A request body that brings nothing for so long is given up.
     pub body_idle_timeout: Duration,
     /// So is one that brings less than this on average, over as long a wait. 0: one byte is as good as many.
@@ -39,13 +39,22 @@ impl Default for S3Options {
             trusted_proxies: Vec::new(),
             allow_insecure_sse_c_on_loopback: false,
             allow_unsigned_payload_over_http: false,
-            allow_signature_v2_forms: false,
+            signature_v2: SignatureV2::default(),
             body_idle_timeout: Duration::from_mins(1),
             min_transfer_bytes_per_second: 128,
             // 10,000 parts with quoted ETags and a SHA-256 each take 1.8 MB, 1,000 keys of 1,024 bytes 1.1 MB.
             max_xml_bytes: 4 << 20,
         }
     }
+}
+
+/// What is taken with Signature Version 2; nothing else ever is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SignatureV2 {
+    /// Forms whose policy is signed with it.
+    pub forms: bool,
+    /// Presigned URLs, for GET and HEAD.
+    pub urls: bool,
 }
 
 /// Whose codes and statuses the rows marked "seed 000" of the SSE error table answer.

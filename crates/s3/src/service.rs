@@ -25,7 +25,7 @@ use crate::{
     authorize::{admit_anonymous, authorize},
     body::{RawBody, Received},
     cors,
-    gate::{Door, Gate},
+    gate::{Admitted, Door, Gate},
     headers, names,
     operation::{Operation, resolve},
     ops,
@@ -129,7 +129,7 @@ impl Inner {
         let (mut parts, body) = request.into_parts();
         hide_secrets(&mut parts.headers);
         let (secure, sse_c_allowed) = self.security(&parts.headers, connection);
-        self.find_resource(&parts, findings)?;
+        let bucket_of_host = self.find_resource(&parts, findings)?;
         // In boxes: every connection has room for the largest future of its requests, and these are rare.
         if parts.method == Method::OPTIONS {
             return Box::pin(cors::preflight(&self.api, &findings.bucket, &parts.headers)).await;
@@ -137,7 +137,7 @@ impl Inner {
         if is_form_upload(&parts, &findings.key) {
             return Box::pin(self.answer_form(parts, body, connection, request_id, findings)).await;
         }
-        let admitted = self.gate.admit(&parts, Door::S3).await?;
+        let admitted = self.admit(&parts, bucket_of_host.as_deref()).await?;
         findings.identity.clone_from(&admitted.identity.name);
         if admitted.identity.is_anonymous() {
             admit_anonymous(&self.api.engine, &findings.bucket).await?;
@@ -168,6 +168,16 @@ impl Inner {
         ops::run(&self.api, operation, request).await
     }
 
+    /// Whose request it is.
+    async fn admit(&self, parts: &Parts, bucket_of_host: Option<&str>) -> Result<Admitted, Refusal> {
+        if self.api.options.signature_v2.urls
+            && let Some(admitted) = self.gate.admit_url_of_version_two(parts, bucket_of_host).await?
+        {
+            return Ok(admitted);
+        }
+        self.gate.admit(parts, Door::S3).await
+    }
+
     /// The request with a body that is counted, and given up when the client is too slow.
     pub(crate) fn receive(&self, request: http::Request<Incoming>, received_bytes: &Arc<AtomicU64>) -> http::Request<RawBody> {
         let options = &self.api.options;
@@ -189,14 +199,16 @@ impl Inner {
         Ok(bucket_of_host(&host, &self.api.options.domains))
     }
 
-    /// Bucket and key, and whether they can be meant at all. Before the signature is looked at, so that its errors name them.
-    fn find_resource(&self, parts: &Parts, findings: &mut Findings) -> Result<(), Refusal> {
-        (findings.bucket, findings.key) = resource(&parts.uri, self.host_bucket(&parts.uri, &parts.headers)?)?;
+    /// Bucket and key, and whether they can be meant at all. Before the signature is looked at, so that its errors name them. Gives back the
+    /// bucket where the host names it.
+    fn find_resource(&self, parts: &Parts, findings: &mut Findings) -> Result<Option<String>, Refusal> {
+        let bucket_of_host = self.host_bucket(&parts.uri, &parts.headers)?;
+        (findings.bucket, findings.key) = resource(&parts.uri, bucket_of_host.clone())?;
         let creates_bucket = parts.method == Method::PUT && findings.key.is_empty();
         if names::RESERVED.contains(&findings.bucket.as_str()) && !creates_bucket {
             return Err(Refusal::NotImplemented(format!("/{}", findings.bucket)));
         }
-        Ok(())
+        Ok(bucket_of_host)
     }
 
     fn refuse(

@@ -20,7 +20,7 @@ use crate::{
 
 pub(crate) const CONTENT_SHA256: &str = "x-amz-content-sha256";
 const DATE: &str = "x-amz-date";
-const SECURITY_TOKEN: &str = "x-amz-security-token";
+pub(crate) const SECURITY_TOKEN: &str = "x-amz-security-token";
 
 /// What a request says of its signature. Nothing of it is verified yet.
 pub struct Claim {
@@ -49,7 +49,7 @@ impl fmt::Debug for Claim {
 impl Claim {
     /// None where the request is not signed at all.
     pub fn read(head: &Head<'_>) -> Result<Option<Self>, SignatureError> {
-        let authorization = single(head.headers, "authorization")?.map(str::trim).filter(|value| !value.is_empty());
+        let authorization = header_signature(head.headers)?;
         let parameters = Parameters::find(head.uri.query().unwrap_or_default());
         match (authorization, parameters.has_signature(), parameters.has_version_two()) {
             (None, false, false) => Ok(None),
@@ -261,8 +261,13 @@ impl Claim {
     }
 }
 
+/// `Authorization`. An empty one is none.
+pub(crate) fn header_signature(headers: &HeaderMap) -> Result<Option<&str>, SignatureError> {
+    Ok(single(headers, "authorization")?.map(str::trim).filter(|value| !value.is_empty()))
+}
+
 /// An absolute request line says again what `Host` says, or the host that is signed is not the one that counts.
-fn check_host(head: &Head<'_>) -> Result<(), SignatureError> {
+pub(crate) fn check_host(head: &Head<'_>) -> Result<(), SignatureError> {
     match (head.uri.authority(), head.headers.get("host")) {
         (Some(authority), Some(host)) if !authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) => {
             Err(SignatureError::HostMismatch)
@@ -295,7 +300,7 @@ pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<O
 /// What may stand in the query or in a header; in both it must be the same.
 fn one_of<'a>(in_query: Option<&'a str>, in_header: Option<&'a str>, name: &'static str) -> Result<Option<&'a str>, SignatureError> {
     match (in_query, in_header) {
-        (Some(one), Some(other)) if one != other => Err(SignatureError::RepeatedParameter(name)),
+        (Some(one), Some(other)) if one != other => Err(SignatureError::RepeatedParameter(Cow::Borrowed(name))),
         (one, other) => Ok(one.or(other)),
     }
 }

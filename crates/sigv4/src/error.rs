@@ -15,7 +15,7 @@ pub enum SignatureError {
     HostMismatch,
     /// A query parameter of the signature came more than once.
     #[error("The query parameter {0} was given more than once.")]
-    RepeatedParameter(&'static str),
+    RepeatedParameter(Cow<'static, str>),
     /// A header and the query both carry a signature.
     #[error(
         "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified"
@@ -24,6 +24,12 @@ pub enum SignatureError {
     /// Signature Version 2.
     #[error("The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")]
     VersionTwo,
+    /// A URL of Signature Version 2 is incomplete, or does not have its form; what is wrong.
+    #[error("The URL is not validly signed with Signature Version 2: {0}.")]
+    InvalidVersionTwo(Cow<'static, str>),
+    /// A URL of Signature Version 2 has a query parameter that such signatures do not cover. Its name.
+    #[error("Signature Version 2 does not cover the query parameter {0}. Leave it out, or sign the URL with AWS4-HMAC-SHA256.")]
+    ParameterNotSigned(String),
     /// Another scheme of the header `Authorization`.
     #[error("Unsupported Authorization Type")]
     UnsupportedScheme,
@@ -94,9 +100,13 @@ impl SignatureError {
             Self::MalformedHeader(_) | Self::WrongRegion { .. } => ("AuthorizationHeaderMalformed", StatusCode::BAD_REQUEST),
             Self::RepeatedParameter(_) | Self::MalformedQuery(_) => ("AuthorizationQueryParametersError", StatusCode::BAD_REQUEST),
             Self::TimeTooSkewed => ("RequestTimeTooSkewed", StatusCode::FORBIDDEN),
-            Self::MissingDate | Self::QueryNotAllowed | Self::NotYetValid | Self::Expired | Self::HeaderNotSigned(_) => {
-                ("AccessDenied", StatusCode::FORBIDDEN)
-            }
+            Self::MissingDate
+            | Self::QueryNotAllowed
+            | Self::NotYetValid
+            | Self::Expired
+            | Self::HeaderNotSigned(_)
+            | Self::InvalidVersionTwo(_)
+            | Self::ParameterNotSigned(_) => ("AccessDenied", StatusCode::FORBIDDEN),
             Self::SignedHeaderMissing(_) | Self::Mismatch => ("SignatureDoesNotMatch", StatusCode::FORBIDDEN),
             Self::BodyMismatch => ("XAmzContentSHA256Mismatch", StatusCode::BAD_REQUEST),
         }
@@ -189,9 +199,11 @@ mod tests {
         let rows = [
             (SignatureError::RepeatedHeader("host"), "InvalidRequest", 400),
             (SignatureError::HostMismatch, "InvalidRequest", 400),
-            (SignatureError::RepeatedParameter("X-Amz-Date"), "AuthorizationQueryParametersError", 400),
+            (SignatureError::RepeatedParameter("X-Amz-Date".into()), "AuthorizationQueryParametersError", 400),
             (SignatureError::SeveralMechanisms, "InvalidArgument", 400),
             (SignatureError::VersionTwo, "InvalidRequest", 400),
+            (SignatureError::InvalidVersionTwo("".into()), "AccessDenied", 403),
+            (SignatureError::ParameterNotSigned(String::new()), "AccessDenied", 403),
             (SignatureError::UnsupportedScheme, "InvalidArgument", 400),
             (SignatureError::AsymmetricNotImplemented, "NotImplemented", 501),
             (SignatureError::MalformedHeader("".into()), "AuthorizationHeaderMalformed", 400),

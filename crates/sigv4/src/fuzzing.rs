@@ -10,11 +10,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use time::{OffsetDateTime, macros::datetime};
 
 use crate::{
-    BodyDecoder, BodyError, Claim, Head, Lengths, Payload, Rules, Streaming,
+    BodyDecoder, BodyError, Claim, Head, Lengths, Payload, Rules, SignatureError, Streaming,
     key::{SigningKey, sha256},
     payload::ChunkSigner,
     post_policy::FormClaim,
     scope::Credential,
+    version_two::UrlClaim,
 };
 
 /// The secret of AWS's documentation, with which the corpora are signed.
@@ -28,6 +29,7 @@ const NOW: OffsetDateTime = datetime!(2026-11-26 22:45:03 UTC);
 pub fn signature(data: &[u8]) {
     let Some((method, uri, headers)) = parse_head(data) else { return };
     let head = Head { method: &method, uri: &uri, headers: &headers };
+    url_of_version_two(&head);
     let Ok(Some(claim)) = Claim::read(&head) else { return };
     assert!(headers.contains_key("authorization") || uri.query().is_some());
     let is_checked = claim.check(&head, NOW, &Rules::S3).is_ok();
@@ -35,6 +37,18 @@ pub fn signature(data: &[u8]) {
         assert!(is_checked);
         let again = Claim::read(&head).ok().flatten().expect("it was read before");
         assert!(again.verify(&head, "another secret", NOW, &Rules::S3).is_err());
+    }
+}
+
+/// A URL of version 2 must be no claim of version 4, read only, and fail with another secret or for another bucket.
+fn url_of_version_two(head: &Head<'_>) {
+    let Ok(Some(claim)) = UrlClaim::read(head) else { return };
+    assert!(matches!(Claim::read(head), Err(SignatureError::VersionTwo)));
+    assert!(head.method == Method::GET || head.method == Method::HEAD);
+    let verify = |bucket, secret| UrlClaim::read(head).ok().flatten()?.verify(head, bucket, secret, NOW, &Rules::S3).ok();
+    let is_checked = claim.check(head, NOW, &Rules::S3).is_ok();
+    if claim.verify(head, None, SECRET, NOW, &Rules::S3).is_ok() {
+        assert!(is_checked && verify(None, "another secret").is_none() && verify(Some("another-bucket"), SECRET).is_none());
     }
 }
 

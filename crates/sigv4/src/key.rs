@@ -39,6 +39,11 @@ fn sign(key: &hmac::Key, text: &[u8]) -> Zeroizing<[u8; 32]> {
     tag
 }
 
+/// Whether it is a signature of version 2: the HMAC-SHA1 of the text under the secret itself. In constant time.
+pub(crate) fn verify_sha1(secret: &str, text: &[u8], signature: &[u8]) -> bool {
+    hmac::verify(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes()), text, signature).is_ok()
+}
+
 /// A signature as clients write it: 64 lower-case hexadecimal digits.
 pub(crate) fn parse_signature(text: &[u8]) -> Option<[u8; 32]> {
     let mut signature = [0; 32];

@@ -5,7 +5,8 @@
 //! signature covers, then the signature itself, and is the only maker of [`Verified`]. [`BodyDecoder`] checks the body as it comes
 //! against the [`Payload`] that was signed, and takes the framing of `aws-chunked` off it.
 //!
-//! [`post_policy`] verifies browser forms. Its proof type is another one, so that a form never counts as a signed request.
+//! [`post_policy`] verifies browser forms, and [`version_two`] presigned URLs of Signature Version 2. Their proof types are others, so that
+//! neither counts as a signed request.
 //!
 //! ```
 //! use http::{HeaderMap, Method, Uri};
@@ -41,6 +42,7 @@ mod scope;
 mod timestamp;
 mod trailer;
 mod verified;
+pub mod version_two;
 
 pub use body::{BodyDecoder, Lengths, announced_trailers};
 pub use claim::Claim;

@@ -11,7 +11,6 @@ mod conditions;
 
 use std::{fmt, ops::RangeInclusive};
 
-use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
 use serde::Deserialize;
@@ -21,7 +20,7 @@ use self::conditions::{Condition, exempt};
 use crate::{
     authorization::ALGORITHM,
     error::SignatureError,
-    key::{SigningKey, parse_signature},
+    key::{SigningKey, parse_signature, verify_sha1},
     rules::{Regions, Rules, is_region_name},
     scope::{Credential, Scope},
     timestamp::Timestamp,
@@ -173,7 +172,7 @@ impl FormClaim {
                 check(scope, timestamp, now, rules)?;
                 SigningKey::derive(secret, scope).verify(self.policy.as_bytes(), signature)
             }
-            Signed::Two { signature } => verify_version_two(secret, self.policy.as_bytes(), signature),
+            Signed::Two { signature } => verify_sha1(secret, self.policy.as_bytes(), signature),
         };
         if !holds {
             return Err(SignatureError::Mismatch.into());
@@ -200,11 +199,6 @@ fn check(scope: &Scope, timestamp: &Timestamp, now: OffsetDateTime, rules: &Rule
         return Err(SignatureError::NotYetValid.into());
     }
     Ok(())
-}
-
-/// In constant time.
-fn verify_version_two(secret: &str, policy: &[u8], signature: &[u8]) -> bool {
-    hmac::verify(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes()), policy, signature).is_ok()
 }
 
 /// A policy that its signer made and that has not expired. Only [`FormClaim::verify`] makes one.

@@ -89,7 +89,7 @@ impl<'a> Parameters<'a> {
 
     pub(crate) fn parse(&self) -> Result<Presigned, SignatureError> {
         if let Some(name) = self.repeated {
-            return Err(SignatureError::RepeatedParameter(name));
+            return Err(SignatureError::RepeatedParameter(Cow::Borrowed(name)));
         }
         known_algorithm(&self.required(ALGORITHM)?)?;
         let Credential { access_key, scope } = Credential::parse(&self.required(CREDENTIAL)?).map_err(malformed)?;

@@ -13,6 +13,28 @@ pub(crate) fn named(name: &str) -> &'static Operation {
     all().find(|operation| operation.name == name).unwrap()
 }
 
+/// Name, method and target of every operation that only reads.
+pub(crate) fn that_read() -> impl Iterator<Item = (&'static str, &'static str, String)> {
+    let reads = all().filter(|operation| ["GET", "HEAD"].contains(&operation.method));
+    reads.map(|operation| (operation.name, operation.method, request_line(operation).replace("BUCKET", "bucket").replace("KEY", "key")))
+}
+
+/// Every parameter that names a part of a resource.
+pub(crate) fn subresources() -> Vec<&'static str> {
+    OF_BUCKET.into_iter().chain(OF_OBJECT).collect()
+}
+
+/// Every parameter that the rows look at.
+pub(crate) fn parameters() -> impl Iterator<Item = String> {
+    all().flat_map(|operation| {
+        let conditions = operation.when.iter().filter_map(|when| match when {
+            When::Has(parameter) | When::Is(parameter, _) => Some(*parameter),
+            When::Copies | When::Always | When::Form => None,
+        });
+        operation.subresource.into_iter().chain(conditions).map(str::to_owned).collect::<Vec<_>>()
+    })
+}
+
 fn operation(method: &str, bucket: &str, key: &str, query: &str, is_copy: bool) -> Result<&'static Operation, Refusal> {
     resolve(&Method::from_bytes(method.as_bytes()).unwrap(), bucket, key, &Query::parse(query).unwrap(), is_copy)
 }

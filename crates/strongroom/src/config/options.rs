@@ -157,6 +157,13 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         "Accept browser forms whose policy is signed with Signature Version 2",
     ),
     option(
+        "allow_signature_v2_urls",
+        Switch,
+        "BOOL",
+        Value("false"),
+        "Accept presigned URLs of Signature Version 2, for GET and HEAD alone",
+    ),
+    option(
         "object_ownership",
         Choice(&["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"]),
         "WORD",

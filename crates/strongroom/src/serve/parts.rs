@@ -10,7 +10,7 @@ use strongroom_catalog::{Catalog, Clock, SqliteCatalog, SqliteOptions};
 use strongroom_engine::{Engine, EngineOptions, EngineParts, events::NotificationOptions, lifecycle::LifecycleOptions, space::Space};
 use strongroom_iam::{Iam, IamParts};
 use strongroom_notify::{Deliveries, TargetConfig};
-use strongroom_s3::{ErrorDialect, Network, S3Options};
+use strongroom_s3::{ErrorDialect, Network, S3Options, SignatureV2};
 use tokio::task::spawn_blocking;
 
 use super::keys::Keys;
@@ -132,7 +132,7 @@ pub(super) fn s3_options(settings: &Settings) -> Result<S3Options, StartError> {
         trusted_proxies: trusted_proxies(settings)?,
         allow_insecure_sse_c_on_loopback: settings.allow_insecure_sse_c_on_loopback,
         allow_unsigned_payload_over_http: settings.allow_unsigned_payload_over_http,
-        allow_signature_v2_forms: settings.allow_signature_v2_forms,
+        signature_v2: SignatureV2 { forms: settings.allow_signature_v2_forms, urls: settings.allow_signature_v2_urls },
         body_idle_timeout: settings.limits.body_idle_timeout,
         min_transfer_bytes_per_second: settings.limits.min_transfer_bytes_per_second,
         ..S3Options::default()
