@@ -29,6 +29,7 @@ pub mod arn;
 mod conditions;
 mod error;
 mod evaluate;
+mod explain;
 mod identity;
 mod key;
 mod network;
@@ -36,6 +37,8 @@ mod policy;
 mod rights;
 mod secret;
 mod template;
+#[cfg(test)]
+mod testing;
 mod wildcard;
 
 pub use acl::{Acl, Grant, Grantee, MAX_GRANTS, Permission, is_of_object};
@@ -43,6 +46,7 @@ pub use action::Action;
 pub use conditions::{ConditionKey, Conditions};
 pub use error::{AccessError, StatementProblem};
 pub use evaluate::{Authorized, BucketRules, Decision, Denied, Part};
+pub use explain::{Explanation, Matched};
 pub use identity::{ANONYMOUS_NAME, Identities, Identity, IdentitySource, MAIN_ACCOUNT, Principal, ROOT_NAME, Resolved};
 pub use network::{InvalidNetwork, Network};
 pub use policy::{BucketPolicy, CANNED_POLICIES, Policy, PolicySet, TrustPolicy};

@@ -6,6 +6,8 @@ mod bucket_tests;
 mod canned;
 mod condition;
 mod document;
+#[cfg(test)]
+mod layer_tests;
 mod principal;
 mod statement;
 #[cfg(test)]
