@@ -30,6 +30,8 @@ mod conditions;
 mod error;
 mod evaluate;
 mod explain;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod identity;
 mod key;
 mod network;
