@@ -1,9 +1,12 @@
 //! Who may do what: identities, IAM policies, and the one decision over them. No I/O.
 //!
-//! [`Identities`] finds the caller by access key. [`Identity::authorize`], and [`Identity::authorize_in`] for what lies in a bucket,
-//! decide deny-first (an explicit Deny beats every Allow, and what nothing allows is denied). They are the only makers of
-//! [`Authorized`], so that what takes one cannot be reached by a request that was not decided on. Policies are compiled when they are loaded: what this server cannot honour
-//! is refused then, never ignored. `docs/access.md` tells users the same.
+//! [`Identities`] finds the users of the configuration by access key; [`Identity::resolved`] makes any other, from what was looked up
+//! elsewhere. [`Identity::authorize`], and [`Identity::authorize_in`] for what lies in a bucket, decide deny-first (an explicit Deny beats
+//! every Allow, and what nothing allows is denied). They are the only makers of [`Authorized`], so that what takes one cannot be reached by a
+//! request that was not decided on. [`Identity::may_assume`] decides who gets a session of a role, and [`Identity::explain`] says which
+//! statements a decision rests on. What conditions and variables see of the caller comes from the identity, all else from [`Conditions`].
+//! Policies are compiled when they are loaded: what this server cannot honour is refused then, never ignored. `docs/access.md` tells users
+//! the same.
 //!
 //! ```
 //! use strongroom_access::{Action, Conditions, Identities, Identity, PolicySet, SecretKey, arn};
@@ -25,6 +28,7 @@
 
 mod acl;
 mod action;
+mod action_set;
 pub mod arn;
 mod conditions;
 mod error;

@@ -13,6 +13,8 @@ mod statement;
 #[cfg(test)]
 mod tests;
 mod trust;
+#[cfg(test)]
+mod trust_tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
