@@ -6,11 +6,15 @@ mod bucket_tests;
 mod canned;
 mod condition;
 mod document;
+#[cfg(test)]
+mod layer_tests;
 mod principal;
 mod statement;
 #[cfg(test)]
 mod tests;
 mod trust;
+#[cfg(test)]
+mod trust_tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! One statement: whom it concerns, and how.
 
-use crate::action::ActionSet;
+use crate::action_set::ActionSet;
 use crate::arn::{Arn, ArnPattern};
 use crate::error::StatementProblem;
 use crate::key::{Key, Question, TagKind};
