@@ -51,7 +51,7 @@ pub use acl::{Acl, Grant, Grantee, MAX_GRANTS, Permission, is_of_object};
 pub use action::Action;
 pub use conditions::{ConditionKey, Conditions};
 pub use error::{AccessError, StatementProblem};
-pub use evaluate::{Authorized, BucketRules, Decision, Denied, Part};
+pub use evaluate::{Authorized, BucketRules, Decision, Denied, PolicyKind};
 pub use explain::{Explanation, Matched};
 pub use identity::{ANONYMOUS_NAME, Identities, Identity, IdentitySource, MAIN_ACCOUNT, Principal, ROOT_NAME, Resolved};
 pub use network::{InvalidNetwork, Network};
