@@ -478,11 +478,13 @@ impl Action {
             | Self::DeleteRolePermissionsBoundary
             | Self::PutRolePolicy
             | Self::DeleteRolePolicy => &[Key::PermissionsBoundary],
-            Self::AssumeRole => &[Key::ExternalId, Key::RoleSessionName, Key::SessionSourceIdentity],
+            // The two others are asked about the same request.
+            Self::AssumeRole | Self::TagSession | Self::SetSourceIdentity => {
+                &[Key::ExternalId, Key::RoleSessionName, Key::SessionSourceIdentity]
+            }
             Self::AssumeRoleWithWebIdentity | Self::AssumeRoleWithLDAPIdentity | Self::AssumeRoleWithCertificate => {
                 &[Key::RoleSessionName, Key::SessionSourceIdentity]
             }
-            Self::SetSourceIdentity => &[Key::SessionSourceIdentity],
             _ => &[],
         }
     }

@@ -71,7 +71,7 @@ pub struct Denied {
 
 /// Whose statement it is that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum PolicyKind {
     /// A policy of the identity: its own, an attached one, or one of a group.
     Identity,
     /// Its permission boundary.
@@ -86,12 +86,12 @@ pub enum Part {
 
 /// Who is told of each statement that applies, as the decision is made.
 pub(crate) trait Witness {
-    fn applies(&mut self, part: Part, policy: &str, statement: &Statement);
+    fn applies(&mut self, kind: PolicyKind, policy: &str, statement: &Statement);
 }
 
 /// Nobody.
 impl Witness for () {
-    fn applies(&mut self, _: Part, _: &str, _: &Statement) {}
+    fn applies(&mut self, _: PolicyKind, _: &str, _: &Statement) {}
 }
 
 /// What the policies of an identity say.
@@ -328,7 +328,7 @@ impl BucketRules {
             if counts {
                 said.allows |= statement.allows();
                 said.denies |= !statement.allows();
-                witness.applies(Part::Bucket, "", statement);
+                witness.applies(PolicyKind::Bucket, "", statement);
             }
         }
         said

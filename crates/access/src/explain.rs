@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::evaluate::{Asked, Own, Part, Witness};
+use crate::evaluate::{Asked, Own, PolicyKind, Witness};
 use crate::key::{Key, Question};
 use crate::policy::Statement;
 use crate::{Acl, Action, BucketPolicy, BucketRules, Conditions, Decision, Identity, Policy, TrustPolicy};
@@ -26,7 +26,7 @@ pub struct Explanation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matched {
     /// Whose it is.
-    pub part: Part,
+    pub kind: PolicyKind,
     /// The name of its policy; empty of the policies of buckets and roles.
     pub policy: String,
     /// Its Sid, else its place in the policy, from 1.
@@ -36,9 +36,9 @@ pub struct Matched {
 }
 
 impl Witness for Vec<Matched> {
-    fn applies(&mut self, part: Part, policy: &str, statement: &Statement) {
+    fn applies(&mut self, kind: PolicyKind, policy: &str, statement: &Statement) {
         let (policy, label) = (policy.to_owned(), statement.label().to_owned());
-        self.push(Matched { part, policy, statement: label, allows: statement.allows() });
+        self.push(Matched { kind, policy, statement: label, allows: statement.allows() });
     }
 }
 

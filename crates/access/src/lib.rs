@@ -50,7 +50,7 @@ pub use action::Action;
 pub use conditions::{ConditionKey, Conditions};
 pub use configured::Configured;
 pub use error::{AccessError, StatementProblem};
-pub use evaluate::{Authorized, BucketRules, Decision, Denied, Part};
+pub use evaluate::{Authorized, BucketRules, Decision, Denied, PolicyKind};
 pub use explain::{Explanation, Matched};
 pub use identity::{ANONYMOUS_NAME, Identity, MAIN_ACCOUNT, Principal, ROOT_NAME, Resolved};
 pub use network::{InvalidNetwork, Network};

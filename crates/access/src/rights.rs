@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::Policy;
 use crate::arn::Arn;
-use crate::evaluate::{Part, Witness};
+use crate::evaluate::{PolicyKind, Witness};
 use crate::key::Question;
 
 /// What an identity is given, and what limits it.
@@ -38,17 +38,17 @@ impl Rights {
 
     /// What it is given.
     pub(crate) fn given(&self, question: &Question<'_>, arn: Arn<'_>, witness: &mut impl Witness) -> Said {
-        ask(Part::Identity, &self.policies, question, arn, witness)
+        ask(PolicyKind::Identity, &self.policies, question, arn, witness)
     }
 
     /// What the boundary says; none where there is none.
     pub(crate) fn within_boundary(&self, question: &Question<'_>, arn: Arn<'_>, witness: &mut impl Witness) -> Option<Said> {
-        self.boundary.as_ref().map(|boundary| ask(Part::Boundary, std::slice::from_ref(boundary), question, arn, witness))
+        self.boundary.as_ref().map(|boundary| ask(PolicyKind::Boundary, std::slice::from_ref(boundary), question, arn, witness))
     }
 
     /// What the policies of the session say; none where there are none.
     pub(crate) fn within_session(&self, question: &Question<'_>, arn: Arn<'_>, witness: &mut impl Witness) -> Option<Said> {
-        (!self.session.is_empty()).then(|| ask(Part::Session, &self.session, question, arn, witness))
+        (!self.session.is_empty()).then(|| ask(PolicyKind::Session, &self.session, question, arn, witness))
     }
 
     /// Whether each limit allows the action on some resource.
@@ -72,13 +72,13 @@ fn allow_somewhere(policies: &[Arc<Policy>], question: &Question<'_>) -> bool {
     policies.iter().flat_map(|policy| policy.statements()).any(|statement| statement.allows_somewhere(question))
 }
 
-fn ask(part: Part, policies: &[Arc<Policy>], question: &Question<'_>, arn: Arn<'_>, witness: &mut impl Witness) -> Said {
+fn ask(kind: PolicyKind, policies: &[Arc<Policy>], question: &Question<'_>, arn: Arn<'_>, witness: &mut impl Witness) -> Said {
     let mut said = Said::default();
     for policy in policies {
         for statement in policy.statements().iter().filter(|statement| statement.applies(arn, question)) {
             said.allows |= statement.allows();
             said.denies |= !statement.allows();
-            witness.applies(part, policy.name(), statement);
+            witness.applies(kind, policy.name(), statement);
         }
     }
     said

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::testing::{alice, all, document, identity, on, policy, session};
 use crate::{
-    AccessError, Action, BucketPolicy, BucketRules, Conditions, Decision, Identity, MAIN_ACCOUNT, Matched, Part, Policy, Principal,
+    AccessError, Action, BucketPolicy, BucketRules, Conditions, Decision, Identity, MAIN_ACCOUNT, Matched, Policy, PolicyKind, Principal,
     Resolved, TrustPolicy, arn,
 };
 
@@ -361,11 +361,15 @@ fn an_explanation_names_each_statement_that_applies_and_what_the_request_lacks()
     let rules = rules(MAIN_ACCOUNT, &open_to("\"*\""));
     let explained = alice.explain(Some(&rules), None, Action::GetObject, &arn::object("b", "k"), &Conditions::new(true));
     let matched =
-        |part, policy: &str, statement: &str, allows| Matched { part, policy: policy.to_owned(), statement: statement.to_owned(), allows };
+        |kind, policy: &str, statement: &str, allows| Matched { kind, policy: policy.to_owned(), statement: statement.to_owned(), allows };
     assert_eq!(explained.decision, ExplicitDeny);
     assert_eq!(
         explained.statements,
-        [matched(Part::Identity, "own", "Read", true), matched(Part::Boundary, "limit", "1", false), matched(Part::Bucket, "", "1", true)]
+        [
+            matched(PolicyKind::Identity, "own", "Read", true),
+            matched(PolicyKind::Boundary, "limit", "1", false),
+            matched(PolicyKind::Bucket, "", "1", true)
+        ]
     );
     assert_eq!(explained.missing_keys, ["aws:PrincipalTag/team", "s3:ExistingObjectTag/a"]);
     assert_eq!((explained.allowed_by_boundary, explained.allowed_by_session), (Some(false), None));
@@ -384,7 +388,7 @@ fn an_explanation_names_each_statement_that_applies_and_what_the_request_lacks()
     .unwrap();
     let free = identity(crate::testing::alice());
     let explained = free.explain_assuming(&arn::role(MAIN_ACCOUNT, "/", "r"), &trust, Action::AssumeRole, &Conditions::new(true));
-    assert_eq!((explained.decision, explained.statements), (Allow, vec![matched(Part::Trust, "", "Mine", true)]));
+    assert_eq!((explained.decision, explained.statements), (Allow, vec![matched(PolicyKind::Trust, "", "Mine", true)]));
     assert_eq!(explained.missing_keys, ["sts:ExternalId"]);
 }
 

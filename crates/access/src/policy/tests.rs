@@ -288,7 +288,7 @@ fn a_condition_key_counts_for_the_actions_that_amazon_lists_it_for_and_no_others
         DeleteRolePermissionsBoundary, DeleteRolePolicy, DeleteUserPermissionsBoundary, DeleteUserPolicy, DetachGroupPolicy,
         DetachRolePolicy, DetachUserPolicy, GetObjectVersion, GetObjectVersionAcl, GetObjectVersionAttributes, GetObjectVersionTagging,
         ListBucket, ListBucketVersions, PutBucketAcl, PutObject, PutObjectAcl, PutObjectVersionAcl, PutObjectVersionTagging,
-        PutRolePermissionsBoundary, PutRolePolicy, PutUserPermissionsBoundary, PutUserPolicy, SetSourceIdentity,
+        PutRolePermissionsBoundary, PutRolePolicy, PutUserPermissionsBoundary, PutUserPolicy, SetSourceIdentity, TagSession,
     };
     let attaching = [AttachGroupPolicy, DetachGroupPolicy, AttachUserPolicy, DetachUserPolicy, AttachRolePolicy, DetachRolePolicy];
     let bounded = [
@@ -307,7 +307,8 @@ fn a_condition_key_counts_for_the_actions_that_amazon_lists_it_for_and_no_others
         PutRolePolicy,
         DeleteRolePolicy,
     ];
-    let assuming = [AssumeRole, AssumeRoleWithWebIdentity, AssumeRoleWithLDAPIdentity, AssumeRoleWithCertificate];
+    let assuming =
+        [AssumeRole, AssumeRoleWithWebIdentity, AssumeRoleWithLDAPIdentity, AssumeRoleWithCertificate, TagSession, SetSourceIdentity];
     let acl = [PutObject, CreateBucket, PutBucketAcl, PutObjectAcl, PutObjectVersionAcl];
     let versioned = [
         GetObjectVersion,
@@ -337,9 +338,9 @@ fn a_condition_key_counts_for_the_actions_that_amazon_lists_it_for_and_no_others
         (ConditionKey::Delimiter, &[ListBucket, ListBucketVersions]),
         (ConditionKey::PolicyArn, &attaching),
         (ConditionKey::PermissionsBoundary, &bounded),
-        (ConditionKey::ExternalId, &[AssumeRole]),
+        (ConditionKey::ExternalId, &[AssumeRole, TagSession, SetSourceIdentity]),
         (ConditionKey::RoleSessionName, &assuming),
-        (ConditionKey::SessionSourceIdentity, &[&assuming[..], &[SetSourceIdentity]].concat()),
+        (ConditionKey::SessionSourceIdentity, &assuming),
         (ConditionKey::Referer, Action::ALL),
         (ConditionKey::UserAgent, Action::ALL),
         (ConditionKey::SecureTransport, Action::ALL),

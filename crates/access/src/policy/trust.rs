@@ -2,7 +2,7 @@
 
 use crate::AccessError;
 use crate::arn::Arn;
-use crate::evaluate::{Part, Witness};
+use crate::evaluate::{PolicyKind, Witness};
 use crate::key::Question;
 
 use super::principal::Meant;
@@ -44,7 +44,7 @@ impl TrustPolicy {
             } else {
                 trusted.denies = true;
             }
-            witness.applies(Part::Trust, "", statement);
+            witness.applies(PolicyKind::Trust, "", statement);
         }
         trusted
     }
