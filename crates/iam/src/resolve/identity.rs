@@ -121,8 +121,11 @@ impl Parts {
     }
 
     pub(super) fn identity(&mut self, access_key: &str, secret: SecretKey) -> Result<Identity, AccessError> {
+        let name = name_of(&self.account, &self.principal);
+        // Who has less than the user must not be taken for it where a job looks its starter up.
+        let is_less = self.issued.is_some() || !self.session.is_empty();
         Identity::resolved(Resolved {
-            name: name_of(&self.account, &self.principal),
+            name: if is_less { format!("{name}/{access_key}") } else { name },
             principal: self.principal.clone(),
             account: self.account.clone(),
             access_key: access_key.to_owned(),
