@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from harness import leaks
+from harness.audit import AuditLog
 from harness.server import REGION, Server
 
 # The server checks what it gets, and the client does not.
@@ -386,18 +387,19 @@ def test_a_call_that_there_is_not_says_so(server, iam):
     assert code(iam.create_virtual_mfa_device, VirtualMFADeviceName="m") == ("InvalidAction", 400)
 
 
-def test_changes_are_in_the_audit_log_with_who_and_what_and_without_secrets(server):
-    iam = client(server, "iam")
+def test_changes_and_refusals_are_in_the_audit_log_with_who_and_what(server):
+    log, iam = AuditLog(server), client(server, "iam")
     key = new_user(iam, "yara")
     iam.put_user_policy(UserName="yara", PolicyName="p", PolicyDocument=allow("s3:*"))
-    denied = client(server, "iam", key)
-    assert code(denied.delete_user, UserName="yara") == ("AccessDenied", 403)
-    server.stop()
-    lines = [json.loads(line) for path in (server.data / "audit").glob("*.jsonl") for line in path.read_text().splitlines()]
-    found = [(line["event"]["who"], line["event"]["operation"], line["event"]["outcome"]) for line in lines if "event" in line and line["event"].get("details", {}).get("UserName") == "yara"]
-    server.start()
-    assert ("root", "CreateUser", "ok") in found and ("root", "PutUserPolicy", "ok") in found
-    assert ("yara", "DeleteUser", {"error": "AccessDenied"}) in found
+    assert code(client(server, "iam", key).delete_user, UserName="yara") == ("AccessDenied", 403)
+    found = [(event["who"], event["operation"], event["outcome"], event["details"]) for event in log.events()]
+    about = {"UserName": "yara", "from": "127.0.0.1"}
+    assert found == [
+        ("root", "CreateUser", "ok", about),
+        ("root", "CreateAccessKey", "ok", about | {"access_key": key["AccessKeyId"]}),
+        ("root", "PutUserPolicy", "ok", about | {"PolicyName": "p"}),
+        ("yara", "DeleteUser", {"error": "AccessDenied"}, about),
+    ]
 
 
 def test_parameters_are_form_encoded_and_each_comes_once(server):

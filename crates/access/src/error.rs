@@ -9,6 +9,9 @@ pub enum AccessError {
     /// The account of a user is not acceptable.
     #[error("{0:?} is no account: it has 12 digits")]
     InvalidAccount(String),
+    /// The main account has a root already, or what is named is no account.
+    #[error("{0:?} has no root to be named: account_root takes an account of 12 digits other than 000000000000")]
+    InvalidRootAccount(String),
     /// Two users have one name.
     #[error("two users are named {0}")]
     DuplicateName(String),

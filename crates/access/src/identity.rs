@@ -152,6 +152,24 @@ impl Identity {
         if is_account(&account) { Ok(Self { account, ..self }) } else { Err(AccessError::InvalidAccount(account)) }
     }
 
+    /// The root of another account than the main one, under a name that is unique among all accounts: who may do everything in the account.
+    pub fn account_root(
+        name: impl Into<String>,
+        access_key: impl Into<String>,
+        secret: SecretKey,
+        account: impl Into<String>,
+    ) -> Result<Self, AccessError> {
+        let (name, account) = (name.into(), account.into());
+        if account == MAIN_ACCOUNT || !is_account(&account) {
+            return Err(AccessError::InvalidRootAccount(account));
+        }
+        if !Self::is_user_name(&name) {
+            return Err(AccessError::InvalidName(name));
+        }
+        let bare = Self::bare(&name, Principal::Root, access_key.into(), secret);
+        Self::checked(Self { user_id: account.clone(), owner: account.clone(), account, ..bare })
+    }
+
     /// An identity as it was looked up, with at the most 256 policies.
     pub fn resolved(resolved: Resolved) -> Result<Self, AccessError> {
         let Resolved { name, principal, account, access_key, secret, user_id, tags, claims, source_identity, token_issued_at, .. } =
@@ -216,6 +234,11 @@ impl Identity {
     /// which is root in the main one.
     pub fn owner(&self) -> &str {
         &self.owner
+    }
+
+    /// Whether this is root of its account, also of another one than the main one.
+    pub fn is_account_root(&self) -> bool {
+        self.principal == Principal::Root
     }
 
     /// Its name within the account, where it is a user.

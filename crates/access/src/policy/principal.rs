@@ -20,8 +20,10 @@ enum Whom {
     Anybody,
     /// Whoever belongs to the account.
     Account(String),
-    /// The identity of that name, which is unique among all accounts.
+    /// The user of that name in whatever account, or root.
     Name(String),
+    /// Who goes by that canonical id: a user of the configuration, or all of an account.
+    Owner(String),
     /// One user.
     User { account: String, name: String },
     /// Every session of a role.
@@ -92,8 +94,7 @@ impl Whom {
             "AWS" if name == "*" => Ok(Self::Anybody),
             "AWS" if is_account(name) => Ok(Self::Account(name.to_owned())),
             "AWS" => Self::of_arn(name).ok_or_else(wrong),
-            // An identity's name is its canonical id.
-            "CanonicalUser" if is_name(name) => Ok(Self::Name(name.to_owned())),
+            "CanonicalUser" if is_name(name) => Ok(Self::Owner(name.to_owned())),
             "Federated" if !name.is_empty() && !name.contains('*') => Ok(Self::Provider(name.to_owned())),
             "Service" => Ok(Self::Nobody),
             _ => Err(wrong()),
@@ -131,7 +132,11 @@ impl Whom {
             (Self::Anybody, _) => true,
             (_, Principal::Anonymous) => false,
             (Self::Account(account), _) => return if identity.account == *account { Meant::AsOfAccount } else { Meant::Not },
-            (Self::Name(name), Principal::Root | Principal::User { .. }) => identity.name == *name,
+            (Self::Owner(owner), _) if identity.owner() == owner => {
+                return if identity.name == *owner { Meant::Directly } else { Meant::AsOfAccount };
+            }
+            (Self::Name(name), Principal::Root) => identity.name == *name,
+            (Self::Name(name), Principal::User { name: user, .. }) => user == name,
             (Self::User { account, name }, Principal::User { name: user, .. }) => identity.account == *account && user == name,
             (Self::Role { account, name }, Principal::AssumedRole { role, .. }) => identity.account == *account && role == name,
             (Self::Session { account, role, session }, Principal::AssumedRole { role: of_role, session: of_session, .. }) => {

@@ -116,6 +116,10 @@ fn identity(user: &User) -> Result<Identity, StartError> {
     let names: Vec<&str> = user.policies.iter().map(String::as_str).collect();
     let policies = PolicySet::from_config(&names, user.policy.as_deref()).map_err(fail)?;
     let secret = SecretKey::new(user.secret_key.to_string()).map_err(fail)?;
+    if user.is_account_root {
+        let account = user.account.as_deref().unwrap_or_default();
+        return Identity::account_root(&user.name, &user.access_key, secret, account).map_err(fail);
+    }
     let identity = Identity::user(&user.name, &user.access_key, secret, policies).map_err(fail)?;
     match &user.account {
         Some(account) => identity.in_account(account).map_err(fail),
