@@ -165,7 +165,7 @@ async fn what_is_acknowledged_outside_of_the_prefix_is_never_lost() {
         let state = timed.shown(&id).await["state"].clone();
         match written {
             Ok(_) => {
-                assert_eq!((timed.rig.get("out/a").await.unwrap().as_slice(), state), (&b"data"[..], json!("Blocked")), "round {round}")
+                assert_eq!((timed.rig.get("out/a").await.unwrap().as_slice(), state), (&b"data"[..], json!("Blocked")), "round {round}");
             }
             Err(Error::KmsKeyErased(_) | Error::KmsKeyPendingDeletion(_)) => {}
             Err(error) => panic!("round {round}: {error:?}"),

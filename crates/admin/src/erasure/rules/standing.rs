@@ -58,9 +58,13 @@ impl AtWork {
         self.known().standings.insert(rule.id.clone(), standing).map(|standing| standing.due)
     }
 
-    /// Whether this is the first time since the start.
-    pub(super) fn begin(&self, rule: &Rule) -> bool {
-        self.known().begun.insert(rule.id.clone())
+    /// Whether the audit log knows since the start that the rule was begun with.
+    pub(super) fn is_begun(&self, rule: &Rule) -> bool {
+        self.known().begun.contains(&rule.id)
+    }
+
+    pub(super) fn note_begun(&self, rule: &Rule) {
+        self.known().begun.insert(rule.id.clone());
     }
 
     /// Forgets all but these rules.

@@ -134,8 +134,9 @@ async fn end(inner: &Inner, rule: &Rule, kms: &dyn Kms) -> Result<Came, ApiError
         return Ok(Came::Waits(Due::Blocked(obstacles)));
     }
     inner.parts.audit.health_for_acts()?;
-    if inner.at_work.begin(rule) {
+    if !inner.at_work.is_begun(rule) {
         inner.record_durably(&event(rule, [("phase", "begun".to_owned())])).await?;
+        inner.at_work.note_begun(rule);
     }
     let ended = if kms.capabilities().delete_now {
         let usage = usage_of(inner, &rule.backend, &rule.key_id).await?;
