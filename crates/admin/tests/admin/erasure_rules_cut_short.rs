@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use strongroom_catalog::testing::Method;
 use strongroom_engine::Error;
+use strongroom_engine::api::Body;
 use time::OffsetDateTime;
 
 use crate::erasure_rules::{RULES, Timed, of_photos};
@@ -124,51 +126,82 @@ async fn a_rule_that_fails_to_destroy_its_key_opens_it_again_and_tries_again() {
     assert_eq!(begun.count(), 1, "each try is not a record more");
 }
 
-/// The race: while a rule is carried out it is removed. Either it was, and the key is as before, or it is too late.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_rule_whose_removal_was_answered_destroys_nothing_afterwards() {
-    let (mut removed, mut late) = (0, 0);
-    for round in 0..40_u64 {
-        let timed = Arc::new(Timed::new().await);
-        timed.rig.put("a", Some("alpha"), b"data").await;
-        let id = timed.rule(of_photos(7)).await;
-        let carrying = Arc::clone(&timed);
-        let carrying = tokio::spawn(async move { carrying.days_pass(7).await });
-        tokio::time::sleep(std::time::Duration::from_micros(100 * round)).await;
-        let status = timed.rig.call("DELETE", &format!("{RULES}/{id}"), Value::Null).await.status;
-        carrying.await.unwrap();
-        match (status, timed.rig.get("a").await) {
-            (200, Ok(_)) => removed += 1,
-            (409, Err(Error::KmsKeyErased(_))) => late += 1,
-            other => panic!("round {round}: {other:?}"),
-        }
-    }
-    assert_eq!(removed + late, 40);
+/// A rule of the prefix `in/` that is due. Its looks are held: each counts all rows under the key first, and then those within the prefix.
+struct Held {
+    timed: Arc<Timed>,
+    id: String,
+    carrying: tokio::task::JoinHandle<()>,
 }
 
-/// The race: objects are written outside of the prefix while the rule is carried out. None that is acknowledged is lost.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_acknowledged_outside_of_the_prefix_is_never_lost() {
-    for round in 0..20_u64 {
+/// Which look of a rule is held, at its second count.
+#[derive(Clone, Copy)]
+enum Look {
+    /// That with the open key.
+    Open = 1,
+    /// That with the closed key.
+    Closed = 3,
+}
+
+impl Held {
+    async fn at(look: Look) -> Self {
         let timed = Arc::new(Timed::new().await);
         timed.rig.put("in/a", Some("alpha"), b"data").await;
         let id = timed.rule(json!({"bucket": "photos", "prefix": "in/", "key_id": "alpha", "days": 7})).await;
+        timed.rig.hold.arm(Method::TallyIn, look as usize);
         let carrying = Arc::clone(&timed);
         let carrying = tokio::spawn(async move { carrying.days_pass(7).await });
-        tokio::time::sleep(std::time::Duration::from_micros(150 * round)).await;
-        let body = strongroom_engine::api::Body {
-            stream: Box::pin(futures_util::stream::iter([Ok(bytes::Bytes::from_static(b"data"))])),
-            length: Some(4),
-        };
-        let written = timed.rig.try_put("out/a", "alpha", body).await;
-        carrying.await.unwrap();
-        let state = timed.shown(&id).await["state"].clone();
-        match written {
-            Ok(_) => {
-                assert_eq!((timed.rig.get("out/a").await.unwrap().as_slice(), state), (&b"data"[..], json!("Blocked")), "round {round}");
-            }
-            Err(Error::KmsKeyErased(_) | Error::KmsKeyPendingDeletion(_)) => {}
-            Err(error) => panic!("round {round}: {error:?}"),
-        }
+        timed.rig.hold.reached().await;
+        Self { timed, id, carrying }
     }
+
+    async fn write_outside(&self) -> Result<(), Error> {
+        let stream = Box::pin(futures_util::stream::iter([Ok(bytes::Bytes::from_static(b"data"))]));
+        self.timed.rig.try_put("out/a", "alpha", Body { stream, length: Some(4) }).await.map(drop)
+    }
+
+    /// Lets the rule go on to where it comes; its state.
+    async fn goes_on(self) -> (Arc<Timed>, u16, Value) {
+        self.timed.rig.hold.release();
+        self.carrying.await.unwrap();
+        let shown = self.timed.rig.call("GET", &format!("{RULES}/{}", self.id), Value::Null).await;
+        (self.timed, shown.status, shown.json["state"].clone())
+    }
+}
+
+/// The race: an object is written outside of the prefix when it was already looked whether there are any.
+#[tokio::test]
+async fn what_is_acknowledged_outside_of_the_prefix_is_never_lost() {
+    let held = Held::at(Look::Open).await;
+    held.write_outside().await.unwrap();
+    let (timed, _, state) = held.goes_on().await;
+    assert_eq!(state, "Blocked");
+    assert_eq!((timed.rig.get("in/a").await.unwrap(), timed.rig.get("out/a").await.unwrap()), (b"data".to_vec(), b"data".to_vec()));
+
+    let held = Held::at(Look::Closed).await;
+    let refused = held.write_outside().await.unwrap_err();
+    assert!(matches!(refused, Error::KmsKeyPendingDeletion(_)), "{refused:?}");
+    let (timed, _, state) = held.goes_on().await;
+    assert_eq!(state, "Done");
+    assert!(matches!(timed.rig.get("out/a").await, Err(Error::NoSuchKey)));
+}
+
+/// The race: a rule is removed while it is carried out. Either it was removed, and the key is as before, or it is too late.
+#[tokio::test]
+async fn a_rule_whose_removal_was_answered_destroys_nothing_afterwards() {
+    let held = Held::at(Look::Open).await;
+    held.timed.rig.ok("DELETE", &format!("{RULES}/{}", held.id), Value::Null).await;
+    let (timed, status, _) = held.goes_on().await;
+    assert_eq!(status, 404);
+    assert_eq!(timed.rig.get("in/a").await.unwrap(), b"data");
+    let numbers = timed.rig.admin.erasure_rules().await;
+    assert!(numbers.iter().all(|(_, count)| *count == 0), "{numbers:?}");
+
+    let held = Held::at(Look::Closed).await;
+    let (remover, path) = (Arc::clone(&held.timed), format!("{RULES}/{}", held.id));
+    let removing = tokio::spawn(async move { remover.rig.call("DELETE", &path, Value::Null).await });
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    assert!(!removing.is_finished(), "nobody is told yet that it was removed");
+    let (timed, _, state) = held.goes_on().await;
+    assert_eq!((removing.await.unwrap().status, state), (409, json!("Done")));
+    assert!(matches!(timed.rig.get("in/a").await, Err(Error::KmsKeyErased(_))));
 }

@@ -10,6 +10,7 @@ mod deletion_races;
 mod erasure_rules;
 mod erasure_rules_cut_short;
 mod events;
+mod hold;
 mod inventory;
 mod keys;
 mod locked_keys;

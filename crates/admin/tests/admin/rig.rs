@@ -13,7 +13,8 @@ use strongroom_access::{Identity, IdentitySource, PolicySet, SecretKey};
 use strongroom_admin::{Admin, AdminParts, Signer};
 use strongroom_audit::{AuditLog, LogConfig, SigningKey};
 use strongroom_blobs::testing::MemoryBlobs;
-use strongroom_catalog::{Clock, testing::MemoryCatalog};
+use strongroom_catalog::Clock;
+use strongroom_catalog::testing::{HookedCatalog, MemoryCatalog};
 use strongroom_engine::api::{
     Attributes, Body, Caller, CreateBucket, GetObject, ObjectHeaders, PutObject, Seen, SseHeaders, Stored, UploadChecksum, WriteCondition,
 };
@@ -26,6 +27,7 @@ use strongroom_notify::Deliveries;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
+use crate::hold::Hold;
 use crate::slow_kms::SlowType;
 
 /// A store with its administration.
@@ -40,6 +42,8 @@ pub(crate) struct Rig {
     pub(crate) dir: TempDir,
     /// While it is set, a backend of the type `slow` answers nothing.
     pub(crate) away: Arc<AtomicBool>,
+    /// Between the engine and its catalog.
+    pub(crate) hold: Arc<Hold>,
     catalog: Arc<MemoryCatalog>,
     blobs: MemoryBlobs,
     lifecycle: LifecycleOptions,
@@ -125,7 +129,7 @@ impl Rig {
 
     /// The same store in another process.
     pub(crate) async fn after_a_kill(self) -> Self {
-        let Self { admin, engine, keyring, audit, state, people, dir, away, catalog, blobs, lifecycle } = self;
+        let Self { admin, engine, keyring, audit, state, people, dir, away, hold: _, catalog, blobs, lifecycle } = self;
         audit.close().await.unwrap();
         drop((admin, engine, keyring, audit, state, people));
         Self::open(dir, catalog, blobs, lifecycle, away).await
@@ -157,8 +161,9 @@ impl Rig {
         let key = SigningKey::from_seed(Zeroizing::new([9; 32])).unwrap();
         let (audit, _) = AuditLog::open(LogConfig::new(dir.path().join("audit")), key, None).await.unwrap();
         let audit = Arc::new(audit);
+        let hold = Arc::new(Hold::default());
         let parts = EngineParts {
-            catalog: catalog.clone(),
+            catalog: Arc::new(HookedCatalog::new(catalog.clone(), hold.clone())),
             blobs: Arc::new(blobs.clone()),
             kms: keyring.clone(),
             settings,
@@ -171,7 +176,7 @@ impl Rig {
         let deliveries = Arc::new(Deliveries::open(&[]).unwrap());
         let parts = AdminParts { keyring: keyring.clone(), engine: engine.clone(), audit: audit.clone(), state: state.clone(), deliveries };
         let admin = Admin::new(parts);
-        Self { admin, engine, keyring, audit, state, people, dir, away, catalog, blobs, lifecycle }
+        Self { admin, engine, keyring, audit, state, people, dir, away, hold, catalog, blobs, lifecycle }
     }
 
     /// A call of root, over TLS.
