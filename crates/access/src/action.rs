@@ -230,6 +230,10 @@ actions! {
     RunLifecycle = "strongroom:RunLifecycle",
     /// Reading lifecycle passes.
     GetLifecyclePasses = "strongroom:GetLifecyclePasses",
+    /// Adding and removing erasure rules, besides `kms:ScheduleKeyDeletion` on the key.
+    ManageErasureRules = "strongroom:ManageErasureRules",
+    /// Reading erasure rules.
+    GetErasureRules = "strongroom:GetErasureRules",
     /// Reading what the outbox of events holds, and its dead events.
     GetEvents = "strongroom:GetEvents",
     /// Sending dead events again, and dropping events.

@@ -24,7 +24,7 @@ pub struct Receipt {
     pub key_id: String,
     /// Objects that cannot be read any more.
     pub objects: u64,
-    /// The request's id; `job:<id>` where the waiting window ended.
+    /// The id of the request that asked for it; `erasure-rule:<id>` of a rule whose date had come.
     pub request_id: String,
     /// Who asked for it.
     pub requested_by: String,

@@ -10,6 +10,7 @@
 //! - What goes on in the background and outlives the process is a job ([`jobs`]).
 //! - Lifecycle rules delete what has expired, in a daily pass ([`lifecycle`]).
 //! - Changes of buckets that ask for it tell of themselves, by way of an outbox ([`events`]).
+//! - Whether a key can be destroyed to end a bucket or a prefix alone, [`elsewhere`] tells.
 //! - A re-keying seals the object keys anew and moves no data ([`rekey`]).
 //! - What nothing refers to any more is swept ([`sweep`]).
 //! - An upload for which a disk has no room is refused before it is read ([`space`]).
@@ -26,6 +27,7 @@ mod condition;
 mod convert;
 mod digests;
 mod egress;
+pub mod elsewhere;
 mod engine;
 mod error;
 mod etag;

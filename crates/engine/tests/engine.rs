@@ -19,6 +19,8 @@ mod copies;
 mod copy_races;
 #[path = "engine/cors.rs"]
 mod cors;
+#[path = "engine/elsewhere.rs"]
+mod elsewhere;
 #[path = "engine/events.rs"]
 mod events;
 #[path = "engine/golden.rs"]

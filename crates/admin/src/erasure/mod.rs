@@ -4,12 +4,13 @@
 //! whenever the server stops.
 
 mod receipts;
+pub(crate) mod rules;
 
 use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use strongroom_audit::{Event, Head, Receipt, SignedReceipt};
-use strongroom_kms::{KeyState, KmsError};
+use strongroom_kms::{KeyMetadata, KeyState, Kms, KmsError};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
@@ -19,7 +20,8 @@ use crate::http::{ApiError, Call, Empty};
 use crate::keys::{Usage, usage_of};
 use crate::{document, rotation};
 
-pub(crate) use receipts::{ReceiptShape, list};
+pub(crate) use receipts::{ReceiptShape, find as receipt, list};
+use rules::Rule;
 
 /// The document of all intents.
 const DOCUMENT: &str = "kms-erasures";
@@ -53,7 +55,7 @@ struct Numbers {
 
 /// What a receipt states as lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lost {
+enum Lost {
     /// What was counted before the key was destroyed, so that what clients have deleted since is in it.
     AsIntended,
     /// What depends on the key now: it was destroyed just now, or nobody counted before.
@@ -73,6 +75,18 @@ impl Intent {
         }
     }
 
+    /// Of a rule, whose date has come: due in so many days.
+    pub(crate) fn of_rule(rule: &Rule, days: u32) -> Self {
+        Self {
+            backend: rule.backend.clone(),
+            key_id: rule.key_id.clone(),
+            who: rule.added_by.clone(),
+            request_id: rule.request_id(),
+            due: OffsetDateTime::now_utc() + Duration::days(i64::from(days)),
+            lost: None,
+        }
+    }
+
     /// With what is about to be lost.
     pub(crate) fn losing(self, usage: &Usage) -> Self {
         let Usage { objects, bytes, uploads, .. } = *usage;
@@ -84,8 +98,48 @@ impl Intent {
     }
 }
 
+/// Destroys a closed key at once: noted, destroyed, told, in this order. So whenever the server stops, the key is either as before, or on its
+/// way out with a receipt to come. No receipt: the key is gone, and what is left to do is done in the background.
+pub(crate) async fn destroy(inner: &Inner, kms: &dyn Kms, intent: Intent) -> Result<(KeyMetadata, Option<SignedReceipt>), ApiError> {
+    let (backend, key_id) = (intent.backend.as_str(), intent.key_id.as_str());
+    intend(inner, intent.clone()).await?;
+    let key = match kms.delete_now(key_id, key_id).await {
+        Ok(key) => key,
+        Err(error) => {
+            failed(inner, &intent).await;
+            return Err(error.into());
+        }
+    };
+    let receipt = conclude(inner, backend, key_id, Lost::AsIntended).await;
+    let receipt = receipt.inspect_err(|error| tracing::error!(error = error.message, "an erasure receipt is still to be written"));
+    Ok((key, receipt.ok()))
+}
+
+/// Has a closed key destroyed in so many days. Noted before that, so that its receipt tells who asked for it.
+pub(crate) async fn schedule(inner: &Inner, kms: &dyn Kms, intent: Intent, days: u32) -> Result<KeyMetadata, ApiError> {
+    let is_new = intend(inner, intent.clone()).await?;
+    match kms.schedule_deletion(&intent.key_id, days).await {
+        Ok(key) => Ok(key),
+        Err(error) => {
+            if is_new {
+                take_back(inner, &intent).await?;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// The receipt of a key that is gone, which is written now where it was not before.
+pub(crate) async fn receipt_of_erased(inner: &Inner, intent: Intent) -> Result<SignedReceipt, ApiError> {
+    let (backend, key_id) = (intent.backend.clone(), intent.key_id.clone());
+    if receipt(inner, &backend, &key_id).await?.is_none() {
+        intend(inner, intent).await?;
+    }
+    conclude(inner, &backend, &key_id, Lost::AsIntended).await
+}
+
 /// Remembers an intent. False where there is one for the key already, which is kept unless the new one is due earlier.
-pub(crate) async fn intend(inner: &Inner, intent: Intent) -> Result<bool, ApiError> {
+async fn intend(inner: &Inner, intent: Intent) -> Result<bool, ApiError> {
     change(inner, |intents| {
         if let Some(present) = intents.iter_mut().find(|other| other.is_of(&intent.backend, &intent.key_id)) {
             if intent.due < present.due {
@@ -121,7 +175,7 @@ pub(crate) async fn take_back(inner: &Inner, intent: &Intent) -> Result<(), ApiE
 
 /// A key could not be destroyed at once. If it is as it was, nobody waits for its end any more; else its destruction has begun and is
 /// finished in the background, and what is lost is counted then.
-pub(crate) async fn failed(inner: &Inner, intent: &Intent) {
+async fn failed(inner: &Inner, intent: &Intent) {
     let is_alive = match state(inner, &intent.backend, &intent.key_id).await {
         Some(KeyState::Enabled | KeyState::Disabled | KeyState::Sealed) => true,
         Some(KeyState::PendingDeletion { .. } | KeyState::Erased) | None => false,
@@ -150,7 +204,8 @@ async fn forget(inner: &Inner, backend: &str, key_id: &str) -> Result<(), ApiErr
 }
 
 /// Records that a key is gone and what with it, and keeps the signed receipt. A second time it is the same receipt.
-pub(crate) async fn conclude(inner: &Inner, backend: &str, key_id: &str, lost: Lost) -> Result<SignedReceipt, ApiError> {
+async fn conclude(inner: &Inner, backend: &str, key_id: &str, lost: Lost) -> Result<SignedReceipt, ApiError> {
+    let _alone = inner.concluding.lock().await;
     if let Some(receipt) = receipts::find(inner, backend, key_id).await? {
         forget(inner, backend, key_id).await?;
         return Ok(receipt);
@@ -179,8 +234,7 @@ pub(crate) async fn conclude(inner: &Inner, backend: &str, key_id: &str, lost: L
     receipts::keep(inner, signed.clone()).await?;
     rotation::forget(inner, backend, key_id).await?;
     forget(inner, backend, key_id).await?;
-    // Another may have been faster, and then its receipt is the one that is kept.
-    Ok(receipts::find(inner, backend, key_id).await?.unwrap_or(signed))
+    Ok(signed)
 }
 
 fn erased(usage: &Usage, who: &str, request_id: &str) -> Event {

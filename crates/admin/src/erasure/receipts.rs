@@ -85,7 +85,8 @@ pub(crate) async fn list(call: Call, Query(page): Query<Page>) -> Result<Receipt
     Ok(ReceiptList { next_marker: truncated.then_some(skipped + limit), receipts, truncated, public_key })
 }
 
-pub(super) async fn find(inner: &Inner, backend: &str, key_id: &str) -> Result<Option<SignedReceipt>, ApiError> {
+/// That of a key, if it was destroyed.
+pub(crate) async fn find(inner: &Inner, backend: &str, key_id: &str) -> Result<Option<SignedReceipt>, ApiError> {
     Ok(all(inner).await?.into_iter().find(|receipt| is_of(receipt, backend, key_id)))
 }
 

@@ -64,6 +64,11 @@ impl Output {
         self.rows(answer, "jobs", &["job_id", "state", "done", "remaining", "failed", "started"]);
     }
 
+    /// Rules by which keys are destroyed.
+    pub(crate) fn erasure_rules(&self, answer: &Value) {
+        self.rows(answer, "rules", &["rule_id", "bucket", "prefix", "key_id", "at", "state", "ended"]);
+    }
+
     /// Notification targets.
     pub(crate) fn targets(&self, answer: &Value) {
         self.rows(answer, "targets", &["target", "configured", "queued", "oldest", "dead", "dropped", "failures_in_a_row", "last_failure"]);
