@@ -182,12 +182,18 @@ impl Locked {
         (new.legal_hold && !old.legal_hold) || (new.event_hold && !old.event_hold) || is_longer
     }
 
-    fn is_weakened_by(&self, next: Option<catalog::Retention>, bypass: bool, now_ms: i64) -> bool {
+    /// Whether a retention that is in force is shortened, removed or given another mode. `bypass` lets that happen to one in governance mode.
+    pub(crate) fn is_weakened_by(&self, next: Option<catalog::Retention>, bypass: bool, now_ms: i64) -> bool {
         let Some(present) = self.lock.retention.filter(|present| present.until > now_ms) else { return false };
         let weaker = next.is_none_or(|next| next.mode != present.mode || next.until < present.until);
         let may_be = bypass && present.mode == catalog::RetentionMode::Governance;
         weaker && !may_be
     }
+}
+
+/// Whether nothing but a retention in governance mode holds, whatever the time.
+pub(crate) fn yields_to_bypass(lock: &catalog::Lock) -> bool {
+    !lock.holds(i64::MIN, true)
 }
 
 /// The bucket's default locks; an error where its versions cannot be locked.

@@ -21,7 +21,7 @@ async fn with_locked_bucket() -> Rig {
 
 async fn lockable(rig: Rig) -> Rig {
     rig.engine.set_bucket_versioning("photos", VersioningStatus::Enabled).await.unwrap();
-    rig.engine.set_object_lock_configuration("photos", DefaultLock::default()).await.unwrap();
+    rig.engine.set_object_lock_configuration(&caller(), "photos", DefaultLock::default()).await.unwrap();
     rig
 }
 

@@ -5,11 +5,12 @@ use strongroom_kms::resolve_key_id;
 
 use crate::{
     Engine, Error,
-    api::{Caller, DefaultLock, LockedVersion, ObjectLock, ObjectVersion, RetentionChange},
+    api::{Bucket, Caller, DefaultLock, LockedVersion, ObjectLock, ObjectVersion, RetentionChange},
     bucket::Changed,
     change::Changeable,
     ids,
     lock::{check_default, default_of},
+    lock_acts::LockAct,
 };
 
 impl Engine {
@@ -19,9 +20,10 @@ impl Engine {
     }
 
     /// PutObjectLockConfiguration: from now on versions can be locked, and new ones get these locks. It cannot be taken back.
-    pub async fn set_object_lock_configuration(&self, bucket: &str, default: DefaultLock) -> Result<(), Error> {
+    pub async fn set_object_lock_configuration(&self, caller: &Caller, bucket: &str, default: DefaultLock) -> Result<(), Error> {
         check_default(&default)?;
-        self.change_bucket(bucket, |bucket| {
+        let act = |bucket: &Bucket| LockAct::of_bucket(caller, bucket, &default);
+        self.change_bucket_on_record(bucket, act, |bucket| {
             if bucket.versioning != Versioning::Enabled {
                 let needed = "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration";
                 return Err(Error::InvalidBucketState(needed));

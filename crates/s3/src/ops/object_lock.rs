@@ -45,7 +45,7 @@ fn write_period(xml: &mut Xml, period: Period) {
 
 pub(crate) async fn put_configuration(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
     let default = default_lock(&request.take_xml(api.options.max_xml_bytes, api.engine.budget()).await?)?;
-    api.engine.set_object_lock_configuration(&request.bucket, default).await?;
+    api.engine.set_object_lock_configuration(&request.caller, &request.bucket, default).await?;
     Ok(Reply::ok())
 }
 
