@@ -49,6 +49,15 @@ struct Numbers {
     objects: u64,
     bytes: u64,
     uploads: u64,
+    /// Of the objects, those that Object Lock keeps. None where an earlier release counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    locked_versions: Option<u64>,
+}
+
+impl Numbers {
+    fn of(usage: &Usage, locked_versions: Option<u64>) -> Self {
+        Self { objects: usage.objects, bytes: usage.bytes, uploads: usage.uploads, locked_versions }
+    }
 }
 
 /// What a receipt states as lost.
@@ -74,9 +83,8 @@ impl Intent {
     }
 
     /// With what is about to be lost.
-    pub(crate) fn losing(self, usage: &Usage) -> Self {
-        let Usage { objects, bytes, uploads, .. } = *usage;
-        Self { lost: Some(Numbers { objects, bytes, uploads }), ..self }
+    pub(crate) fn losing(self, usage: &Usage, locked_versions: u64) -> Self {
+        Self { lost: Some(Numbers::of(usage, Some(locked_versions))), ..self }
     }
 
     fn is_of(&self, backend: &str, key_id: &str) -> bool {
@@ -159,20 +167,22 @@ pub(crate) async fn conclude(inner: &Inner, backend: &str, key_id: &str, lost: L
     let intent = intents.into_iter().find(|intent| intent.is_of(backend, key_id));
     let counted = intent.as_ref().and_then(|intent| intent.lost).filter(|_| lost == Lost::AsIntended);
     let (who, request_id) = intent.map_or_else(|| (String::new(), "job:erasure".to_owned()), |intent| (intent.who, intent.request_id));
-    let mut usage = usage_of(inner, backend, key_id).await?;
-    if let Some(Numbers { objects, bytes, uploads }) = counted {
-        usage = Usage { objects, bytes, uploads, ..usage };
-    }
-    let event = erased(&usage, &who, &request_id);
+    let usage = usage_of(inner, backend, key_id).await?;
+    let lost = match counted {
+        Some(numbers) => numbers,
+        None => Numbers::of(&usage, Some(inner.parts.engine.count_locked_under_key(backend, key_id).await?)),
+    };
+    let event = erased(&usage, &lost, &who, &request_id);
     let head = inner.parts.audit.append(&event).await?;
     let signed = inner.parts.audit.sign_receipt(Receipt {
         audit_seq: head.seq,
         backend: backend.to_owned(),
         buckets: usage.buckets(),
-        bytes: usage.bytes,
+        bytes: lost.bytes,
         erased_at: OffsetDateTime::now_utc().format(&Rfc3339).map_err(|error| ApiError::internal(&error))?,
         key_id: key_id.to_owned(),
-        objects: usage.objects,
+        locked_versions: lost.locked_versions,
+        objects: lost.objects,
         request_id,
         requested_by: who,
     });
@@ -183,15 +193,16 @@ pub(crate) async fn conclude(inner: &Inner, backend: &str, key_id: &str, lost: L
     Ok(receipts::find(inner, backend, key_id).await?.unwrap_or(signed))
 }
 
-fn erased(usage: &Usage, who: &str, request_id: &str) -> Event {
-    let numbers = [("objects", usage.objects), ("bytes", usage.bytes), ("uploads", usage.uploads)];
+fn erased(usage: &Usage, lost: &Numbers, who: &str, request_id: &str) -> Event {
+    let Numbers { objects, bytes, uploads, locked_versions } = *lost;
+    let numbers = [("objects", Some(objects)), ("bytes", Some(bytes)), ("uploads", Some(uploads)), ("locked_versions", locked_versions)];
     Event {
         request_id: request_id.to_owned(),
         who: who.to_owned(),
         operation: "EraseKey".to_owned(),
         backend: usage.backend.clone(),
         key_id: usage.key_id.clone(),
-        details: numbers.iter().map(|(name, number)| ((*name).to_owned(), number.to_string())).collect(),
+        details: numbers.into_iter().filter_map(|(name, number)| Some((name.to_owned(), number?.to_string()))).collect(),
         ..Event::default()
     }
 }

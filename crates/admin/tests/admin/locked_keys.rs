@@ -79,7 +79,10 @@ async fn a_key_is_deleted_when_no_lock_holds_any_more() {
 async fn locked_versions_go_with_their_key_only_by_a_right_of_its_own_and_on_record() {
     let rig = with_locked_bucket().await;
     rig.put("kept", Some("alpha"), b"data").await;
+    rig.put("held", Some("alpha"), b"data").await;
+    rig.put("free", Some("alpha"), b"data").await;
     retain(&rig, "kept").await.unwrap();
+    rig.engine.set_legal_hold(&caller(), &object("held"), true).await.unwrap();
     let now = json!({"key_id": "alpha", "force_immediate": true, "confirm_key_id": "alpha", "destroy_locked": true});
     let deletes = ["kms:ScheduleKeyDeletion", "kms:DeleteKeyNow"];
     let by = |actions: &[&str]| rig.send("DELETE", "/kms/keys/delete", now.to_string(), user(&allowing(actions)));
@@ -88,8 +91,13 @@ async fn locked_versions_go_with_their_key_only_by_a_right_of_its_own_and_on_rec
     assert_eq!(rig.get("kept").await.unwrap(), b"data");
     assert_eq!(by(&[&deletes[..], &["kms:DeleteLockedKey"]].concat()).await.status, 200);
     assert!(matches!(rig.get("kept").await, Err(Error::KmsKeyErased(_))));
-    let record = rig.record("DeleteKeyNow").await;
-    assert_eq!((&record["details"]["destroy_locked"], &record["details"]["objects"]), (&json!("true"), &json!("1")), "{record}");
+    for operation in ["DeleteKeyNow", "EraseKey"] {
+        let details = rig.record(operation).await["details"].clone();
+        assert_eq!((&details["objects"], &details["locked_versions"]), (&json!("3"), &json!("2")), "{operation}: {details}");
+    }
+    assert_eq!(rig.record("DeleteKeyNow").await["details"]["destroy_locked"], "true");
+    let receipt = rig.ok("GET", "/kms/receipts?key_id=alpha", Value::Null).await["receipts"][0]["receipt"].clone();
+    assert_eq!((&receipt["objects"], &receipt["locked_versions"]), (&json!(3), &json!(2)), "{receipt}");
 }
 
 /// The race: the lock commits while the key is being destroyed. A disabled key is no exception, for it comes back.
@@ -175,5 +183,6 @@ async fn a_key_that_waited_for_locks_goes_when_they_have_ended_or_by_the_right_t
         let receipts = rig.ok("GET", "/kms/receipts?key_id=alpha", Value::Null).await["receipts"].clone();
         assert_eq!(receipts.as_array().unwrap().len(), 1, "{receipts}");
         assert_eq!(receipts[0]["receipt"]["objects"], 1);
+        assert_eq!(receipts[0]["receipt"]["locked_versions"], u64::from(destroy), "{receipts}");
     }
 }

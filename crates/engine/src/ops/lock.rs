@@ -63,6 +63,11 @@ impl Engine {
         Ok(locked.into_iter().map(shown).collect())
     }
 
+    /// How many versions under a KMS key Object Lock keeps now.
+    pub async fn count_locked_under_key(&self, backend: &str, key_id: &str) -> Result<u64, Error> {
+        Ok(self.catalog().count_locked_under_key(backend, resolve_key_id(key_id)?).await?)
+    }
+
     /// PutObjectLegalHold.
     pub async fn set_legal_hold(&self, caller: &Caller, named: &ObjectVersion, on: bool) -> Result<(), Error> {
         let changed = self.change_version(caller, named, None, |bucket, present| {
