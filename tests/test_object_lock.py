@@ -349,6 +349,67 @@ def test_each_part_of_a_lock_takes_a_right_of_its_own(guarded):
     user(guarded, "bypasser").delete_object(**named, BypassGovernanceRetention=True)
 
 
+def test_a_policy_limits_the_locks_that_are_set_by_mode_days_date_and_hold(new_server):
+    def denied(action, **condition):
+        return {"Effect": "Deny", "Action": action, "Resource": "*", "Condition": {name: {f"s3:object-lock-{key}": value} for name, (key, value) in condition.items()}}
+
+    every = {"Effect": "Allow", "Action": ["s3:*", "kms:*"], "Resource": "*"}
+    policies = {
+        "month": [every, denied("s3:PutObjectRetention", NumericGreaterThan=("remaining-retention-days", "30"))],
+        "governor": [every, denied("s3:PutObjectRetention", StringNotEquals=("mode", "GOVERNANCE"))],
+        "early": [every, denied("s3:PutObjectRetention", DateGreaterThan=("retain-until-date", "2090-06-01"))],
+        "keeper": [every, denied(["s3:PutObjectLegalHold"], StringEquals=("legal-hold", "OFF"))],
+        "archiver": [every, denied(["s3:PutObject"], StringNotEquals=("mode", "COMPLIANCE"))],
+    }
+    server = new_server(users.config(policies))
+    root, now = server.boto(), datetime.now(timezone.utc)
+    root.create_bucket(Bucket="vault", ObjectLockEnabledForBucket=True)
+    near, month = now + timedelta(days=10), now + timedelta(days=30)
+
+    def retains(name, until, mode="GOVERNANCE"):
+        """Whether the user may set it by an upload and by a change alike."""
+        client, version = user(server, name), put(root, "vault", name)
+        named, lock = {"Bucket": "vault", "Key": name}, {"Mode": mode, "RetainUntilDate": until}
+        headers = {"ObjectLockMode": mode, "ObjectLockRetainUntilDate": until}
+        outcomes = set()
+        for call in (
+            lambda: client.put_object(**named, Body=b"x", **headers),
+            lambda: client.copy_object(**named, CopySource={"Bucket": "vault", "Key": name, "VersionId": version}, **headers),
+            lambda: client.create_multipart_upload(**named, **headers),
+            lambda: client.put_object_retention(**named, VersionId=version, Retention=lock),
+        ):
+            try:
+                call()
+                outcomes.add(True)
+            except ClientError as error:
+                assert error.response["Error"]["Code"] == "AccessDenied"
+                outcomes.add(False)
+        assert len(outcomes) == 1, (name, until, mode, outcomes)
+        return outcomes.pop()
+
+    assert [retains("month", until) for until in (near, month, month + timedelta(hours=1), FAR)] == [True, True, False, False]
+    assert [retains("governor", near, mode) for mode in ("GOVERNANCE", "COMPLIANCE")] == [True, False]
+    assert [retains("early", until) for until in (near, FAR, FARTHER)] == [True, True, False]
+    held = {"Bucket": "vault", "Key": "month", "VersionId": put(root, "vault", "month")}
+    hold = {"EventHold": "ON", "EventHoldDuration": {"Days": 31}}
+    assert refused(user(server, "month").put_object_retention, **held, Retention=hold) == LOCKED
+    user(server, "month").put_object_retention(**held, Retention=hold | {"EventHoldDuration": {"Days": 30}})
+
+    keeper, named = user(server, "keeper"), {"Bucket": "vault", "Key": "keeper", "VersionId": put(root, "vault", "keeper")}
+    keeper.put_object_legal_hold(**named, LegalHold={"Status": "ON"})
+    assert refused(keeper.put_object_legal_hold, **named, LegalHold={"Status": "OFF"}) == LOCKED
+    keeper.put_object(Bucket="vault", Key="keeper", Body=b"x", ObjectLockLegalHoldStatus="ON")
+    assert refused(keeper.put_object, Bucket="vault", Key="keeper", Body=b"x", ObjectLockLegalHoldStatus="OFF") == LOCKED
+
+    archiver, target = user(server, "archiver"), {"Bucket": "vault", "Key": "archived"}
+    assert refused(archiver.put_object, **target, Body=b"x") == LOCKED
+    upload = archiver.create_multipart_upload(**target, ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=now + timedelta(seconds=5))["UploadId"]
+    part = archiver.upload_part(**target, UploadId=upload, PartNumber=1, Body=b"x")["ETag"]
+    archiver.complete_multipart_upload(**target, UploadId=upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part}]})
+    other = root.create_multipart_upload(**target)["UploadId"]
+    assert refused(archiver.upload_part, **target, UploadId=other, PartNumber=1, Body=b"x") == LOCKED
+
+
 def test_a_bucket_with_object_lock_takes_the_rights_to_configure_it(guarded):
     creator = user(guarded, "creator")
     assert refused(creator.create_bucket, Bucket="created-with-lock", ObjectLockEnabledForBucket=True) == LOCKED

@@ -35,8 +35,8 @@ impl Period {
         if (1..=max).contains(&count) { Ok(()) } else { Err(Error::InvalidRetentionPeriod { max, unit }) }
     }
 
-    /// The moment at which it ends if it begins now. A year that begins on 29 February ends on 1 March.
-    fn after(self, now_ms: i64) -> i64 {
+    /// The moment at which it ends if it begins at `now_ms`, in milliseconds since 1970. A year that begins on 29 February ends on 1 March.
+    pub fn after(self, now_ms: i64) -> i64 {
         let now = OffsetDateTime::from_unix_timestamp_nanos(i128::from(now_ms) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let end = match self {
             Self::Days(days) => now.checked_add(Duration::days(days.into())),

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use strongroom_access::{Acl, Action, BucketRules, ConditionKey, Conditions, Decision, arn, is_of_object};
 use strongroom_engine::{
     Engine, Error,
-    api::{Mode, ObjectFacts, Seen, SseReply, Tag, VersionId},
+    api::{Mode, ObjectFacts, Seen, Tag, UploadFacts, VersionId},
 };
 use strongroom_kms::resolve_key_id;
+use time::OffsetDateTime;
 
 use crate::{
-    conditions, headers,
+    conditions, headers, lock,
     operation::{Facts, Operation, Right, Target},
     ops::{
         acl,
@@ -29,7 +30,7 @@ pub(crate) async fn authorize(engine: &Engine, operation: &Operation, request: &
     }
     let object = object_of_path(engine, request).await?;
     let source = if operation.copies() { object_of_source(engine, request).await? } else { Object::NotAskedFor };
-    let upload = if operation.facts == Facts::Upload { upload_encryption(engine, request).await? } else { None };
+    let upload = if operation.facts == Facts::Upload { upload_facts(engine, request).await? } else { None };
     let conditions = match upload {
         Some(upload) => conditions_of_upload(request, &upload),
         None => conditions(request, operation.facts)?,
@@ -137,9 +138,9 @@ fn permit_granting(operation: &Operation, request: &Request, asked: &Asked) -> R
 }
 
 /// None where there is no such upload: the operation will say so to who may hear it.
-async fn upload_encryption(engine: &Engine, request: &Request) -> Result<Option<SseReply>, Refusal> {
-    match engine.upload_encryption(&request.upload()?).await {
-        Ok(encryption) => Ok(Some(encryption)),
+async fn upload_facts(engine: &Engine, request: &Request) -> Result<Option<UploadFacts>, Refusal> {
+    match engine.upload_facts(&request.upload()?).await {
+        Ok(facts) => Ok(Some(facts)),
         Err(Error::NoSuchBucket | Error::NoSuchUpload) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -167,10 +168,7 @@ fn permit_right(request: &Request, right: Right, asked: &Asked) -> Result<(), Re
         let conditions = source_conditions(request)?.with_existing_tags(asked.source.tags());
         return permit(request, &Question { action, bucket: &bucket, resource: &resource, acl: asked.source.acl() }, &conditions);
     }
-    // The tags stand in the body, which is not read yet: the operation asks again when it is.
-    let is_tagging = matches!(action, Action::PutObjectTagging | Action::PutObjectVersionTagging);
-    let has_tags_in_body = is_tagging && !request.headers.contains_key(TAGGING_HEADER);
-    if has_tags_in_body && request.caller.identity.needs_request_tags(request.rules_of(&bucket)) {
+    if gives_in_body(request, action) && request.caller.identity.needs_given_attributes(request.rules_of(&bucket)) {
         return Ok(());
     }
     // What is not there has no ACL that could let anybody in. To who may list the bucket that is no secret: the operation says it.
@@ -181,9 +179,30 @@ fn permit_right(request: &Request, right: Right, asked: &Asked) -> Result<(), Re
     permit(request, &Question { action, bucket: &bucket, resource: &resource, acl: asked.object.acl() }, &asked.conditions)
 }
 
+/// Whether the tags or the lock that the action gives stand in the body, which is not read yet: the operation asks again when it is.
+fn gives_in_body(request: &Request, action: Action) -> bool {
+    let has = |name: &str| request.headers.contains_key(name);
+    match action {
+        Action::PutObjectTagging | Action::PutObjectVersionTagging => !has(TAGGING_HEADER),
+        Action::PutObjectRetention => !lock::RETENTION_HEADERS.iter().any(|name| has(name)),
+        Action::PutObjectLegalHold => !has(lock::LEGAL_HOLD_HEADER),
+        _ => false,
+    }
+}
+
+/// Refuses giving this lock to the object of the path, unless the caller may. What the headers say of a lock counts for nothing.
+pub(crate) fn authorize_locking(request: &Request, action: Action, said: &lock::Said) -> Result<(), Refusal> {
+    if !request.caller.identity.needs_given_attributes(request.access.bucket.as_deref()) {
+        return Ok(());
+    }
+    let resource = arn::object(&request.bucket, &request.key);
+    let conditions = said.in_conditions(of_object(request)?, now_ms());
+    permit(request, &Question { action, bucket: &request.bucket, resource: &resource, acl: None }, &conditions)
+}
+
 /// Refuses giving these tags to the object of the path, unless the caller may.
 pub(crate) async fn authorize_tagging(engine: &Engine, request: &Request, tags: &[Tag]) -> Result<(), Refusal> {
-    if !request.caller.identity.needs_request_tags(request.access.bucket.as_deref()) {
+    if !request.caller.identity.needs_given_attributes(request.access.bucket.as_deref()) {
         return Ok(());
     }
     let existing = object_of_path(engine, request).await?.tags();
@@ -248,11 +267,13 @@ fn may(request: &Request, action: Action, bucket: &str, resource: &str, conditio
 }
 
 /// Whether the request passes over retentions in governance mode: it says so, and the caller may. Without the right the header counts for
-/// nothing, so that clients which always send it can delete what is not retained.
-pub(crate) fn bypasses_governance(request: &Request, key: &str) -> Result<bool, Refusal> {
+/// nothing, so that clients which always send it can delete what is not retained. `said` is the retention that it gives instead, if any.
+pub(crate) fn bypasses_governance(request: &Request, key: &str, said: &lock::Said) -> Result<bool, Refusal> {
     let asked =
         headers::filled(&request.headers, "x-amz-bypass-governance-retention")?.is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    Ok(asked && may_on(request, Action::BypassGovernanceRetention, &request.bucket, key))
+    let conditions = || said.in_conditions(request.access.conditions.clone(), now_ms());
+    let resource = arn::object(&request.bucket, key);
+    Ok(asked && may(request, Action::BypassGovernanceRetention, &request.bucket, &resource, &conditions()))
 }
 
 /// A caller that may not list the bucket does not learn whether a key is there. Who may list under a prefix of the key could see it there.
@@ -316,6 +337,9 @@ fn conditions(request: &Request, facts: Facts) -> Result<Conditions, Refusal> {
     }
     let key = headers::filled(&request.headers, "x-amz-server-side-encryption-aws-kms-key-id")?;
     conditions = conditions.with_some(ConditionKey::EncryptionKeyId, key.as_deref().map(key_id));
+    // A lock that makes no sense is refused by the operation that would give it, and to others it says nothing.
+    let lock = lock::given(&request.headers).unwrap_or_default();
+    conditions = lock::Said::from(&lock).in_conditions(conditions, now_ms());
     if facts != Facts::Listing {
         return Ok(conditions);
     }
@@ -344,9 +368,10 @@ fn source_conditions(request: &Request) -> Result<Conditions, Refusal> {
     Ok(request.access.conditions.clone().with_some(ConditionKey::VersionId, version))
 }
 
-/// Parts and completions carry no encryption headers: they are encrypted as their upload is.
-fn conditions_of_upload(request: &Request, upload: &SseReply) -> Conditions {
-    let (algorithm, customer_algorithm) = match upload.mode {
+/// Parts and completions carry no headers of encryption and lock: they are encrypted and locked as their upload is.
+fn conditions_of_upload(request: &Request, upload: &UploadFacts) -> Conditions {
+    let UploadFacts { sse, lock, begun_ms } = upload;
+    let (algorithm, customer_algorithm) = match sse.mode {
         Mode::Store => (None, None),
         Mode::SseS3 => (Some("AES256"), None),
         Mode::SseKms => (Some("aws:kms"), None),
@@ -354,14 +379,20 @@ fn conditions_of_upload(request: &Request, upload: &SseReply) -> Conditions {
         Mode::SseC => (None, Some("AES256")),
     };
     // The server's own default key of SSE-S3 is not one that anybody named.
-    let named_key = upload.kms_key_id.as_deref().filter(|_| matches!(upload.mode, Mode::SseKms | Mode::DsseKms));
-    request
+    let named_key = sse.kms_key_id.as_deref().filter(|_| matches!(sse.mode, Mode::SseKms | Mode::DsseKms));
+    let conditions = request
         .access
         .conditions
         .clone()
         .with_some(ConditionKey::Encryption, algorithm)
         .with_some(ConditionKey::EncryptionKeyId, named_key.map(key_id))
-        .with_some(ConditionKey::CustomerAlgorithm, customer_algorithm)
+        .with_some(ConditionKey::CustomerAlgorithm, customer_algorithm);
+    // As if the request that began it were this one: its days must not run out before it is complete.
+    lock::Said::from(lock).in_conditions(conditions, *begun_ms)
+}
+
+fn now_ms() -> i64 {
+    i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 
 /// The one id of a key, however it is spelled: the engine takes every spelling, so a policy must see through them all.
@@ -375,6 +406,7 @@ mod tests {
     use std::sync::Arc;
 
     use strongroom_access::{Identity, PolicySet, SecretKey};
+    use strongroom_engine::api::{ObjectLock, Retention, RetentionMode, SseReply};
 
     use super::*;
     use crate::{
@@ -406,8 +438,10 @@ mod tests {
         as_user(&[], Some(&document), request)
     }
 
-    fn encryption(mode: Mode, key: Option<&str>) -> SseReply {
-        SseReply { mode, kms_key_id: key.map(str::to_owned), bucket_key_enabled: false, kms_context: None, customer_key_md5: None }
+    fn encryption(mode: Mode, key: Option<&str>) -> UploadFacts {
+        let kms_key_id = key.map(str::to_owned);
+        let sse = SseReply { mode, kms_key_id, bucket_key_enabled: false, kms_context: None, customer_key_md5: None };
+        UploadFacts { sse, lock: ObjectLock::default(), begun_ms: 0 }
     }
 
     fn required_of(operation: &str, request: &Request) -> Vec<(Action, String)> {
@@ -415,7 +449,7 @@ mod tests {
         required.map(|Required { action, resource, .. }| (action, resource)).collect()
     }
 
-    fn permit_all(operation: &Operation, request: &Request, upload: Option<&SseReply>) -> Result<(), Refusal> {
+    fn permit_all(operation: &Operation, request: &Request, upload: Option<&UploadFacts>) -> Result<(), Refusal> {
         let conditions = match upload {
             Some(upload) => conditions_of_upload(request, upload),
             None => conditions(request, operation.facts)?,
@@ -443,12 +477,6 @@ mod tests {
     /// The attack: whoever may list under a prefix, or write encrypted, adds the parameter or the header to any request.
     #[test]
     fn a_condition_opens_no_operation_that_does_not_look_at_its_key() {
-        let allowed_where = |condition: &str, request: Request| {
-            let document = format!(
-                r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {condition}}}}}"#
-            );
-            as_user(&[], Some(&document), request)
-        };
         let sent = || {
             let headers = [
                 ("x-amz-copy-source", "other/key"),
@@ -525,6 +553,91 @@ mod tests {
             |mode| permit_all(named("UploadPart"), &denied_where(any_key, request("", &[])), Some(&encryption(mode, Some("default"))));
         assert!(part(Mode::SseKms).is_err());
         assert!(part(Mode::SseS3).is_ok(), "nobody names the key of SSE-S3");
+    }
+
+    /// May do everything with S3 where the condition holds.
+    fn allowed_where(condition: &str, request: Request) -> Request {
+        let document = format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {condition}}}}}"#
+        );
+        as_user(&[], Some(&document), request)
+    }
+
+    const FAR_MS: i64 = 3_786_912_000_000;
+
+    fn retained(mode: RetentionMode) -> ObjectLock {
+        ObjectLock { retention: Some(Retention { mode, until_ms: FAR_MS }), ..ObjectLock::default() }
+    }
+
+    /// The attack: whoever may set one lock says so in the headers, and sets another in the body.
+    #[test]
+    fn a_condition_on_a_lock_sees_the_headers_of_a_write_and_the_body_of_a_change() {
+        let sent = [("x-amz-object-lock-mode", "GOVERNANCE"), ("x-amz-object-lock-retain-until-date", "2090-01-01T00:00:00Z")];
+        let governance = r#"{"StringEquals": {"s3:object-lock-mode": "GOVERNANCE"}}"#;
+        let until = r#"{"DateLessThanEquals": {"s3:object-lock-retain-until-date": "2090-01-01T00:00:00Z"}}"#;
+        let days = r#"{"NumericGreaterThan": {"s3:object-lock-remaining-retention-days": 1000}}"#;
+        for condition in [governance, until, days] {
+            for operation in all().filter(|operation| operation.facts != Facts::Upload && !operation.rights.is_empty()) {
+                let permitted = permit_all(operation, &allowed_where(condition, request("", &sent)), None).is_ok();
+                // What the bodies of the others say is not known yet: they ask again.
+                let expected = ["PutObject", "PostObject", "CreateMultipartUpload"];
+                let in_body = ["PutObjectRetention", "PutObjectLegalHold", "PutObjectTagging"];
+                let expected = expected.iter().chain(&in_body).any(|name| *name == operation.name);
+                assert_eq!(permitted, expected, "{operation:?} {condition}");
+            }
+        }
+        for headers in [&sent[..], &[]] {
+            for (mode, allowed) in [(RetentionMode::Governance, true), (RetentionMode::Compliance, false)] {
+                let asked = allowed_where(governance, request("", headers));
+                let said = lock::Said::from(&retained(mode));
+                assert_eq!(authorize_locking(&asked, Action::PutObjectRetention, &said).is_ok(), allowed, "{mode:?} {headers:?}");
+                assert!(authorize_locking(&asked, Action::PutObjectLegalHold, &said).is_err());
+            }
+        }
+        let hold = allowed_where(
+            r#"{"StringEquals": {"s3:object-lock-legal-hold": "ON"}}"#,
+            request("", &[("x-amz-object-lock-legal-hold", "ON")]),
+        );
+        assert!(authorize_locking(&hold, Action::PutObjectLegalHold, &lock::Said::of_legal_hold(true)).is_ok());
+        assert!(authorize_locking(&hold, Action::PutObjectLegalHold, &lock::Said::of_legal_hold(false)).is_err());
+    }
+
+    #[test]
+    fn a_bypass_may_depend_on_the_retention_that_it_leads_to() {
+        let asked = allowed_where(
+            r#"{"NumericGreaterThanEquals": {"s3:object-lock-remaining-retention-days": 30}}"#,
+            request("", &[("x-amz-bypass-governance-retention", "true")]),
+        );
+        let said = |days: i64| {
+            let until_ms = now_ms() + days * 86_400_000;
+            lock::Said::from(&ObjectLock {
+                retention: Some(Retention { mode: RetentionMode::Governance, until_ms }),
+                ..ObjectLock::default()
+            })
+        };
+        for (said, allowed) in [(said(31), true), (said(7), false), (lock::Said::default(), false)] {
+            assert_eq!(bypasses_governance(&asked, "key", &said).unwrap(), allowed, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn parts_are_locked_as_their_upload_is_and_its_days_do_not_run_out() {
+        let begun_ms = FAR_MS - 30 * 86_400_000;
+        let upload = |lock| UploadFacts { lock, begun_ms, ..encryption(Mode::SseS3, None) };
+        let unless_compliance = r#"{"StringNotEquals": {"s3:object-lock-mode": "COMPLIANCE"}}"#;
+        let unless_a_month = r#"{"NumericNotEquals": {"s3:object-lock-remaining-retention-days": 30}}"#;
+        for operation in [named("UploadPart"), named("CompleteMultipartUpload")] {
+            for (condition, lock, allowed) in [
+                (unless_compliance, retained(RetentionMode::Compliance), true),
+                (unless_compliance, retained(RetentionMode::Governance), false),
+                (unless_compliance, ObjectLock::default(), false),
+                (unless_a_month, retained(RetentionMode::Governance), true),
+                (unless_a_month, ObjectLock::default(), false),
+            ] {
+                let verdict = permit_all(operation, &denied_where(condition, request("", &[])), Some(&upload(lock)));
+                assert_eq!(verdict.is_ok(), allowed, "{operation:?} {condition} {lock:?}");
+            }
+        }
     }
 
     #[test]
