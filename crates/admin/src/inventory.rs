@@ -90,6 +90,7 @@ pub(crate) struct Page {
 /// A version of an object, found genuine.
 #[derive(Serialize, ToSchema)]
 #[schema(as = InventoryVersion)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an independent yes or no")]
 struct Listed {
     bucket: String,
     key: String,

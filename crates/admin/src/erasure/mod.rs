@@ -5,6 +5,7 @@
 
 mod receipts;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -257,12 +258,43 @@ async fn unlocked_reaped(inner: &Inner, now: OffsetDateTime) -> Vec<(String, Str
         }
     };
     let reaped = inner.parts.keyring.reap_deleted(now, may_go).await;
-    let mut known = inner.postponed.lock().unwrap_or_else(PoisonError::into_inner);
-    for (backend, key_id) in reaped.postponed.difference(&known) {
-        tracing::warn!(backend, key_id, "the deletion of a key is postponed: Object Lock may keep versions that depend on it");
-    }
-    *known = reaped.postponed;
+    tell_postponed(inner, reaped.postponed).await;
     reaped.destroyed
+}
+
+/// Logs and records each key once that is due and may not go. What could not be recorded is told again the next time.
+async fn tell_postponed(inner: &Inner, postponed: BTreeSet<(String, String)>) {
+    let known = inner.postponed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut told: BTreeSet<_> = postponed.intersection(&known).cloned().collect();
+    for (backend, key_id) in postponed.difference(&known) {
+        tracing::warn!(backend, key_id, "the deletion of a key is postponed: Object Lock may keep versions that depend on it");
+        match record_postponed(inner, backend, key_id).await {
+            Ok(()) => _ = told.insert((backend.clone(), key_id.clone())),
+            Err(error) => {
+                tracing::error!(backend, key_id, error = error.message, "that the deletion of a key is postponed cannot be recorded")
+            }
+        }
+    }
+    *inner.postponed.lock().unwrap_or_else(PoisonError::into_inner) = told;
+}
+
+async fn record_postponed(inner: &Inner, backend: &str, key_id: &str) -> Result<(), ApiError> {
+    let intents: Vec<Intent> = document::load(&*inner.parts.state, DOCUMENT).await?;
+    let intent = intents.into_iter().find(|intent| intent.is_of(backend, key_id));
+    let due = intent.as_ref().and_then(|intent| intent.due.format(&Rfc3339).ok());
+    // Where it cannot be read what is locked, that is why the key waits.
+    let locked = inner.parts.engine.count_locked_under_key(backend, key_id).await.ok();
+    let details = [("due", due), ("locked_versions", locked.map(|count| count.to_string()))];
+    let event = Event {
+        request_id: "job:erasure".to_owned(),
+        who: intent.map(|intent| intent.who).unwrap_or_default(),
+        operation: "PostponeKeyDeletion".to_owned(),
+        backend: backend.to_owned(),
+        key_id: key_id.to_owned(),
+        details: details.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect(),
+        ..Event::default()
+    };
+    inner.record_durably(&event).await
 }
 
 /// None where the backend cannot tell now. What was to be destroyed and is not known any more is destroyed.

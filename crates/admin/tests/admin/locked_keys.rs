@@ -8,7 +8,7 @@ use strongroom_catalog::Clock;
 use strongroom_engine::Error;
 use strongroom_engine::api::{DefaultLock, ObjectVersion, Retention, RetentionChange, RetentionMode, VersioningStatus};
 
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::rig::{Rig, allowing, caller, user};
 
@@ -150,6 +150,14 @@ async fn a_key_waits_beyond_its_window_while_locked_versions_depend_on_it() {
         rig.admin.tick(OffsetDateTime::now_utc() + Duration::days(days)).await;
         assert_eq!((state("alpha").await, state("beta").await), (json!("PendingDeletion"), json!("Erased")), "after {days} days");
         assert_eq!(rig.keyring.postponed_deletions(), 1);
+        let records = rig.records().await;
+        let found: Vec<_> = records.iter().filter(|record| record["operation"] == "PostponeKeyDeletion").collect();
+        let [record] = found[..] else { panic!("one record, not one each minute: {found:?}") };
+        assert_eq!((&record["who"], &record["key_id"], &record["backend"]), (&json!("root"), &json!("alpha"), &json!("local")));
+        assert_eq!(record["request_id"], "job:erasure");
+        assert_eq!(record["details"]["locked_versions"], "1", "{record}");
+        let due = OffsetDateTime::parse(record["details"]["due"].as_str().unwrap(), &Rfc3339).unwrap();
+        assert!(due > OffsetDateTime::now_utc() + Duration::days(6), "{due}");
     }
     rig.ok("POST", "/kms/keys/cancel-deletion", json!({"key_id": "alpha"})).await;
     rig.ok("POST", "/kms/keys/enable", json!({"key_id": "alpha"})).await;
