@@ -257,33 +257,6 @@ def test_an_erasure_is_recorded_and_its_receipt_names_the_record(log, admin, raw
     assert (receipt["audit_seq"], receipt["request_id"], receipt["requested_by"]) == (found[0]["seq"], reply.headers["x-amz-request-id"], "root")
 
 
-def test_a_change_of_a_lock_leaves_two_records_with_what_held_before_and_after(server, log, bucket):
-    client, locked, until = server.boto(), f"{bucket}-locked", "GOVERNANCE until 2090-01-01T00:00:00Z"
-    client.create_bucket(Bucket=locked, ObjectLockEnabledForBucket=True)
-    version = client.put_object(Bucket=locked, Key="object", Body=b"x")["VersionId"]
-    of_bucket = {"Bucket": locked}
-    of_version = of_bucket | {"Key": "object", "VersionId": version}
-    retention = {"Mode": "GOVERNANCE", "RetainUntilDate": "2090-01-01T00:00:00Z"}
-    default = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Years": 7}}}
-    acts = [
-        ("PutObjectRetention", of_version, {"Retention": retention}, "none", until, {}),
-        ("PutObjectLegalHold", of_version, {"LegalHold": {"Status": "ON"}}, until, f"{until}, legal hold", {}),
-        ("PutObjectLegalHold", of_version, {"LegalHold": {"Status": "OFF"}}, f"{until}, legal hold", until, {}),
-        ("PutObjectLockConfiguration", of_bucket, {"ObjectLockConfiguration": default}, "none", "COMPLIANCE 7 years", {}),
-        ("DeleteObject", of_version, {"BypassGovernanceRetention": True}, until, "deleted", {"bypassed": "GOVERNANCE"}),
-    ]
-    for operation, target, arguments, before, after, bypassed in acts:
-        method = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operation)[1:]
-        reply = getattr(client, method)(**target, **arguments)["ResponseMetadata"]
-        details = {"before": before, "after": after, "source_ip": "127.0.0.1"} | bypassed
-        event = {"request_id": reply["RequestId"], "who": "root", "operation": operation, "bucket": locked, "outcome": "ok"}
-        event |= {"key": "object", "version": version} if target is of_version else {}
-        # Both lie on the disk already: nobody has waited for anything but the answer.
-        records = [json.loads(line) for line in log.lines()]
-        found = [without_own(record) for record in records if record.get("request_id") == reply["RequestId"]]
-        assert found == [event | {"details": details | {"phase": "begun"}}, event | {"details": details}]
-
-
 def test_a_rekey_job_s_uses_are_recorded_under_its_id_and_who_started_it(log, admin, raw, bucket):
     old, new = admin.create_key(), admin.create_key()
     raw.put(bucket, "object", b"x", {SSE: "aws:kms", KMS_KEY_ID: old}).ok()

@@ -1,5 +1,6 @@
 """Object Lock, with boto3: retention, legal hold, event hold, and who may end them."""
 
+import json
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -8,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from conftest import make_bucket
 from harness import users
+from harness.audit import AuditLog
 from harness.server import Server
 
 FAR = datetime(2090, 1, 1, tzinfo=timezone.utc)
@@ -256,6 +258,34 @@ def test_locks_that_make_no_sense_are_refused_and_store_nothing(client, raw, loc
     assert "Versions" not in client.list_object_versions(Bucket=locked)
     assert "Uploads" not in client.list_multipart_uploads(Bucket=locked)
     raw.request("PUT", f"/{locked}-other", headers={"x-amz-bucket-object-lock-enabled": "yes"}).fails(400, "InvalidArgument")
+
+
+def test_a_change_of_a_lock_leaves_two_records_with_what_held_before_and_after(server, bucket):
+    client, log, locked, until = server.boto(), AuditLog(server), f"{bucket}-locked", "GOVERNANCE until 2090-01-01T00:00:00Z"
+    client.create_bucket(Bucket=locked, ObjectLockEnabledForBucket=True)
+    version = client.put_object(Bucket=locked, Key="object", Body=b"x")["VersionId"]
+    of_bucket = {"Bucket": locked}
+    of_version = of_bucket | {"Key": "object", "VersionId": version}
+    retention = {"Mode": "GOVERNANCE", "RetainUntilDate": "2090-01-01T00:00:00Z"}
+    default = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Years": 7}}}
+    acts = [
+        ("PutObjectRetention", of_version, {"Retention": retention}, "none", until, {}),
+        ("PutObjectLegalHold", of_version, {"LegalHold": {"Status": "ON"}}, until, f"{until}, legal hold", {}),
+        ("PutObjectLegalHold", of_version, {"LegalHold": {"Status": "OFF"}}, f"{until}, legal hold", until, {}),
+        ("PutObjectLockConfiguration", of_bucket, {"ObjectLockConfiguration": default}, "none", "COMPLIANCE 7 years", {}),
+        ("DeleteObject", of_version, {"BypassGovernanceRetention": True}, until, "deleted", {"bypassed": "GOVERNANCE"}),
+    ]
+    for operation, target, arguments, before, after, bypassed in acts:
+        method = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operation)[1:]
+        reply = getattr(client, method)(**target, **arguments)["ResponseMetadata"]
+        details = {"before": before, "after": after, "source_ip": "127.0.0.1"} | bypassed
+        event = {"request_id": reply["RequestId"], "who": "root", "operation": operation, "bucket": locked, "outcome": "ok"}
+        event |= {"key": "object", "version": version} if target is of_version else {}
+        # Both lie on the disk already: nobody has waited for anything but the answer.
+        records = [json.loads(line) for line in log.lines()]
+        found = [record for record in records if record.get("request_id") == reply["RequestId"]]
+        found = [{name: record[name] for name in record.keys() - {"time", "seq", "prev", "hash"}} for record in found]
+        assert found == [event | {"details": details | {"phase": "begun"}}, event | {"details": details}]
 
 
 def test_a_delete_marker_and_a_missing_version_have_no_lock(client, locked):

@@ -271,7 +271,7 @@ async fn tell_postponed(inner: &Inner, postponed: BTreeSet<(String, String)>) {
         match record_postponed(inner, backend, key_id).await {
             Ok(()) => _ = told.insert((backend.clone(), key_id.clone())),
             Err(error) => {
-                tracing::error!(backend, key_id, error = error.message, "that the deletion of a key is postponed cannot be recorded")
+                tracing::error!(backend, key_id, error = error.message, "that the deletion of a key is postponed cannot be recorded");
             }
         }
     }

@@ -52,7 +52,7 @@ impl Engine {
                     let delete = |catalog: Arc<dyn Catalog>| {
                         self.ringing(told, async move { space.making_room(|| catalog.delete_version(deletion.clone())).await })
                     };
-                    self.on_record(Some(act), Permits::of_no_key(), delete).await?
+                    Box::pin(self.on_record(Some(act), Permits::of_no_key(), delete)).await?
                 }
             };
             match deleted {

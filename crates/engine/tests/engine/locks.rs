@@ -281,8 +281,10 @@ async fn an_event_hold_has_the_duration_that_the_bucket_gave_when_its_upload_was
     let upload_id = rig.engine.create_multipart_upload(&rig.root, create).await.unwrap().upload_id;
     let upload = strongroom_engine::api::UploadRef { bucket: LOCKED.into(), key: "parts".into(), upload_id };
     configure(None).await.unwrap();
+    let held = EventHold { on: true, period: Some(Period::Days(5)) };
+    assert_eq!(rig.engine.upload_facts(&upload).await.unwrap().lock.event_hold, Some(held));
     let part = rig.upload_part(&upload, 1, As::S3, b"part").await;
     let id = rig.complete(&upload, vec![part]).await.unwrap().version_id.unwrap();
-    let held = EventHold { on: true, period: Some(Period::Days(5)) };
+    assert_eq!(rig.engine.upload_facts(&upload).await.unwrap().lock.event_hold, Some(held));
     assert_eq!(rig.lock_of("parts", &id).await.unwrap().event_hold, Some(held));
 }
