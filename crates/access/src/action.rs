@@ -262,7 +262,13 @@ impl Action {
                 Key::CopySource,
                 Key::MetadataDirective,
                 Key::StorageClass,
+                Key::LockMode,
+                Key::LockRetainUntil,
+                Key::LockRemainingDays,
+                Key::LockLegalHold,
             ],
+            Self::PutObjectRetention | Self::BypassGovernanceRetention => &[Key::LockMode, Key::LockRetainUntil, Key::LockRemainingDays],
+            Self::PutObjectLegalHold => &[Key::LockLegalHold],
             Self::CreateBucket | Self::PutBucketAcl | Self::PutObjectAcl => ACL_KEYS,
             Self::PutObjectVersionAcl => &[
                 Key::CannedAcl,

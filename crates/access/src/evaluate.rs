@@ -122,13 +122,13 @@ impl Identity {
         own || bucket.and_then(|bucket| bucket.policy.as_ref()).is_some_and(BucketPolicy::needs_existing_tags)
     }
 
-    /// Whether it depends on the tags that requests give to objects.
-    pub fn needs_request_tags(&self, bucket: Option<&BucketRules>) -> bool {
+    /// Whether it depends on the tags or the locks that requests give to objects.
+    pub fn needs_given_attributes(&self, bucket: Option<&BucketRules>) -> bool {
         let own = match &self.rights {
-            Rights::Policies(policies) => policies.needs_request_tags(),
+            Rights::Policies(policies) => policies.needs_given_attributes(),
             Rights::Root | Rights::Anonymous => false,
         };
-        own || bucket.and_then(|bucket| bucket.policy.as_ref()).is_some_and(BucketPolicy::needs_request_tags)
+        own || bucket.and_then(|bucket| bucket.policy.as_ref()).is_some_and(BucketPolicy::needs_given_attributes)
     }
 
     /// Whether any statement allows the action on anything at all. It permits nothing: what is done to a resource is decided by

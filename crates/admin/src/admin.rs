@@ -63,7 +63,7 @@ pub struct Admin {
 pub(crate) struct Inner {
     pub(crate) parts: AdminParts,
     pub(crate) started: OffsetDateTime,
-    /// Backends and ids of the keys that were due and not destroyed the last time, for they may be needed: each is logged once.
+    /// Backends and ids of the keys that were due and not destroyed the last time, for they may be needed: each is told once.
     pub(crate) postponed: Mutex<BTreeSet<(String, String)>>,
     /// Held while the end of a key is told, so that it is told once.
     pub(crate) concluding: tokio::sync::Mutex<()>,

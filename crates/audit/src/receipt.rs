@@ -22,6 +22,9 @@ pub struct Receipt {
     pub erased_at: String,
     /// The key.
     pub key_id: String,
+    /// How many of those objects Object Lock kept when the key was destroyed. None in receipts of releases that did not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_versions: Option<u64>,
     /// Objects that cannot be read any more.
     pub objects: u64,
     /// The id of the request that asked for it; `erasure-rule:<id>` of a rule whose date had come.

@@ -118,7 +118,7 @@ pub enum Error {
     KmsUnsupported(String),
 
     /// A use of a key could not be recorded, so it did not take place.
-    #[error("The audit log cannot be written, and no key is used without a record of it. Try again.")]
+    #[error("The audit log cannot be written, and without a record no key is used and no lock is changed. Try again.")]
     AuditUnavailable(#[source] strongroom_audit::AuditError),
 
     // ---- integrity
@@ -329,8 +329,13 @@ pub enum Error {
 impl Error {
     /// The name of the situation, without what it carries.
     pub(crate) fn name(&self) -> String {
-        format!("{self:?}").chars().take_while(char::is_ascii_alphanumeric).collect()
+        situation(self)
     }
+}
+
+/// The name of an error's variant.
+pub(crate) fn situation(error: &impl std::fmt::Debug) -> String {
+    format!("{error:?}").chars().take_while(char::is_ascii_alphanumeric).collect()
 }
 
 fn mode_name(mode: Mode) -> &'static str {

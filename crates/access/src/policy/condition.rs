@@ -108,9 +108,10 @@ impl Condition {
         matches!(self.key, Key::ExistingTag(_))
     }
 
-    /// Whether it looks at the tags that the request gives to an object.
-    pub(super) fn needs_request_tags(&self) -> bool {
-        matches!(self.key, Key::RequestTag(_))
+    /// Whether it looks at the tags or the lock that the request gives to an object.
+    pub(super) fn needs_given_attributes(&self) -> bool {
+        use ConditionKey::{LockLegalHold, LockMode, LockRemainingDays, LockRetainUntil};
+        matches!(self.key, Key::RequestTag(_) | Key::Of(LockMode | LockRetainUntil | LockRemainingDays | LockLegalHold))
     }
 
     /// Whether it confines who may be meant to a closed circle, so that a statement for everybody is not a public one. Source: "The meaning

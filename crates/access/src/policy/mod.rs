@@ -101,9 +101,9 @@ impl PolicySet {
         self.statements().any(Statement::needs_existing_tags)
     }
 
-    /// Whether it depends on the tags that requests give to objects.
-    pub(crate) fn needs_request_tags(&self) -> bool {
-        self.statements().any(Statement::needs_request_tags)
+    /// Whether it depends on the tags or the locks that requests give to objects.
+    pub(crate) fn needs_given_attributes(&self) -> bool {
+        self.statements().any(Statement::needs_given_attributes)
     }
 
     pub(crate) fn statements(&self) -> impl Iterator<Item = &Statement> {

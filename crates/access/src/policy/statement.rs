@@ -95,8 +95,8 @@ impl Statement {
         self.conditions.iter().any(Condition::needs_existing_tags)
     }
 
-    pub(super) fn needs_request_tags(&self) -> bool {
-        self.conditions.iter().any(Condition::needs_request_tags)
+    pub(super) fn needs_given_attributes(&self) -> bool {
+        self.conditions.iter().any(Condition::needs_given_attributes)
     }
 
     /// Whether it allows what it applies to; else it denies it.

@@ -6,6 +6,7 @@
 mod receipts;
 pub(crate) mod rules;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,15 @@ struct Numbers {
     objects: u64,
     bytes: u64,
     uploads: u64,
+    /// Of the objects, those that Object Lock keeps. None where an earlier release counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    locked_versions: Option<u64>,
+}
+
+impl Numbers {
+    fn of(usage: &Usage, locked_versions: Option<u64>) -> Self {
+        Self { objects: usage.objects, bytes: usage.bytes, uploads: usage.uploads, locked_versions }
+    }
 }
 
 /// What a receipt states as lost.
@@ -88,9 +98,8 @@ impl Intent {
     }
 
     /// With what is about to be lost.
-    pub(crate) fn losing(self, usage: &Usage) -> Self {
-        let Usage { objects, bytes, uploads, .. } = *usage;
-        Self { lost: Some(Numbers { objects, bytes, uploads }), ..self }
+    pub(crate) fn losing(self, usage: &Usage, locked_versions: u64) -> Self {
+        Self { lost: Some(Numbers::of(usage, Some(locked_versions))), ..self }
     }
 
     fn is_of(&self, backend: &str, key_id: &str) -> bool {
@@ -214,20 +223,22 @@ async fn conclude(inner: &Inner, backend: &str, key_id: &str, lost: Lost) -> Res
     let intent = intents.into_iter().find(|intent| intent.is_of(backend, key_id));
     let counted = intent.as_ref().and_then(|intent| intent.lost).filter(|_| lost == Lost::AsIntended);
     let (who, request_id) = intent.map_or_else(|| (String::new(), "job:erasure".to_owned()), |intent| (intent.who, intent.request_id));
-    let mut usage = usage_of(inner, backend, key_id).await?;
-    if let Some(Numbers { objects, bytes, uploads }) = counted {
-        usage = Usage { objects, bytes, uploads, ..usage };
-    }
-    let event = erased(&usage, &who, &request_id);
+    let usage = usage_of(inner, backend, key_id).await?;
+    let lost = match counted {
+        Some(numbers) => numbers,
+        None => Numbers::of(&usage, Some(inner.parts.engine.count_locked_under_key(backend, key_id).await?)),
+    };
+    let event = erased(&usage, &lost, &who, &request_id);
     let head = inner.parts.audit.append(&event).await?;
     let signed = inner.parts.audit.sign_receipt(Receipt {
         audit_seq: head.seq,
         backend: backend.to_owned(),
         buckets: usage.buckets(),
-        bytes: usage.bytes,
+        bytes: lost.bytes,
         erased_at: OffsetDateTime::now_utc().format(&Rfc3339).map_err(|error| ApiError::internal(&error))?,
         key_id: key_id.to_owned(),
-        objects: usage.objects,
+        locked_versions: lost.locked_versions,
+        objects: lost.objects,
         request_id,
         requested_by: who,
     });
@@ -237,15 +248,16 @@ async fn conclude(inner: &Inner, backend: &str, key_id: &str, lost: Lost) -> Res
     Ok(signed)
 }
 
-fn erased(usage: &Usage, who: &str, request_id: &str) -> Event {
-    let numbers = [("objects", usage.objects), ("bytes", usage.bytes), ("uploads", usage.uploads)];
+fn erased(usage: &Usage, lost: &Numbers, who: &str, request_id: &str) -> Event {
+    let Numbers { objects, bytes, uploads, locked_versions } = *lost;
+    let numbers = [("objects", Some(objects)), ("bytes", Some(bytes)), ("uploads", Some(uploads)), ("locked_versions", locked_versions)];
     Event {
         request_id: request_id.to_owned(),
         who: who.to_owned(),
         operation: "EraseKey".to_owned(),
         backend: usage.backend.clone(),
         key_id: usage.key_id.clone(),
-        details: numbers.iter().map(|(name, number)| ((*name).to_owned(), number.to_string())).collect(),
+        details: numbers.into_iter().filter_map(|(name, number)| Some((name.to_owned(), number?.to_string()))).collect(),
         ..Event::default()
     }
 }
@@ -300,12 +312,43 @@ async fn unlocked_reaped(inner: &Inner, now: OffsetDateTime) -> Vec<(String, Str
         }
     };
     let reaped = inner.parts.keyring.reap_deleted(now, may_go).await;
-    let mut known = inner.postponed.lock().unwrap_or_else(PoisonError::into_inner);
-    for (backend, key_id) in reaped.postponed.difference(&known) {
-        tracing::warn!(backend, key_id, "the deletion of a key is postponed: Object Lock may keep versions that depend on it");
-    }
-    *known = reaped.postponed;
+    tell_postponed(inner, reaped.postponed).await;
     reaped.destroyed
+}
+
+/// Logs and records each key once that is due and may not go. What could not be recorded is told again the next time.
+async fn tell_postponed(inner: &Inner, postponed: BTreeSet<(String, String)>) {
+    let known = inner.postponed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut told: BTreeSet<_> = postponed.intersection(&known).cloned().collect();
+    for (backend, key_id) in postponed.difference(&known) {
+        tracing::warn!(backend, key_id, "the deletion of a key is postponed: Object Lock may keep versions that depend on it");
+        match record_postponed(inner, backend, key_id).await {
+            Ok(()) => _ = told.insert((backend.clone(), key_id.clone())),
+            Err(error) => {
+                tracing::error!(backend, key_id, error = error.message, "that the deletion of a key is postponed cannot be recorded");
+            }
+        }
+    }
+    *inner.postponed.lock().unwrap_or_else(PoisonError::into_inner) = told;
+}
+
+async fn record_postponed(inner: &Inner, backend: &str, key_id: &str) -> Result<(), ApiError> {
+    let intents: Vec<Intent> = document::load(&*inner.parts.state, DOCUMENT).await?;
+    let intent = intents.into_iter().find(|intent| intent.is_of(backend, key_id));
+    let due = intent.as_ref().and_then(|intent| intent.due.format(&Rfc3339).ok());
+    // Where it cannot be read what is locked, that is why the key waits.
+    let locked = inner.parts.engine.count_locked_under_key(backend, key_id).await.ok();
+    let details = [("due", due), ("locked_versions", locked.map(|count| count.to_string()))];
+    let event = Event {
+        request_id: "job:erasure".to_owned(),
+        who: intent.map(|intent| intent.who).unwrap_or_default(),
+        operation: "PostponeKeyDeletion".to_owned(),
+        backend: backend.to_owned(),
+        key_id: key_id.to_owned(),
+        details: details.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect(),
+        ..Event::default()
+    };
+    inner.record_durably(&event).await
 }
 
 /// None where the backend cannot tell now. What was to be destroyed and is not known any more is destroyed.

@@ -66,6 +66,8 @@ struct ReceiptContent {
     bytes: u64,
     erased_at: String,
     key_id: String,
+    /// Absent in receipts of earlier releases.
+    locked_versions: Option<u64>,
     objects: u64,
     request_id: String,
     requested_by: String,

@@ -120,13 +120,16 @@ impl Deletion<'_> {
         }
         call.note_event(|event| "DeleteKeyNow".clone_into(&mut event.operation));
         let closed = call.inner.parts.keyring.close_key(&self.backend, &self.key_id).await?;
-        if request.destroy_locked {
+        let locked_versions = if request.destroy_locked {
             call.note("destroy_locked", "true");
+            call.inner.parts.engine.count_locked_under_key(&self.backend, &self.key_id).await?
         } else {
             self.check_unlocked().await?;
-        }
+            0
+        };
+        call.note("locked_versions", locked_versions.to_string());
         let usage = self.counted().await?;
-        let intent = Intent::of(call, &self.backend, &self.key_id, 0).losing(&usage);
+        let intent = Intent::of(call, &self.backend, &self.key_id, 0).losing(&usage, locked_versions);
         let (key, receipt) = erasure::destroy(&call.inner, kms, intent).await?;
         drop(closed);
         let key_metadata = Metadata::new(&self.backend, key, None);

@@ -30,7 +30,7 @@ impl Output {
             KmsCommand::Receipts if !self.json => self.rows(
                 &json!({ "receipts": unsigned(answer) }),
                 "receipts",
-                &["key_id", "backend", "erased_at", "objects", "bytes", "requested_by"],
+                &["key_id", "backend", "erased_at", "objects", "bytes", "locked_versions", "requested_by"],
             ),
             _ => self.value(answer),
         }

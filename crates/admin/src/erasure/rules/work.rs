@@ -18,6 +18,8 @@ const OPERATION: &str = "CarryOutErasureRule";
 /// A rule whose look took longer than this rests before the next one, this many times as long as it took.
 const LONG_LOOK: Duration = Duration::from_secs(1);
 const REST: u32 = 60;
+/// Locked versions are in the way of a rule, so none goes with the key.
+const NO_LOCKED: u64 = 0;
 
 /// How far a rule came.
 enum Came {
@@ -140,7 +142,7 @@ async fn end(inner: &Inner, rule: &Rule, kms: &dyn Kms) -> Result<Came, ApiError
     }
     let ended = if kms.capabilities().delete_now {
         let usage = usage_of(inner, &rule.backend, &rule.key_id).await?;
-        erasure::destroy(inner, kms, Intent::of_rule(rule, 0).losing(&usage)).await.map(drop)
+        erasure::destroy(inner, kms, Intent::of_rule(rule, 0).losing(&usage, NO_LOCKED)).await.map(drop)
     } else {
         let days = *DELETION_WINDOW_DAYS.start();
         erasure::schedule(inner, kms, Intent::of_rule(rule, days), days).await.map(drop)
