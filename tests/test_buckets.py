@@ -14,6 +14,15 @@ def test_a_bucket_made_again_stays_as_it_is(raw, bucket):
     raw.request("HEAD", "/never-made-bucket").ok(404)
 
 
+def test_a_bucket_made_again_with_another_region_is_the_owner_s_already(raw, bucket):
+    def create(region):
+        document = f"<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
+        return raw.request("PUT", f"/{bucket}", body=document.encode())
+
+    create("us-east-1").ok()
+    create("eu-central-1").fails(409, "BucketAlreadyOwnedByYou")
+
+
 @pytest.mark.parametrize(
     "name", ["ab", "a" * 64, "UPPER", "has_underscore", "-dash", "dash-", "two..dots", "192.168.5.4", "xn--puny", "minio", "rustfs", "strongroom"]
 )
