@@ -36,7 +36,8 @@ def test_a_bucket_with_objects_is_not_deleted(raw, bucket):
     raw.delete(bucket, "object").ok(204)
     raw.request("DELETE", f"/{bucket}").ok(204)
     raw.request("DELETE", f"/{bucket}").fails(404, "NoSuchBucket")
-    raw.put(bucket, "object").fails(404, "NoSuchBucket")
+    reply = raw.put(bucket, "object").fails(404, "NoSuchBucket")
+    assert reply.message == "The specified bucket does not exist"
 
 
 def test_a_bucket_with_an_unfinished_upload_only_is_deleted(raw, bucket):

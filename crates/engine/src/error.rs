@@ -128,7 +128,7 @@ pub enum Error {
 
     // ---- buckets
     /// No such bucket.
-    #[error("The specified bucket does not exist.")]
+    #[error("The specified bucket does not exist")]
     NoSuchBucket,
     /// The caller owns a bucket of that name already.
     #[error("Your previous request to create the named bucket succeeded and you already own it.")]
