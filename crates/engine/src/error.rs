@@ -128,7 +128,7 @@ pub enum Error {
 
     // ---- buckets
     /// No such bucket.
-    #[error("The specified bucket does not exist.")]
+    #[error("The specified bucket does not exist")]
     NoSuchBucket,
     /// The caller owns a bucket of that name already.
     #[error("Your previous request to create the named bucket succeeded and you already own it.")]
@@ -177,9 +177,17 @@ pub enum Error {
     /// The bucket takes no policy that lets in the public.
     #[error("The policy lets in people whom it does not name, and the public access block of the bucket (BlockPublicPolicy) refuses that.")]
     PublicPolicyBlocked,
-    /// A tag, or the number of tags, is not allowed.
+    /// A tag is not allowed.
     #[error("{0}")]
     InvalidTag(String),
+    /// More tags than a bucket or an object may have.
+    #[error("There are {count} tags, and {at_most} are allowed.")]
+    TooManyTags {
+        /// How many were given.
+        count: usize,
+        /// How many may be.
+        at_most: usize,
+    },
     /// The bucket has no lifecycle rules.
     #[error("The lifecycle configuration does not exist")]
     NoSuchLifecycle,

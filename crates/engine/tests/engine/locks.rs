@@ -183,9 +183,12 @@ async fn tags_come_with_a_write_are_kept_or_replaced_by_a_copy_and_belong_to_one
 
     let eleven: Vec<_> = (0..11).map(|number| (number.to_string(), String::new())).collect();
     let attributes = Attributes { tags: eleven.clone(), ..Attributes::default() };
-    assert!(matches!(put(&attributes).await, Err(Error::InvalidTag(_))));
-    assert!(matches!(copy("many", TagsOfCopy::Replace(eleven.clone())).await, Err(Error::InvalidTag(_))));
-    assert!(matches!(rig.engine.set_object_tags(&rig.root, &version("object", &old), eleven).await, Err(Error::InvalidTag(_))));
+    assert!(matches!(put(&attributes).await, Err(Error::TooManyTags { count: 11, at_most: 10 })));
+    assert!(matches!(copy("many", TagsOfCopy::Replace(eleven.clone())).await, Err(Error::TooManyTags { count: 11, at_most: 10 })));
+    assert!(matches!(
+        rig.engine.set_object_tags(&rig.root, &version("object", &old), eleven).await,
+        Err(Error::TooManyTags { count: 11, at_most: 10 })
+    ));
     rig.engine.clear_object_tags(&rig.root, &version("object", &old)).await.unwrap();
     assert_eq!(of("object", old).await, []);
 }

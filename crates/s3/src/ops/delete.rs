@@ -175,7 +175,7 @@ fn write_error(xml: &mut Xml, object: &ObjectIdentifier, refusal: &Refusal, dial
         xml.optional("VersionId", object.version_id.as_deref());
         xml.text("Code", refusal.verdict(dialect).code);
         // Whoever may not delete a key knows which one it was: the sentence would repeat it.
-        xml.text("Message", if matches!(refusal, Refusal::AccessDenied(_)) { "Access Denied" } else { &message });
+        xml.prose("Message", if matches!(refusal, Refusal::AccessDenied(_)) { "Access Denied" } else { &message });
     });
 }
 
