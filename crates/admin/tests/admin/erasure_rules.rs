@@ -244,7 +244,7 @@ async fn the_default_key_ends_no_bucket_also_if_it_became_the_default_later() {
 async fn locked_versions_keep_the_key_and_are_named_to_who_may_list_them() {
     let timed = Timed::new().await;
     timed.rig.engine.set_bucket_versioning("photos", VersioningStatus::Enabled).await.unwrap();
-    timed.rig.engine.set_object_lock_configuration("photos", DefaultLock::default()).await.unwrap();
+    timed.rig.engine.set_object_lock_configuration(&caller(), "photos", DefaultLock::default()).await.unwrap();
     timed.rig.put("held", Some("alpha"), b"data").await;
     let held = ObjectVersion { bucket: "photos".into(), key: "held".into(), version_id: None };
     timed.rig.engine.set_legal_hold(&caller(), &held, true).await.unwrap();
