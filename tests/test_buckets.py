@@ -14,6 +14,15 @@ def test_a_bucket_made_again_stays_as_it_is(raw, bucket):
     raw.request("HEAD", "/never-made-bucket").ok(404)
 
 
+def test_a_bucket_made_again_with_another_region_is_the_owner_s_already(raw, bucket):
+    def create(region):
+        document = f"<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
+        return raw.request("PUT", f"/{bucket}", body=document.encode())
+
+    create("us-east-1").ok()
+    create("eu-central-1").fails(409, "BucketAlreadyOwnedByYou")
+
+
 @pytest.mark.parametrize(
     "name", ["ab", "a" * 64, "UPPER", "has_underscore", "-dash", "dash-", "two..dots", "192.168.5.4", "xn--puny", "minio", "rustfs", "strongroom"]
 )
@@ -27,7 +36,8 @@ def test_a_bucket_with_objects_is_not_deleted(raw, bucket):
     raw.delete(bucket, "object").ok(204)
     raw.request("DELETE", f"/{bucket}").ok(204)
     raw.request("DELETE", f"/{bucket}").fails(404, "NoSuchBucket")
-    raw.put(bucket, "object").fails(404, "NoSuchBucket")
+    reply = raw.put(bucket, "object").fails(404, "NoSuchBucket")
+    assert reply.message == "The specified bucket does not exist"
 
 
 def test_a_bucket_with_an_unfinished_upload_only_is_deleted(raw, bucket):

@@ -125,7 +125,7 @@ def test_parts_that_are_copied_have_checksums_and_so_have_attributes_of_the_obje
     done = raw.complete(bucket, "object", upload, completion(algorithm, etags, parts), {checksums.header(algorithm): whole}).ok()
     assert only_checksum(done.xml()) == (f"Checksum{algorithm}", whole)
     found = attributes(raw, bucket, "object")
-    assert only_checksum(found.find("Checksum")) == (f"Checksum{algorithm}", whole)
+    assert only_checksum(found.find("Checksum")) == (f"Checksum{algorithm}", whole.removesuffix("-2"))
     assert [only_checksum(part) for part in found.findall("ObjectParts/Part")] == expected
     reply = raw.get(bucket, "object", ENABLED, query={"partNumber": "2"}).ok(206)
     assert (reply.body, reply.headers[checksums.header(algorithm)]) == (parts[1], checksums.value(algorithm, parts[1]))

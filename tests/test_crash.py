@@ -4,7 +4,7 @@ The story: several writers put, overwrite, copy, rotate, delete and upload in pa
 doing (a blob half written, a commit under way, a reply on the wire) stays as it is. A new server opens the directory. Every key must
 hold what was acknowledged last, or, for the one request of each writer that got no answer, what that request would have left. In a versioned
 bucket every acknowledged version and delete marker must be there under its id, in its order. In one with Object Lock every version has the tags
-and the lock that were acknowledged last, and none is gone that was locked.
+and the lock that were acknowledged last, and none is gone that was locked. Uploads by forms have a test of their own, so that each kill meets some.
 
 STRONGROOM_TEST_KILLS sets how often.
 """
@@ -19,6 +19,7 @@ import pytest
 
 from conftest import make_bucket
 from harness import disk
+from harness.form_workload import FormState
 from harness.locked_workload import LockedState
 from harness.versioned_workload import VersionedState
 from harness.workload import State, Writer
@@ -27,6 +28,7 @@ KILLS = int(os.environ.get("STRONGROOM_TEST_KILLS", "20"))
 WRITERS = 5
 VERSIONING_WRITERS = 2
 LOCKING_WRITERS = 2
+FORM_WRITERS = 4
 CONFIG = "encrypt_by_default = false\nsweep_interval_seconds = 1\ndead_blob_grace_seconds = 1\norphan_age_seconds = 0\n"
 
 
@@ -58,6 +60,25 @@ def test_everything_acknowledged_survives_kill_9(new_server):
     for_each(locking, lambda state: delete_versions(server.raw(), lockable, state))
     for emptied in (versioned, lockable):
         server.raw().request("DELETE", f"/{emptied}").ok(204)
+    assert_no_blob_is_orphaned(server, bucket, states)
+
+
+@pytest.mark.timeout(120 + 15 * KILLS)
+def test_every_acknowledged_form_survives_kill_9_and_none_is_half_there(new_server):
+    server, seed = new_server(CONFIG), random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
+    chance, bucket, cut = random.Random(seed), make_bucket(server), 0
+    states = [FormState(f"forms-{number}", seed + number) for number in range(FORM_WRITERS)]
+    work = [(state, bucket) for state in states]
+    for _ in range(max(1, KILLS // 2)):
+        load_until_killed(server, work, chance.uniform(0.02, 0.8))
+        cut += sum(content is not None for state in states for content in state.pending.values())
+        server.start()
+        for_each(states, lambda state: state.verify(server.raw(), bucket))
+        assert listed(server, bucket) == {key for state in states for key, content in state.known.items() if content is not None}
+    acknowledged = sum(state.acknowledged for state in states)
+    print(f"{acknowledged} acknowledged requests, {cut} forms under way at a kill")
+    assert acknowledged > KILLS and cut > 0, "there was a load"
     assert_no_blob_is_orphaned(server, bucket, states)
 
 

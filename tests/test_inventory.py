@@ -1,4 +1,4 @@
-"""`strongroom inventory`: the mode and key of each version, as CSV and JSON lines."""
+"""`strongroom inventory`: the mode, key and lock of each version, as CSV and JSON lines."""
 
 import csv
 import io
@@ -20,6 +20,7 @@ from harness.sse import BUCKET_KEY, KMS_KEY_ID, SSE, SSE_C
 
 OWN_CONFIG = "encrypt_by_default = false\n"
 COLUMNS = ["bucket", "key", "version_id", "is_latest", "size", "last_modified", "mode", "key_backend", "key_id", "key_version", "bucket_key_enabled"]
+COLUMNS += ["lock_mode", "retain_until", "legal_hold", "event_hold"]
 MODES = {
     "none": {},
     "SSE-S3": {SSE: "AES256"},
@@ -101,6 +102,28 @@ def test_each_version_has_its_line_and_a_delete_marker_none(server, inventory, b
     other = s3.put_object(Bucket=bucket, Key="other", Body=b"333")["VersionId"]
     found = {(line["version_id"], line["mode"], line["size"], line["is_latest"]) for line in inventory.lines(f"--bucket {bucket}")}
     assert found == {(first, "SSE-S3", 1, False), (second, "SSE-KMS", 2, False), (other, "SSE-S3", 3, True)}
+
+
+def test_each_version_has_its_lock_in_the_last_columns(server, inventory, bucket):
+    s3, bucket = server.boto(), f"{bucket}-locked"
+    s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    until = {"ObjectLockRetainUntilDate": "2090-01-01T00:00:00Z"}
+    locks = {
+        "free": ({}, ["", "", "false", "false"]),
+        "governed": ({"ObjectLockMode": "GOVERNANCE"} | until, ["GOVERNANCE", "2090-01-01T00:00:00Z", "false", "false"]),
+        "complies": ({"ObjectLockMode": "COMPLIANCE", "ObjectLockLegalHoldStatus": "OFF"} | until, ["COMPLIANCE", "2090-01-01T00:00:00Z", "false", "false"]),
+        "held": ({"ObjectLockLegalHoldStatus": "ON"}, ["", "", "true", "false"]),
+        "waits": ({}, ["", "", "false", "true"]),
+    }
+    for key, (arguments, _) in locks.items():
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x", **arguments)
+    s3.put_object_retention(Bucket=bucket, Key="waits", Retention={"EventHold": "ON", "EventHoldDuration": {"Days": 1}})
+    rows = list(csv.reader(io.StringIO(inventory(f"--bucket {bucket}").stdout)))
+    assert rows[0] == COLUMNS
+    assert {row[1]: row[11:] for row in rows[1:]} == {key: columns for key, (_, columns) in locks.items()}
+    found = {line["key"]: [line[name] for name in COLUMNS[11:]] for line in inventory.lines(f"--bucket {bucket}")}
+    values = {"": None, "true": True, "false": False}
+    assert found == {key: [values.get(text, text) for text in columns] for key, (_, columns) in locks.items()}
 
 
 def test_csv_is_rfc_4180_with_keys_that_no_spreadsheet_takes_for_formulas(raw, inventory, bucket):

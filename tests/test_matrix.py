@@ -190,7 +190,7 @@ def attributes(cell):
     named = {"Bucket": cell.bucket, "Key": "key", "ObjectAttributes": wanted}
     found = cell.client.get_object_attributes(**named | cell.mode.read | key)
     assert (found["ObjectSize"], found["ObjectParts"]["TotalPartsCount"]) == (len(PART) + len(DATA), 2)
-    assert found["Checksum"]["ChecksumSHA256"] == checksums.composite("SHA256", [PART, DATA])
+    assert found["Checksum"]["ChecksumSHA256"] == checksums.composite("SHA256", [PART, DATA]).removesuffix("-2")
     if cell.mode.shown in (None, "AES256") and not cell.mode.read:
         assert found["ETag"] == checksums.multipart_etag([PART, DATA])
 

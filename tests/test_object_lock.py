@@ -1,5 +1,6 @@
 """Object Lock, with boto3: retention, legal hold, event hold, and who may end them."""
 
+import json
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -8,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from conftest import make_bucket
 from harness import users
+from harness.audit import AuditLog
 from harness.server import Server
 
 FAR = datetime(2090, 1, 1, tzinfo=timezone.utc)
@@ -258,6 +260,34 @@ def test_locks_that_make_no_sense_are_refused_and_store_nothing(client, raw, loc
     raw.request("PUT", f"/{locked}-other", headers={"x-amz-bucket-object-lock-enabled": "yes"}).fails(400, "InvalidArgument")
 
 
+def test_a_change_of_a_lock_leaves_two_records_with_what_held_before_and_after(server, bucket):
+    client, log, locked, until = server.boto(), AuditLog(server), f"{bucket}-locked", "GOVERNANCE until 2090-01-01T00:00:00Z"
+    client.create_bucket(Bucket=locked, ObjectLockEnabledForBucket=True)
+    version = client.put_object(Bucket=locked, Key="object", Body=b"x")["VersionId"]
+    of_bucket = {"Bucket": locked}
+    of_version = of_bucket | {"Key": "object", "VersionId": version}
+    retention = {"Mode": "GOVERNANCE", "RetainUntilDate": "2090-01-01T00:00:00Z"}
+    default = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Years": 7}}}
+    acts = [
+        ("PutObjectRetention", of_version, {"Retention": retention}, "none", until, {}),
+        ("PutObjectLegalHold", of_version, {"LegalHold": {"Status": "ON"}}, until, f"{until}, legal hold", {}),
+        ("PutObjectLegalHold", of_version, {"LegalHold": {"Status": "OFF"}}, f"{until}, legal hold", until, {}),
+        ("PutObjectLockConfiguration", of_bucket, {"ObjectLockConfiguration": default}, "none", "COMPLIANCE 7 years", {}),
+        ("DeleteObject", of_version, {"BypassGovernanceRetention": True}, until, "deleted", {"bypassed": "GOVERNANCE"}),
+    ]
+    for operation, target, arguments, before, after, bypassed in acts:
+        method = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operation)[1:]
+        reply = getattr(client, method)(**target, **arguments)["ResponseMetadata"]
+        details = {"before": before, "after": after, "source_ip": "127.0.0.1"} | bypassed
+        event = {"request_id": reply["RequestId"], "who": "root", "operation": operation, "bucket": locked, "outcome": "ok"}
+        event |= {"key": "object", "version": version} if target is of_version else {}
+        # Both lie on the disk already: nobody has waited for anything but the answer.
+        records = [json.loads(line) for line in log.lines()]
+        found = [record for record in records if record.get("request_id") == reply["RequestId"]]
+        found = [{name: record[name] for name in record.keys() - {"time", "seq", "prev", "hash"}} for record in found]
+        assert found == [event | {"details": details | {"phase": "begun"}}, event | {"details": details}]
+
+
 def test_a_delete_marker_and_a_missing_version_have_no_lock(client, locked):
     version = put(client, locked)
     marker = client.delete_object(Bucket=locked, Key="key")["VersionId"]
@@ -347,6 +377,67 @@ def test_each_part_of_a_lock_takes_a_right_of_its_own(guarded):
     user(guarded, "writer").delete_object(Bucket=bucket, Key="free", VersionId=free, BypassGovernanceRetention=True)
     assert refused(user(guarded, "bypasser").delete_object, **named) == LOCKED
     user(guarded, "bypasser").delete_object(**named, BypassGovernanceRetention=True)
+
+
+def test_a_policy_limits_the_locks_that_are_set_by_mode_days_date_and_hold(new_server):
+    def denied(action, **condition):
+        return {"Effect": "Deny", "Action": action, "Resource": "*", "Condition": {name: {f"s3:object-lock-{key}": value} for name, (key, value) in condition.items()}}
+
+    every = {"Effect": "Allow", "Action": ["s3:*", "kms:*"], "Resource": "*"}
+    policies = {
+        "month": [every, denied("s3:PutObjectRetention", NumericGreaterThan=("remaining-retention-days", "30"))],
+        "governor": [every, denied("s3:PutObjectRetention", StringNotEquals=("mode", "GOVERNANCE"))],
+        "early": [every, denied("s3:PutObjectRetention", DateGreaterThan=("retain-until-date", "2090-06-01"))],
+        "keeper": [every, denied(["s3:PutObjectLegalHold"], StringEquals=("legal-hold", "OFF"))],
+        "archiver": [every, denied(["s3:PutObject"], StringNotEquals=("mode", "COMPLIANCE"))],
+    }
+    server = new_server(users.config(policies))
+    root, now = server.boto(), datetime.now(timezone.utc)
+    root.create_bucket(Bucket="vault", ObjectLockEnabledForBucket=True)
+    near, month = now + timedelta(days=10), now + timedelta(days=30)
+
+    def retains(name, until, mode="GOVERNANCE"):
+        """Whether the user may set it by an upload and by a change alike."""
+        client, version = user(server, name), put(root, "vault", name)
+        named, lock = {"Bucket": "vault", "Key": name}, {"Mode": mode, "RetainUntilDate": until}
+        headers = {"ObjectLockMode": mode, "ObjectLockRetainUntilDate": until}
+        outcomes = set()
+        for call in (
+            lambda: client.put_object(**named, Body=b"x", **headers),
+            lambda: client.copy_object(**named, CopySource={"Bucket": "vault", "Key": name, "VersionId": version}, **headers),
+            lambda: client.create_multipart_upload(**named, **headers),
+            lambda: client.put_object_retention(**named, VersionId=version, Retention=lock),
+        ):
+            try:
+                call()
+                outcomes.add(True)
+            except ClientError as error:
+                assert error.response["Error"]["Code"] == "AccessDenied"
+                outcomes.add(False)
+        assert len(outcomes) == 1, (name, until, mode, outcomes)
+        return outcomes.pop()
+
+    assert [retains("month", until) for until in (near, month, month + timedelta(hours=1), FAR)] == [True, True, False, False]
+    assert [retains("governor", near, mode) for mode in ("GOVERNANCE", "COMPLIANCE")] == [True, False]
+    assert [retains("early", until) for until in (near, FAR, FARTHER)] == [True, True, False]
+    held = {"Bucket": "vault", "Key": "month", "VersionId": put(root, "vault", "month")}
+    hold = {"EventHold": "ON", "EventHoldDuration": {"Days": 31}}
+    assert refused(user(server, "month").put_object_retention, **held, Retention=hold) == LOCKED
+    user(server, "month").put_object_retention(**held, Retention=hold | {"EventHoldDuration": {"Days": 30}})
+
+    keeper, named = user(server, "keeper"), {"Bucket": "vault", "Key": "keeper", "VersionId": put(root, "vault", "keeper")}
+    keeper.put_object_legal_hold(**named, LegalHold={"Status": "ON"})
+    assert refused(keeper.put_object_legal_hold, **named, LegalHold={"Status": "OFF"}) == LOCKED
+    keeper.put_object(Bucket="vault", Key="keeper", Body=b"x", ObjectLockLegalHoldStatus="ON")
+    assert refused(keeper.put_object, Bucket="vault", Key="keeper", Body=b"x", ObjectLockLegalHoldStatus="OFF") == LOCKED
+
+    archiver, target = user(server, "archiver"), {"Bucket": "vault", "Key": "archived"}
+    assert refused(archiver.put_object, **target, Body=b"x") == LOCKED
+    upload = archiver.create_multipart_upload(**target, ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=now + timedelta(seconds=5))["UploadId"]
+    part = archiver.upload_part(**target, UploadId=upload, PartNumber=1, Body=b"x")["ETag"]
+    archiver.complete_multipart_upload(**target, UploadId=upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part}]})
+    other = root.create_multipart_upload(**target)["UploadId"]
+    assert refused(archiver.upload_part, **target, UploadId=other, PartNumber=1, Body=b"x") == LOCKED
 
 
 def test_a_bucket_with_object_lock_takes_the_rights_to_configure_it(guarded):

@@ -172,6 +172,12 @@ def test_every_field_is_one_that_the_policy_allows(raw, bucket):
     raw.head(bucket, "b").ok(404)
 
 
+def test_the_condition_that_fails_is_named_with_quotes_that_stand_as_they_are(raw, bucket):
+    """Some clients look for these words without parsing the XML."""
+    reply = post(raw, bucket, signed(raw.credentials, exactly(bucket, {"key": "b"}), {"key": "a"})).fails(403, "AccessDenied")
+    assert b'<Message>Invalid according to Policy: Policy Condition failed: ["eq", "$key", "b"]</Message>' in reply.body
+
+
 def test_a_policy_is_for_one_bucket_until_it_expires(raw, bucket, server):
     fields = {"key": "a"}
     past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=1)

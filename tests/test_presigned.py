@@ -66,6 +66,11 @@ def test_headers_that_change_the_meaning_must_be_signed(raw, bucket):
     raw.get(bucket, "target").fails(404, "NoSuchKey")
 
 
+def test_a_hash_that_is_none_breaks_the_signature_of_a_presigned_url(raw, path):
+    send(raw, "PUT", path, body=b"body", also={"x-amz-content-sha256": "invalid-sha256"}).fails(403, "SignatureDoesNotMatch")
+    raw.request("GET", path).fails(404, "NoSuchKey")
+
+
 def test_a_presigned_url_expires(raw, path):
     send(raw, "PUT", path, body=b"body").ok()
     before = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=120)

@@ -51,6 +51,12 @@ def customer(number):
     return {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": str(number) * 32}
 
 
+def test_a_forced_deletion_of_all_versions_is_refused_and_deletes_nothing(client, raw, versioned):
+    first, second = put(client, versioned, "key", b"first"), put(client, versioned, "key", b"second")
+    raw.delete(versioned, "key", {"x-minio-force-delete": "true"}).fails(501, "NotImplemented")
+    assert listed(client, versioned) == [("key", second, True, False), ("key", first, False, False)]
+
+
 def test_versioning_is_said_only_where_it_was_set(client, bucket):
     assert "Status" not in client.get_bucket_versioning(Bucket=bucket)
     assert put(client, bucket, "key", b"data") is None

@@ -228,6 +228,10 @@ actions! {
     RunLifecycle = "strongroom:RunLifecycle",
     /// Reading lifecycle passes.
     GetLifecyclePasses = "strongroom:GetLifecyclePasses",
+    /// Adding and removing erasure rules, besides `kms:ScheduleKeyDeletion` on the key.
+    ManageErasureRules = "strongroom:ManageErasureRules",
+    /// Reading erasure rules.
+    GetErasureRules = "strongroom:GetErasureRules",
     /// Reading what the outbox of events holds, and its dead events.
     GetEvents = "strongroom:GetEvents",
     /// Sending dead events again, and dropping events.
@@ -445,7 +449,13 @@ impl Action {
                 Key::CopySource,
                 Key::MetadataDirective,
                 Key::StorageClass,
+                Key::LockMode,
+                Key::LockRetainUntil,
+                Key::LockRemainingDays,
+                Key::LockLegalHold,
             ],
+            Self::PutObjectRetention | Self::BypassGovernanceRetention => &[Key::LockMode, Key::LockRetainUntil, Key::LockRemainingDays],
+            Self::PutObjectLegalHold => &[Key::LockLegalHold],
             Self::CreateBucket | Self::PutBucketAcl | Self::PutObjectAcl => ACL_KEYS,
             Self::PutObjectVersionAcl => &[
                 Key::CannedAcl,

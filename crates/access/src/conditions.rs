@@ -98,6 +98,14 @@ condition_keys! {
     MetadataDirective: Text = "s3:x-amz-metadata-directive",
     /// The header `x-amz-storage-class`.
     StorageClass: Text = "s3:x-amz-storage-class",
+    /// The mode of the retention that the request gives to an object: `GOVERNANCE` or `COMPLIANCE`.
+    LockMode: Text = "s3:object-lock-mode",
+    /// The end of that retention, in seconds since 1970.
+    LockRetainUntil: Date = "s3:object-lock-retain-until-date",
+    /// How long that is from now on, in days; one that has begun counts whole.
+    LockRemainingDays: Number = "s3:object-lock-remaining-retention-days",
+    /// The legal hold that the request gives to an object: `ON` or `OFF`.
+    LockLegalHold: Text = "s3:object-lock-legal-hold",
 }
 
 impl ConditionKey {

@@ -221,10 +221,10 @@ impl Identity {
         self.rights.all().any(Policy::needs_existing_tags) || of_bucket.is_some_and(BucketPolicy::needs_existing_tags)
     }
 
-    /// Whether it depends on the tags that requests give to objects.
-    pub fn needs_request_tags(&self, bucket: Option<&BucketRules>) -> bool {
+    /// Whether it depends on the tags or the locks that requests give to objects.
+    pub fn needs_given_attributes(&self, bucket: Option<&BucketRules>) -> bool {
         let of_bucket = bucket.and_then(|bucket| bucket.policy.as_ref());
-        self.rights.all().any(Policy::needs_request_tags) || of_bucket.is_some_and(BucketPolicy::needs_request_tags)
+        self.rights.all().any(Policy::needs_given_attributes) || of_bucket.is_some_and(BucketPolicy::needs_given_attributes)
     }
 
     /// Whether any statement allows the action on anything at all. It permits nothing: what is done to a resource is decided by

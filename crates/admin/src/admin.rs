@@ -63,8 +63,12 @@ pub struct Admin {
 pub(crate) struct Inner {
     pub(crate) parts: AdminParts,
     pub(crate) started: OffsetDateTime,
-    /// Backends and ids of the keys that were due and not destroyed the last time, for they may be needed: each is logged once.
+    /// Backends and ids of the keys that were due and not destroyed the last time, for they may be needed: each is told once.
     pub(crate) postponed: Mutex<BTreeSet<(String, String)>>,
+    /// Held while the end of a key is told, so that it is told once.
+    pub(crate) concluding: tokio::sync::Mutex<()>,
+    /// The erasure rules that are being carried out.
+    pub(crate) at_work: erasure::rules::AtWork,
 }
 
 /// An endpoint under a path.
@@ -76,7 +80,13 @@ struct Mounted {
 impl Admin {
     /// The API over these parts.
     pub fn new(parts: AdminParts) -> Arc<Self> {
-        let inner = Arc::new(Inner { parts, started: OffsetDateTime::now_utc(), postponed: Mutex::default() });
+        let inner = Arc::new(Inner {
+            parts,
+            started: OffsetDateTime::now_utc(),
+            postponed: Mutex::default(),
+            concluding: tokio::sync::Mutex::default(),
+            at_work: erasure::rules::AtWork::default(),
+        });
         let endpoints: Arc<[_]> = mounted().into_iter().map(Arc::new).collect();
         let router = endpoints.iter().fold(Router::new(), |router, mounted| router.route(&mounted.path, serve(&inner, mounted)));
         let router = router.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
@@ -117,26 +127,31 @@ impl Admin {
         openapi::document()
     }
 
-    /// Destroys keys whose window has passed, writes receipts, and rotates keys that are due: every minute until it is aborted.
+    /// Destroys keys whose window has passed, writes receipts, rotates keys that are due, and carries out erasure rules: every minute until it
+    /// is aborted. A rule that has much to count holds up nothing else.
     pub fn start_background(self: &Arc<Self>) -> JoinHandle<()> {
         let inner = Arc::clone(&self.inner);
         tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(TICK);
-            loop {
-                ticks.tick().await;
-                inner.tick(OffsetDateTime::now_utc()).await;
-            }
+            let keys = each(TICK, || inner.look_at_keys(OffsetDateTime::now_utc()));
+            let rules = each(rule_tick(inner.parts.engine.rule_day()), || erasure::rules::carry_out(&inner));
+            tokio::join!(keys, rules);
         })
     }
 
-    /// One round of [`Self::start_background`], as if it were `now`.
+    /// One round of [`Self::start_background`], as if it were `now`. Erasure rules have a clock of their own, the engine's.
     pub async fn tick(&self, now: OffsetDateTime) {
-        self.inner.tick(now).await;
+        self.inner.look_at_keys(now).await;
+        erasure::rules::carry_out(&self.inner).await;
+    }
+
+    /// How many erasure rules there are in each state, by the states' names.
+    pub async fn erasure_rules(&self) -> Vec<(&'static str, u64)> {
+        erasure::rules::numbers(&self.inner).await
     }
 }
 
 impl Inner {
-    async fn tick(&self, now: OffsetDateTime) {
+    async fn look_at_keys(&self, now: OffsetDateTime) {
         erasure::reap(self, now).await;
         rotation::run_due(self, now).await;
     }
@@ -153,6 +168,20 @@ impl Inner {
     pub(crate) async fn record(&self, event: Event) -> Result<(), ApiError> {
         self.parts.audit.record(event).await.map_err(ApiError::from)
     }
+}
+
+/// Does this again and again.
+async fn each<F: Future<Output = ()>>(interval: Duration, work: impl Fn() -> F) {
+    let mut ticks = tokio::time::interval(interval);
+    loop {
+        ticks.tick().await;
+        work().await;
+    }
+}
+
+/// Tests, whose days are seconds, wait for no more than a quarter of a day of theirs.
+fn rule_tick(day: Duration) -> Duration {
+    TICK.min(day / 4).max(Duration::from_millis(10))
 }
 
 /// Every endpoint under every prefix.

@@ -1,10 +1,10 @@
-//! The inventory: in which mode and under which key each version of an object lies.
+//! The inventory: in which mode and under which key each version of an object lies, and what locks it.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use strongroom_access::Action;
-use strongroom_engine::api::Mode as EngineMode;
+use strongroom_engine::api::{Mode as EngineMode, ObjectLock, RetentionMode as EngineRetentionMode};
 use strongroom_engine::inventory::{AlteredVersion, InventoryRequest, InventoryVersion, MAX_PAGE};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
@@ -61,6 +61,16 @@ enum Mode {
     None,
 }
 
+/// Who may end a retention early: whoever has the right to, or nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = InventoryRetentionMode)]
+enum RetentionMode {
+    #[serde(rename = "GOVERNANCE")]
+    Governance,
+    #[serde(rename = "COMPLIANCE")]
+    Compliance,
+}
+
 /// A page. Versions come in no order of names, unless a bucket and a prefix are given. A page may be empty though more follows.
 #[derive(Serialize, ToSchema)]
 #[schema(as = InventoryPage)]
@@ -80,6 +90,7 @@ pub(crate) struct Page {
 /// A version of an object, found genuine.
 #[derive(Serialize, ToSchema)]
 #[schema(as = InventoryVersion)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an independent yes or no")]
 struct Listed {
     bucket: String,
     key: String,
@@ -95,6 +106,14 @@ struct Listed {
     key_id: Option<String>,
     key_version: Option<u32>,
     bucket_key_enabled: bool,
+    #[schema(inline)]
+    /// `GOVERNANCE` or `COMPLIANCE`, if the version has a retention.
+    lock_mode: Option<RetentionMode>,
+    /// The end of the retention, which may be in the past.
+    #[serde(with = "time::serde::rfc3339::option")]
+    retain_until: Option<OffsetDateTime>,
+    legal_hold: bool,
+    event_hold: bool,
 }
 
 /// A row that was altered, with the names that stand in it now. They may be what was altered.
@@ -158,24 +177,41 @@ impl TryFrom<InventoryVersion> for Listed {
     type Error = ApiError;
 
     fn try_from(version: InventoryVersion) -> Result<Self, ApiError> {
-        let last_modified = OffsetDateTime::from_unix_timestamp_nanos(i128::from(version.modified) * 1_000_000);
         let (key_backend, key_id, key_version) = match version.kms_key {
             Some(key) => (Some(key.backend), Some(key.key_id), Some(key.version)),
             None => (None, None, None),
         };
+        let ObjectLock { retention, legal_hold, event_hold } = version.lock;
         Ok(Self {
             bucket: version.bucket,
             key: version.key,
             version_id: version.version_id,
             is_latest: version.is_latest,
             size: version.size_bytes,
-            last_modified: last_modified.map_err(|error| ApiError::internal(&error))?,
+            last_modified: date(version.modified)?,
             mode: version.mode.into(),
             key_backend,
             key_id,
             key_version,
             bucket_key_enabled: version.bucket_key,
+            lock_mode: retention.map(|retention| retention.mode.into()),
+            retain_until: retention.map(|retention| date(retention.until_ms)).transpose()?,
+            legal_hold: legal_hold.unwrap_or(false),
+            event_hold: event_hold.is_some_and(|hold| hold.on),
         })
+    }
+}
+
+fn date(unix_ms: i64) -> Result<OffsetDateTime, ApiError> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000).map_err(|error| ApiError::internal(&error))
+}
+
+impl From<EngineRetentionMode> for RetentionMode {
+    fn from(mode: EngineRetentionMode) -> Self {
+        match mode {
+            EngineRetentionMode::Governance => Self::Governance,
+            EngineRetentionMode::Compliance => Self::Compliance,
+        }
     }
 }
 

@@ -15,10 +15,20 @@ const DELETE: Method = Method::DELETE;
 
 /// The calls of key management, behind each of [`KMS_PREFIXES`].
 pub(crate) fn kms() -> Vec<Endpoint> {
-    [service_calls(), key_calls(), key_changes(), data_key_calls(), rekey_calls(), lifecycle_calls(), event_calls(), other_calls()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        service_calls(),
+        key_calls(),
+        key_changes(),
+        data_key_calls(),
+        rekey_calls(),
+        lifecycle_calls(),
+        erasure_calls(),
+        event_calls(),
+        other_calls(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn service_calls() -> Vec<Endpoint> {
@@ -130,6 +140,20 @@ fn lifecycle_calls() -> Vec<Endpoint> {
     ]
 }
 
+fn erasure_calls() -> Vec<Endpoint> {
+    use Action::{GetErasureRules, ManageErasureRules, ReadAudit, ScheduleKeyDeletion};
+    use erasure::rules;
+    let (add, remove) = (&[ManageErasureRules, ScheduleKeyDeletion], &[ManageErasureRules]);
+    let summary = "Has a key destroyed on a date, and with it what lies in a bucket or under a prefix";
+    vec![
+        endpoint((POST, "/erasure/rules"), "AddErasureRule", add, summary, rules::add).of_backend(),
+        endpoint((GET, "/erasure/rules"), "ListErasureRules", &[GetErasureRules], "Erasure rules, with their receipts", rules::list),
+        endpoint((GET, "/erasure/rules/{id}"), "DescribeErasureRule", &[GetErasureRules], "A rule and what is in its way", rules::describe),
+        endpoint((DELETE, "/erasure/rules/{id}"), "RemoveErasureRule", remove, "Removes a rule that is not done", rules::remove),
+        endpoint((GET, "/receipts"), "ListErasureReceipts", &[ReadAudit], "Signed proofs that keys were destroyed", erasure::list),
+    ]
+}
+
 fn event_calls() -> Vec<Endpoint> {
     use Action::{GetEvents, ManageEvents};
     vec![
@@ -161,7 +185,6 @@ fn other_calls() -> Vec<Endpoint> {
         endpoint((POST, "/backup"), "BackupKeys", &[BackupKeys], "The local backend's keys, sealed under a passphrase", backup::backup),
         endpoint((POST, "/restore"), "RestoreKeys", &[RestoreKeys], "Puts them back, or says what that would do", backup::restore)
             .with_max_body_bytes(backup::MAX_RESTORE_BYTES),
-        endpoint((GET, "/receipts"), "ListErasureReceipts", &[ReadAudit], "Signed proofs that keys were destroyed", erasure::list),
         endpoint((GET, "/audit/head"), "GetAuditHead", &[ReadAudit], "How far the audit log goes", erasure::audit_head),
         endpoint((GET, "/openapi.json"), "GetOpenApi", &[GetKmsStatus], "This document", document),
     ]

@@ -223,7 +223,7 @@ impl AuditSink for AuditLog {
     }
 
     async fn record_durably(&self, event: Event) -> Result<(), AuditError> {
-        self.append(&event).await.map(drop)
+        self.append_within_quota(&event).await.map(drop)
     }
 }
 

@@ -22,9 +22,12 @@ pub struct Receipt {
     pub erased_at: String,
     /// The key.
     pub key_id: String,
+    /// How many of those objects Object Lock kept when the key was destroyed. None in receipts of releases that did not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_versions: Option<u64>,
     /// Objects that cannot be read any more.
     pub objects: u64,
-    /// The request's id; `job:<id>` where the waiting window ended.
+    /// The id of the request that asked for it; `erasure-rule:<id>` of a rule whose date had come.
     pub request_id: String,
     /// Who asked for it.
     pub requested_by: String,

@@ -18,6 +18,7 @@ pub trait AuditSink: Send + Sync + 'static {
     /// Takes an event that is durable soon: for uses of keys, before the operation answers.
     async fn record(&self, event: Event) -> Result<(), AuditError>;
 
-    /// Takes an event that is durable when the call returns: for administration.
+    /// Takes an event that is durable when the call returns: for changes of locks. As [`Self::record`], it takes nothing of what the log
+    /// reserves for acts of administration.
     async fn record_durably(&self, event: Event) -> Result<(), AuditError>;
 }

@@ -24,6 +24,7 @@ fn receipt() -> Receipt {
         bytes: 1 << 60,
         erased_at: "2026-01-02T03:04:05Z".to_owned(),
         key_id: "customer-7".to_owned(),
+        locked_versions: Some(3),
         objects: 12,
         request_id: "r-\"1\"".to_owned(),
         requested_by: "alice".to_owned(),
@@ -51,7 +52,7 @@ fn a_receipt_counts_for_its_own_key_and_content() {
     let json = serde_json::to_string(&signed).unwrap();
     let back: SignedReceipt = serde_json::from_str(&json).unwrap();
     assert_eq!(back, signed);
-    for member in ["audit_seq", "bytes", "objects"] {
+    for member in ["audit_seq", "bytes", "locked_versions", "objects"] {
         let value = serde_json::to_value(&signed).unwrap()["receipt"][member].to_string();
         let altered: SignedReceipt =
             serde_json::from_str(&json.replace(&format!("\"{member}\":{value}"), &format!("\"{member}\":7"))).unwrap();
@@ -67,6 +68,25 @@ fn a_receipt_counts_for_its_own_key_and_content() {
     assert_eq!(verify_receipt(&claimed, &other), Err(ReceiptError::BadSignature));
 }
 
+/// Python made the golden files with the key of these tests, as `docs/audit.md` describes receipts.
+#[test]
+fn receipts_of_before_locks_were_counted_still_count_and_new_ones_are_the_same_to_the_byte() {
+    let of_before = Receipt { locked_versions: None, ..receipt() };
+    for (golden, expected) in
+        [(include_str!("golden/receipt-without-locks.json"), of_before), (include_str!("golden/receipt-with-locks.json"), receipt())]
+    {
+        let kept: SignedReceipt = serde_json::from_str(golden).unwrap();
+        verify_receipt(&kept, &key().public_key()).unwrap();
+        assert_eq!(kept, sign_receipt(&key(), expected));
+        assert_eq!(serde_json::to_value(&kept).unwrap(), serde_json::from_str::<serde_json::Value>(golden).unwrap());
+    }
+    let added: SignedReceipt = serde_json::from_str(
+        &include_str!("golden/receipt-without-locks.json").replace("\"objects\": 12", "\"locked_versions\": 0, \"objects\": 12"),
+    )
+    .unwrap();
+    assert_eq!(verify_receipt(&added, &key().public_key()), Err(ReceiptError::BadSignature), "a number that nobody signed");
+}
+
 #[test]
 fn the_receipt_check_in_the_docs_says_the_same() {
     let home = Home::new();
@@ -79,6 +99,8 @@ fn the_receipt_check_in_the_docs_says_the_same() {
     let signed = sign_receipt(&key(), receipt());
     let good = check(&signed, key().public_key());
     assert!(good.status.success(), "{}", text(&good.stderr));
+    let of_before = sign_receipt(&key(), Receipt { locked_versions: None, ..receipt() });
+    assert!(check(&of_before, key().public_key()).status.success());
     let altered = SignedReceipt { receipt: Receipt { objects: 13, ..receipt() }, ..signed };
     assert!(!check(&altered, key().public_key()).status.success());
 }

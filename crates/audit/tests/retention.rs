@@ -410,7 +410,8 @@ async fn at_the_quota_events_are_refused_until_there_is_room_and_before_that_it_
         "{refusal}"
     );
     assert!((40_000..44_000).contains(&log.usage().bytes), "{:?}", log.usage());
-    for refused in [log.record(event(1)).await, log.append_within_quota(&event(1)).await.map(drop), log.health()] {
+    let durably = log.record_durably(event(1)).await;
+    for refused in [log.record(event(1)).await, durably, log.append_within_quota(&event(1)).await.map(drop), log.health()] {
         let AuditError::Unwritable(reason) = refused.unwrap_err();
         assert_eq!(reason, refusal);
     }

@@ -254,6 +254,10 @@ pub trait Catalog: Send + Sync + 'static {
     /// longest, at the most `limit`.
     async fn locked_under_key(&self, backend: &str, key_id: &str, limit: usize) -> Result<Vec<LockedVersion>, CatalogError>;
 
+    /// How many object versions under the KMS key have a lock that holds by the catalog's own clock. It is counted in steps: a version whose lock
+    /// changes meanwhile is counted as one of its states.
+    async fn count_locked_under_key(&self, backend: &str, key_id: &str) -> Result<u64, CatalogError>;
+
     /// The key versions that something depends on, in the order of backend, key id and version, greater than `after`, at the most `limit`.
     async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError>;
 

@@ -434,6 +434,8 @@ impl Pair {
         }
         for key in KEY_IDS {
             both!(self, catalog => catalog.key_usage("local", key));
+            both!(self, catalog => catalog.count_locked_under_key("local", key));
+            both!(self, catalog => catalog.locked_under_key("local", key, 100));
             both!(self, catalog => catalog.is_key_in_use("local", key));
         }
         for limit in [1, 10] {

@@ -1,4 +1,4 @@
-//! `strongroom inventory`: the mode and key of each version, a line each, written while the pages come.
+//! `strongroom inventory`: the mode, key and lock of each version, a line each, written while the pages come.
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::output::{Output, printable};
 use crate::run::connect;
 
-/// The columns, by the names of the admin API.
-const COLUMNS: [&str; 11] = [
+/// The columns, by the names of the admin API. Programs may know them by their places: a new one is added at the end.
+const COLUMNS: [&str; 15] = [
     "bucket",
     "key",
     "version_id",
@@ -26,6 +26,10 @@ const COLUMNS: [&str; 11] = [
     "key_id",
     "key_version",
     "bucket_key_enabled",
+    "lock_mode",
+    "retain_until",
+    "legal_hold",
+    "event_hold",
 ];
 /// A page is asked for again so often: the server may be restarting.
 const MAX_ATTEMPTS: u32 = 20;
@@ -176,7 +180,8 @@ mod tests {
             json!({
                 "bucket": "b", "key": key, "version_id": "null", "is_latest": true, "size": 7, "last_modified": "2026-11-28T00:00:00Z",
                 "mode": if kms.is_some() { "SSE-KMS" } else { "SSE-C" }, "key_backend": kms.map(|_| "local"), "key_id": kms,
-                "key_version": kms.map(|_| 2), "bucket_key_enabled": false,
+                "key_version": kms.map(|_| 2), "bucket_key_enabled": false, "lock_mode": kms.map(|_| "COMPLIANCE"),
+                "retain_until": kms.map(|_| "2090-01-01T00:00:00Z"), "legal_hold": kms.is_none(), "event_hold": false,
             })
         };
         json!({ "versions": [version("=a,\"\n", None), version("-b-/ü", Some("a \"key\", of mine"))] })
@@ -190,10 +195,11 @@ mod tests {
 
     #[test]
     fn csv_has_headings_once_and_keys_that_are_neither_formulas_nor_lines() {
-        let lines = "b,%3Da%2C%22%0A,null,true,7,2026-11-28T00:00:00Z,SSE-C,,,,false\r\n\
-                     b,%2Db-/%C3%BC,null,true,7,2026-11-28T00:00:00Z,SSE-KMS,local,\"a \"\"key\"\", of mine\",2,false\r\n";
+        let lines = "b,%3Da%2C%22%0A,null,true,7,2026-11-28T00:00:00Z,SSE-C,,,,false,,,true,false\r\n\
+                     b,%2Db-/%C3%BC,null,true,7,2026-11-28T00:00:00Z,SSE-KMS,local,\"a \"\"key\"\", of mine\",2,false,COMPLIANCE,2090-01-01T00:00:00Z,false,false\r\n";
         assert_eq!(written(Format::Csv, false), lines);
-        let headings = "bucket,key,version_id,is_latest,size,last_modified,mode,key_backend,key_id,key_version,bucket_key_enabled\r\n";
+        let headings = "bucket,key,version_id,is_latest,size,last_modified,mode,key_backend,key_id,key_version,bucket_key_enabled,\
+                        lock_mode,retain_until,legal_hold,event_hold\r\n";
         assert_eq!(written(Format::Csv, true), format!("{headings}{lines}"));
     }
 

@@ -58,7 +58,8 @@ pub fn run_inventory(matches: &ArgMatches) -> ExitCode {
 
 /// The command `lifecycle`.
 pub fn lifecycle_command() -> Command {
-    let command = Command::new("lifecycle").about("Show and run lifecycle passes, which delete what has expired");
+    let command = Command::new("lifecycle")
+        .about("Show and run lifecycle passes, which delete what has expired, and end buckets by destroying their keys");
     lifecycle::LifecycleArgs::augment_args(command)
         .mut_arg("backend", |arg| arg.hide(true))
         .subcommand_required(true)

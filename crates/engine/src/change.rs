@@ -12,6 +12,7 @@ use crate::{
     events::EventName,
     ids,
     lock::Locked,
+    lock_acts::LockAct,
     ops::{FoundData, check_seen},
     record::{ObjectRecord, VersionBinding, open_part_checksums, seal_part_checksums},
 };
@@ -29,7 +30,8 @@ pub(crate) struct Changeable {
 
 impl Engine {
     /// Changes a version, and answers its id as clients see it. `change` is asked again, with the version as it is by then, where another
-    /// change came between: so of two changes at once neither is lost. The keys stay, so no right to them is needed.
+    /// change came between: so of two changes at once neither is lost. The keys stay, so no right to them is needed. A change of the lock is
+    /// recorded.
     pub(crate) async fn change_version(
         &self,
         caller: &Caller,
@@ -43,7 +45,9 @@ impl Engine {
             let FoundData { found, part_record, .. } = data;
             check_seen(caller.seen.object, &found)?;
             let present = Changeable { locked: found.locked(), tags: found.record.tags.clone(), acl: found.record.acl.clone() };
-            let next = change(&found.bucket, present.clone())?;
+            let place = (named.key.as_str(), found.version.version_id);
+            let next = change(&found.bucket, present.clone());
+            let next = self.refusal_on_record(caller, &found.bucket, place, &present.locked, next).await?;
             let shown = ids::shown(found.bucket.versioning, &found.version);
             if next == present {
                 return Ok(shown);
@@ -56,10 +60,11 @@ impl Engine {
                 change.event = self.event_of_tags(caller, &found.bucket, event, &found.version, &record.etag.shown).await?;
             }
             let event = change.event.clone();
+            let act = LockAct::of_version(caller, &found.bucket, place, [&present.locked, &next.locked]);
             let strengthens = next.locked.is_stronger_than(&present.locked);
             let permits = if strengthens { self.admit_lock(&change.envelope).await? } else { Permits::of_no_key() };
             let commit = |catalog: Arc<dyn Catalog>| self.ringing(event, async move { catalog.change_version(change).await });
-            match self.to_the_end(permits, Arc::default(), commit).await? {
+            match self.on_record(act, permits, commit).await? {
                 // Somebody was faster: what is there now is meant.
                 Err(CatalogError::PreconditionFailed | CatalogError::NoSuchVersion) => {}
                 other => {

@@ -34,7 +34,7 @@ pub struct EngineParts {
     pub kms: Arc<dyn KeySource>,
     /// Has the store key.
     pub settings: Arc<SealedSettings>,
-    /// Where each use of a key is recorded.
+    /// Where each use of a key and each change of a lock is recorded.
     pub audit: Arc<dyn AuditSink>,
     /// Whose rights decide of what goes on in the background.
     pub identities: Arc<dyn IdentitySource>,
@@ -199,6 +199,10 @@ impl Engine {
 
     pub(crate) fn audit(&self) -> &dyn AuditSink {
         &*self.parts.audit
+    }
+
+    pub(crate) fn shared_audit(&self) -> Arc<dyn AuditSink> {
+        Arc::clone(&self.parts.audit)
     }
 
     pub(crate) fn identities(&self) -> &dyn IdentitySource {

@@ -118,7 +118,7 @@ pub enum Error {
     KmsUnsupported(String),
 
     /// A use of a key could not be recorded, so it did not take place.
-    #[error("The audit log cannot be written, and no key is used without a record of it. Try again.")]
+    #[error("The audit log cannot be written, and without a record no key is used and no lock is changed. Try again.")]
     AuditUnavailable(#[source] strongroom_audit::AuditError),
 
     // ---- integrity
@@ -128,7 +128,7 @@ pub enum Error {
 
     // ---- buckets
     /// No such bucket.
-    #[error("The specified bucket does not exist.")]
+    #[error("The specified bucket does not exist")]
     NoSuchBucket,
     /// The caller owns a bucket of that name already.
     #[error("Your previous request to create the named bucket succeeded and you already own it.")]
@@ -177,9 +177,17 @@ pub enum Error {
     /// The bucket takes no policy that lets in the public.
     #[error("The policy lets in people whom it does not name, and the public access block of the bucket (BlockPublicPolicy) refuses that.")]
     PublicPolicyBlocked,
-    /// A tag, or the number of tags, is not allowed.
+    /// A tag is not allowed.
     #[error("{0}")]
     InvalidTag(String),
+    /// More tags than a bucket or an object may have.
+    #[error("There are {count} tags, and {at_most} are allowed.")]
+    TooManyTags {
+        /// How many were given.
+        count: usize,
+        /// How many may be.
+        at_most: usize,
+    },
     /// The bucket has no lifecycle rules.
     #[error("The lifecycle configuration does not exist")]
     NoSuchLifecycle,
@@ -329,8 +337,13 @@ pub enum Error {
 impl Error {
     /// The name of the situation, without what it carries.
     pub(crate) fn name(&self) -> String {
-        format!("{self:?}").chars().take_while(char::is_ascii_alphanumeric).collect()
+        situation(self)
     }
+}
+
+/// The name of an error's variant.
+pub(crate) fn situation(error: &impl std::fmt::Debug) -> String {
+    format!("{error:?}").chars().take_while(char::is_ascii_alphanumeric).collect()
 }
 
 fn mode_name(mode: Mode) -> &'static str {

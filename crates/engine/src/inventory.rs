@@ -1,4 +1,4 @@
-//! The inventory: in which mode and under which version of which key each version of an object lies, page by page.
+//! The inventory: in which mode and under which version of which key each version of an object lies, and what locks it, page by page.
 //!
 //! A page is a walk of bounded length through the catalog, in steps that read a few rows each: no transaction outlives a step, and a client
 //! may take hours between two pages. Nothing is held for it meanwhile. Each row is opened before it is shown; one that was altered is
@@ -7,7 +7,7 @@
 use strongroom_catalog::{KeyRef, Scope, ScopePlace, ScopedVersion, UnixMillis};
 use strongroom_seal::Mode;
 
-use crate::{Engine, Error, ids, sse::mode_of};
+use crate::{Engine, Error, api::ObjectLock, ids, lock::Locked, sse::mode_of};
 
 /// The most rows that a page looks at.
 pub const MAX_PAGE: usize = 1000;
@@ -46,7 +46,7 @@ pub struct InventoryPage {
     pub next: Option<String>,
 }
 
-/// A version, and what it is encrypted with.
+/// A version, what it is encrypted with, and what locks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InventoryVersion {
     /// Its bucket.
@@ -67,6 +67,8 @@ pub struct InventoryVersion {
     pub kms_key: Option<KeyRef>,
     /// Whether it lies under a bucket key.
     pub bucket_key: bool,
+    /// What keeps it from being deleted.
+    pub lock: ObjectLock,
 }
 
 /// A row that was altered, with the names that stand in it now. They may be what was altered.
@@ -144,6 +146,7 @@ impl Engine {
             mode: mode_of(envelope)?,
             kms_key: envelope.key.clone(),
             bucket_key: record.sse.bucket_key,
+            lock: Locked { lock: version.lock, recorded: record.lock }.shown(),
             key: version.key,
         })
     }

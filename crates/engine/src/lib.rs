@@ -6,10 +6,11 @@
 //!   stated of it, [`commit`] puts the version into the catalog. A copy skips `ingest` where the sealed bytes can be shared.
 //! - Every read: the catalog's row, its record opened under the store key ([`record`]), `sse::keys` opens the object keys, [`egress`]
 //!   reads and opens the chunks of the range.
-//! - Every use of a key is in the audit log before it counts (`sse::uses`).
+//! - Every use of a key is in the audit log before it counts (`sse::uses`), and so is every change of a lock (`lock_acts`).
 //! - What goes on in the background and outlives the process is a job ([`jobs`]).
 //! - Lifecycle rules delete what has expired, in a daily pass ([`lifecycle`]).
 //! - Changes of buckets that ask for it tell of themselves, by way of an outbox ([`events`]).
+//! - Whether a key can be destroyed to end a bucket or a prefix alone, [`elsewhere`] tells.
 //! - A re-keying seals the object keys anew and moves no data ([`rekey`]).
 //! - What nothing refers to any more is swept ([`sweep`]).
 //! - An upload for which a disk has no room is refused before it is read ([`space`]).
@@ -26,6 +27,7 @@ mod condition;
 mod convert;
 mod digests;
 mod egress;
+pub mod elsewhere;
 mod engine;
 mod error;
 mod etag;
@@ -40,6 +42,7 @@ mod jobs;
 pub mod lifecycle;
 mod limits;
 mod lock;
+mod lock_acts;
 mod ops;
 mod record;
 pub mod rekey;

@@ -35,8 +35,8 @@ impl Period {
         if (1..=max).contains(&count) { Ok(()) } else { Err(Error::InvalidRetentionPeriod { max, unit }) }
     }
 
-    /// The moment at which it ends if it begins now. A year that begins on 29 February ends on 1 March.
-    fn after(self, now_ms: i64) -> i64 {
+    /// The moment at which it ends if it begins at `now_ms`, in milliseconds since 1970. A year that begins on 29 February ends on 1 March.
+    pub fn after(self, now_ms: i64) -> i64 {
         let now = OffsetDateTime::from_unix_timestamp_nanos(i128::from(now_ms) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let end = match self {
             Self::Days(days) => now.checked_add(Duration::days(days.into())),
@@ -182,12 +182,18 @@ impl Locked {
         (new.legal_hold && !old.legal_hold) || (new.event_hold && !old.event_hold) || is_longer
     }
 
-    fn is_weakened_by(&self, next: Option<catalog::Retention>, bypass: bool, now_ms: i64) -> bool {
+    /// Whether a retention that is in force is shortened, removed or given another mode. `bypass` lets that happen to one in governance mode.
+    pub(crate) fn is_weakened_by(&self, next: Option<catalog::Retention>, bypass: bool, now_ms: i64) -> bool {
         let Some(present) = self.lock.retention.filter(|present| present.until > now_ms) else { return false };
         let weaker = next.is_none_or(|next| next.mode != present.mode || next.until < present.until);
         let may_be = bypass && present.mode == catalog::RetentionMode::Governance;
         weaker && !may_be
     }
+}
+
+/// Whether nothing but a retention in governance mode holds, whatever the time.
+pub(crate) fn yields_to_bypass(lock: &catalog::Lock) -> bool {
+    !lock.holds(i64::MIN, true)
 }
 
 /// The bucket's default locks; an error where its versions cannot be locked.

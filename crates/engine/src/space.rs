@@ -245,6 +245,20 @@ impl Space {
         }
     }
 
+    /// Runs a write that makes room. If there is no room even for that, gives up spares for it, one after the other.
+    pub(crate) async fn making_room<T, F>(self: &Arc<Self>, write: impl Fn() -> F) -> Result<T, CatalogError>
+    where
+        F: Future<Output = Result<T, CatalogError>>,
+    {
+        for _ in 1..MAX_ATTEMPTS {
+            match write().await {
+                Err(CatalogError::Full) if self.give().await => {}
+                other => return other,
+            }
+        }
+        write().await
+    }
+
     /// Gives up a spare, unless that was just done. Answers whether trying the write again may help.
     async fn give(self: &Arc<Self>) -> bool {
         let _turn = self.turn.lock().await;
@@ -357,18 +371,12 @@ impl Engine {
         }
     }
 
-    /// Runs a write that makes room. If there is no room even for that, gives up spares for it, one after the other.
+    /// As [`Space::making_room`].
     pub(crate) async fn making_room<T, F>(&self, write: impl Fn() -> F) -> Result<T, CatalogError>
     where
         F: Future<Output = Result<T, CatalogError>>,
     {
-        for _ in 1..MAX_ATTEMPTS {
-            match write().await {
-                Err(CatalogError::Full) if self.space().give().await => {}
-                other => return other,
-            }
-        }
-        write().await
+        self.space().making_room(write).await
     }
 }
 

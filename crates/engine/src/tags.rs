@@ -19,7 +19,7 @@ const MAX_VALUE: usize = 256;
 /// Whether S3 allows these tags.
 pub(crate) fn check(tags: &[Tag], at_most: usize) -> Result<(), Error> {
     if tags.len() > at_most {
-        return Err(Error::InvalidTag(format!("There are {} tags, and {at_most} are allowed.", tags.len())));
+        return Err(Error::TooManyTags { count: tags.len(), at_most });
     }
     let mut keys = BTreeSet::new();
     for (key, value) in tags {
@@ -79,9 +79,15 @@ mod tests {
             &[tag("aws:key", "")],
             &[tag("key", "a<b")],
             &[tag("key\0", "")],
-            &[tag("1", ""), tag("2", ""), tag("3", "")],
         ] {
             assert!(matches!(check(tags, 2), Err(Error::InvalidTag(_))), "{tags:?}");
         }
+    }
+
+    #[test]
+    fn there_may_be_so_many_tags_and_no_more() {
+        let tags: Vec<_> = ["1", "2", "3"].map(|key| tag(key, "")).into();
+        check(&tags, 3).unwrap();
+        assert!(matches!(check(&tags, 2), Err(Error::TooManyTags { count: 3, at_most: 2 })));
     }
 }

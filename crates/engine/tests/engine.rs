@@ -19,6 +19,8 @@ mod copies;
 mod copy_races;
 #[path = "engine/cors.rs"]
 mod cors;
+#[path = "engine/elsewhere.rs"]
+mod elsewhere;
 #[path = "engine/events.rs"]
 mod events;
 #[path = "engine/golden.rs"]
@@ -43,6 +45,8 @@ mod kms_states;
 mod lifecycle;
 #[path = "engine/lifecycle_model.rs"]
 mod lifecycle_model;
+#[path = "engine/lock_acts.rs"]
+mod lock_acts;
 #[path = "engine/locks.rs"]
 mod locks;
 #[path = "engine/locks_model.rs"]

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use strongroom_access::{Acl, Action, BucketRules, ConditionKey, Conditions, Decision, arn, is_of_object};
 use strongroom_engine::{
     Engine, Error,
-    api::{Mode, ObjectFacts, Seen, SseReply, Tag, VersionId},
+    api::{Mode, ObjectFacts, Seen, Tag, UploadFacts, VersionId},
 };
 use strongroom_kms::resolve_key_id;
+use time::OffsetDateTime;
 
 use crate::{
-    conditions, headers,
+    conditions, headers, lock,
     operation::{Facts, Operation, Right, Target},
     ops::{
         acl,
@@ -29,7 +30,7 @@ pub(crate) async fn authorize(engine: &Engine, operation: &Operation, request: &
     }
     let object = object_of_path(engine, request).await?;
     let source = if operation.copies() { object_of_source(engine, request).await? } else { Object::NotAskedFor };
-    let upload = if operation.facts == Facts::Upload { upload_encryption(engine, request).await? } else { None };
+    let upload = if operation.facts == Facts::Upload { upload_facts(engine, request).await? } else { None };
     let conditions = match upload {
         Some(upload) => conditions_of_upload(request, &upload),
         None => conditions(request, operation.facts)?,
@@ -137,9 +138,9 @@ fn permit_granting(operation: &Operation, request: &Request, asked: &Asked) -> R
 }
 
 /// None where there is no such upload: the operation will say so to who may hear it.
-async fn upload_encryption(engine: &Engine, request: &Request) -> Result<Option<SseReply>, Refusal> {
-    match engine.upload_encryption(&request.upload()?).await {
-        Ok(encryption) => Ok(Some(encryption)),
+async fn upload_facts(engine: &Engine, request: &Request) -> Result<Option<UploadFacts>, Refusal> {
+    match engine.upload_facts(&request.upload()?).await {
+        Ok(facts) => Ok(Some(facts)),
         Err(Error::NoSuchBucket | Error::NoSuchUpload) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -167,10 +168,7 @@ fn permit_right(request: &Request, right: Right, asked: &Asked) -> Result<(), Re
         let conditions = source_conditions(request)?.with_existing_tags(asked.source.tags());
         return permit(request, &Question { action, bucket: &bucket, resource: &resource, acl: asked.source.acl() }, &conditions);
     }
-    // The tags stand in the body, which is not read yet: the operation asks again when it is.
-    let is_tagging = matches!(action, Action::PutObjectTagging | Action::PutObjectVersionTagging);
-    let has_tags_in_body = is_tagging && !request.headers.contains_key(TAGGING_HEADER);
-    if has_tags_in_body && request.caller.identity.needs_request_tags(request.rules_of(&bucket)) {
+    if gives_in_body(request, action) && request.caller.identity.needs_given_attributes(request.rules_of(&bucket)) {
         return Ok(());
     }
     // What is not there has no ACL that could let anybody in. To who may list the bucket that is no secret: the operation says it.
@@ -181,9 +179,30 @@ fn permit_right(request: &Request, right: Right, asked: &Asked) -> Result<(), Re
     permit(request, &Question { action, bucket: &bucket, resource: &resource, acl: asked.object.acl() }, &asked.conditions)
 }
 
+/// Whether the tags or the lock that the action gives stand in the body, which is not read yet: the operation asks again when it is.
+fn gives_in_body(request: &Request, action: Action) -> bool {
+    let has = |name: &str| request.headers.contains_key(name);
+    match action {
+        Action::PutObjectTagging | Action::PutObjectVersionTagging => !has(TAGGING_HEADER),
+        Action::PutObjectRetention => !lock::RETENTION_HEADERS.iter().any(|name| has(name)),
+        Action::PutObjectLegalHold => !has(lock::LEGAL_HOLD_HEADER),
+        _ => false,
+    }
+}
+
+/// Refuses giving this lock to the object of the path, unless the caller may. What the headers say of a lock counts for nothing.
+pub(crate) fn authorize_locking(request: &Request, action: Action, said: &lock::Said) -> Result<(), Refusal> {
+    if !request.caller.identity.needs_given_attributes(request.access.bucket.as_deref()) {
+        return Ok(());
+    }
+    let resource = arn::object(&request.bucket, &request.key);
+    let conditions = said.in_conditions(of_object(request)?, now_ms());
+    permit(request, &Question { action, bucket: &request.bucket, resource: &resource, acl: None }, &conditions)
+}
+
 /// Refuses giving these tags to the object of the path, unless the caller may.
 pub(crate) async fn authorize_tagging(engine: &Engine, request: &Request, tags: &[Tag]) -> Result<(), Refusal> {
-    if !request.caller.identity.needs_request_tags(request.access.bucket.as_deref()) {
+    if !request.caller.identity.needs_given_attributes(request.access.bucket.as_deref()) {
         return Ok(());
     }
     let existing = object_of_path(engine, request).await?.tags();
@@ -248,11 +267,13 @@ fn may(request: &Request, action: Action, bucket: &str, resource: &str, conditio
 }
 
 /// Whether the request passes over retentions in governance mode: it says so, and the caller may. Without the right the header counts for
-/// nothing, so that clients which always send it can delete what is not retained.
-pub(crate) fn bypasses_governance(request: &Request, key: &str) -> Result<bool, Refusal> {
+/// nothing, so that clients which always send it can delete what is not retained. `said` is the retention that it gives instead, if any.
+pub(crate) fn bypasses_governance(request: &Request, key: &str, said: &lock::Said) -> Result<bool, Refusal> {
     let asked =
         headers::filled(&request.headers, "x-amz-bypass-governance-retention")?.is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    Ok(asked && may_on(request, Action::BypassGovernanceRetention, &request.bucket, key))
+    let conditions = || said.in_conditions(request.access.conditions.clone(), now_ms());
+    let resource = arn::object(&request.bucket, key);
+    Ok(asked && may(request, Action::BypassGovernanceRetention, &request.bucket, &resource, &conditions()))
 }
 
 /// A caller that may not list the bucket does not learn whether a key is there. Who may list under a prefix of the key could see it there.
@@ -316,6 +337,9 @@ fn conditions(request: &Request, facts: Facts) -> Result<Conditions, Refusal> {
     }
     let key = headers::filled(&request.headers, "x-amz-server-side-encryption-aws-kms-key-id")?;
     conditions = conditions.with_some(ConditionKey::EncryptionKeyId, key.as_deref().map(key_id));
+    // A lock that makes no sense is refused by the operation that would give it, and to others it says nothing.
+    let lock = lock::given(&request.headers).unwrap_or_default();
+    conditions = lock::Said::from(&lock).in_conditions(conditions, now_ms());
     if facts != Facts::Listing {
         return Ok(conditions);
     }
@@ -344,9 +368,10 @@ fn source_conditions(request: &Request) -> Result<Conditions, Refusal> {
     Ok(request.access.conditions.clone().with_some(ConditionKey::VersionId, version))
 }
 
-/// Parts and completions carry no encryption headers: they are encrypted as their upload is.
-fn conditions_of_upload(request: &Request, upload: &SseReply) -> Conditions {
-    let (algorithm, customer_algorithm) = match upload.mode {
+/// Parts and completions carry no headers of encryption and lock: they are encrypted and locked as their upload is.
+fn conditions_of_upload(request: &Request, upload: &UploadFacts) -> Conditions {
+    let UploadFacts { sse, lock, begun_ms } = upload;
+    let (algorithm, customer_algorithm) = match sse.mode {
         Mode::Store => (None, None),
         Mode::SseS3 => (Some("AES256"), None),
         Mode::SseKms => (Some("aws:kms"), None),
@@ -354,14 +379,20 @@ fn conditions_of_upload(request: &Request, upload: &SseReply) -> Conditions {
         Mode::SseC => (None, Some("AES256")),
     };
     // The server's own default key of SSE-S3 is not one that anybody named.
-    let named_key = upload.kms_key_id.as_deref().filter(|_| matches!(upload.mode, Mode::SseKms | Mode::DsseKms));
-    request
+    let named_key = sse.kms_key_id.as_deref().filter(|_| matches!(sse.mode, Mode::SseKms | Mode::DsseKms));
+    let conditions = request
         .access
         .conditions
         .clone()
         .with_some(ConditionKey::Encryption, algorithm)
         .with_some(ConditionKey::EncryptionKeyId, named_key.map(key_id))
-        .with_some(ConditionKey::CustomerAlgorithm, customer_algorithm)
+        .with_some(ConditionKey::CustomerAlgorithm, customer_algorithm);
+    // As if the request that began it were this one: its days must not run out before it is complete.
+    lock::Said::from(lock).in_conditions(conditions, *begun_ms)
+}
+
+fn now_ms() -> i64 {
+    i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 
 /// The one id of a key, however it is spelled: the engine takes every spelling, so a policy must see through them all.
@@ -370,217 +401,5 @@ fn key_id(given: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::sync::Arc;
-
-    use strongroom_access::{Identity, PolicySet, SecretKey};
-
-    use super::*;
-    use crate::{
-        operation::tests::{all, named},
-        request::tests::request,
-    };
-
-    /// May write and delete `bucket/key`, and read `other/key`.
-    const WRITER: &str = r#"{"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": ["s3:PutObject", "s3:DeleteObject"], "Resource": "arn:aws:s3:::bucket/key"},
-        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::other/key"}
-    ]}"#;
-
-    fn as_user(policies: &[&str], document: Option<&str>, mut request: Request) -> Request {
-        let policies = PolicySet::from_config(policies, document).unwrap();
-        let user = Identity::user("user", "user-key", SecretKey::new("not a secret".to_owned()).unwrap(), policies).unwrap();
-        request.caller.identity = Arc::new(user);
-        request
-    }
-
-    /// May do everything but put objects where the condition holds.
-    fn denied_where(condition: &str, request: Request) -> Request {
-        let document = format!(
-            r#"{{"Version": "2012-10-17", "Statement": [
-                {{"Effect": "Allow", "Action": "*", "Resource": "*"}},
-                {{"Effect": "Deny", "Action": "s3:PutObject", "Resource": "*", "Condition": {condition}}}
-            ]}}"#
-        );
-        as_user(&[], Some(&document), request)
-    }
-
-    fn encryption(mode: Mode, key: Option<&str>) -> SseReply {
-        SseReply { mode, kms_key_id: key.map(str::to_owned), bucket_key_enabled: false, kms_context: None, customer_key_md5: None }
-    }
-
-    fn required_of(operation: &str, request: &Request) -> Vec<(Action, String)> {
-        let required = named(operation).rights.iter().map(|right| required(*right, request).unwrap());
-        required.map(|Required { action, resource, .. }| (action, resource)).collect()
-    }
-
-    fn permit_all(operation: &Operation, request: &Request, upload: Option<&SseReply>) -> Result<(), Refusal> {
-        let conditions = match upload {
-            Some(upload) => conditions_of_upload(request, upload),
-            None => conditions(request, operation.facts)?,
-        };
-        super::permit_all(operation, request, &Asked { conditions, object: Object::NotAskedFor, source: Object::NotAskedFor })
-    }
-
-    #[test]
-    fn a_copy_needs_the_right_to_read_its_source() {
-        let request = request("", &[("x-amz-copy-source", "other/secret?versionId=1")]);
-        let expected =
-            [(Action::PutObject, "arn:aws:s3:::bucket/key".to_owned()), (Action::GetObjectVersion, "arn:aws:s3:::other/secret".to_owned())];
-        assert_eq!(required_of("CopyObject", &request), expected);
-        assert_eq!(required_of("UploadPartCopy", &request), expected);
-    }
-
-    #[test]
-    fn a_version_needs_its_own_right() {
-        let on_object = |action| [(action, "arn:aws:s3:::bucket/key".to_owned())];
-        assert_eq!(required_of("GetObject", &request("", &[])), on_object(Action::GetObject));
-        assert_eq!(required_of("GetObject", &request("versionId=1", &[])), on_object(Action::GetObjectVersion));
-        assert_eq!(required_of("DeleteObject", &request("versionId=1", &[])), on_object(Action::DeleteObjectVersion));
-    }
-
-    /// The attack: whoever may list under a prefix, or write encrypted, adds the parameter or the header to any request.
-    #[test]
-    fn a_condition_opens_no_operation_that_does_not_look_at_its_key() {
-        let allowed_where = |condition: &str, request: Request| {
-            let document = format!(
-                r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {condition}}}}}"#
-            );
-            as_user(&[], Some(&document), request)
-        };
-        let sent = || {
-            let headers = [
-                ("x-amz-copy-source", "other/key"),
-                ("x-amz-server-side-encryption", "aws:kms"),
-                ("x-amz-server-side-encryption-aws-kms-key-id", "alpha"),
-                ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
-            ];
-            request("prefix=home/me/&delimiter=/", &headers)
-        };
-        let encrypted = ["PutObject", "PostObject", "CreateMultipartUpload"];
-        for (condition, operations) in [
-            (r#"{"StringLike": {"s3:prefix": "home/me/*"}}"#, &["ListObjects", "ListObjectsV2", "ListObjectVersions"][..]),
-            (r#"{"StringEquals": {"s3:delimiter": "/"}}"#, &["ListObjects", "ListObjectsV2", "ListObjectVersions"]),
-            (r#"{"StringEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}"#, &encrypted),
-            (r#"{"StringEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": "alpha"}}"#, &encrypted),
-            (r#"{"StringEquals": {"s3:x-amz-server-side-encryption-customer-algorithm": "AES256"}}"#, &encrypted),
-        ] {
-            for operation in all().filter(|operation| operation.facts != Facts::Upload && !operation.rights.is_empty()) {
-                let permitted = permit_all(operation, &allowed_where(condition, sent()), None).is_ok();
-                assert_eq!(permitted, operations.contains(&operation.name), "{operation:?} {condition}");
-            }
-            assert!(authorize_delete(&allowed_where(condition, sent()), "key", None, false).is_err(), "DeleteObjects {condition}");
-            let missing = hide_missing(&allowed_where(condition, sent()), "bucket", Error::NoSuchKey);
-            assert!(matches!(missing, Refusal::Engine(Error::AccessDenied)), "a missing key is not told {condition}");
-        }
-    }
-
-    #[test]
-    fn a_reader_may_read_and_not_write() {
-        let reader = as_user(&["readonly"], None, request("", &[]));
-        assert!(permit_all(named("GetObject"), &reader, None).is_ok());
-        assert!(matches!(permit_all(named("PutObject"), &reader, None), Err(Refusal::AccessDenied(_))));
-        assert!(matches!(authorize_delete(&reader, "key", None, false), Err(Refusal::AccessDenied(_))));
-    }
-
-    #[test]
-    fn a_denied_kms_key_is_denied_however_it_is_spelled() {
-        const ID: &str = "x-amz-server-side-encryption-aws-kms-key-id";
-        let condition = format!(r#"{{"StringEquals": {{"s3:{ID}": "secretkey"}}}}"#);
-        for spelled in [
-            "secretkey",
-            "key/secretkey",
-            "arn:aws:kms:secretkey",
-            "arn:aws:kms:us-east-1:000000000000:secretkey",
-            "arn:aws:kms:us-east-1:000000000000:key/secretkey",
-            "arn:aws:kms:a:b:c:d:key/secretkey",
-            "arn:aws-cn:kms:::key/secretkey",
-        ] {
-            let by_name = denied_where(&condition, request("", &[(ID, spelled)]));
-            assert!(matches!(permit_all(named("PutObject"), &by_name, None), Err(Refusal::AccessDenied(_))), "{spelled}");
-            let part = denied_where(&condition, request("", &[]));
-            let upload = encryption(Mode::SseKms, Some(spelled));
-            assert!(matches!(permit_all(named("UploadPart"), &part, Some(&upload)), Err(Refusal::AccessDenied(_))), "{spelled}");
-        }
-        for other in ["otherkey", "key/otherkey", "arn:aws:kms:::key/otherkey", "no key at all"] {
-            assert!(permit_all(named("PutObject"), &denied_where(&condition, request("", &[(ID, other)])), None).is_ok(), "{other}");
-        }
-    }
-
-    #[test]
-    fn a_part_has_the_conditions_of_its_upload() {
-        let unless_kms = r#"{"StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}"#;
-        let unless_customer = r#"{"Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "true"}}"#;
-        for (condition, allowed) in [(unless_kms, Mode::SseKms), (unless_customer, Mode::SseC)] {
-            for mode in [Mode::Store, Mode::SseS3, Mode::SseKms, Mode::DsseKms, Mode::SseC] {
-                for operation in [named("UploadPart"), named("CompleteMultipartUpload")] {
-                    let verdict = permit_all(operation, &denied_where(condition, request("", &[])), Some(&encryption(mode, None)));
-                    assert_eq!(verdict.is_ok(), mode == allowed, "{operation:?} {mode:?} {condition}");
-                }
-            }
-        }
-        let any_key = r#"{"Null": {"s3:x-amz-server-side-encryption-aws-kms-key-id": "false"}}"#;
-        let part =
-            |mode| permit_all(named("UploadPart"), &denied_where(any_key, request("", &[])), Some(&encryption(mode, Some("default"))));
-        assert!(part(Mode::SseKms).is_err());
-        assert!(part(Mode::SseS3).is_ok(), "nobody names the key of SSE-S3");
-    }
-
-    #[test]
-    fn a_write_by_etag_needs_the_right_to_read() {
-        let operations = [named("PutObject"), named("CopyObject"), named("CompleteMultipartUpload"), named("DeleteObject")];
-        for operation in operations {
-            for etag in ["\"etag\"", "*"] {
-                let headers = [("if-match", etag), ("x-amz-copy-source", "other/key")];
-                let refused = permit_all(operation, &as_user(&[], Some(WRITER), request("", &headers)), None).unwrap_err();
-                assert!(refused.message().contains("s3:GetObject on arn:aws:s3:::bucket/key"), "{operation:?}: {}", refused.message());
-                assert!(permit_all(operation, &as_user(&["readonly"], Some(WRITER), request("", &headers)), None).is_ok(), "{operation:?}");
-            }
-            let headers = [("if-none-match", "*"), ("x-amz-copy-source", "other/key")];
-            assert!(permit_all(operation, &as_user(&[], Some(WRITER), request("", &headers)), None).is_ok(), "{operation:?}");
-        }
-        let delete = |policies, compares| authorize_delete(&as_user(policies, Some(WRITER), request("", &[])), "key", None, compares);
-        assert!(delete(&[], false).is_ok());
-        assert!(matches!(delete(&[], true), Err(Refusal::AccessDenied(_))));
-        assert!(delete(&["readonly"], true).is_ok());
-    }
-
-    /// The attack: who may delete and not read learns an object's size, date or ETag by asking whether it is this one.
-    #[test]
-    fn whatever_a_write_or_a_delete_compares_needs_the_right_to_read() {
-        for (name, value) in [
-            ("x-amz-if-match-size", "1"),
-            ("x-amz-if-match-last-modified-time", "Sun, 06 Nov 1994 08:49:37 GMT"),
-            ("if-none-match", "\"etag\""),
-        ] {
-            let refused = permit_all(named("DeleteObject"), &as_user(&[], Some(WRITER), request("", &[(name, value)])), None).unwrap_err();
-            assert!(refused.message().contains("s3:GetObject on arn:aws:s3:::bucket/key"), "{name}: {}", refused.message());
-        }
-        let put = permit_all(named("PutObject"), &as_user(&[], Some(WRITER), request("", &[("if-none-match", "\"etag\"")])), None);
-        assert!(matches!(put, Err(Refusal::AccessDenied(_))));
-    }
-
-    #[test]
-    fn comparing_a_version_needs_the_right_to_read_versions() {
-        let with = |read: &str| {
-            format!(
-                r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": ["s3:DeleteObjectVersion", "{read}"], "Resource": "*"}}}}"#
-            )
-        };
-        for (read, allowed) in [("s3:GetObject", false), ("s3:GetObjectVersion", true)] {
-            let one = as_user(&[], Some(&with(read)), request("versionId=1", &[("x-amz-if-match-size", "1")]));
-            assert_eq!(permit_all(named("DeleteObject"), &one, None).is_ok(), allowed, "{read}");
-            let many = as_user(&[], Some(&with(read)), request("", &[]));
-            assert_eq!(authorize_delete(&many, "key", Some("1"), true).is_ok(), allowed, "{read}");
-        }
-    }
-
-    #[test]
-    fn who_may_not_list_does_not_learn_what_is_missing() {
-        let nobody = as_user(&[], None, request("", &[]));
-        assert!(matches!(hide_missing(&nobody, "bucket", Error::NoSuchKey), Refusal::Engine(Error::AccessDenied)));
-        assert!(matches!(hide_missing(&nobody, "bucket", Error::NoSuchBucket), Refusal::Engine(Error::NoSuchBucket)));
-        assert!(matches!(hide_missing(&request("", &[]), "bucket", Error::NoSuchKey), Refusal::Engine(Error::NoSuchKey)));
-    }
-}
+#[path = "authorize_tests.rs"]
+mod tests;

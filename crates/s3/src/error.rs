@@ -140,6 +140,7 @@ pub(crate) fn verdict(error: &Error, dialect: ErrorDialect) -> Verdict<'static> 
         (Error::NoSuchTagSet, _) => row("NoSuchTagSet", 404),
         (Error::NoSuchLifecycle, _) => row("NoSuchLifecycleConfiguration", 404),
         (Error::InvalidTag(_), _) => row("InvalidTag", 400),
+        (Error::TooManyTags { .. }, _) => row("BadRequest", 400),
 
         (Error::StorageFull, _) => row("InsufficientStorage", 507),
         (Error::StorageReadOnly | Error::StorageFailing, _) => row("ServiceUnavailable", 503).retry_after(5),

@@ -84,6 +84,7 @@ fn ordinal(error: &Error) -> usize {
         Error::AclNotSupported => 88,
         Error::AclContradictsOwnership => 89,
         Error::InvalidTag(_) => 76,
+        Error::TooManyTags { .. } => 90,
         Error::IllegalVersioning => 77,
         Error::ObjectLockConfigurationNotFound => 78,
         Error::NoSuchObjectLock => 79,
@@ -100,7 +101,7 @@ fn ordinal(error: &Error) -> usize {
     }
 }
 
-const ORDINALS: usize = 90;
+const ORDINALS: usize = 91;
 
 type Row = (Error, &'static str, u16, Option<(&'static str, u16)>);
 
@@ -192,6 +193,7 @@ fn rows() -> Vec<Row> {
         same(Error::AclContradictsOwnership, "InvalidBucketAclWithObjectOwnership", 400),
         same(Error::NoSuchLifecycle, "NoSuchLifecycleConfiguration", 404),
         same(Error::InvalidTag("no".to_owned()), "InvalidTag", 400),
+        same(Error::TooManyTags { count: 11, at_most: 10 }, "BadRequest", 400),
         same(Error::StorageFull, "InsufficientStorage", 507),
         same(Error::StorageReadOnly, "ServiceUnavailable", 503),
         same(Error::StorageFailing, "ServiceUnavailable", 503),

@@ -131,9 +131,10 @@ pub(crate) fn shown_class(class: Option<&str>) -> &str {
     class.unwrap_or(STANDARD)
 }
 
-/// Refuses what this store would have to ignore: appends.
+/// Refuses what this store would have to ignore: appends, and MinIO's deletion of all versions of all that a prefix has. Whoever asks
+/// for that must not believe it done.
 pub(crate) fn refuse_unsupported(headers: &HeaderMap) -> Result<(), Refusal> {
-    const NOT_IMPLEMENTED: [&str; 1] = ["x-amz-write-offset-bytes"];
+    const NOT_IMPLEMENTED: [&str; 2] = ["x-amz-write-offset-bytes", "x-minio-force-delete"];
     for name in NOT_IMPLEMENTED {
         if filled(headers, name)?.is_some() {
             return Err(Refusal::NotImplemented(format!("The header {name}")));
@@ -244,7 +245,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_honoured_is_refused_and_not_dropped() {
-        assert!(matches!(refuse_unsupported(&map(&[("x-amz-write-offset-bytes", "0")])), Err(Refusal::NotImplemented(_))));
+        for header in [("x-amz-write-offset-bytes", "0"), ("x-minio-force-delete", "true")] {
+            assert!(matches!(refuse_unsupported(&map(&[header])), Err(Refusal::NotImplemented(_))));
+        }
         assert!(refuse_unsupported(&map(&[("x-amz-acl", "private")])).is_ok());
     }
 

@@ -1,8 +1,8 @@
 //! Object Lock in headers. Source: S3 API reference, PutObject and GetObject.
 
 use http::{HeaderMap, HeaderName};
-use strongroom_access::Action;
-use strongroom_engine::api::{EventHold, ObjectInfo, ObjectLock, Period, Retention, RetentionMode};
+use strongroom_access::{Action, ConditionKey, Conditions};
+use strongroom_engine::api::{EventHold, ObjectInfo, ObjectLock, Period, Retention, RetentionChange, RetentionMode};
 
 use crate::{
     authorize::may_on_object,
@@ -68,6 +68,51 @@ fn event_hold(headers: &HeaderMap) -> Result<Option<EventHold>, Refusal> {
             let on = is_on(&status).ok_or_else(|| invalid("Event Hold must be either of 'ON' or 'OFF'"))?;
             Ok(Some(EventHold { on, period }))
         }
+    }
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+/// What a request says of a lock, as policies' conditions see it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Said {
+    mode: Option<RetentionMode>,
+    until_ms: Option<i64>,
+    hold: Option<EventHold>,
+    legal_hold: Option<bool>,
+}
+
+impl Said {
+    pub(crate) fn of_legal_hold(on: bool) -> Self {
+        Self { legal_hold: Some(on), ..Self::default() }
+    }
+
+    /// Adds it to the conditions. A request at `now_ms` said it. An event hold retains for its duration at the least, so it counts as a
+    /// retention that ends then: else it would get around a policy that limits retentions.
+    pub(crate) fn in_conditions(&self, conditions: Conditions, now_ms: i64) -> Conditions {
+        let held_until = self.hold.filter(|hold| hold.on).and_then(|hold| hold.period).map(|period| period.after(now_ms));
+        let until_ms = self.until_ms.max(held_until);
+        let begun_days = |until_ms: i64| until_ms.saturating_sub(now_ms).saturating_add(DAY_MS - 1).div_euclid(DAY_MS);
+        conditions
+            .with_some(ConditionKey::LockMode, self.mode.map(mode_name))
+            .with_some(ConditionKey::LockRetainUntil, until_ms.map(|ms| ms.div_euclid(1000).to_string()))
+            .with_some(ConditionKey::LockRemainingDays, until_ms.map(|ms| begun_days(ms).to_string()))
+            .with_some(ConditionKey::LockLegalHold, self.legal_hold.map(on_or_off))
+    }
+}
+
+impl From<&ObjectLock> for Said {
+    fn from(lock: &ObjectLock) -> Self {
+        let ObjectLock { retention, legal_hold, event_hold } = *lock;
+        let (mode, until_ms) = (retention.map(|retention| retention.mode), retention.map(|retention| retention.until_ms));
+        Self { mode, until_ms, hold: event_hold, legal_hold }
+    }
+}
+
+impl From<&RetentionChange> for Said {
+    fn from(change: &RetentionChange) -> Self {
+        let RetentionChange { mode, until_ms, event_hold } = *change;
+        Self { mode, until_ms, hold: event_hold, legal_hold: None }
     }
 }
 
@@ -154,6 +199,45 @@ mod tests {
         };
         assert_eq!(given.unwrap(), expected);
         assert!(lock(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn conditions_see_when_a_retention_ends_and_how_many_days_have_begun_until_then() {
+        use strongroom_access::{Decision, Identity, PolicySet, SecretKey};
+        let now = 1_893_456_000_000;
+        let seen = |change: RetentionChange, condition: &str| {
+            let document = format!(
+                r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {condition}}}}}"#
+            );
+            let policies = PolicySet::from_config(&[] as &[&str], Some(&document)).unwrap();
+            let user = Identity::user("user", "user-key", SecretKey::new("not a secret".to_owned()).unwrap(), policies).unwrap();
+            let conditions = Said::from(&change).in_conditions(Conditions::new(true), now);
+            user.may_in(None, None, Action::PutObjectRetention, "arn:aws:s3:::b/k", &conditions) == Decision::Allow
+        };
+        let until = |until_ms| RetentionChange { mode: Some(RetentionMode::Governance), until_ms: Some(until_ms), event_hold: None };
+        let held = |on, period| RetentionChange { mode: None, until_ms: None, event_hold: Some(EventHold { on, period }) };
+        for (change, days) in [
+            (until(now + 1), Some(1)),
+            (until(now + DAY_MS), Some(1)),
+            (until(now + DAY_MS + 1), Some(2)),
+            (until(now), Some(0)),
+            (until(now - 1), Some(0)),
+            (until(now - DAY_MS), Some(-1)),
+            (until(i64::MIN), Some(i64::MIN / DAY_MS)),
+            (held(true, Some(Period::Days(30))), Some(30)),
+            (RetentionChange { event_hold: held(true, Some(Period::Days(30))).event_hold, ..until(now + 40 * DAY_MS) }, Some(40)),
+            (RetentionChange { event_hold: held(true, Some(Period::Days(50))).event_hold, ..until(now + 40 * DAY_MS) }, Some(50)),
+            (held(true, None), None),
+            (held(false, None), None),
+            (RetentionChange::default(), None),
+        ] {
+            let number = days.map_or("0".to_owned(), |days| days.to_string());
+            let equals = format!(r#"{{"NumericEquals": {{"s3:object-lock-remaining-retention-days": "{number}"}}}}"#);
+            assert_eq!(seen(change, &equals), days.is_some(), "{change:?}");
+            let absent = r#"{"Null": {"s3:object-lock-retain-until-date": true, "s3:object-lock-remaining-retention-days": true}}"#;
+            assert_eq!(seen(change, absent), days.is_none(), "{change:?}");
+        }
+        assert!(seen(until(now + 999), r#"{"DateEquals": {"s3:object-lock-retain-until-date": "2030-01-01T00:00:00Z"}}"#));
     }
 
     #[test]

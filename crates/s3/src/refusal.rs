@@ -214,7 +214,7 @@ fn error_document(refusal: &Refusal, code: &str, circumstances: &Circumstances<'
     let mut xml = Xml::new();
     xml.element("Error", |xml| {
         xml.text("Code", code);
-        xml.text("Message", &refusal.message());
+        xml.prose("Message", &refusal.message());
         if let Refusal::WrongRegion { expected } = refusal {
             xml.text("Region", expected);
         }

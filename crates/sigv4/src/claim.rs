@@ -78,7 +78,12 @@ impl Claim {
         single(headers, DATE)?;
         let Presigned { fields, timestamp, expires, security_token, content_sha256 } = presigned;
         let declared = one_of(content_sha256.as_deref(), single(headers, CONTENT_SHA256)?, "X-Amz-Content-Sha256")?;
-        let declared = declared.map(Declared::parse).transpose()?;
+        // A client adds the header to a URL that was signed for any body: as at Amazon, it is then signed for none.
+        let unsigned = |error| match error {
+            SignatureError::InvalidPayload if content_sha256.is_none() => SignatureError::Mismatch,
+            error => error,
+        };
+        let declared = declared.map(Declared::parse).transpose().map_err(unsigned)?;
         if let Some(Declared::Chunks { .. }) = declared {
             return Err(SignatureError::StreamingInQuery);
         }

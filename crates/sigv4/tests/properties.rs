@@ -363,6 +363,22 @@ fn a_body_is_covered_only_by_a_hash_that_is_signed() {
 }
 
 #[test]
+fn a_hash_that_is_none_beside_a_presigned_url_breaks_its_signature() {
+    let presigned = |target: &str| {
+        let mut request = Request::new("PUT", target).header("host", "h").body("data");
+        Signer::s3(NOW).sign_query(&mut request, 60, "UNSIGNED-PAYLOAD", &[]);
+        request
+    };
+    let refusal = |request: &Request| request.verify_head(&Rules::S3, SECRET, NOW).unwrap_err();
+    let mut beside = presigned("/b/k");
+    beside.verify_head(&Rules::S3, SECRET, NOW).unwrap();
+    beside.set("x-amz-content-sha256", "none");
+    assert_eq!(refusal(&beside), Refused::Head(SignatureError::Mismatch));
+    // In the URL the signer said so.
+    assert_eq!(refusal(&presigned("/b/k?X-Amz-Content-Sha256=none")), Refused::Head(SignatureError::InvalidPayload));
+}
+
+#[test]
 fn the_rules_decide_on_regions_placements_and_services() {
     const ANY: Rules = Rules { regions: strongroom_sigv4::Regions::Any, placements: strongroom_sigv4::Placements::Header, ..Rules::S3 };
     let signed = |region: &str| {

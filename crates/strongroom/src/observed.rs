@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use strongroom_admin::Admin;
 use strongroom_audit::AuditLog;
 use strongroom_catalog::{CatalogNumbers, SqliteCatalog};
 use strongroom_engine::{Engine, budget::BudgetUsage, events::OutboxTarget, lifecycle::LifecyclePass, space::Space};
@@ -23,6 +24,7 @@ pub(crate) struct Observed {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) audit: Arc<AuditLog>,
     pub(crate) deliveries: Arc<Deliveries>,
+    pub(crate) admin: Arc<Admin>,
 }
 
 impl Observed {
@@ -64,6 +66,7 @@ impl Observed {
             backends: self.keyring.metrics(),
             state: state_name(self.keyring.state()),
             postponed_deletions: self.keyring.postponed_deletions(),
+            erasure_rules: self.admin.erasure_rules().await,
             rekey: self.rekey().await,
             keys: self.keys().await,
             is_audit_writable: self.audit.health().is_ok(),

@@ -10,7 +10,7 @@ pub struct BucketPolicy {
     statements: Vec<Statement>,
     is_public: bool,
     needs_existing_tags: bool,
-    needs_request_tags: bool,
+    needs_given_attributes: bool,
 }
 
 impl BucketPolicy {
@@ -22,7 +22,7 @@ impl BucketPolicy {
         Ok(Self {
             is_public: statements.iter().any(Statement::is_public),
             needs_existing_tags: statements.iter().any(Statement::needs_existing_tags),
-            needs_request_tags: statements.iter().any(Statement::needs_request_tags),
+            needs_given_attributes: statements.iter().any(Statement::needs_given_attributes),
             statements,
         })
     }
@@ -37,8 +37,8 @@ impl BucketPolicy {
         self.needs_existing_tags
     }
 
-    pub(crate) fn needs_request_tags(&self) -> bool {
-        self.needs_request_tags
+    pub(crate) fn needs_given_attributes(&self) -> bool {
+        self.needs_given_attributes
     }
 
     pub(crate) fn statements(&self) -> &[Statement] {

@@ -196,19 +196,23 @@ fn what_is_no_policy_of_the_bucket_is_refused() {
 }
 
 #[test]
-fn a_buckets_policy_needs_tags_only_where_it_asks_for_them() {
+fn a_buckets_policy_needs_tags_and_locks_only_where_it_asks_for_them() {
     let asks = |key: &str| {
         format!(
             r#"{{"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "*", "Condition": {{"StringEquals": {{"{key}": "x"}}}}}}"#
         )
     };
     let alice = user("alice", None);
-    for (statements, existing, given) in
-        [(asks("aws:username"), false, false), (asks("s3:ExistingObjectTag/a"), true, false), (asks("s3:RequestObjectTag/a"), false, true)]
-    {
+    for (statements, existing, given) in [
+        (asks("aws:username"), false, false),
+        (asks("s3:ExistingObjectTag/a"), true, false),
+        (asks("s3:RequestObjectTag/a"), false, true),
+        (asks("s3:object-lock-mode"), false, true),
+        (asks("s3:object-lock-legal-hold"), false, true),
+    ] {
         let rules = rules(&statements);
         assert_eq!(alice.needs_existing_tags(Some(&rules)), existing, "{statements}");
-        assert_eq!(alice.needs_request_tags(Some(&rules)), given, "{statements}");
+        assert_eq!(alice.needs_given_attributes(Some(&rules)), given, "{statements}");
     }
 }
 

@@ -266,11 +266,11 @@ fn a_variable_asks_for_tags_as_a_condition_does() {
             let resolved = if limit { Resolved { boundary: Some(said), ..alice() } } else { Resolved { policies: vec![said], ..alice() } };
             let identity = identity(resolved);
             assert_eq!(identity.needs_existing_tags(None), existing, "{resource}");
-            assert_eq!(identity.needs_request_tags(None), given, "{resource}");
+            assert_eq!(identity.needs_given_attributes(None), given, "{resource}");
         }
     }
     let text = r#"{"Effect": "Deny", "Action": "s3:*", "Resource": "*", "Condition": {"ForAnyValue:StringEquals": {"s3:RequestObjectTagKeys": "a"}}}"#;
-    assert!(identity(Resolved { policies: vec![policy(text)], ..alice() }).needs_request_tags(None));
+    assert!(identity(Resolved { policies: vec![policy(text)], ..alice() }).needs_given_attributes(None));
     let read = Policy::parse(&document(&on("Allow", "s3:*", "arn:aws:s3:::b/${AWS:username}/${s3:prefix}"))).unwrap();
     assert_eq!(read.condition_keys(), ["aws:username", "s3:prefix"]);
 }

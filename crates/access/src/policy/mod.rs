@@ -40,7 +40,7 @@ pub struct Policy {
     statements: Vec<Statement>,
     unmatched_actions: Vec<String>,
     needs_existing_tags: bool,
-    needs_request_tags: bool,
+    needs_given_attributes: bool,
 }
 
 impl Policy {
@@ -51,7 +51,7 @@ impl Policy {
         Ok(Self {
             name: "policy".to_owned(),
             needs_existing_tags: statements.iter().any(Statement::needs_existing_tags),
-            needs_request_tags: statements.iter().any(Statement::needs_request_tags),
+            needs_given_attributes: statements.iter().any(Statement::needs_given_attributes),
             statements,
             unmatched_actions,
         })
@@ -92,8 +92,8 @@ impl Policy {
     }
 
     /// Whether it depends on the tags that requests give to objects.
-    pub(crate) fn needs_request_tags(&self) -> bool {
-        self.needs_request_tags
+    pub(crate) fn needs_given_attributes(&self) -> bool {
+        self.needs_given_attributes
     }
 
     pub(crate) fn statements(&self) -> &[Statement] {

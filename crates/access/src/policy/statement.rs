@@ -140,8 +140,16 @@ impl Statement {
         self.keys().any(|key| matches!(key, Key::Tag(TagKind::ExistingObject, _)))
     }
 
-    pub(super) fn needs_request_tags(&self) -> bool {
-        self.keys().any(|key| matches!(key, Key::Tag(TagKind::RequestObject, _) | Key::ObjectTagKeys))
+    pub(super) fn needs_given_attributes(&self) -> bool {
+        use crate::ConditionKey::{LockLegalHold, LockMode, LockRemainingDays, LockRetainUntil};
+        self.keys().any(|key| {
+            matches!(
+                key,
+                Key::Tag(TagKind::RequestObject, _)
+                    | Key::ObjectTagKeys
+                    | Key::Of(LockMode | LockRetainUntil | LockRemainingDays | LockLegalHold)
+            )
+        })
     }
 
     /// Whether it allows what it applies to; else it denies it.

@@ -261,6 +261,32 @@ fn a_condition_on_a_tag_sees_the_tags_of_the_object_or_of_the_request() {
 }
 
 #[test]
+fn a_condition_on_a_lock_holds_for_the_actions_that_give_it() {
+    let request = Conditions::new(true)
+        .with(ConditionKey::LockMode, "COMPLIANCE")
+        .with(ConditionKey::LockRetainUntil, "1893499200") // 2030-01-01T12:00:00Z
+        .with(ConditionKey::LockRemainingDays, "30")
+        .with(ConditionKey::LockLegalHold, "ON");
+    let retains = &[Action::PutObject, Action::PutObjectRetention, Action::BypassGovernanceRetention][..];
+    let holds = &[Action::PutObject, Action::PutObjectLegalHold][..];
+    for (condition, actions) in [
+        (r#"{"StringEquals": {"s3:object-lock-mode": "COMPLIANCE"}}"#, retains),
+        (r#"{"DateLessThan": {"s3:object-lock-retain-until-date": "2030-01-02"}}"#, retains),
+        (r#"{"NumericLessThanEquals": {"s3:object-lock-remaining-retention-days": 30}}"#, retains),
+        (r#"{"StringLike": {"s3:object-lock-legal-hold": "O?"}}"#, holds),
+        (r#"{"StringEquals": {"s3:object-lock-mode": "GOVERNANCE"}}"#, &[]),
+        (r#"{"DateGreaterThan": {"s3:object-lock-retain-until-date": "2030-01-02"}}"#, &[]),
+        (r#"{"NumericGreaterThan": {"s3:object-lock-remaining-retention-days": "30"}}"#, &[]),
+        (r#"{"StringEquals": {"s3:object-lock-legal-hold": "OFF"}}"#, &[]),
+    ] {
+        for action in Action::ALL {
+            let expected = if actions.contains(action) { Decision::Allow } else { Decision::ImplicitDeny };
+            assert_eq!(decide_on(*action, &allow_if(condition), &request), expected, "{action:?} {condition}");
+        }
+    }
+}
+
+#[test]
 fn a_bool_condition_tells_tls_from_plain() {
     let deny = r#"{"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": false}}}"#;
     let statements = format!(r#"{{"Effect": "Allow", "Action": "*", "Resource": "*"}}, {deny}"#);

@@ -4,12 +4,14 @@
 //! whenever the server stops.
 
 mod receipts;
+pub(crate) mod rules;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use strongroom_audit::{Event, Head, Receipt, SignedReceipt};
-use strongroom_kms::{KeyState, KmsError};
+use strongroom_kms::{KeyMetadata, KeyState, Kms, KmsError};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
@@ -19,7 +21,8 @@ use crate::http::{ApiError, Call, Empty};
 use crate::keys::{Usage, usage_of};
 use crate::{document, rotation};
 
-pub(crate) use receipts::{ReceiptShape, list};
+pub(crate) use receipts::{ReceiptShape, find as receipt, list};
+use rules::Rule;
 
 /// The document of all intents.
 const DOCUMENT: &str = "kms-erasures";
@@ -49,11 +52,20 @@ struct Numbers {
     objects: u64,
     bytes: u64,
     uploads: u64,
+    /// Of the objects, those that Object Lock keeps. None where an earlier release counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    locked_versions: Option<u64>,
+}
+
+impl Numbers {
+    fn of(usage: &Usage, locked_versions: Option<u64>) -> Self {
+        Self { objects: usage.objects, bytes: usage.bytes, uploads: usage.uploads, locked_versions }
+    }
 }
 
 /// What a receipt states as lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lost {
+enum Lost {
     /// What was counted before the key was destroyed, so that what clients have deleted since is in it.
     AsIntended,
     /// What depends on the key now: it was destroyed just now, or nobody counted before.
@@ -73,10 +85,21 @@ impl Intent {
         }
     }
 
+    /// Of a rule, whose date has come: due in so many days.
+    pub(crate) fn of_rule(rule: &Rule, days: u32) -> Self {
+        Self {
+            backend: rule.backend.clone(),
+            key_id: rule.key_id.clone(),
+            who: rule.added_by.clone(),
+            request_id: rule.request_id(),
+            due: OffsetDateTime::now_utc() + Duration::days(i64::from(days)),
+            lost: None,
+        }
+    }
+
     /// With what is about to be lost.
-    pub(crate) fn losing(self, usage: &Usage) -> Self {
-        let Usage { objects, bytes, uploads, .. } = *usage;
-        Self { lost: Some(Numbers { objects, bytes, uploads }), ..self }
+    pub(crate) fn losing(self, usage: &Usage, locked_versions: u64) -> Self {
+        Self { lost: Some(Numbers::of(usage, Some(locked_versions))), ..self }
     }
 
     fn is_of(&self, backend: &str, key_id: &str) -> bool {
@@ -84,8 +107,48 @@ impl Intent {
     }
 }
 
+/// Destroys a closed key at once: noted, destroyed, told, in this order. So whenever the server stops, the key is either as before, or on its
+/// way out with a receipt to come. No receipt: the key is gone, and what is left to do is done in the background.
+pub(crate) async fn destroy(inner: &Inner, kms: &dyn Kms, intent: Intent) -> Result<(KeyMetadata, Option<SignedReceipt>), ApiError> {
+    let (backend, key_id) = (intent.backend.as_str(), intent.key_id.as_str());
+    intend(inner, intent.clone()).await?;
+    let key = match kms.delete_now(key_id, key_id).await {
+        Ok(key) => key,
+        Err(error) => {
+            failed(inner, &intent).await;
+            return Err(error.into());
+        }
+    };
+    let receipt = conclude(inner, backend, key_id, Lost::AsIntended).await;
+    let receipt = receipt.inspect_err(|error| tracing::error!(error = error.message, "an erasure receipt is still to be written"));
+    Ok((key, receipt.ok()))
+}
+
+/// Has a closed key destroyed in so many days. Noted before that, so that its receipt tells who asked for it.
+pub(crate) async fn schedule(inner: &Inner, kms: &dyn Kms, intent: Intent, days: u32) -> Result<KeyMetadata, ApiError> {
+    let is_new = intend(inner, intent.clone()).await?;
+    match kms.schedule_deletion(&intent.key_id, days).await {
+        Ok(key) => Ok(key),
+        Err(error) => {
+            if is_new {
+                take_back(inner, &intent).await?;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// The receipt of a key that is gone, which is written now where it was not before.
+pub(crate) async fn receipt_of_erased(inner: &Inner, intent: Intent) -> Result<SignedReceipt, ApiError> {
+    let (backend, key_id) = (intent.backend.clone(), intent.key_id.clone());
+    if receipt(inner, &backend, &key_id).await?.is_none() {
+        intend(inner, intent).await?;
+    }
+    conclude(inner, &backend, &key_id, Lost::AsIntended).await
+}
+
 /// Remembers an intent. False where there is one for the key already, which is kept unless the new one is due earlier.
-pub(crate) async fn intend(inner: &Inner, intent: Intent) -> Result<bool, ApiError> {
+async fn intend(inner: &Inner, intent: Intent) -> Result<bool, ApiError> {
     change(inner, |intents| {
         if let Some(present) = intents.iter_mut().find(|other| other.is_of(&intent.backend, &intent.key_id)) {
             if intent.due < present.due {
@@ -121,7 +184,7 @@ pub(crate) async fn take_back(inner: &Inner, intent: &Intent) -> Result<(), ApiE
 
 /// A key could not be destroyed at once. If it is as it was, nobody waits for its end any more; else its destruction has begun and is
 /// finished in the background, and what is lost is counted then.
-pub(crate) async fn failed(inner: &Inner, intent: &Intent) {
+async fn failed(inner: &Inner, intent: &Intent) {
     let is_alive = match state(inner, &intent.backend, &intent.key_id).await {
         Some(KeyState::Enabled | KeyState::Disabled | KeyState::Sealed) => true,
         Some(KeyState::PendingDeletion { .. } | KeyState::Erased) | None => false,
@@ -150,7 +213,8 @@ async fn forget(inner: &Inner, backend: &str, key_id: &str) -> Result<(), ApiErr
 }
 
 /// Records that a key is gone and what with it, and keeps the signed receipt. A second time it is the same receipt.
-pub(crate) async fn conclude(inner: &Inner, backend: &str, key_id: &str, lost: Lost) -> Result<SignedReceipt, ApiError> {
+async fn conclude(inner: &Inner, backend: &str, key_id: &str, lost: Lost) -> Result<SignedReceipt, ApiError> {
+    let _alone = inner.concluding.lock().await;
     if let Some(receipt) = receipts::find(inner, backend, key_id).await? {
         forget(inner, backend, key_id).await?;
         return Ok(receipt);
@@ -159,39 +223,41 @@ pub(crate) async fn conclude(inner: &Inner, backend: &str, key_id: &str, lost: L
     let intent = intents.into_iter().find(|intent| intent.is_of(backend, key_id));
     let counted = intent.as_ref().and_then(|intent| intent.lost).filter(|_| lost == Lost::AsIntended);
     let (who, request_id) = intent.map_or_else(|| (String::new(), "job:erasure".to_owned()), |intent| (intent.who, intent.request_id));
-    let mut usage = usage_of(inner, backend, key_id).await?;
-    if let Some(Numbers { objects, bytes, uploads }) = counted {
-        usage = Usage { objects, bytes, uploads, ..usage };
-    }
-    let event = erased(&usage, &who, &request_id);
+    let usage = usage_of(inner, backend, key_id).await?;
+    let lost = match counted {
+        Some(numbers) => numbers,
+        None => Numbers::of(&usage, Some(inner.parts.engine.count_locked_under_key(backend, key_id).await?)),
+    };
+    let event = erased(&usage, &lost, &who, &request_id);
     let head = inner.parts.audit.append(&event).await?;
     let signed = inner.parts.audit.sign_receipt(Receipt {
         audit_seq: head.seq,
         backend: backend.to_owned(),
         buckets: usage.buckets(),
-        bytes: usage.bytes,
+        bytes: lost.bytes,
         erased_at: OffsetDateTime::now_utc().format(&Rfc3339).map_err(|error| ApiError::internal(&error))?,
         key_id: key_id.to_owned(),
-        objects: usage.objects,
+        locked_versions: lost.locked_versions,
+        objects: lost.objects,
         request_id,
         requested_by: who,
     });
     receipts::keep(inner, signed.clone()).await?;
     rotation::forget(inner, backend, key_id).await?;
     forget(inner, backend, key_id).await?;
-    // Another may have been faster, and then its receipt is the one that is kept.
-    Ok(receipts::find(inner, backend, key_id).await?.unwrap_or(signed))
+    Ok(signed)
 }
 
-fn erased(usage: &Usage, who: &str, request_id: &str) -> Event {
-    let numbers = [("objects", usage.objects), ("bytes", usage.bytes), ("uploads", usage.uploads)];
+fn erased(usage: &Usage, lost: &Numbers, who: &str, request_id: &str) -> Event {
+    let Numbers { objects, bytes, uploads, locked_versions } = *lost;
+    let numbers = [("objects", Some(objects)), ("bytes", Some(bytes)), ("uploads", Some(uploads)), ("locked_versions", locked_versions)];
     Event {
         request_id: request_id.to_owned(),
         who: who.to_owned(),
         operation: "EraseKey".to_owned(),
         backend: usage.backend.clone(),
         key_id: usage.key_id.clone(),
-        details: numbers.iter().map(|(name, number)| ((*name).to_owned(), number.to_string())).collect(),
+        details: numbers.into_iter().filter_map(|(name, number)| Some((name.to_owned(), number?.to_string()))).collect(),
         ..Event::default()
     }
 }
@@ -246,12 +312,43 @@ async fn unlocked_reaped(inner: &Inner, now: OffsetDateTime) -> Vec<(String, Str
         }
     };
     let reaped = inner.parts.keyring.reap_deleted(now, may_go).await;
-    let mut known = inner.postponed.lock().unwrap_or_else(PoisonError::into_inner);
-    for (backend, key_id) in reaped.postponed.difference(&known) {
-        tracing::warn!(backend, key_id, "the deletion of a key is postponed: Object Lock may keep versions that depend on it");
-    }
-    *known = reaped.postponed;
+    tell_postponed(inner, reaped.postponed).await;
     reaped.destroyed
+}
+
+/// Logs and records each key once that is due and may not go. What could not be recorded is told again the next time.
+async fn tell_postponed(inner: &Inner, postponed: BTreeSet<(String, String)>) {
+    let known = inner.postponed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut told: BTreeSet<_> = postponed.intersection(&known).cloned().collect();
+    for (backend, key_id) in postponed.difference(&known) {
+        tracing::warn!(backend, key_id, "the deletion of a key is postponed: Object Lock may keep versions that depend on it");
+        match record_postponed(inner, backend, key_id).await {
+            Ok(()) => _ = told.insert((backend.clone(), key_id.clone())),
+            Err(error) => {
+                tracing::error!(backend, key_id, error = error.message, "that the deletion of a key is postponed cannot be recorded");
+            }
+        }
+    }
+    *inner.postponed.lock().unwrap_or_else(PoisonError::into_inner) = told;
+}
+
+async fn record_postponed(inner: &Inner, backend: &str, key_id: &str) -> Result<(), ApiError> {
+    let intents: Vec<Intent> = document::load(&*inner.parts.state, DOCUMENT).await?;
+    let intent = intents.into_iter().find(|intent| intent.is_of(backend, key_id));
+    let due = intent.as_ref().and_then(|intent| intent.due.format(&Rfc3339).ok());
+    // Where it cannot be read what is locked, that is why the key waits.
+    let locked = inner.parts.engine.count_locked_under_key(backend, key_id).await.ok();
+    let details = [("due", due), ("locked_versions", locked.map(|count| count.to_string()))];
+    let event = Event {
+        request_id: "job:erasure".to_owned(),
+        who: intent.map(|intent| intent.who).unwrap_or_default(),
+        operation: "PostponeKeyDeletion".to_owned(),
+        backend: backend.to_owned(),
+        key_id: key_id.to_owned(),
+        details: details.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect(),
+        ..Event::default()
+    };
+    inner.record_durably(&event).await
 }
 
 /// None where the backend cannot tell now. What was to be destroyed and is not known any more is destroyed.

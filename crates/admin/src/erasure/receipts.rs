@@ -66,6 +66,8 @@ struct ReceiptContent {
     bytes: u64,
     erased_at: String,
     key_id: String,
+    /// Absent in receipts of earlier releases.
+    locked_versions: Option<u64>,
     objects: u64,
     request_id: String,
     requested_by: String,
@@ -85,7 +87,8 @@ pub(crate) async fn list(call: Call, Query(page): Query<Page>) -> Result<Receipt
     Ok(ReceiptList { next_marker: truncated.then_some(skipped + limit), receipts, truncated, public_key })
 }
 
-pub(super) async fn find(inner: &Inner, backend: &str, key_id: &str) -> Result<Option<SignedReceipt>, ApiError> {
+/// That of a key, if it was destroyed.
+pub(crate) async fn find(inner: &Inner, backend: &str, key_id: &str) -> Result<Option<SignedReceipt>, ApiError> {
     Ok(all(inner).await?.into_iter().find(|receipt| is_of(receipt, backend, key_id)))
 }
 

@@ -149,6 +149,7 @@ impl From<Error> for ApiError {
             | Error::InvalidBucketState(_)
             | Error::InvalidRetentionPeriod { .. }
             | Error::InvalidTag(_)
+            | Error::TooManyTags { .. }
             | Error::PartKeyRequired
             | Error::PartKeyWrong
             | Error::CustomerKeysBlocked

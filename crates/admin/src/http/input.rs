@@ -156,7 +156,7 @@ impl Input for Path {
     }
 
     fn describe(operation: OperationBuilder, _: &mut Schemas) -> OperationBuilder {
-        operation.parameter(in_path("id", "A job's id, or a backend's name."))
+        operation.parameter(in_path("id", "The id of a job or a rule, or a backend's name."))
     }
 }
 

@@ -89,7 +89,9 @@ pub(crate) async fn unseal(call: Call, JsonOrQuery(request): JsonOrQuery<KeyRequ
 }
 
 pub(crate) async fn cancel_deletion(call: Call, JsonOrQuery(request): JsonOrQuery<KeyRequest>) -> Result<KeyAnswer, ApiError> {
-    let intent = erasure::scheduled(&call.inner, &call.backend_name()?, call.key_id(&request.key_id)?).await?;
+    let (backend, key_id) = (call.backend_name()?, call.key_id(&request.key_id)?);
+    erasure::rules::refuse_due(&call.inner, &backend, key_id).await?;
+    let intent = erasure::scheduled(&call.inner, &backend, key_id).await?;
     let answer = change(&call, &request.key_id, Change::CancelDeletion, "key deletion cancelled").await?;
     if let Some(intent) = intent {
         erasure::take_back(&call.inner, &intent).await?;

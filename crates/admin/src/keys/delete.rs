@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 use super::{Metadata, Usage, usage_of};
-use crate::erasure::{self, Intent, Lost};
+use crate::erasure::{self, Intent};
 use crate::http::{ApiError, Call, JsonOrQuery, Subject};
 
 /// The window where none is asked for. Source: AWS KMS `ScheduleKeyDeletion`.
@@ -100,18 +100,7 @@ impl Deletion<'_> {
         // While it is closed no version under it can be locked; after that its state forbids it.
         let closed = call.inner.parts.keyring.close_key(&self.backend, &self.key_id).await?;
         self.check_unlocked().await?;
-        // Before the key goes, so that its receipt tells who asked for it.
-        let intent = Intent::of(call, &self.backend, &self.key_id, days);
-        let is_new = erasure::intend(&call.inner, intent.clone()).await?;
-        let key = match kms.schedule_deletion(&self.key_id, days).await {
-            Ok(key) => key,
-            Err(error) => {
-                if is_new {
-                    erasure::take_back(&call.inner, &intent).await?;
-                }
-                return Err(error.into());
-            }
-        };
+        let key = erasure::schedule(&call.inner, kms, Intent::of(call, &self.backend, &self.key_id, days), days).await?;
         drop(closed);
         // After the change: from here on nothing is committed under the key.
         let usage = self.counted().await?;
@@ -120,8 +109,7 @@ impl Deletion<'_> {
         Ok(DeletedKey { success: true, message, key_id: self.key_id, key_metadata, usage, receipt: None })
     }
 
-    /// Closed, counted, noted, destroyed, told, in this order: whatever is acknowledged under the key is in the count, and whenever the
-    /// server stops, the key is either as before, or on its way out with a receipt to come.
+    /// Closed and counted before it is destroyed: whatever is acknowledged under the key is in the count.
     async fn now(self, request: &DeleteKey) -> Result<DeletedKey, ApiError> {
         let Self { call, kms, .. } = self;
         if request.pending_window_in_days.is_some() {
@@ -132,25 +120,18 @@ impl Deletion<'_> {
         }
         call.note_event(|event| "DeleteKeyNow".clone_into(&mut event.operation));
         let closed = call.inner.parts.keyring.close_key(&self.backend, &self.key_id).await?;
-        if request.destroy_locked {
+        let locked_versions = if request.destroy_locked {
             call.note("destroy_locked", "true");
+            call.inner.parts.engine.count_locked_under_key(&self.backend, &self.key_id).await?
         } else {
             self.check_unlocked().await?;
-        }
-        let usage = self.counted().await?;
-        let intent = Intent::of(call, &self.backend, &self.key_id, 0).losing(&usage);
-        erasure::intend(&call.inner, intent.clone()).await?;
-        let key = match kms.delete_now(&self.key_id, &self.key_id).await {
-            Ok(key) => key,
-            Err(error) => {
-                erasure::failed(&call.inner, &intent).await;
-                return Err(error.into());
-            }
+            0
         };
-        let receipt = erasure::conclude(&call.inner, &self.backend, &self.key_id, Lost::AsIntended).await;
+        call.note("locked_versions", locked_versions.to_string());
+        let usage = self.counted().await?;
+        let intent = Intent::of(call, &self.backend, &self.key_id, 0).losing(&usage, locked_versions);
+        let (key, receipt) = erasure::destroy(&call.inner, kms, intent).await?;
         drop(closed);
-        // The key is gone either way; what is left to do is done in the background.
-        let receipt = receipt.inspect_err(|error| tracing::error!(error = error.message, "an erasure receipt is still to be written")).ok();
         let key_metadata = Metadata::new(&self.backend, key, None);
         let message = "key deleted for good".to_owned();
         Ok(DeletedKey { success: true, message, key_id: self.key_id, key_metadata, usage, receipt })
@@ -171,19 +152,13 @@ impl Deletion<'_> {
         if locked.is_empty() {
             return Ok(());
         }
-        // Who may delete keys need not be told the names of others' objects.
-        let may_see = |locked: &&LockedVersion| self.call.may_in_bucket(Action::ListBucketVersions, &locked.bucket);
-        let mut named: Vec<_> = locked.iter().filter(may_see).take(MAX_NAMED).map(named).collect();
-        if named.len() < locked.len() {
-            named.push(if named.is_empty() { "in buckets that you may not list".to_owned() } else { "and others".to_owned() });
-        }
         Err(ApiError::conflict(
             "LockedVersions",
             format!(
                 "Object Lock keeps versions that depend on the key {}: {}. Delete the key after all locks have ended. To destroy the key and \
                  these versions now, use --now --destroy-locked (API: force_immediate, destroy_locked). This needs kms:DeleteLockedKey, and the audit log records it.",
                 self.key_id,
-                named.join(", "),
+                named_to(self.call, &locked),
             ),
         ))
     }
@@ -194,6 +169,16 @@ impl Deletion<'_> {
             "confirm_key_id: expected {key_id}, the id of the key once more. With it {objects} objects of {bytes} bytes and {uploads} uploads are lost for good."
         )))
     }
+}
+
+/// Names locked versions to a caller. Who may delete keys need not be told the names of others' objects.
+pub(crate) fn named_to(call: &Call, locked: &[LockedVersion]) -> String {
+    let may_see = |locked: &&LockedVersion| call.may_in_bucket(Action::ListBucketVersions, &locked.bucket);
+    let mut names: Vec<_> = locked.iter().filter(may_see).take(MAX_NAMED).map(named).collect();
+    if names.len() < locked.len() {
+        names.push(if names.is_empty() { "in buckets that you may not list".to_owned() } else { "and others".to_owned() });
+    }
+    names.join(", ")
 }
 
 fn named(locked: &LockedVersion) -> String {

@@ -10,7 +10,7 @@ mod usage;
 
 pub(crate) use change::{cancel_deletion, disable, enable, seal, tag, unseal, untag, update_description};
 pub(crate) use create::{create, refuse_lost};
-pub(crate) use delete::delete;
+pub(crate) use delete::{delete, named_to};
 pub(crate) use import::import;
 pub(crate) use list::{describe, describe_by_query, list};
 pub(crate) use metadata::{KeyAnswer, Metadata};

@@ -26,7 +26,8 @@ async fn a_page_tells_of_each_version_how_it_is_encrypted() {
     assert!(modified.as_str().unwrap().ends_with('Z'), "{modified}");
     let expected = json!({
         "bucket": "photos", "key": "a", "version_id": "null", "is_latest": true, "size": 5, "mode": "SSE-KMS", "key_backend": "local",
-        "key_id": "alpha", "key_version": 1, "bucket_key_enabled": false
+        "key_id": "alpha", "key_version": 1, "bucket_key_enabled": false, "lock_mode": null, "retain_until": null,
+        "legal_hold": false, "event_hold": false
     });
     assert_eq!(first, expected);
     assert_eq!((&page["versions"][1]["mode"], &page["versions"][1]["key_id"]), (&json!("SSE-S3"), &json!("default")));

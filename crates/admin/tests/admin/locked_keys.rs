@@ -8,7 +8,7 @@ use strongroom_catalog::Clock;
 use strongroom_engine::Error;
 use strongroom_engine::api::{DefaultLock, ObjectVersion, Retention, RetentionChange, RetentionMode, VersioningStatus};
 
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::rig::{Rig, allowing, caller, user};
 
@@ -21,7 +21,7 @@ async fn with_locked_bucket() -> Rig {
 
 async fn lockable(rig: Rig) -> Rig {
     rig.engine.set_bucket_versioning("photos", VersioningStatus::Enabled).await.unwrap();
-    rig.engine.set_object_lock_configuration("photos", DefaultLock::default()).await.unwrap();
+    rig.engine.set_object_lock_configuration(&caller(), "photos", DefaultLock::default()).await.unwrap();
     rig
 }
 
@@ -79,7 +79,10 @@ async fn a_key_is_deleted_when_no_lock_holds_any_more() {
 async fn locked_versions_go_with_their_key_only_by_a_right_of_its_own_and_on_record() {
     let rig = with_locked_bucket().await;
     rig.put("kept", Some("alpha"), b"data").await;
+    rig.put("held", Some("alpha"), b"data").await;
+    rig.put("free", Some("alpha"), b"data").await;
     retain(&rig, "kept").await.unwrap();
+    rig.engine.set_legal_hold(&caller(), &object("held"), true).await.unwrap();
     let now = json!({"key_id": "alpha", "force_immediate": true, "confirm_key_id": "alpha", "destroy_locked": true});
     let deletes = ["kms:ScheduleKeyDeletion", "kms:DeleteKeyNow"];
     let by = |actions: &[&str]| rig.send("DELETE", "/kms/keys/delete", now.to_string(), user(&allowing(actions)));
@@ -88,8 +91,13 @@ async fn locked_versions_go_with_their_key_only_by_a_right_of_its_own_and_on_rec
     assert_eq!(rig.get("kept").await.unwrap(), b"data");
     assert_eq!(by(&[&deletes[..], &["kms:DeleteLockedKey"]].concat()).await.status, 200);
     assert!(matches!(rig.get("kept").await, Err(Error::KmsKeyErased(_))));
-    let record = rig.record("DeleteKeyNow").await;
-    assert_eq!((&record["details"]["destroy_locked"], &record["details"]["objects"]), (&json!("true"), &json!("1")), "{record}");
+    for operation in ["DeleteKeyNow", "EraseKey"] {
+        let details = rig.record(operation).await["details"].clone();
+        assert_eq!((&details["objects"], &details["locked_versions"]), (&json!("3"), &json!("2")), "{operation}: {details}");
+    }
+    assert_eq!(rig.record("DeleteKeyNow").await["details"]["destroy_locked"], "true");
+    let receipt = rig.ok("GET", "/kms/receipts?key_id=alpha", Value::Null).await["receipts"][0]["receipt"].clone();
+    assert_eq!((&receipt["objects"], &receipt["locked_versions"]), (&json!(3), &json!(2)), "{receipt}");
 }
 
 /// The race: the lock commits while the key is being destroyed. A disabled key is no exception, for it comes back.
@@ -142,6 +150,14 @@ async fn a_key_waits_beyond_its_window_while_locked_versions_depend_on_it() {
         rig.admin.tick(OffsetDateTime::now_utc() + Duration::days(days)).await;
         assert_eq!((state("alpha").await, state("beta").await), (json!("PendingDeletion"), json!("Erased")), "after {days} days");
         assert_eq!(rig.keyring.postponed_deletions(), 1);
+        let records = rig.records().await;
+        let found: Vec<_> = records.iter().filter(|record| record["operation"] == "PostponeKeyDeletion").collect();
+        let [record] = found[..] else { panic!("one record, not one each minute: {found:?}") };
+        assert_eq!((&record["who"], &record["key_id"], &record["backend"]), (&json!("root"), &json!("alpha"), &json!("local")));
+        assert_eq!(record["request_id"], "job:erasure");
+        assert_eq!(record["details"]["locked_versions"], "1", "{record}");
+        let due = OffsetDateTime::parse(record["details"]["due"].as_str().unwrap(), &Rfc3339).unwrap();
+        assert!(due > OffsetDateTime::now_utc() + Duration::days(6), "{due}");
     }
     rig.ok("POST", "/kms/keys/cancel-deletion", json!({"key_id": "alpha"})).await;
     rig.ok("POST", "/kms/keys/enable", json!({"key_id": "alpha"})).await;
@@ -175,5 +191,6 @@ async fn a_key_that_waited_for_locks_goes_when_they_have_ended_or_by_the_right_t
         let receipts = rig.ok("GET", "/kms/receipts?key_id=alpha", Value::Null).await["receipts"].clone();
         assert_eq!(receipts.as_array().unwrap().len(), 1, "{receipts}");
         assert_eq!(receipts[0]["receipt"]["objects"], 1);
+        assert_eq!(receipts[0]["receipt"]["locked_versions"], u64::from(destroy), "{receipts}");
     }
 }

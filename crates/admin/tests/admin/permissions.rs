@@ -20,6 +20,7 @@ fn body(method: &str, path: &str) -> String {
         // Of the key alpha, version 1, with a ciphertext of no worth.
         ("POST", "/kms/decrypt") => json!({"ciphertext_blob": "U1JESwEFbG9jYWwFYWxwaGEAAAABAA=="}),
         ("POST", "/kms/events/resend" | "/kms/events/drop") => json!({"target": "hook"}),
+        ("POST", "/kms/erasure/rules") => json!({"bucket": "photos", "key_id": "alpha", "days": 30}),
         ("POST", "/kms/rekey") => json!({"bucket": "photos"}),
         ("DELETE", "/kms/rekey") => json!({"job_id": "0"}),
         ("POST", "/kms/backup") => json!({"passphrase": "short"}),

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -12,17 +13,22 @@ use strongroom_access::{Identity, IdentityError, IdentitySource, PolicySet, Secr
 use strongroom_admin::{Admin, AdminParts, Signer};
 use strongroom_audit::{AuditLog, LogConfig, SigningKey};
 use strongroom_blobs::testing::MemoryBlobs;
-use strongroom_catalog::{Clock, testing::MemoryCatalog};
+use strongroom_catalog::Clock;
+use strongroom_catalog::testing::{HookedCatalog, MemoryCatalog};
 use strongroom_engine::api::{
     Attributes, Body, Caller, CreateBucket, GetObject, ObjectHeaders, PutObject, Seen, SseHeaders, Stored, UploadChecksum, WriteCondition,
 };
 use strongroom_engine::events::{NotificationOptions, NotificationTarget};
+use strongroom_engine::lifecycle::LifecycleOptions;
 use strongroom_engine::{Engine, EngineOptions, EngineParts, Error, STORE_KEY_ID, SealedSettings};
 use strongroom_keyring::{KeyUsage, Keyring, KeyringParts, Registry};
 use strongroom_kms::{KmsError, LocalConfig, LocalKms, MasterKeySource, StateStore};
 use strongroom_notify::Deliveries;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
+
+use crate::hold::Hold;
+use crate::slow_kms::SlowType;
 
 /// A store with its administration.
 pub(crate) struct Rig {
@@ -34,8 +40,13 @@ pub(crate) struct Rig {
     /// Who there is at present, for jobs.
     pub(crate) people: Arc<People>,
     pub(crate) dir: TempDir,
+    /// While it is set, a backend of the type `slow` answers nothing.
+    pub(crate) away: Arc<AtomicBool>,
+    /// Between the engine and its catalog.
+    pub(crate) hold: Arc<Hold>,
     catalog: Arc<MemoryCatalog>,
     blobs: MemoryBlobs,
+    lifecycle: LifecycleOptions,
 }
 
 /// What was answered.
@@ -99,7 +110,13 @@ impl Rig {
 
     /// As [`Rig::new`], by this clock of the catalog.
     pub(crate) async fn with_clock(clock: Clock) -> Self {
-        let rig = Self::open(TempDir::new().unwrap(), Arc::new(MemoryCatalog::new(clock)), MemoryBlobs::default()).await;
+        Self::with_lifecycle(LifecycleOptions { clock, max_clock_jump: None, ..LifecycleOptions::default() }).await
+    }
+
+    /// As [`Rig::new`], with the clock of these for the catalog too.
+    pub(crate) async fn with_lifecycle(lifecycle: LifecycleOptions) -> Self {
+        let catalog = Arc::new(MemoryCatalog::new(lifecycle.clock.clone()));
+        let rig = Self::open(TempDir::new().unwrap(), catalog, MemoryBlobs::default(), lifecycle, Arc::default()).await;
         rig.ok("POST", "/kms/configure", json!({"backend_type": "local", "default_key_id": "default"})).await;
         rig.ok("POST", "/kms/start", json!({})).await;
         for name in ["alpha", "beta"] {
@@ -111,7 +128,7 @@ impl Rig {
 
     pub(crate) async fn unconfigured() -> Self {
         let catalog = Arc::new(MemoryCatalog::new(Clock::default()));
-        Self::open(TempDir::new().unwrap(), catalog, MemoryBlobs::default()).await
+        Self::open(TempDir::new().unwrap(), catalog, MemoryBlobs::default(), LifecycleOptions::default(), Arc::default()).await
     }
 
     /// The same store after a restart, in which the file of a key was not there any more.
@@ -123,19 +140,25 @@ impl Rig {
 
     /// The same store in another process.
     pub(crate) async fn after_a_kill(self) -> Self {
-        let Self { admin, engine, keyring, audit, state, people, dir, catalog, blobs } = self;
+        let Self { admin, engine, keyring, audit, state, people, dir, away, hold: _, catalog, blobs, lifecycle } = self;
         audit.close().await.unwrap();
         drop((admin, engine, keyring, audit, state, people));
-        Self::open(dir, catalog, blobs).await
+        Self::open(dir, catalog, blobs, lifecycle, away).await
     }
 
-    async fn open(dir: TempDir, catalog: Arc<MemoryCatalog>, blobs: MemoryBlobs) -> Self {
+    async fn open(
+        dir: TempDir,
+        catalog: Arc<MemoryCatalog>,
+        blobs: MemoryBlobs,
+        lifecycle: LifecycleOptions,
+        away: Arc<AtomicBool>,
+    ) -> Self {
         let master = MasterKeySource::Value(Zeroizing::new([7; 32]));
         let local = Arc::new(LocalKms::open(LocalConfig { key_dir: dir.path().join("keys"), master }).await.unwrap());
         local.ensure_key(STORE_KEY_ID, "").await.unwrap();
         let settings = SealedSettings::open(catalog.clone(), local.clone()).await.unwrap();
         let state: Arc<dyn StateStore> = settings.clone();
-        let registry = Registry::default();
+        let registry = Registry::default().with(Arc::new(SlowType { key_dir: dir.path().join("slow-keys"), away: away.clone() }));
         let keyring = KeyringParts {
             local,
             state: state.clone(),
@@ -149,8 +172,9 @@ impl Rig {
         let key = SigningKey::from_seed(Zeroizing::new([9; 32])).unwrap();
         let (audit, _) = AuditLog::open(LogConfig::new(dir.path().join("audit")), key, None).await.unwrap();
         let audit = Arc::new(audit);
+        let hold = Arc::new(Hold::default());
         let parts = EngineParts {
-            catalog: catalog.clone(),
+            catalog: Arc::new(HookedCatalog::new(catalog.clone(), hold.clone())),
             blobs: Arc::new(blobs.clone()),
             kms: keyring.clone(),
             settings,
@@ -159,11 +183,11 @@ impl Rig {
         };
         let hook = NotificationTarget { name: "hook".into(), buckets: vec!["*".into()], max_queued: 9, max_dead: 9 };
         let notifications = NotificationOptions { region: String::new(), targets: vec![hook] };
-        let engine = Engine::open(parts, EngineOptions { notifications, ..EngineOptions::default() });
+        let engine = Engine::open(parts, EngineOptions { notifications, lifecycle: lifecycle.clone(), ..EngineOptions::default() });
         let deliveries = Arc::new(Deliveries::open(&[]).unwrap());
         let parts = AdminParts { keyring: keyring.clone(), engine: engine.clone(), audit: audit.clone(), state: state.clone(), deliveries };
         let admin = Admin::new(parts);
-        Self { admin, engine, keyring, audit, state, people, dir, catalog, blobs }
+        Self { admin, engine, keyring, audit, state, people, dir, away, hold, catalog, blobs, lifecycle }
     }
 
     /// A call of root, over TLS.
@@ -212,15 +236,26 @@ impl Rig {
         self.put_body(name, kms_key.map_or_else(sse_s3, sse_kms), body).await.unwrap();
     }
 
+    /// Stores an object in another bucket, under a key of SSE-KMS.
+    pub(crate) async fn put_in(&self, bucket: &str, name: &str, kms_key: &str) {
+        let stream = Box::pin(stream::iter([Ok(Bytes::from_static(b"data"))]));
+        let body = Body { stream, length: Some(4) };
+        self.put_body_in(bucket, name, sse_kms(kms_key), body).await.unwrap();
+    }
+
     /// Stores a body under a key of SSE-KMS, if it may be.
     pub(crate) async fn try_put(&self, name: &str, kms_key: &str, body: Body) -> Result<Stored, Error> {
         self.put_body(name, sse_kms(kms_key), body).await
     }
 
     async fn put_body(&self, name: &str, sse: SseHeaders, body: Body) -> Result<Stored, Error> {
+        self.put_body_in("photos", name, sse, body).await
+    }
+
+    async fn put_body_in(&self, bucket: &str, name: &str, sse: SseHeaders, body: Body) -> Result<Stored, Error> {
         let request = PutObject {
             by_form: false,
-            bucket: "photos".into(),
+            bucket: bucket.into(),
             key: name.into(),
             headers: ObjectHeaders::default(),
             attributes: Attributes::default(),

@@ -134,6 +134,58 @@ pub(super) fn locked_versions(
     Ok(versions)
 }
 
+/// How many versions of a key have a lock that holds: a count under way.
+pub(super) struct LockedCount {
+    backend: String,
+    key_id: String,
+    now: UnixMillis,
+    /// The versions of the key that are still to be looked at, and where the first of them is gone on with. None before the first step.
+    left: Option<Vec<i64>>,
+    after: (UnixMillis, i64),
+    count: u64,
+}
+
+impl LockedCount {
+    const BEFORE_ALL: (UnixMillis, i64) = (i64::MIN, i64::MIN);
+
+    pub(super) fn new(backend: &str, key_id: &str, now: UnixMillis) -> Self {
+        Self { backend: backend.to_owned(), key_id: key_id.to_owned(), now, left: None, after: Self::BEFORE_ALL, count: 0 }
+    }
+
+    /// The count, if it is complete after this step.
+    pub(super) fn step(&mut self, connection: &Connection, rows: usize) -> Result<Option<u64>, CatalogError> {
+        let left = match &mut self.left {
+            Some(left) => left,
+            None => self.left.insert(key_rows(connection, &self.backend, &self.key_id)?),
+        };
+        let Some(&kms_key) = left.last() else { return Ok(Some(self.count)) };
+        let sql = "SELECT v.retain_until, v.id, v.lock & ?2 <> 0 OR v.retain_until > ?3 FROM versions v INDEXED BY versions_locked \
+                   WHERE v.kms_key = ?1 AND v.lock <> 0 AND (v.retain_until, v.id) > (?4, ?5) ORDER BY v.retain_until, v.id LIMIT ?6";
+        let mut statement = connection.prepare_cached(sql)?;
+        let rows = rows.max(1);
+        let mut found = statement.query(params![kms_key, HOLDS, self.now, self.after.0, self.after.1, at_most(rows)])?;
+        let mut seen = 0;
+        while let Some(row) = found.next()? {
+            let mut columns = Columns::new(row);
+            self.after = (columns.integer()?, columns.integer()?);
+            self.count += u64::from(columns.integer()? != 0);
+            seen += 1;
+        }
+        if seen < rows {
+            left.pop();
+            self.after = Self::BEFORE_ALL;
+        }
+        Ok(None)
+    }
+}
+
+/// The rows of a key's versions.
+fn key_rows(connection: &Connection, backend: &str, key_id: &str) -> Result<Vec<i64>, CatalogError> {
+    let mut statement = connection.prepare_cached("SELECT id FROM kms_keys WHERE backend = ?1 AND key_id = ?2")?;
+    let rows = statement.query_map([backend, key_id], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// A version depends on the key from now on.
 pub(super) fn count_version(transaction: &Connection, key: Option<i64>, bucket: i64, size_bytes: i64) -> Result<(), CatalogError> {
     count(transaction, key, bucket, [1, size_bytes, 0])

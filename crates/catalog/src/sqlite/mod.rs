@@ -467,6 +467,11 @@ impl Catalog for SqliteCatalog {
         self.read(move |connection| keys::locked_versions(connection, &backend, &key_id, now, limit)).await
     }
 
+    async fn count_locked_under_key(&self, backend: &str, key_id: &str) -> Result<u64, CatalogError> {
+        let mut count = keys::LockedCount::new(backend, key_id, self.clock.now());
+        self.scan(move |connection, rows| count.step(connection, rows)).await
+    }
+
     async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {
         self.read(move |connection| keys::in_use(connection, after.as_ref(), limit)).await
     }

@@ -66,6 +66,7 @@ pub enum Method {
     KeyUsage,
     IsKeyInUse,
     LockedUnderKey,
+    CountLockedUnderKey,
     KeysInUse,
     Setting,
     SetSetting,
@@ -351,6 +352,10 @@ impl Catalog for HookedCatalog {
 
     async fn locked_under_key(&self, backend: &str, key_id: &str, limit: usize) -> Result<Vec<LockedVersion>, CatalogError> {
         self.around(read(Method::LockedUnderKey), self.inner.locked_under_key(backend, key_id, limit)).await
+    }
+
+    async fn count_locked_under_key(&self, backend: &str, key_id: &str) -> Result<u64, CatalogError> {
+        self.around(read(Method::CountLockedUnderKey), self.inner.count_locked_under_key(backend, key_id)).await
     }
 
     async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {

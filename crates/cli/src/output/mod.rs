@@ -30,7 +30,7 @@ impl Output {
             KmsCommand::Receipts if !self.json => self.rows(
                 &json!({ "receipts": unsigned(answer) }),
                 "receipts",
-                &["key_id", "backend", "erased_at", "objects", "bytes", "requested_by"],
+                &["key_id", "backend", "erased_at", "objects", "bytes", "locked_versions", "requested_by"],
             ),
             _ => self.value(answer),
         }
@@ -62,6 +62,11 @@ impl Output {
     /// All jobs.
     pub(crate) fn jobs(&self, answer: &Value) {
         self.rows(answer, "jobs", &["job_id", "state", "done", "remaining", "failed", "started"]);
+    }
+
+    /// Rules by which keys are destroyed.
+    pub(crate) fn erasure_rules(&self, answer: &Value) {
+        self.rows(answer, "rules", &["rule_id", "bucket", "prefix", "key_id", "at", "state", "ended"]);
     }
 
     /// Notification targets.

@@ -17,8 +17,8 @@ pub use cors::CorsRule;
 pub use list::{ListEntry, ListObjects, ListPage, ListUploads, ListVersions, ListedObject, ListedUpload, ListedVersion};
 pub use lock::{DefaultLock, EventHold, LockedVersion, ObjectLock, Period, Retention, RetentionChange, RetentionMode};
 pub use multipart::{
-    CompleteMultipartUpload, CompletedPart, CopiedPart, CreateMultipartUpload, CreatedUpload, ListParts, ListedPart, PartsPage, UploadPart,
-    UploadPartCopy, UploadRef, UploadedPart,
+    CompleteMultipartUpload, CompletedPart, CopiedPart, CreateMultipartUpload, CreatedUpload, ListParts, ListedPart, PartsPage,
+    UploadFacts, UploadPart, UploadPartCopy, UploadRef, UploadedPart,
 };
 pub use object::{
     Attributes, ByteRange, Copied, CopyObject, CopySource, DeleteCondition, DeletedObject, GetObject, IfRange, ObjectFacts, ObjectHeaders,

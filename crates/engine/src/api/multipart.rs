@@ -3,7 +3,7 @@
 use crate::lifecycle::Expiry;
 
 use super::{
-    Attributes, Body, ByteRange, Checksum, ChecksumAlgorithm, ChecksumKind, CopySource, ObjectHeaders, SseHeaders, SseReply,
+    Attributes, Body, ByteRange, Checksum, ChecksumAlgorithm, ChecksumKind, CopySource, ObjectHeaders, ObjectLock, SseHeaders, SseReply,
     UploadChecksum, WriteCondition,
 };
 
@@ -47,6 +47,17 @@ pub struct CreatedUpload {
     pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
     /// When it is aborted by the bucket's lifecycle rules.
     pub abort: Option<Expiry>,
+}
+
+/// What an upload was begun with, as far as it decides who may go on with it.
+#[derive(Clone, Debug)]
+pub struct UploadFacts {
+    /// The encryption.
+    pub sse: SseReply,
+    /// The lock; of an object that an upload became, with what its bucket gave to it by default.
+    pub lock: ObjectLock,
+    /// When it was begun, in milliseconds since 1970; or when it became an object.
+    pub begun_ms: i64,
 }
 
 /// UploadPart.

@@ -16,7 +16,7 @@ mod settings;
 use std::{ops::Deref, sync::Arc};
 
 use strongroom_access::MAIN_ACCOUNT;
-use strongroom_catalog::{BucketChange, CatalogError, NewEvent, Versioning};
+use strongroom_catalog::{BucketChange, Catalog, CatalogError, NewEvent, Versioning};
 
 pub(crate) use access::KnownAccess;
 pub(crate) use documents::DocumentKind;
@@ -24,7 +24,7 @@ pub(crate) use known::Known;
 pub(crate) use known_cors::KnownCors;
 pub(crate) use settings::{BucketEncryption, BucketEncryptionAlgorithm, Settings, Stated};
 
-use crate::{Engine, Error};
+use crate::{Engine, Error, commit::Permits, lock_acts::LockAct};
 
 /// How often a change of a bucket looks again after another change came between: of so many clients that change one bucket at once none fails.
 const MAX_ATTEMPTS: usize = 64;
@@ -107,6 +107,16 @@ impl Engine {
     /// Changes what is configured of a bucket. `change` is asked again, with the bucket as it is by then, where another change came between:
     /// so of two changes at once neither is lost.
     pub(crate) async fn change_bucket(&self, name: &str, change: impl Fn(&Bucket) -> Result<Changed, Error>) -> Result<(), Error> {
+        self.change_bucket_on_record(name, |_| None, change).await
+    }
+
+    /// The same, with what is recorded of it.
+    pub(crate) async fn change_bucket_on_record(
+        &self,
+        name: &str,
+        act: impl Fn(&Bucket) -> Option<LockAct>,
+        change: impl Fn(&Bucket) -> Result<Changed, Error>,
+    ) -> Result<(), Error> {
         for _ in 0..MAX_ATTEMPTS {
             let bucket = self.bucket(name).await?;
             let changed = change(&bucket)?;
@@ -115,7 +125,9 @@ impl Engine {
             }
             let sealed = self.seal_change(&bucket, changed)?;
             let events = sealed.events.clone();
-            match self.ringing(events, self.catalog().change_bucket(bucket.id, bucket.revision, sealed)).await {
+            let (id, revision) = (bucket.id, bucket.revision);
+            let commit = |catalog: Arc<dyn Catalog>| self.ringing(events, async move { catalog.change_bucket(id, revision, sealed).await });
+            match self.on_record(act(&bucket), Permits::of_no_key(), commit).await? {
                 Err(CatalogError::PreconditionFailed) => {}
                 other => return self.settled(other).await,
             }

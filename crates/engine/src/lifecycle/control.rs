@@ -70,6 +70,18 @@ impl Engine {
         self.pause_jobs::<Expire>().await;
     }
 
+    /// The time by which rules are carried out; and why it is not believed, where it is not.
+    pub fn rule_time(&self) -> (OffsetDateTime, Result<(), String>) {
+        let clock = self.lifecycle_clock();
+        let now = OffsetDateTime::from_unix_timestamp_nanos(i128::from(clock.now()) * 1_000_000);
+        (now.unwrap_or(OffsetDateTime::UNIX_EPOCH), clock.believed().map(drop))
+    }
+
+    /// How long a day of a rule is; only tests have another than [`DAY`].
+    pub fn rule_day(&self) -> Duration {
+        self.options().lifecycle.day
+    }
+
     /// Starts a pass each day, for as long as the task runs. One that was missed while the server was down begins at once.
     pub fn start_lifecycle_schedule(self: &Arc<Self>) -> JoinHandle<()> {
         let engine = Arc::clone(self);

@@ -1,19 +1,24 @@
 //! DeleteObject.
 
-use strongroom_catalog::{CatalogError, Deleted, Deletion, VersionSelector, Versioning};
+use std::sync::Arc;
+
+use strongroom_catalog::{Catalog, CatalogError, Deleted, Deletion, VersionSelector, Versioning};
 
 use crate::{
     Engine, Error,
     api::{Caller, DeleteCondition, DeletedObject},
+    commit::Permits,
     condition::MAX_ATTEMPTS,
     events::{Cause, Removal},
     ids, limits,
+    lock::{self, Locked},
+    lock_acts::LockAct,
 };
 
 impl Engine {
     /// DeleteObject. Deleting what is not there is no error without a condition. With one it is [`Error::NoSuchKey`] or
     /// [`Error::NoSuchVersion`]: S3 has no error for these, but not every caller may hear that nothing is there.
-    /// `bypass` passes over retentions in governance mode.
+    /// `bypass` passes over retentions in governance mode; where it had to, that is recorded.
     pub async fn delete_object(
         &self,
         caller: &Caller,
@@ -26,6 +31,8 @@ impl Engine {
         limits::check_key(key)?;
         let which = ids::parse_version(version_id.as_deref())?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), bucket).await?;
+        // Set when the lock of the version was found to be one that the bypass ends.
+        let mut bypassed: Option<Locked> = None;
         for _ in 0..MAX_ATTEMPTS {
             let (found, expect) = self.deletion_of(&condition, &bucket.name, key, which).await?;
             let now = self.lifecycle_clock().now();
@@ -34,12 +41,27 @@ impl Engine {
             let removal = Removal { key, which: found, marker, at: now };
             let events = self.events_of_deletion(Cause::Caller(caller), &bucket, &removal).await?;
             let told = [events.removed.clone(), events.marked.clone()].into_iter().flatten();
-            let deletion = Deletion { bucket_id, key: named, which: found, expect, seen: None, marker, modified: now, bypass, events };
-            let deleted = self.ringing(told, self.making_room(|| self.catalog().delete_version(deletion.clone()))).await;
+            let passes = bypassed.is_some();
+            let deletion =
+                Deletion { bucket_id, key: named, which: found, expect, seen: None, marker, modified: now, bypass: passes, events };
+            let deleted = match &bypassed {
+                None => self.ringing(told, self.making_room(|| self.catalog().delete_version(deletion.clone()))).await,
+                Some(before) => {
+                    let act = LockAct::of_deletion(caller, &bucket, (key, found), before);
+                    let space = Arc::clone(self.space());
+                    let delete = |catalog: Arc<dyn Catalog>| {
+                        self.ringing(told, async move { space.making_room(|| catalog.delete_version(deletion.clone())).await })
+                    };
+                    Box::pin(self.on_record(Some(act), Permits::of_no_key(), delete)).await?
+                }
+            };
             match deleted {
-                Err(CatalogError::PreconditionFailed) => {}
+                Err(CatalogError::Locked(lock)) if bypass && bypassed.is_none() && lock::yields_to_bypass(&lock) => {
+                    bypassed = Some(Locked { lock, ..Locked::default() });
+                }
+                Err(CatalogError::PreconditionFailed) => bypassed = None,
                 // What was compared is gone, perhaps replaced as the null version can be: what is there now is meant.
-                Ok(Deleted::Nothing) if condition != DeleteCondition::default() => {}
+                Ok(Deleted::Nothing) if condition != DeleteCondition::default() => bypassed = None,
                 Err(CatalogError::NoSuchVersion) => return Ok(DeletedObject { version_id, delete_marker: false }),
                 other => {
                     // What was below it may be current now, or a marker alone.

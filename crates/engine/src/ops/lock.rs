@@ -5,11 +5,12 @@ use strongroom_kms::resolve_key_id;
 
 use crate::{
     Engine, Error,
-    api::{Caller, DefaultLock, LockedVersion, ObjectLock, ObjectVersion, RetentionChange},
+    api::{Bucket, Caller, DefaultLock, LockedVersion, ObjectLock, ObjectVersion, RetentionChange},
     bucket::Changed,
     change::Changeable,
     ids,
     lock::{check_default, default_of},
+    lock_acts::LockAct,
 };
 
 impl Engine {
@@ -19,9 +20,10 @@ impl Engine {
     }
 
     /// PutObjectLockConfiguration: from now on versions can be locked, and new ones get these locks. It cannot be taken back.
-    pub async fn set_object_lock_configuration(&self, bucket: &str, default: DefaultLock) -> Result<(), Error> {
+    pub async fn set_object_lock_configuration(&self, caller: &Caller, bucket: &str, default: DefaultLock) -> Result<(), Error> {
         check_default(&default)?;
-        self.change_bucket(bucket, |bucket| {
+        let act = |bucket: &Bucket| LockAct::of_bucket(caller, bucket, &default);
+        self.change_bucket_on_record(bucket, act, |bucket| {
             if bucket.versioning != Versioning::Enabled {
                 let needed = "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration";
                 return Err(Error::InvalidBucketState(needed));
@@ -59,6 +61,11 @@ impl Engine {
     pub async fn locked_under_key(&self, backend: &str, key_id: &str, limit: usize) -> Result<Vec<LockedVersion>, Error> {
         let locked = self.catalog().locked_under_key(backend, resolve_key_id(key_id)?, limit).await?;
         Ok(locked.into_iter().map(shown).collect())
+    }
+
+    /// How many versions under a KMS key Object Lock keeps now.
+    pub async fn count_locked_under_key(&self, backend: &str, key_id: &str) -> Result<u64, Error> {
+        Ok(self.catalog().count_locked_under_key(backend, resolve_key_id(key_id)?).await?)
     }
 
     /// PutObjectLegalHold.

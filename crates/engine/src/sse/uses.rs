@@ -1,4 +1,4 @@
-//! Each use of a key, recorded: the one place that writes to the audit log.
+//! Each use of a key, recorded: the one place that does it.
 
 use strongroom_access::Identity;
 use strongroom_audit::{Event, Outcome};

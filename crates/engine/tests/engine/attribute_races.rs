@@ -44,7 +44,7 @@ impl Scene {
     async fn new(hook: Arc<dyn strongroom_catalog::testing::CatalogHook>) -> Arc<Self> {
         let rig = Rig::with(Plan { catalog_hook: Some(hook), ..Plan::default() }).await;
         rig.engine.set_bucket_versioning(BUCKET, VersioningStatus::Enabled).await.unwrap();
-        rig.engine.set_object_lock_configuration(BUCKET, strongroom_engine::api::DefaultLock::default()).await.unwrap();
+        rig.engine.set_object_lock_configuration(&rig.root, BUCKET, strongroom_engine::api::DefaultLock::default()).await.unwrap();
         let stored = rig.put("object", As::Kms, b"the version").await;
         rig.put("object", As::Store, b"a later version").await;
         let named = ObjectVersion { bucket: BUCKET.into(), key: "object".into(), version_id: stored.version_id };

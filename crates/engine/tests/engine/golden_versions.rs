@@ -48,7 +48,7 @@ async fn write_all(store: &Store) {
     engine.set_bucket_tags(VERSIONED, tags("of the bucket")).await.unwrap();
     engine.set_public_access_block(LOCKED, None).await.unwrap();
     let retention = Some((RetentionMode::Governance, Period::Days(1)));
-    engine.set_object_lock_configuration(LOCKED, DefaultLock { retention, event_hold: None }).await.unwrap();
+    engine.set_object_lock_configuration(root, LOCKED, DefaultLock { retention, event_hold: None }).await.unwrap();
 
     // The null version, then versions of every mode, a delete marker, and a copy behind it that keeps the tags.
     put(store, VERSIONED, As::Store, b"null", Attributes::default(), ChecksumAlgorithm::XxHash3).await;

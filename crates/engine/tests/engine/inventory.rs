@@ -139,6 +139,8 @@ async fn a_row_that_was_altered_is_reported_and_never_shown_as_genuine() {
         ("mode = 4", true),
         ("mode = 200", true),
         ("kms_key = NULL", true),
+        ("lock = 2, retain_until = 4102444800000", true),
+        ("lock = 4", true),
         ("record = (SELECT record FROM versions WHERE key = CAST('a' AS BLOB))", true),
         ("record = x''", true),
         ("size_bytes = -1", false),

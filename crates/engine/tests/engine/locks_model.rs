@@ -162,7 +162,7 @@ impl Run {
                 let suspended = self.rig.engine.set_bucket_versioning(LOCKED, VersioningStatus::Suspended).await;
                 assert!(matches!(suspended, Err(Error::InvalidBucketState(_))));
             }
-            Op::Default(default) => self.rig.engine.set_object_lock_configuration(LOCKED, default).await.unwrap(),
+            Op::Default(default) => self.rig.engine.set_object_lock_configuration(&self.rig.root, LOCKED, default).await.unwrap(),
             Op::Clock(hours) => self.clock.store(now() + hours * HOUR, Ordering::SeqCst),
         }
         for id in &self.versions {

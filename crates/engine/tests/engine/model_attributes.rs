@@ -112,7 +112,7 @@ impl World {
     pub async fn set_default_lock(&mut self, retention: Option<(RetentionMode, u32)>) {
         let bucket = BUCKETS[LOCKABLE];
         let default = DefaultLock { retention: retention.map(|(mode, days)| (mode, Period::Days(days))), event_hold: None };
-        let result = self.rig.engine.set_object_lock_configuration(bucket, default).await;
+        let result = self.rig.engine.set_object_lock_configuration(&self.rig.root, bucket, default).await;
         let succeeded = self.check(result).is_some();
         self.heal();
         let present = self.rig.engine.object_lock_configuration(bucket).await.unwrap();

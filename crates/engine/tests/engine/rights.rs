@@ -107,14 +107,14 @@ async fn the_encryption_of_an_upload_is_known_until_and_after_it_is_completed() 
     for by in [As::Store, As::S3, As::Kms, As::BucketKey, As::Dsse, As::Customer(1)] {
         let upload = rig.create_upload("upload", by).await;
         let part = rig.upload_part(&upload, 1, by, b"part").await;
-        let under_way = rig.engine.upload_encryption(&upload).await.unwrap();
+        let under_way = rig.engine.upload_facts(&upload).await.unwrap().sse;
         assert_eq!((under_way.mode, under_way.kms_key_id.as_deref()), (by.mode(), by.kms_key()), "{by:?}");
         rig.complete(&upload, vec![part]).await.unwrap();
-        assert_eq!(rig.engine.upload_encryption(&upload).await.unwrap(), under_way, "{by:?}");
+        assert_eq!(rig.engine.upload_facts(&upload).await.unwrap().sse, under_way, "{by:?}");
     }
     let aborted = rig.create_upload("upload", As::Kms).await;
     rig.engine.abort_multipart_upload(&aborted).await.unwrap();
-    assert!(matches!(rig.engine.upload_encryption(&aborted).await, Err(Error::NoSuchUpload)));
+    assert!(matches!(rig.engine.upload_facts(&aborted).await, Err(Error::NoSuchUpload)));
 }
 
 #[tokio::test]

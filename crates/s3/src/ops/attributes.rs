@@ -1,7 +1,7 @@
 //! GetObjectAttributes.
 
 use http::{HeaderName, header};
-use strongroom_engine::api::{GetObject, ObjectInfo, ObjectPart};
+use strongroom_engine::api::{Checksum, GetObject, ObjectInfo, ObjectPart};
 
 use crate::{
     api::Api, authorize::hide_missing, checksum, headers, refusal::Refusal, reply::Reply, request::Request, sse, timestamp::http_date,
@@ -61,8 +61,10 @@ fn document(wanted: &[String], info: &ObjectInfo, parts: &[ObjectPart], page: &P
             // Without quotes, unlike everywhere else.
             xml.text("ETag", &info.etag);
         }
-        if wants("Checksum") && info.checksum.is_some() {
-            xml.element("Checksum", |xml| checksum::write_typed(xml, info.checksum.as_ref()));
+        if wants("Checksum")
+            && let Some(checksum) = &info.checksum
+        {
+            xml.element("Checksum", |xml| checksum::write_typed(xml, Some(&without_count(checksum))));
         }
         if wants("ObjectParts")
             && let Some(count) = info.parts_count
@@ -76,6 +78,12 @@ fn document(wanted: &[String], info: &ObjectInfo, parts: &[ObjectPart], page: &P
             xml.value("ObjectSize", info.size_bytes);
         }
     })
+}
+
+/// A composite checksum stands here without the number of parts that ends it elsewhere, as at Amazon.
+fn without_count(checksum: &Checksum) -> Checksum {
+    let digest = checksum.value.split_once('-').map_or(checksum.value.as_str(), |(digest, _)| digest);
+    Checksum { value: digest.to_owned(), ..checksum.clone() }
 }
 
 fn write_parts(xml: &mut Xml, count: u32, parts: &[ObjectPart], page: &PartsPage) {

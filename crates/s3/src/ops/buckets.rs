@@ -60,6 +60,8 @@ pub(crate) async fn create(api: &Api, mut request: Request) -> Result<Reply, Ref
     if let Some(fault) = names::bucket_name_fault(&request.bucket) {
         return Err(Error::InvalidBucketName(fault.to_owned()).into());
     }
+    // As at Amazon: only in its oldest region an owner may create a bucket again.
+    let may_repeat = is_classic(&api.options.region) && (region.is_empty() || is_classic(&region));
     let bucket = CreateBucket {
         name: request.bucket.clone(),
         region,
@@ -68,7 +70,7 @@ pub(crate) async fn create(api: &Api, mut request: Request) -> Result<Reply, Ref
         acl: acl::of_new_bucket(&request)?,
     };
     match api.engine.create_bucket(&request.caller, bucket).await {
-        Err(Error::BucketAlreadyOwnedByYou) if api.options.region == CLASSIC_REGION => {}
+        Err(Error::BucketAlreadyOwnedByYou) if may_repeat => {}
         other => other?,
     }
     let mut reply = Reply::ok();
@@ -121,8 +123,12 @@ pub(crate) async fn delete(api: &Api, request: &Request) -> Result<Reply, Refusa
 pub(crate) async fn location(api: &Api, request: &Request) -> Result<Reply, Refusal> {
     let bucket = api.engine.bucket(&request.bucket).await?;
     let region = region_of(api, &bucket.region);
-    let constraint = if region == CLASSIC_REGION { "" } else { region };
+    let constraint = if is_classic(region) { "" } else { region };
     Ok(Reply::xml(Xml::leaf("LocationConstraint", constraint)))
+}
+
+fn is_classic(region: &str) -> bool {
+    region == CLASSIC_REGION
 }
 
 fn region_of<'a>(api: &'a Api, stored: &'a str) -> &'a str {

@@ -10,7 +10,9 @@ use strongroom_engine::{
 use crate::{
     api::Api,
     authorize::{authorize_delete, bypasses_governance, hide_missing},
-    conditions, headers, names,
+    conditions, headers,
+    lock::Said,
+    names,
     ops::check_owner,
     refusal::Refusal,
     reply::Reply,
@@ -46,7 +48,7 @@ pub(crate) async fn one(api: &Api, request: &Request) -> Result<Reply, Refusal> 
     headers::refuse_unsupported(&request.headers)?;
     let condition = conditions::delete_condition(&request.headers)?;
     let version_id = request.version_id()?;
-    let bypass = bypasses_governance(request, &request.key)?;
+    let bypass = bypasses_governance(request, &request.key, &Said::default())?;
     let deleted = api.engine.delete_object(&request.caller, &request.bucket, &request.key, version_id, condition, bypass).await;
     let deleted = outcome(request, deleted)?;
     let mut reply = Reply::empty(StatusCode::NO_CONTENT);
@@ -130,7 +132,7 @@ fn permit(request: &Request, object: &ObjectIdentifier) -> Result<(), Refusal> {
 
 async fn delete_named(api: &Api, request: &Request, object: &ObjectIdentifier) -> Result<DeletedObject, Refusal> {
     let condition = object.condition.clone();
-    let (version_id, bypass) = (object.named_version(), bypasses_governance(request, &object.key)?);
+    let (version_id, bypass) = (object.named_version(), bypasses_governance(request, &object.key, &Said::default())?);
     let deleted = api.engine.delete_object(&request.caller, &request.bucket, &object.key, version_id, condition, bypass).await;
     outcome(request, deleted)
 }
@@ -173,7 +175,7 @@ fn write_error(xml: &mut Xml, object: &ObjectIdentifier, refusal: &Refusal, dial
         xml.optional("VersionId", object.version_id.as_deref());
         xml.text("Code", refusal.verdict(dialect).code);
         // Whoever may not delete a key knows which one it was: the sentence would repeat it.
-        xml.text("Message", if matches!(refusal, Refusal::AccessDenied(_)) { "Access Denied" } else { &message });
+        xml.prose("Message", if matches!(refusal, Refusal::AccessDenied(_)) { "Access Denied" } else { &message });
     });
 }
 

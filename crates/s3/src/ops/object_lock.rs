@@ -1,5 +1,6 @@
 //! Object Lock: the configuration of a bucket, and the retention and the legal hold of a version.
 
+use strongroom_access::Action;
 use strongroom_engine::{
     Error,
     api::{DefaultLock, EventHold, Period, RetentionChange, RetentionMode},
@@ -7,8 +8,8 @@ use strongroom_engine::{
 
 use crate::{
     api::Api,
-    authorize::{bypasses_governance, hide_missing},
-    lock::{is_on, mode_name, mode_of, on_or_off},
+    authorize::{authorize_locking, bypasses_governance, hide_missing},
+    lock::{Said, is_on, mode_name, mode_of, on_or_off},
     refusal::{Refusal, malformed},
     reply::Reply,
     request::Request,
@@ -45,7 +46,7 @@ fn write_period(xml: &mut Xml, period: Period) {
 
 pub(crate) async fn put_configuration(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
     let default = default_lock(&request.take_xml(api.options.max_xml_bytes, api.engine.budget()).await?)?;
-    api.engine.set_object_lock_configuration(&request.bucket, default).await?;
+    api.engine.set_object_lock_configuration(&request.caller, &request.bucket, default).await?;
     Ok(Reply::ok())
 }
 
@@ -71,7 +72,9 @@ pub(crate) async fn retention(api: &Api, request: &Request) -> Result<Reply, Ref
 
 pub(crate) async fn put_retention(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
     let change = retention_change(&request.take_xml(api.options.max_xml_bytes, api.engine.budget()).await?)?;
-    let bypass = bypasses_governance(&request, &request.key)?;
+    let said = Said::from(&change);
+    authorize_locking(&request, Action::PutObjectRetention, &said)?;
+    let bypass = bypasses_governance(&request, &request.key, &said)?;
     let changed = api.engine.change_retention(&request.caller, &request.object_version()?, &change, bypass).await;
     changed.map_err(|error| hide_missing(&request, &request.bucket, error))?;
     Ok(Reply::ok())
@@ -86,6 +89,7 @@ pub(crate) async fn legal_hold(api: &Api, request: &Request) -> Result<Reply, Re
 
 pub(crate) async fn put_legal_hold(api: &Api, mut request: Request) -> Result<Reply, Refusal> {
     let on = legal_hold_status(&request.take_xml(api.options.max_xml_bytes, api.engine.budget()).await?)?;
+    authorize_locking(&request, Action::PutObjectLegalHold, &Said::of_legal_hold(on))?;
     let changed = api.engine.set_legal_hold(&request.caller, &request.object_version()?, on).await;
     changed.map_err(|error| hide_missing(&request, &request.bucket, error))?;
     Ok(Reply::ok())

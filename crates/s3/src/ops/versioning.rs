@@ -33,12 +33,18 @@ fn name_of(status: VersioningStatus) -> &'static str {
 
 fn status(body: &[u8]) -> Result<VersioningStatus, Refusal> {
     let (status, mfa_delete) = read(body, "VersioningConfiguration", |root| {
-        let (mut status, mut mfa_delete) = (None, None);
+        let (mut status, mut mfa_delete, mut exclude_folders) = (None, None, None);
         root.children(|name, element| match name {
             "Status" => element.text_into(&mut status),
             "MfaDelete" => element.text_into(&mut mfa_delete),
+            // Extensions of MinIO. Passed over, they would leave a client with versions that it wanted none of.
+            "ExcludedPrefixes" => Err(Refusal::NotImplemented(name.to_owned())),
+            "ExcludeFolders" => element.value_into(&mut exclude_folders),
             _ => Ok(()),
         })?;
+        if exclude_folders == Some(true) {
+            return Err(Refusal::NotImplemented("ExcludeFolders".to_owned()));
+        }
         Ok((status, mfa_delete))
     })?;
     if mfa_delete.is_some_and(|mfa_delete: String| mfa_delete != "Disabled") {
@@ -62,11 +68,15 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_read_and_mfa_delete_may_only_be_off() {
+    fn a_status_is_read_and_what_is_not_implemented_may_only_be_off() {
         let of = |content: &str| status(configuration(content).as_bytes());
         assert_eq!(of("<Status>Enabled</Status>").unwrap(), VersioningStatus::Enabled);
         assert_eq!(of("<MfaDelete>Disabled</MfaDelete><Status>Suspended</Status>").unwrap(), VersioningStatus::Suspended);
+        assert_eq!(of("<Status>Enabled</Status><ExcludeFolders>false</ExcludeFolders>").unwrap(), VersioningStatus::Enabled);
         for (content, code) in [
+            ("<Status>Enabled</Status><ExcludeFolders>true</ExcludeFolders>", "NotImplemented"),
+            ("<Status>Enabled</Status><ExcludeFolders>maybe</ExcludeFolders>", "MalformedXML"),
+            ("<Status>Enabled</Status><ExcludedPrefixes><Prefix>tmp/</Prefix></ExcludedPrefixes>", "NotImplemented"),
             ("<Status>Enabled</Status><MfaDelete>Enabled</MfaDelete>", "NotImplemented"),
             ("<Status>enabled</Status>", "MalformedXML"),
             ("<Status></Status>", "MalformedXML"),

@@ -53,6 +53,18 @@ impl Xml {
         self.element(name, |xml| xml.escaped(text));
     }
 
+    /// Sentences for people. Quotes stand in them as they are, as at Amazon: some clients look for the words without parsing the XML.
+    pub(crate) fn prose(&mut self, name: &str, text: &str) {
+        self.element(name, |xml| {
+            for (at, between_quotes) in text.split('"').enumerate() {
+                if at > 0 {
+                    xml.0.push('"');
+                }
+                xml.escaped(between_quotes);
+            }
+        });
+    }
+
     pub(crate) fn optional(&mut self, name: &str, text: Option<&str>) {
         if let Some(text) = text {
             self.text(name, text);
@@ -160,6 +172,17 @@ mod tests {
             xml.0.lines().nth(1).unwrap(),
             "<Key>&lt;a href=&quot;x&quot;&gt;&amp;&#xD;&#xA;\u{fffd}&#x85;\u{fffd}ü&lt;/a&gt;</Key>"
         );
+    }
+
+    #[test]
+    fn quotes_stand_as_they_are_in_sentences() {
+        for (text, written) in
+            [("", ""), ("\"", "\""), ("[\"eq\", \"<$key>\"]", "[\"eq\", \"&lt;$key&gt;\"]"), ("a & \"\"b", "a &amp; \"\"b")]
+        {
+            let mut xml = Xml(String::new());
+            xml.prose("Message", text);
+            assert_eq!(xml.0, format!("<Message>{written}</Message>"));
+        }
     }
 
     #[test]

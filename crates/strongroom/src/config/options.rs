@@ -266,7 +266,7 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         Number(0),
         "MIB",
         Value("65536"),
-        "Length of the audit log at which uses of keys are refused, and 1 MiB later acts of administration; 0: none",
+        "Length of the audit log at which uses of keys and changes of locks are refused, and 1 MiB later acts of administration; 0: none",
     ),
     option(
         "max_connections",

@@ -14,6 +14,8 @@ pub(crate) struct KmsNumbers {
     pub(crate) state: &'static str,
     /// Keys that are due to be destroyed, and have to wait.
     pub(crate) postponed_deletions: u64,
+    /// Erasure rules, by the name of their state.
+    pub(crate) erasure_rules: Vec<(&'static str, u64)>,
     pub(crate) rekey: Vec<RekeyNumbers>,
     pub(crate) keys: Vec<KeyAge>,
     /// Whether the audit log takes records.
@@ -32,6 +34,7 @@ impl KmsNumbers {
             backends,
             state: "NotConfigured",
             postponed_deletions: 0,
+            erasure_rules: Vec::new(),
             rekey,
             keys,
             is_audit_writable: true,
@@ -68,6 +71,11 @@ pub(super) fn render(text: &mut String, numbers: &KmsNumbers) {
     render_backends(text, &numbers.backends);
     let help = "Keys that are due to be destroyed, and wait because Object Lock may keep versions that depend on them";
     Family::new(text, "strongroom_kms_deletions_postponed", "gauge", help).sample(&[], numbers.postponed_deletions);
+    let help = "Erasure rules by state; a blocked one is due, and something else depends on its key, or the key cannot be destroyed";
+    let mut family = Family::new(text, "strongroom_kms_erasure_rules", "gauge", help);
+    for (state, count) in &numbers.erasure_rules {
+        family.sample(&[("state", state)], count);
+    }
     render_rekey(text, &numbers.rekey);
     let mut family = Family::new(text, "strongroom_kms_key_version_age_seconds", "gauge", "Age of the version that a key wraps with");
     for key in &numbers.keys {
@@ -182,6 +190,7 @@ mod tests {
             backends: vec![backend],
             state: "Running",
             postponed_deletions: 15,
+            erasure_rules: vec![("Scheduled", 16), ("Blocked", 17)],
             rekey: vec![RekeyNumbers { job_id: "j1".to_owned(), done: 1, failed: 2, remaining: 3 }],
             keys: vec![KeyAge { backend: "vault".to_owned(), key_id: "k".to_owned(), age_seconds: 86_400 }],
             is_audit_writable: true,
@@ -199,6 +208,7 @@ mod tests {
             "strongroom_kms_breaker_open{backend=\"vault\"} 1",
             "strongroom_kms_cache_hits_total{backend=\"vault\"} 6",
             "strongroom_kms_deletions_postponed 15",
+            "strongroom_kms_erasure_rules{state=\"Blocked\"} 17",
             "strongroom_rekey_remaining{job_id=\"j1\"} 3",
             "strongroom_kms_key_version_age_seconds{backend=\"vault\",key_id=\"k\"} 86400",
             "strongroom_audit_writable 1",

@@ -50,6 +50,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
         keyring: Arc::clone(&keys.keyring),
         audit: Arc::clone(&audit),
         deliveries: Arc::clone(&deliveries),
+        admin: Arc::clone(&admin),
     };
     let server = Server::bind(&settings, tls, s3, observed, Arc::clone(&catalog) as _).await?;
     let mut signals = Signals::listen()?;

@@ -67,13 +67,17 @@ pub async fn of_a_key_the_versions_whose_lock_holds_are_found_those_kept_longest
             })
             .collect::<Vec<_>>()
     };
+    let counted = |key_id: &'static str| async move { catalog.count_locked_under_key("local", key_id).await.unwrap() };
     let all = [(v(6), event), (v(4), hold), (v(2), until(2000)), (v(1), until(1500)), (v(7), until(1500))];
     assert_eq!(locked("alpha", 100).await, all);
     assert_eq!(locked("alpha", 2).await, all[..2]);
     assert_eq!(locked("beta", 1).await, [(v(106), event)]);
     assert_eq!(locked("gamma", 100).await, []);
+    assert_eq!((counted("alpha").await, counted("beta").await, counted("gamma").await), (5, 5, 0));
     scene.time.store(1500, Ordering::Relaxed);
     assert_eq!(locked("alpha", 100).await, all[..3], "what has ended holds no more");
+    assert_eq!(counted("alpha").await, 3);
     scene.time.store(0, Ordering::Relaxed);
     assert_eq!(locked("alpha", 100).await.len(), 6, "a clock that is set back holds it again");
+    assert_eq!(counted("alpha").await, 6);
 }

@@ -545,6 +545,10 @@ impl Catalog for MemoryCatalog {
         })
     }
 
+    async fn count_locked_under_key(&self, backend: &str, key_id: &str) -> Result<u64, CatalogError> {
+        Ok(self.locked_under_key(backend, key_id, usize::MAX).await?.len() as u64)
+    }
+
     async fn keys_in_use(&self, after: Option<KeyRef>, limit: usize) -> Result<Vec<KeyUsage>, CatalogError> {
         let usages = self.read(State::usages).into_iter();
         Ok(usages.filter(|usage| after.as_ref().is_none_or(|after| place(&usage.key) > place(after))).take(limit).collect())

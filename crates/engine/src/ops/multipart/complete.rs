@@ -9,7 +9,7 @@ use super::create::FoundUpload;
 use crate::{
     Engine, Error,
     api::Bucket,
-    api::{Caller, Checksum, ChecksumAlgorithm, ChecksumKind, CompleteMultipartUpload, CompletedPart, SseReply, Stored, UploadRef},
+    api::{Caller, Checksum, ChecksumAlgorithm, ChecksumKind, CompleteMultipartUpload, CompletedPart, Stored, UploadFacts, UploadRef},
     checksum,
     commit::{Bytes, Draft, Kept, manifest, stored},
     condition::MAX_ATTEMPTS,
@@ -17,6 +17,7 @@ use crate::{
     events::EventName,
     ids,
     lifecycle::Subject,
+    lock::Locked,
     record::{ObjectRecord, PartRecord, RecordedSse, VersionBinding, manifest_part, open_part_checksums},
     sse::{CustomerKey, Identified, KeyUse, User, check_part_headers, check_readable, mode_of, sse_reply},
 };
@@ -177,14 +178,19 @@ impl Engine {
         Ok(named.iter().zip(stored).all(|(named, stored)| same_checksum(named.checksum.as_ref(), stored)))
     }
 
-    /// How what an upload brings is encrypted: of an upload under way, or of the object that it became.
-    pub async fn upload_encryption(&self, upload: &UploadRef) -> Result<SseReply, Error> {
+    /// How what an upload brings is encrypted and locked: of an upload under way, or of the object that it became.
+    pub async fn upload_facts(&self, upload: &UploadRef) -> Result<UploadFacts, Error> {
         match self.find_upload(None, upload).await {
-            Ok(found) => sse_reply(&found.upload.envelope, &found.record.sse, None),
+            Ok(found) => Ok(UploadFacts {
+                sse: sse_reply(&found.upload.envelope, &found.record.sse, None)?,
+                lock: found.record.attributes.lock,
+                begun_ms: found.upload.initiated,
+            }),
             Err(Error::NoSuchUpload) => {
                 let (_, version, record) = self.find_completed(None, upload).await?;
                 let envelope = version.envelope.as_ref().ok_or_else(|| Error::Integrity("it has no envelope".into()))?;
-                sse_reply(envelope, &record.sse, None)
+                let lock = Locked { lock: version.lock, recorded: record.lock }.shown();
+                Ok(UploadFacts { sse: sse_reply(envelope, &record.sse, None)?, lock, begun_ms: version.modified })
             }
             Err(error) => Err(error),
         }
