@@ -9,17 +9,17 @@ use crate::{
     model::{Group, ManagedPolicy, Provider, Role, User},
 };
 
-const STEP: usize = 1000;
-/// So many of each kind are counted at the most.
-const MAX_COUNTED: usize = 200_000;
-
 /// How much there is of each kind, and how much there may be.
 pub(crate) async fn summary(call: &Call<'_>) -> Result<Value, IamError> {
     let counts = [
         ("Users", count::<User>(call).await?),
+        ("UsersQuota", User::QUOTA),
         ("Groups", count::<Group>(call).await?),
+        ("GroupsQuota", Group::QUOTA),
         ("Roles", count::<Role>(call).await?),
+        ("RolesQuota", Role::QUOTA),
         ("Policies", count::<ManagedPolicy>(call).await?),
+        ("PoliciesQuota", ManagedPolicy::QUOTA),
         ("Providers", count::<Provider>(call).await?),
         ("AccessKeysPerUserQuota", 2),
         ("GroupsPerUserQuota", 10),
@@ -29,6 +29,7 @@ pub(crate) async fn summary(call: &Call<'_>) -> Result<Value, IamError> {
         ("UserPolicySizeQuota", 2048),
         ("GroupPolicySizeQuota", 5120),
         ("RolePolicySizeQuota", 10_240),
+        ("AssumeRolePolicySizeQuota", 4096),
         ("PolicySizeQuota", 6144),
         ("VersionsPerPolicyQuota", 5),
         ("MFADevices", 0),
@@ -38,14 +39,6 @@ pub(crate) async fn summary(call: &Call<'_>) -> Result<Value, IamError> {
     Ok(json!({"SummaryMap": {"entry": entries}}))
 }
 
-async fn count<R: Record>(call: &Call<'_>) -> Result<usize, IamError> {
-    let (mut counted, mut after) = (0, None::<String>);
-    loop {
-        let step = call.directory().list::<R>(&call.account, after.as_deref(), STEP).await?;
-        counted += step.len();
-        after = step.last().map(|seen| seen.record.name());
-        if step.len() < STEP || counted >= MAX_COUNTED {
-            return Ok(counted);
-        }
-    }
+async fn count<R: Record>(call: &Call<'_>) -> Result<u64, IamError> {
+    call.directory().count::<R>(&call.account).await
 }

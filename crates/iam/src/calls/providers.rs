@@ -33,10 +33,6 @@ fn named<'a>(call: &'a Call<'_>) -> Result<&'a str, IamError> {
 
 pub(crate) async fn create(call: &Call<'_>) -> Result<Value, IamError> {
     let url = check_url(call.params.text("Url")?)?;
-    let present = call.directory().list::<Provider>(&call.account, None, MAX_PROVIDERS).await?;
-    if present.len() >= MAX_PROVIDERS {
-        return Err(IamError::LimitExceeded(format!("Cannot exceed quota for OpenIdConnectProvidersPerAccount: {MAX_PROVIDERS}")));
-    }
     let mut provider = Provider {
         url: url.to_owned(),
         created: call.now(),

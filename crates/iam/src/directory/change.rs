@@ -57,6 +57,9 @@ impl Directory {
 
     /// Adds an entity; that there is one of its name is an error.
     pub(crate) async fn create<R: Record>(&self, account: &str, record: &R) -> Result<(), IamError> {
+        if R::QUOTA < u64::MAX && self.count::<R>(account).await? >= R::QUOTA {
+            return Err(IamError::LimitExceeded(format!("An account has at the most {} of the kind {}.", R::QUOTA, R::WHAT)));
+        }
         match self.commit(Changes::default().create(self, account, record)?).await {
             Err(IamError::ConcurrentModification) => Err(exists::<R>(&record.name())),
             other => other,

@@ -21,6 +21,8 @@ pub trait Record: Serialize + DeserializeOwned + Send + 'static {
     const WHAT: &'static str;
     /// Whether its name is unique among all accounts.
     const OF_ALL_ACCOUNTS: bool = false;
+    /// So many of them an account may have; creations at the same moment may go beyond it by one each.
+    const QUOTA: u64 = u64::MAX;
 
     /// Its name, as it is written.
     fn name(&self) -> String;
@@ -74,6 +76,11 @@ impl Directory {
         let after = after.map(name::folded);
         let found = self.catalog.list_entities(R::KIND, account, after.as_deref(), limit).await?;
         found.into_iter().map(|entity| self.open(entity)).collect()
+    }
+
+    /// How many entities of a kind an account has.
+    pub async fn count<R: Record>(&self, account: &str) -> Result<u64, IamError> {
+        Ok(self.catalog.count_entities(R::KIND, if R::OF_ALL_ACCOUNTS { "" } else { account }).await?)
     }
 
     /// Entities that refer to one, in the order of names, greater than `after`, at the most `limit`.

@@ -30,6 +30,7 @@ pub struct Group {
 impl Record for Group {
     const KIND: EntityKind = EntityKind::Group;
     const WHAT: &'static str = "group";
+    const QUOTA: u64 = 10_000;
 
     fn name(&self) -> String {
         self.name.clone()

@@ -109,6 +109,7 @@ pub(crate) fn check_document(document: &str) -> Result<(), IamError> {
 impl Record for ManagedPolicy {
     const KIND: EntityKind = EntityKind::Policy;
     const WHAT: &'static str = "policy";
+    const QUOTA: u64 = 10_000;
 
     fn name(&self) -> String {
         self.name.clone()

@@ -25,6 +25,7 @@ pub struct Provider {
 impl Record for Provider {
     const KIND: EntityKind = EntityKind::Provider;
     const WHAT: &'static str = "OpenID Connect provider";
+    const QUOTA: u64 = 100;
 
     fn name(&self) -> String {
         self.url.clone()

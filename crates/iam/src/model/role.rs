@@ -46,6 +46,7 @@ pub struct Role {
 impl Record for Role {
     const KIND: EntityKind = EntityKind::Role;
     const WHAT: &'static str = "role";
+    const QUOTA: u64 = 10_000;
 
     fn name(&self) -> String {
         self.name.clone()

@@ -65,6 +65,7 @@ impl User {
 impl Record for User {
     const KIND: EntityKind = EntityKind::User;
     const WHAT: &'static str = "user";
+    const QUOTA: u64 = 100_000;
 
     fn name(&self) -> String {
         self.name.clone()

@@ -156,10 +156,9 @@ fn name_of(account: &str, principal: &Principal) -> String {
     if account == MAIN_ACCOUNT { name } else { format!("{account}{OF_ACCOUNT}{name}") }
 }
 
-/// The account and the name of the user that is called so. A session is none: what it began goes on with nobody's rights.
-pub(super) fn user_of(called: &str) -> Option<(&str, &str)> {
-    let (account, name) = called.split_once(OF_ACCOUNT).unwrap_or((MAIN_ACCOUNT, called));
-    (!name.contains('/')).then_some((account, name))
+/// The account and the name of the user that is called so.
+pub(super) fn user_of(called: &str) -> (&str, &str) {
+    called.split_once(OF_ACCOUNT).unwrap_or((MAIN_ACCOUNT, called))
 }
 
 fn lost(name: &str) -> IamError {

@@ -61,7 +61,16 @@ impl IdentitySource for Iam {
         if let Some(identity) = self.configured.name(name) {
             return Ok(Some(identity));
         }
-        let Some((account, user_name)) = identity::user_of(name) else { return Ok(None) };
+        // Who has less than the user goes by the access key as well, which a service account has as long as it is there.
+        if let Some((_, access_key)) = name.rsplit_once('/') {
+            let found = self.of_key(access_key).await;
+            return match found {
+                Ok(identity) => Ok(Some(identity).filter(|identity| identity.name == name)),
+                Err(IdentityError::UnknownAccessKey) => Ok(None),
+                Err(error) => Err(error),
+            };
+        }
+        let (account, user_name) = identity::user_of(name);
         let Some(user) = self.directory.find::<User>(account, user_name).await.map_err(failed)?.filter(|user| user.record.enabled) else {
             return Ok(None);
         };

@@ -98,6 +98,8 @@ pub async fn entities_are_listed_in_the_order_of_names_and_those_that_refer_to_o
     assert_eq!(list("1", Some("a"), 1).await, ["b"]);
     assert_eq!(list("2", None, 9).await, ["b"]);
     assert_eq!(list("3", None, 9).await, Vec::<String>::new());
+    let count = async |kind, account: &str| fresh.catalog.count_entities(kind, account).await.unwrap();
+    assert_eq!((count(EntityKind::User, "1").await, count(EntityKind::User, "2").await, count(EntityKind::Role, "1").await), (3, 1, 0));
     let referring = async |kind, after: Option<EntityName>, limit| {
         let found = fresh.catalog.referring_entities(policy.clone(), kind, after, limit).await.unwrap();
         found.into_iter().map(|entity| entity.name).collect::<Vec<_>>()

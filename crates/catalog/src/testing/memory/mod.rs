@@ -484,6 +484,10 @@ impl Catalog for MemoryCatalog {
         Ok(self.read(|state| state.entities.list(kind, account, after, limit)))
     }
 
+    async fn count_entities(&self, kind: EntityKind, account: &str) -> Result<u64, CatalogError> {
+        Ok(self.read(|state| state.entities.list(kind, account, None, usize::MAX).len() as u64))
+    }
+
     async fn referring_entities(
         &self,
         to: EntityName,
