@@ -91,6 +91,9 @@ pub enum StatementProblem {
     /// Both or neither of `Action` and `NotAction`, `Resource` and `NotResource`.
     #[error("it must have either {0} or Not{0}")]
     EitherOr(&'static str),
+    /// Another statement has the same `Sid`.
+    #[error("another statement has the same Sid, or its place for one")]
+    RepeatedSid,
     /// A list without entries.
     #[error("{0} is empty")]
     Empty(String),

@@ -127,7 +127,8 @@ pub struct Resolved {
 impl Identity {
     /// The identity that may do everything.
     pub fn root(access_key: impl Into<String>, secret: SecretKey) -> Result<Self, AccessError> {
-        Self::checked(Self::bare(ROOT_NAME, Principal::Root, access_key.into(), secret))
+        let bare = Self::bare(ROOT_NAME, Principal::Root, access_key.into(), secret);
+        Self::checked(Self { user_id: MAIN_ACCOUNT.to_owned(), ..bare })
     }
 
     /// A user, who may do what the policies allow; nothing without one.

@@ -88,12 +88,12 @@ impl S3Service {
         if !secrets_allowed {
             return Err(Refusal::AccessDenied(INSECURE.to_owned()));
         }
-        let called = self.inner.gate.admit_call(&parts, body, MAX_BODY_BYTES, self.inner.api.engine.budget()).await?;
-        told.identity.clone_from(&called.identity.name);
-        if !called.identity.is_anonymous() {
+        let budget = self.inner.api.engine.budget();
+        let Called { identity, service, body } = self.inner.gate.admit_call(&parts, body, MAX_BODY_BYTES, budget).await?;
+        told.identity.clone_from(&identity.name);
+        if !identity.is_anonymous() {
             Tenant::named(&told.identity).take_over();
         }
-        let Called { identity, service, body } = called;
         let caller = self.inner.iam_caller(&parts, identity, secure, connection, request_id);
         let params = match Params::parse(&body) {
             Ok(params) => params,

@@ -116,11 +116,15 @@ fn a_bucket_means_roles_and_sessions_by_their_names() {
         (r#"{"AWS": "arn:aws:iam::000000000000:user/x/carol"}"#, true, false),
         // Without an account it is the name that is unique among all of them.
         (r#"{"AWS": "arn:aws:iam:::user/carol"}"#, true, false),
-        (r#"{"CanonicalUser": "carol"}"#, true, false),
+        // Users of the store go by their account.
+        (r#"{"CanonicalUser": "carol"}"#, false, false),
+        (r#"{"CanonicalUser": "root"}"#, true, false),
+        (r#"{"CanonicalUser": "111122223333"}"#, false, true),
     ] {
         assert_eq!(is_let_in(carol(MAIN_ACCOUNT, "carol"), principal), of_main, "{principal}");
         assert_eq!(is_let_in(carol(OTHER, "carol.1111"), principal), of_other, "{principal}");
     }
+    assert!(is_let_in(carol(MAIN_ACCOUNT, "carol/ASIA1"), r#"{"AWS": "arn:aws:iam:::user/carol"}"#));
     let federated = Resolved { principal: Principal::FederatedUser { name: "bob".to_owned() }, account: OTHER.to_owned(), ..alice() };
     assert!(is_let_in(federated, r#"{"AWS": "arn:aws:sts::111122223333:federated-user/bob"}"#));
 }

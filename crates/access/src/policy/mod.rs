@@ -75,6 +75,16 @@ impl Policy {
         &self.name
     }
 
+    /// Refuses a document of which two statements have one `Sid`: IAM takes none.
+    pub fn check_sids(&self) -> Result<(), AccessError> {
+        let mut labels: Vec<&str> = self.statements.iter().map(Statement::label).collect();
+        labels.sort_unstable();
+        match labels.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(AccessError::Statement { statement: pair[0].to_owned(), problem: StatementProblem::RepeatedSid }),
+            None => Ok(()),
+        }
+    }
+
     /// Actions that the document names and this server does not have: of AWS, or misspelt. Worth a warning.
     pub fn unmatched_actions(&self) -> &[String] {
         &self.unmatched_actions

@@ -20,7 +20,7 @@ enum Whom {
     Anybody,
     /// Whoever belongs to the account.
     Account(String),
-    /// The user of that name in whatever account, or root.
+    /// The user of that name, which is unique among all accounts, or root.
     Name(String),
     /// Who goes by that canonical id: a user of the configuration, or all of an account.
     Owner(String),
@@ -135,8 +135,8 @@ impl Whom {
             (Self::Owner(owner), _) if identity.owner() == owner => {
                 return if identity.name == *owner { Meant::Directly } else { Meant::AsOfAccount };
             }
-            (Self::Name(name), Principal::Root) => identity.name == *name,
-            (Self::Name(name), Principal::User { name: user, .. }) => user == name,
+            // A session of a user, or a service account, has the user's name before a slash.
+            (Self::Name(name), Principal::Root | Principal::User { .. }) => identity.name.split('/').next() == Some(name),
             (Self::User { account, name }, Principal::User { name: user, .. }) => identity.account == *account && user == name,
             (Self::Role { account, name }, Principal::AssumedRole { role, .. }) => identity.account == *account && role == name,
             (Self::Session { account, role, session }, Principal::AssumedRole { role: of_role, session: of_session, .. }) => {

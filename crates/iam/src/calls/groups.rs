@@ -7,7 +7,7 @@ use crate::{
     IamError,
     call::Call,
     directory::{Changes, exists, missing},
-    model::{Group, User, group::MAX_NAME},
+    model::{Group, Policies, User, group::MAX_NAME},
     name::{self, IdOf},
 };
 
@@ -24,7 +24,7 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Value, IamError> {
         path: page::path(call, "Path")?,
         created: call.now(),
         enabled: true,
-        policies: Default::default(),
+        policies: Policies::default(),
     };
     call.directory().create(&call.account, &group).await?;
     Ok(json!({"Group": shapes::group(&call.account, &group)}))

@@ -6,7 +6,7 @@ use super::{holders::check_trust, page, policies, shapes, users};
 use crate::{
     IamError,
     call::Call,
-    model::{Role, Tags, role::MAX_NAME},
+    model::{Policies, Role, Tags, role::MAX_NAME},
     name::{self, IdOf},
 };
 
@@ -27,7 +27,7 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Value, IamError> {
         max_session_seconds: session_seconds(call)?.unwrap_or(MIN_SESSION_SECONDS),
         trust: trust.to_owned(),
         tags: Tags::new(call.params.pairs("Tags"))?,
-        policies: Default::default(),
+        policies: Policies::default(),
         boundary: users::boundary(call).await?,
         sessions_from: 0,
     };

@@ -7,7 +7,7 @@ use crate::{
     IamError,
     call::Call,
     directory::{Changes, Seen, exists},
-    model::{AccessKey, PolicyRef, Tags, User, user::MAX_NAME},
+    model::{AccessKey, Policies, PolicyRef, Tags, User, user::MAX_NAME},
     name::{self, IdOf},
 };
 
@@ -26,7 +26,7 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Value, IamError> {
         enabled: true,
         tags: Tags::new(call.params.pairs("Tags"))?,
         groups: Vec::new(),
-        policies: Default::default(),
+        policies: Policies::default(),
         boundary: boundary(call).await?,
         sessions_from: 0,
     };

@@ -74,7 +74,7 @@ impl Policies {
     /// Adds an inline policy or replaces it. All of them together have at the most `max_bytes`, without white space.
     pub(crate) fn put(&mut self, policy_name: &str, document: &str, max_bytes: usize) -> Result<(), IamError> {
         name::check("policyName", policy_name, MAX_NAME)?;
-        Policy::parse(document)?;
+        Policy::parse(document)?.check_sids()?;
         self.inline.insert(policy_name.to_owned(), document.to_owned());
         let bytes: usize = self.inline.values().map(|document| bytes_that_count(document)).sum();
         if bytes > max_bytes {

@@ -102,7 +102,7 @@ pub(crate) fn check_document(document: &str) -> Result<(), IamError> {
     if bytes_that_count(document) > MAX_BYTES {
         return Err(IamError::LimitExceeded(format!("Cannot exceed quota for PolicySize: {MAX_BYTES}")));
     }
-    Policy::parse(document)?;
+    Policy::parse(document)?.check_sids()?;
     Ok(())
 }
 

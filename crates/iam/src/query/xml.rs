@@ -44,7 +44,9 @@ fn element(xml: &mut String, name: &str, value: &Value) {
         Value::Array(entries) if name == "entry" => return entries.iter().for_each(|entry| element(xml, name, entry)),
         Value::Array(members) => {
             let _ = write!(xml, "<{name}>");
-            members.iter().for_each(|member| element(xml, "member", member));
+            for member in members {
+                element(xml, "member", member);
+            }
             let _ = write!(xml, "</{name}>");
             return;
         }

@@ -16,15 +16,15 @@ pub(crate) struct Uses(Mutex<HashMap<String, AccessKeyUse>>);
 
 impl Uses {
     pub(crate) fn note(&self, access_key: &str, used: UnixMillis, service: &str, region: &str) {
-        let mut uses = self.uses();
-        if let Some(noted) = uses.get_mut(access_key) {
-            if (noted.service.as_str(), noted.region.as_str()) != (service, region) {
-                (noted.service, noted.region) = (service.to_owned(), region.to_owned());
+        let mut noted = self.uses();
+        if let Some(last) = noted.get_mut(access_key) {
+            if (last.service.as_str(), last.region.as_str()) != (service, region) {
+                (last.service, last.region) = (service.to_owned(), region.to_owned());
             }
-            noted.used = used;
-        } else if uses.len() < MAX_NOTED {
+            last.used = used;
+        } else if noted.len() < MAX_NOTED {
             let one = AccessKeyUse { access_key: access_key.to_owned(), used, service: service.to_owned(), region: region.to_owned() };
-            uses.insert(access_key.to_owned(), one);
+            noted.insert(access_key.to_owned(), one);
         }
     }
 

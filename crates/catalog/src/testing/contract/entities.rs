@@ -67,7 +67,7 @@ pub async fn changes_of_several_entities_happen_all_or_not_at_all(fresh: Fresh) 
 
 pub async fn what_an_entity_refers_to_is_there_as_long_as_it_is(fresh: Fresh) {
     let group = named(EntityKind::Group, "g");
-    let missing = fresh.catalog.change_entities(vec![set(user("a"), None, 1, &[group.clone()])]).await;
+    let missing = fresh.catalog.change_entities(vec![set(user("a"), None, 1, std::slice::from_ref(&group))]).await;
     assert!(matches!(missing, Err(crate::CatalogError::NoSuchEntity(name)) if name == group));
     // In whatever order they come.
     let made = vec![set(user("a"), None, 1, &[group.clone(), group.clone()]), set(group.clone(), None, 2, &[])];

@@ -508,7 +508,9 @@ impl Catalog for MemoryCatalog {
 
     async fn note_access_key_uses(&self, uses: Vec<AccessKeyUse>) -> Result<(), CatalogError> {
         self.write(|state, _| {
-            uses.into_iter().for_each(|one| state.entities.note_use(one));
+            for one in uses {
+                state.entities.note_use(one);
+            }
             Ok(())
         })
     }
