@@ -43,7 +43,7 @@ def client(server, service, credentials=None):
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def iam(server):
     return client(server, "iam")
 

@@ -21,6 +21,7 @@ impl Engine {
 
     /// PutBucketAcl.
     pub async fn set_bucket_acl(&self, name: &str, acl: &Acl) -> Result<(), Error> {
+        self.check_acl(&self.bucket(name).await?, acl)?;
         self.check_grantees(acl).await?;
         self.change_bucket(name, |bucket| {
             self.check_acl(bucket, acl)?;
@@ -42,6 +43,7 @@ impl Engine {
     /// PutObjectAcl. The version's id as clients see it.
     pub async fn set_object_acl(&self, caller: &Caller, named: &ObjectVersion, acl: &Acl) -> Result<Option<String>, Error> {
         self.space().admit(None)?;
+        self.check_acl(&self.bucket(&named.bucket).await?, acl)?;
         self.check_grantees(acl).await?;
         self.change_version(caller, named, Some(EventName::ObjectAclPut), |bucket, present| {
             self.check_acl(bucket, acl)?;

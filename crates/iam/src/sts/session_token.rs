@@ -13,8 +13,9 @@ pub(crate) async fn get_session_token(call: &Call<'_>) -> Result<Value, IamError
     if call.identity.is_temporary() {
         return Err(denied("with session credentials"));
     }
-    let name = call.identity.user_name().ok_or_else(|| denied("as root, or as a user of the configuration file"))?;
-    let user = call.directory().get::<User>(&call.account, name).await?.record;
+    let name = call.identity.user_name().unwrap_or_default();
+    let user = call.directory().find::<User>(&call.account, name).await?.map(|seen| seen.record);
+    let user = user.ok_or_else(|| denied("as root, or as a user of the configuration file"))?;
     let seconds = credentials::seconds(call, USUAL_SECONDS, MAX_SECONDS)?;
     let of = SessionOf::User { name: user.name, id: user.id };
     Ok(json!({"Credentials": credentials::give(call, seconds, |session| session, of)?}))
