@@ -41,7 +41,7 @@ fuzz: build ## Send a million signed and altered requests to running servers (FU
 	tests/install.sh
 	STRONGROOM_TEST_FUZZ_REQUESTS=$(FUZZ_REQUESTS) STRONGROOM_TEST_FUZZ_SEED=$(FUZZ_SEED) .tools/venv/bin/python -m pytest $(PYTEST_FLAGS) -rP tests/attacks/test_fuzz.py
 
-FUZZ_TARGETS ?= signature chunked_body form multipart xml query copy_source
+FUZZ_TARGETS ?= signature chunked_body form multipart xml query copy_source policy
 FUZZ_SECONDS ?= 600
 
 # Without a sanitizer, so that the stable compiler does: the parsers are safe Rust. What is found goes to fuzz/found, not into the corpus.

@@ -28,6 +28,11 @@ USERS = {
     "blindreader": [allow("s3:PutObject", "s3:DeleteObject", "s3:GetObject")],
     "bystander": [allow("s3:ListAllMyBuckets")],
     "secureonly": [EVERYTHING, SECURE_ONLY],
+    "homely": [
+        allow("s3:GetObject", "s3:PutObject", resource="arn:aws:s3:::*/folders/${aws:username}/*"),
+        {**allow("s3:ListBucket"), "Condition": {"StringLike": {"s3:prefix": "folders/${aws:username}/*"}}},
+        allow("kms:GenerateDataKey", "kms:Decrypt", resource="arn:aws:kms:::key/${aws:username}"),
+    ],
 }
 
 
@@ -37,7 +42,7 @@ def user(server, name):
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("guarded") / "home", config='[kms]\nensure_keys = ["secretkey"]\n' + users.config(USERS)).start()
+    server = Server(tmp_path_factory.mktemp("guarded") / "home", config='[kms]\nensure_keys = ["secretkey", "homely"]\n' + users.config(USERS)).start()
     yield server
     server.remove()
 
@@ -45,6 +50,23 @@ def guarded(tmp_path_factory):
 @pytest.fixture
 def guarded_bucket(guarded):
     return make_bucket(guarded)
+
+
+# ---- variables
+
+
+def test_a_user_has_the_folder_and_the_key_of_their_name_and_no_other(guarded, guarded_bucket):
+    raw = user(guarded, "homely")
+    own_key = {SSE: "aws:kms", KMS_KEY_ID: "homely"}
+    raw.put(guarded_bucket, "folders/homely/a", b"mine", own_key).ok()
+    assert raw.get(guarded_bucket, "folders/homely/a").ok().body == b"mine"
+    for key in ["folders/other/a", "folders/a", "folders/homely", "folders/*/a", "folders/${aws:username}/a"]:
+        guarded.raw().put(guarded_bucket, key, b"x").ok()
+        raw.get(guarded_bucket, key).fails(403, "AccessDenied")
+        raw.put(guarded_bucket, key, b"x").fails(403, "AccessDenied")
+    raw.put(guarded_bucket, "folders/homely/b", b"x", {SSE: "aws:kms", KMS_KEY_ID: "secretkey"}).fails(403, "AccessDenied")
+    raw.request("GET", f"/{guarded_bucket}", {"prefix": "folders/homely/"}).ok()
+    raw.request("GET", f"/{guarded_bucket}", {"prefix": "folders/"}).fails(403, "AccessDenied")
 
 
 # ---- conditions on encryption

@@ -131,6 +131,19 @@ class Field:
         self.upload = raw.begin_upload(VICTIM, "upload")
         self.etag = raw.upload_part(VICTIM, "upload", self.upload, 1, BODY).ok().etag
         self.own_upload = raw.begin_upload(TENANT, "upload")
+        self.plant_identities()
+
+    def plant_identities(self):
+        """A user with an access key, a group, a role and a policy."""
+        iam = self.server.boto(service="iam")
+        document = json.dumps({"Version": "2012-10-17", "Statement": [allow("s3:ListAllMyBuckets")]})
+        trust = [{"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:user/iam-victim"}, "Action": "sts:AssumeRole"}]
+        iam.create_user(UserName="iam-victim")
+        self.victims_key = iam.create_access_key(UserName="iam-victim")["AccessKey"]
+        leaks.register("the secret of iam-victim", self.victims_key["SecretAccessKey"])
+        iam.create_group(GroupName="iam-group")
+        iam.create_role(RoleName="iam-role", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": trust}))
+        iam.create_policy(PolicyName="iam-policy", PolicyDocument=document)
 
     def raw(self, user="root"):
         """A client of that user."""
@@ -193,7 +206,7 @@ class Field:
 
     def state(self, checks, known=None):
         """What can be seen now of what those checks are about; what is known already is not looked at again."""
-        looks = {row.STORE: self._store, row.KEYS: self._keys, row.FILES: lambda: set(disk.blobs(self.server))}
+        looks = {row.IDENTITIES: self._identities, row.STORE: self._store, row.KEYS: self._keys, row.FILES: lambda: set(disk.blobs(self.server))}
         known = known or {}
         seen = {check: known[check] if check in known else looks[check]() for check in checks if check in looks}
         return State(seen, self.server.log.stat().st_size, self.rss_bytes())
@@ -247,6 +260,11 @@ class Field:
             seen[key] = self._get(f"/{VICTIM}/{key}", headers=headers)
         seen["parts"] = re.sub(rb"<RequestId>.*", b"", self._get(f"/{VICTIM}/upload", {"uploadId": self.upload}))
         return seen
+
+    def _identities(self):
+        iam = self.server.boto(service="iam")
+        seen = [iam.list_users()["Users"], iam.list_groups()["Groups"], iam.list_roles()["Roles"], iam.list_policies(Scope="Local")["Policies"]]
+        return [*seen, iam.list_access_keys(UserName="iam-victim")["AccessKeyMetadata"], iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]]
 
     def _keys(self):
         return {"status": json.loads(self._get("/kms/status", admin=True)).get("status"), "keys": self._get("/kms/keys", {"limit": "1000"}, admin=True)}

@@ -17,6 +17,7 @@ KEYS = "keys, their states, and the key service"
 FILES = "the blobs on the disk"
 LOG = "the log: no panic, no error, no forged line"
 SECRETS = "what the victims keep to themselves"
+IDENTITIES = "users, groups, roles, policies and access keys"
 MEMORY = "memory"
 EVERYTHING = (STORE, KEYS, FILES, LOG, SECRETS)
 

@@ -36,7 +36,7 @@ class Reply:
             return json.loads(self.body).get(name.lower())
         if b"<Error>" not in self.body:
             return None
-        return self.xml().findtext(name)
+        return self.xml().findtext(f".//{name}") if b"<ErrorResponse" in self.body else self.xml().findtext(name)
 
     def xml(self):
         """The body without XML namespaces."""

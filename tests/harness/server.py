@@ -164,11 +164,11 @@ class Server:
         """A client that sends exactly what it is told."""
         return RawClient(self.port, self.ca, access_key or self.access_key, secret_key or self.secret_key)
 
-    def boto(self, access_key=None, secret_key=None, endpoint=None, **config):
-        """A boto3 client with boto3's own defaults, retries off."""
+    def boto(self, access_key=None, secret_key=None, endpoint=None, service="s3", **config):
+        """A boto3 client of a service with boto3's own defaults, retries off."""
         config = {"retries": {"max_attempts": 1, "mode": "standard"}, "s3": {"addressing_style": "path"}} | config
         return boto3.client(
-            "s3",
+            service,
             endpoint_url=endpoint or self.endpoint,
             verify=str(self.ca),
             region_name=REGION,

@@ -10,7 +10,7 @@ pub const MAX_GRANTS: usize = 100;
 /// Who owns a bucket or an object, and what is granted to whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acl {
-    /// The name of the identity; it has every right that a list can grant, whatever the list says.
+    /// As [`Identity::owner`]; it has every right that a list can grant, whatever the list says.
     pub owner: String,
     /// In the order in which they were given.
     pub grants: Vec<Grant>,
@@ -28,7 +28,7 @@ pub struct Grant {
 /// Who is granted something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Grantee {
-    /// An identity, by its name.
+    /// Whoever goes by that canonical id: see [`Identity::owner`].
     User(String),
     /// Everybody, also without a signature.
     AllUsers,
@@ -144,7 +144,7 @@ impl Acl {
     /// another account than the bucket's alone: within the account policies say what its users may.
     pub(crate) fn allows(&self, identity: &Identity, is_of_account: bool, action: Action, ignores_public: bool) -> bool {
         let Some(wanted) = Permission::of(action) else { return false };
-        let is = |name: &str| !identity.is_anonymous() && identity.name == name;
+        let is = |name: &str| !identity.is_anonymous() && identity.owner() == name;
         let owner_counts = !is_of_account;
         let is_meant = |to: &Grantee| match to {
             Grantee::User(name) => is(name) && (owner_counts || *name != self.owner),

@@ -1,6 +1,7 @@
 //! What a policy's conditions can look at in a request.
 
-use crate::{Action, arn};
+use crate::arn;
+use crate::key::Key;
 
 macro_rules! condition_keys {
     ($($(#[doc = $doc:literal])* $variant:ident: $kind:ident = $name:literal,)*) => {
@@ -40,6 +41,8 @@ pub(crate) enum ValueKind {
     Number,
     /// Seconds since 1970.
     Date,
+    /// Whatever somebody wrote into a tag or a token: every operator suits it, and does not hold where the value is not of its kind.
+    Any,
 }
 
 condition_keys! {
@@ -49,16 +52,20 @@ condition_keys! {
     SourceIp: Address = "aws:SourceIp",
     /// The moment of the request, in seconds since 1970.
     CurrentTime: Date = "aws:CurrentTime",
-    /// The name of the user who asks; root and anonymous requests have none.
-    UserName: Text = "aws:username",
-    /// The ARN of the user who asks; anonymous requests have none.
-    PrincipalArn: Text = "aws:PrincipalArn",
-    /// The account of the user who asks; anonymous requests have none.
-    PrincipalAccount: Text = "aws:PrincipalAccount",
     /// The header `Referer`, as the client sent it.
     Referer: Text = "aws:Referer",
     /// The header `User-Agent`, as the client sent it.
     UserAgent: Text = "aws:UserAgent",
+    /// The ARN of the managed policy that is attached or detached.
+    PolicyArn: Text = "iam:PolicyARN",
+    /// The ARN of the permission boundary that a user or a role has, or is given by the request.
+    PermissionsBoundary: Text = "iam:PermissionsBoundary",
+    /// What a request for a session says it was told by the owner of the role.
+    ExternalId: Text = "sts:ExternalId",
+    /// The name that a request gives to its session.
+    RoleSessionName: Text = "sts:RoleSessionName",
+    /// Who a request says its session acts for.
+    SessionSourceIdentity: Text = "sts:SourceIdentity",
     /// The header `x-amz-server-side-encryption`, as the client sent it.
     Encryption: Text = "s3:x-amz-server-side-encryption",
     /// The KMS key that the request names, by id or ARN.
@@ -108,57 +115,20 @@ impl ConditionKey {
     }
 }
 
-/// What a condition of a policy looks at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Key {
-    Of(ConditionKey),
-    /// `s3:ExistingObjectTag/NAME`: a tag of the object that is there.
-    ExistingTag(String),
-    /// `s3:RequestObjectTag/NAME`: a tag that the request gives to an object.
-    RequestTag(String),
-}
-
-/// The keys that have the name of a tag behind them.
-const EXISTING_TAG: &str = "s3:ExistingObjectTag/";
-const REQUEST_TAG: &str = "s3:RequestObjectTag/";
-
-impl Key {
-    /// The key of that name, in whatever case; names of tags have one.
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        let tag = |start: &str| {
-            let (head, tag) = name.split_at_checked(start.len())?;
-            (head.eq_ignore_ascii_case(start) && !tag.is_empty()).then(|| tag.to_owned())
-        };
-        let of_tag = tag(EXISTING_TAG).map(Self::ExistingTag).or_else(|| tag(REQUEST_TAG).map(Self::RequestTag));
-        of_tag.or_else(|| ConditionKey::parse(name).map(Self::Of))
-    }
-
-    pub(crate) fn kind(&self) -> ValueKind {
-        match self {
-            Self::Of(key) => key.kind(),
-            Self::ExistingTag(_) | Self::RequestTag(_) => ValueKind::Text,
-        }
-    }
-}
-
-/// All names, for messages.
-pub(crate) fn known_keys() -> String {
-    let of_tags = [EXISTING_TAG, REQUEST_TAG].map(|start| format!("{start}NAME"));
-    ConditionKey::ALL.iter().map(|key| key.as_str().to_owned()).chain(of_tags).collect::<Vec<_>>().join(", ")
-}
-
 /// The properties of one request. A key without a value is absent from the request.
 #[derive(Clone, Debug)]
 pub struct Conditions {
     values: [Option<String>; ConditionKey::ALL.len()],
     existing_tags: Vec<(String, String)>,
     request_tags: Vec<(String, String)>,
+    /// What a simulation states, whatever the request would have.
+    stated: Vec<(Key, Vec<String>)>,
 }
 
 impl Conditions {
     /// Of a request that came over TLS, or did not.
     pub fn new(secure_transport: bool) -> Self {
-        let none = Self { values: Default::default(), existing_tags: Vec::new(), request_tags: Vec::new() };
+        let none = Self { values: Default::default(), existing_tags: Vec::new(), request_tags: Vec::new(), stated: Vec::new() };
         none.with(ConditionKey::SecureTransport, secure_transport.to_string())
     }
 
@@ -180,29 +150,40 @@ impl Conditions {
         }
     }
 
-    /// Adds the tags, with their values, of the object that the request is for.
+    /// Adds the tags, with their values, of the object or the identity that the request is for.
     #[must_use]
     pub fn with_existing_tags(self, tags: Vec<(String, String)>) -> Self {
         Self { existing_tags: tags, ..self }
     }
 
-    /// Adds the tags, with their values, that the request gives to an object.
+    /// Adds the tags, with their values, that the request gives to an object, an identity or a session.
     #[must_use]
     pub fn with_request_tags(self, tags: Vec<(String, String)>) -> Self {
         Self { request_tags: tags, ..self }
     }
 
-    /// What a condition of a policy sees for this action.
-    pub(crate) fn get(&self, action: Action, key: &Key) -> Option<&str> {
-        match key {
-            Key::Of(key) => self.values[*key as usize].as_deref().filter(|_| action.has(*key)),
-            Key::ExistingTag(name) if action.has_existing_tags() => value_of(&self.existing_tags, name),
-            Key::RequestTag(name) if action.has_request_tags() => value_of(&self.request_tags, name),
-            Key::ExistingTag(_) | Key::RequestTag(_) => None,
-        }
+    /// For simulations alone: states what a request has for the key of that name, whoever asks. None where policies know no such key.
+    #[must_use]
+    pub fn supposing(mut self, key: &str, values: Vec<String>) -> Option<Self> {
+        let key = Key::parse(key)?;
+        self.stated.retain(|(stated, _)| *stated != key);
+        self.stated.push((key, values));
+        Some(self)
     }
-}
 
-fn value_of<'a>(tags: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    tags.iter().find(|(tag, _)| tag == name).map(|(_, value)| value.as_str())
+    pub(crate) fn stated(&self, key: &Key) -> Option<&[String]> {
+        self.stated.iter().find(|(stated, _)| stated == key).map(|(_, values)| values.as_slice())
+    }
+
+    pub(crate) fn get(&self, key: ConditionKey) -> Option<&str> {
+        self.values[key as usize].as_deref()
+    }
+
+    pub(crate) fn existing_tags(&self) -> &[(String, String)] {
+        &self.existing_tags
+    }
+
+    pub(crate) fn request_tags(&self) -> &[(String, String)] {
+        &self.request_tags
+    }
 }

@@ -9,6 +9,9 @@ pub enum AccessError {
     /// The account of a user is not acceptable.
     #[error("{0:?} is no account: it has 12 digits")]
     InvalidAccount(String),
+    /// The main account has a root already, or what is named is no account.
+    #[error("{0:?} has no root to be named: account_root takes an account of 12 digits other than 000000000000")]
+    InvalidRootAccount(String),
     /// Two users have one name.
     #[error("two users are named {0}")]
     DuplicateName(String),
@@ -88,6 +91,9 @@ pub enum StatementProblem {
     /// Both or neither of `Action` and `NotAction`, `Resource` and `NotResource`.
     #[error("it must have either {0} or Not{0}")]
     EitherOr(&'static str),
+    /// Another statement has the same `Sid`.
+    #[error("another statement has the same Sid, or its place for one")]
+    RepeatedSid,
     /// A list without entries.
     #[error("{0} is empty")]
     Empty(String),
@@ -99,26 +105,45 @@ pub enum StatementProblem {
     PrincipalOfIdentity,
     /// Neither `*` nor the name of anybody.
     #[error(
-        "{0:?} is no principal: write *, an account of 12 digits, arn:aws:iam::ACCOUNT:user/NAME or arn:aws:iam::ACCOUNT:root as AWS, or a user's name as CanonicalUser"
+        "{0:?} is no principal: write *, an account of 12 digits, arn:aws:iam::ACCOUNT:root, …:user/NAME or …:role/NAME, or \
+         arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION as AWS, a user's name as CanonicalUser, or a provider as Federated"
     )]
     NoPrincipal(String),
+    /// A resource in the trust policy of a role.
+    #[error("a trust policy has no Resource: it is about its role")]
+    ResourceOfTrust,
+    /// An action of another service in the trust policy of a role.
+    #[error("{0:?} is no action of a trust policy: write those of sts, such as sts:AssumeRole")]
+    ActionOfTrust(String),
     /// A resource of another bucket in the policy of a bucket.
     #[error("the resource {0} is not of this bucket")]
     OtherBucket(String),
     /// An action of a service that this server is not.
-    #[error("the action {0} belongs to no service of this server (s3, kms, strongroom)")]
+    #[error("the action {0} belongs to no service of this server (s3, kms, strongroom, iam, sts)")]
     ForeignService(String),
     /// Not `*`, and not an ARN of six fields.
     #[error("{0:?} is no resource: write * or an ARN, such as arn:aws:s3:::bucket/* or arn:aws:kms:::key/id")]
     MalformedResource(String),
     /// An ARN that nothing of this server has.
     #[error(
-        "the resource {0} is not of this server: S3 ARNs have no region and account, KMS keys have none, *, or us-east-1 and 000000000000"
+        "the resource {0} is not of this server: S3 ARNs have no region and account, KMS keys have none, *, or us-east-1 and 000000000000, \
+         and ARNs of iam and sts have no region and an account of 12 digits or *"
     )]
     ForeignResource(String),
-    /// A policy variable, such as `${aws:username}`.
-    #[error("{0:?}: policy variables are not supported")]
-    Variable(String),
+    /// A policy variable, such as `${aws:username}`, in a document of a version that has none.
+    #[error("{0:?} has a policy variable: write \"Version\": \"2012-10-17\" in the policy, which gives it a meaning")]
+    VariableVersion(String),
+    /// What begins as a policy variable and is none.
+    #[error(
+        "{0:?} has a policy variable that is none: write ${{KEY}} or ${{KEY, 'default'}}, and ${{*}}, ${{?}} or ${{$}} for these characters"
+    )]
+    VariableForm(String),
+    /// A policy variable in the first fields of an ARN.
+    #[error("{0:?} has a policy variable too early: one may stand after the fifth colon of an ARN")]
+    VariablePlace(String),
+    /// A policy variable of a key with several values.
+    #[error("{0} may have several values, so it cannot be a policy variable")]
+    VariableOfList(String),
     /// A pattern longer than anything it could match.
     #[error("a pattern of {len_bytes} bytes is too long, {max_bytes} are allowed")]
     PatternTooLong {
@@ -133,11 +158,12 @@ pub enum StatementProblem {
     /// A condition operator that is not supported.
     #[error(
         "the condition operator {0} is not supported: String(Not)Equals(IgnoreCase), String(Not)Like, Arn(Not)Equals, Arn(Not)Like, Numeric… and Date… \
-         with (Not)Equals, LessThan(Equals) and GreaterThan(Equals), Bool, (Not)IpAddress (each also with IfExists) and Null are"
+         with (Not)Equals, LessThan(Equals) and GreaterThan(Equals), Bool, (Not)IpAddress (each also with IfExists, and after ForAllValues: or \
+         ForAnyValue:) and Null are"
     )]
     UnknownOperator(String),
     /// A condition key that is not supported.
-    #[error("the condition key {0} is not supported: {known} are", known = crate::conditions::known_keys())]
+    #[error("the condition key {0} is not supported: {known} are", known = crate::key::known_keys().join(", "))]
     UnknownKey(String),
     /// A condition operator on a key of another type.
     #[error("the condition operator {operator} does not suit the key {key}")]
@@ -159,6 +185,9 @@ pub enum StatementProblem {
     /// A value of a date operator that is no date.
     #[error("{0:?} is no date: write it as 2030-01-31T12:00:00Z, 2030-01-31, or in seconds since 1970")]
     NoDate(String),
+    /// A value of an operator for ARNs that is none.
+    #[error("{0:?} is no ARN: it has six fields with colons between them, or is *")]
+    NoArn(String),
     /// A value for a KMS key id that is an ARN, but not a key's.
     #[error("{0:?} is no KMS key: write its id or arn:aws:kms:::key/id")]
     NoKey(String),

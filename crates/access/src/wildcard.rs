@@ -5,9 +5,20 @@ use std::fmt;
 use crate::error::StatementProblem;
 
 /// Longer than any resource: a key has 1,024 bytes, a bucket 63.
-const MAX_PATTERN_BYTES: usize = 2048;
+pub(crate) const MAX_PATTERN_BYTES: usize = 2048;
 /// Bounds the search for a piece with `?`, which takes the text's length times this. One without is searched in linear time.
-const MAX_FLOATING_PIECE_CHARS: usize = 64;
+pub(crate) const MAX_FLOATING_PIECE_CHARS: usize = 64;
+
+/// What a pattern is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Glyph {
+    /// This very character.
+    Char(char),
+    /// `?`
+    One,
+    /// `*`
+    Many,
+}
 
 /// A compiled pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,9 +31,32 @@ pub(crate) enum Pattern {
 
 /// What stands between two `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
-    text: String,
-    has_question_mark: bool,
+pub(crate) enum Piece {
+    /// Without `?`.
+    Text(String),
+    /// None where any character may stand.
+    Masked(Vec<Option<char>>),
+}
+
+impl Glyph {
+    /// Those of a pattern as it is written.
+    pub(crate) fn of(text: &str) -> impl Iterator<Item = Self> {
+        text.chars().map(|char| match char {
+            '*' => Self::Many,
+            '?' => Self::One,
+            char => Self::Char(char),
+        })
+    }
+}
+
+impl fmt::Display for Glyph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Char(char) => write!(f, "{char}"),
+            Self::One => f.write_str("?"),
+            Self::Many => f.write_str("*"),
+        }
+    }
 }
 
 impl Pattern {
@@ -31,28 +65,44 @@ impl Pattern {
         if text.len() > MAX_PATTERN_BYTES {
             return Err(StatementProblem::PatternTooLong { len_bytes: text.len(), max_bytes: MAX_PATTERN_BYTES });
         }
-        let Some((front, rest)) = text.split_once('*') else { return Ok(Self::Whole(Piece::new(text))) };
-        let (between, back) = rest.rsplit_once('*').unwrap_or(("", rest));
-        let floating: Vec<_> = between.split('*').filter(|piece| !piece.is_empty()).map(Piece::new).collect();
-        if floating.iter().any(|piece| piece.has_question_mark && piece.text.chars().count() > MAX_FLOATING_PIECE_CHARS) {
-            return Err(StatementProblem::PatternTooCostly(text.to_owned()));
+        let pattern = Self::of(Glyph::of(text));
+        let costly = |piece: &Piece| matches!(piece, Piece::Masked(chars) if chars.len() > MAX_FLOATING_PIECE_CHARS);
+        match &pattern {
+            Self::Starred { floating, .. } if floating.iter().any(costly) => Err(StatementProblem::PatternTooCostly(text.to_owned())),
+            _ => Ok(pattern),
         }
-        Ok(Self::Starred { front: Piece::new(front), floating, back: Piece::new(back) })
+    }
+
+    /// Of glyphs whose number and cost the caller has bounded.
+    pub(crate) fn of(glyphs: impl IntoIterator<Item = Glyph>) -> Self {
+        let mut pieces = vec![Piece::Text(String::new())];
+        for glyph in glyphs {
+            match (glyph, pieces.last_mut()) {
+                (Glyph::Char(char), Some(piece)) => piece.push(Some(char)),
+                (Glyph::One, Some(piece)) => piece.push(None),
+                (Glyph::Many, _) | (_, None) => pieces.push(Piece::Text(String::new())),
+            }
+        }
+        let back = pieces.pop().unwrap_or(Piece::Text(String::new()));
+        if pieces.is_empty() {
+            return Self::Whole(back);
+        }
+        let front = pieces.remove(0);
+        pieces.retain(|piece| !piece.is_empty());
+        Self::Starred { front, floating: pieces, back }
     }
 
     /// Whether there is nothing in it but what it says.
     pub(crate) fn is_fixed(&self) -> bool {
-        matches!(self, Self::Whole(piece) if !piece.has_question_mark)
+        matches!(self, Self::Whole(Piece::Text(_)))
     }
 
     /// Whether it matches the folder, or what may lie in it.
     pub(crate) fn reaches_into(&self, folder: &str) -> bool {
         let below = match self {
-            Self::Whole(piece) => piece.strip_begin(folder).is_some_and(|rest| rest.starts_with('/')),
+            Self::Whole(piece) => piece.goes_on_below(folder),
             // A star may stand for all that is missing, so what is before the first one decides.
-            Self::Starred { front, .. } => {
-                front.fits_begin_of(folder) || front.strip_begin(folder).is_some_and(|rest| rest.starts_with('/'))
-            }
+            Self::Starred { front, .. } => front.strip_front(folder).is_some() || front.goes_on_below(folder),
         };
         below || self.matches(folder)
     }
@@ -73,61 +123,85 @@ impl Pattern {
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Whole(piece) => f.write_str(&piece.text),
+            Self::Whole(piece) => piece.fmt(f),
             Self::Starred { front, floating, back } => {
-                write!(f, "{}*", front.text)?;
-                floating.iter().try_for_each(|piece| write!(f, "{}*", piece.text))?;
-                f.write_str(&back.text)
+                write!(f, "{front}*")?;
+                floating.iter().try_for_each(|piece| write!(f, "{piece}*"))?;
+                back.fmt(f)
             }
         }
     }
 }
 
+impl fmt::Display for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Masked(chars) => chars.iter().try_for_each(|wanted| write!(f, "{}", wanted.unwrap_or('?'))),
+        }
+    }
+}
+
 impl Piece {
-    fn new(text: &str) -> Self {
-        Self { text: text.to_owned(), has_question_mark: text.contains('?') }
+    fn push(&mut self, wanted: Option<char>) {
+        match (&mut *self, wanted) {
+            (Self::Text(text), Some(char)) => text.push(char),
+            (Self::Text(text), None) => *self = Self::Masked(text.chars().map(Some).chain([None]).collect()),
+            (Self::Masked(chars), wanted) => chars.push(wanted),
+        }
     }
 
-    /// What of the piece follows a beginning that matches all of the text.
-    fn strip_begin(&self, text: &str) -> Option<&str> {
-        let mut rest = self.text.chars();
-        text.chars().all(|found| rest.next().is_some_and(|wanted| fits(wanted, found))).then_some(rest.as_str())
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_empty(),
+            Self::Masked(chars) => chars.is_empty(),
+        }
     }
 
-    /// Whether the text begins with the piece.
-    fn fits_begin_of(&self, text: &str) -> bool {
-        self.strip_front(text).is_some()
+    /// Whether a beginning of it matches all of the folder, and goes on with what may be a slash.
+    fn goes_on_below(&self, folder: &str) -> bool {
+        match self {
+            Self::Text(text) => text.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')),
+            Self::Masked(chars) => {
+                let mut rest = chars.iter();
+                folder.chars().chain(['/']).all(|found| rest.next().is_some_and(|wanted| fits(*wanted, found)))
+            }
+        }
     }
 
     /// What follows the piece at the front of the text.
     fn strip_front<'t>(&self, text: &'t str) -> Option<&'t str> {
-        if !self.has_question_mark {
-            return text.strip_prefix(&self.text);
+        match self {
+            Self::Text(piece) => text.strip_prefix(piece),
+            Self::Masked(chars) => {
+                let mut rest = text.chars();
+                chars.iter().all(|wanted| rest.next().is_some_and(|found| fits(*wanted, found))).then_some(rest.as_str())
+            }
         }
-        let mut rest = text.chars();
-        self.text.chars().all(|wanted| rest.next().is_some_and(|found| fits(wanted, found))).then_some(rest.as_str())
     }
 
     /// What precedes the piece at the end of the text.
     fn strip_back<'t>(&self, text: &'t str) -> Option<&'t str> {
-        if !self.has_question_mark {
-            return text.strip_suffix(&self.text);
+        match self {
+            Self::Text(piece) => text.strip_suffix(piece),
+            Self::Masked(chars) => {
+                let mut rest = text.chars();
+                chars.iter().rev().all(|wanted| rest.next_back().is_some_and(|found| fits(*wanted, found))).then_some(rest.as_str())
+            }
         }
-        let mut rest = text.chars();
-        self.text.chars().rev().all(|wanted| rest.next_back().is_some_and(|found| fits(wanted, found))).then_some(rest.as_str())
     }
 
     /// What follows the leftmost place of the piece in the text.
     fn skip_past<'t>(&self, text: &'t str) -> Option<&'t str> {
-        if !self.has_question_mark {
-            return text.find(&self.text).map(|at| &text[at + self.text.len()..]);
+        match self {
+            Self::Text(piece) => text.find(piece).map(|at| &text[at + piece.len()..]),
+            Self::Masked(_) => text.char_indices().find_map(|(at, _)| self.strip_front(&text[at..])),
         }
-        text.char_indices().find_map(|(at, _)| self.strip_front(&text[at..]))
     }
 }
 
-fn fits(wanted: char, found: char) -> bool {
-    wanted == '?' || wanted == found
+fn fits(wanted: Option<char>, found: char) -> bool {
+    wanted.is_none_or(|wanted| wanted == found)
 }
 
 #[cfg(test)]

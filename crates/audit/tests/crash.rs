@@ -72,7 +72,7 @@ fn nothing_durable_is_missing_after_a_kill() {
     assert_eq!(report.findings, vec![]);
     // A kill may fall between the record of a removal and the removal. The next start finishes it.
     let is_finished = |report: &Report| matches!(&report.removed[..], [it] if Some(it.last_seq + 1) == report.first_seq);
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !verify(&home.dir(), Some(&key().public_key()), None).is_ok_and(|report| is_finished(&report)) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(20));
     }

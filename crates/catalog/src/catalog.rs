@@ -219,6 +219,9 @@ pub trait Catalog: Send + Sync + 'static {
     /// Entities of a kind and an account in the order of names, greater than `after`, at the most `limit`.
     async fn list_entities(&self, kind: EntityKind, account: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entity>, CatalogError>;
 
+    /// How many entities of a kind an account has.
+    async fn count_entities(&self, kind: EntityKind, account: &str) -> Result<u64, CatalogError>;
+
     /// Entities of a kind that refer to the one named, in the order of accounts and names, greater than `after`, at the most `limit`.
     async fn referring_entities(
         &self,

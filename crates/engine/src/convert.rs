@@ -1,5 +1,6 @@
 //! What the errors of the parts mean for an operation.
 
+use strongroom_access::IdentityError;
 use strongroom_blobs::BlobError;
 use strongroom_catalog::CatalogError;
 use strongroom_kms::KmsError;
@@ -50,6 +51,15 @@ impl From<CatalogError> for Error {
             CatalogError::TooNew { .. } | CatalogError::Database(_) | CatalogError::NoSuchEntity(_) | CatalogError::EntityInUse(_) => {
                 Self::Internal(error.into())
             }
+        }
+    }
+}
+
+impl From<IdentityError> for Error {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Unavailable => Self::Busy,
+            error => Self::Internal(error.into()),
         }
     }
 }

@@ -144,7 +144,7 @@ async fn admit(
 ) -> Result<http::Response<AdminBody>, Refusal> {
     let Visitor { mut parts, body, secure, secrets_allowed, request_id } = visitor;
     hide_secrets(&mut parts.headers);
-    let admitted = gate.admit(&parts, Door::Admin)?;
+    let admitted = gate.admit(&parts, Door::Admin).await?;
     identity.clone_from(&admitted.identity.name);
     Tenant::named(identity).take_over();
     // Keys, jobs and the audit log are not of one account alone.

@@ -2,7 +2,7 @@
 use std::{fmt::Write as _, sync::Mutex};
 
 use aws_lc_rs::{digest, hmac};
-use strongroom_access::{Identities, SecretKey};
+use strongroom_access::{Configured, SecretKey};
 use strongroom_engine::api::BodyError;
 use time::{OffsetDateTime, macros::format_description};
 
@@ -115,7 +115,7 @@ impl Body for Unread {
 
 async fn admitted_by(desk: &Desk, request: http::Request<RawBody>, secure: bool) -> Result<http::Response<AdminBody>, Refusal> {
     let root = Identity::root(ACCESS_KEY, SecretKey::new(SECRET.to_owned()).unwrap()).unwrap();
-    let gate = Gate::new(Arc::new(Identities::new(root, Vec::new()).unwrap()), "us-east-1");
+    let gate = Gate::new(Arc::new(Configured::new(root, Vec::new()).unwrap()), "us-east-1");
     let (parts, body) = request.into_parts();
     let visitor = Visitor { parts, body, secure, secrets_allowed: secure, request_id: "0" };
     admit(&gate, desk, &Budget::new(1 << 20), visitor, &mut String::new()).await

@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
 use hyper::body::Body as _;
-use strongroom_access::{Identities, Identity};
+use strongroom_access::{Identity, IdentityError, IdentitySource};
+use strongroom_engine::budget::Budget;
+use strongroom_iam::Service;
 use strongroom_sigv4::{
-    BodyDecoder, Claim, Head, Lengths, Payload, Placements, Regions, Rules, SignatureError, announced_trailers,
+    BodyDecoder, Claim, Head, Lengths, Payload, Placements, Regions, Rules, Scope, SignatureError, announced_trailers,
     post_policy::{FormClaim, FormError, VerifiedPolicy},
     version_two::UrlClaim,
 };
 use time::OffsetDateTime;
 
 use crate::{
-    body::{Decoded, RawBody},
+    body::{Decoded, RawBody, collect},
     form::Fields,
     refusal::Refusal,
 };
@@ -23,10 +26,15 @@ const UNSIGNED: &str = "The request must be signed: AWS Signature Version 4 in t
 
 /// Verifies requests.
 pub(crate) struct Gate {
-    identities: Arc<Identities>,
+    identities: Arc<dyn IdentitySource>,
     anonymous: Arc<Identity>,
     region: String,
 }
+
+/// What is taken of a call without a signature, which carries the token of an identity provider.
+const MAX_UNSIGNED_CALL_BYTES: usize = 64 << 10;
+/// For calls of IAM and STS, which are of no region.
+const CALL_RULES: Rules = Rules { services: &["iam", "sts"], regions: Regions::Any, placements: Placements::Header, ..Rules::S3 };
 
 /// Where a request comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,15 +63,22 @@ pub(crate) struct Admitted {
     payload: Payload,
 }
 
+/// A call of IAM or STS: whose it is, for which service it was signed, and its body.
+pub(crate) struct Called {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) service: Option<Service>,
+    pub(crate) body: Bytes,
+}
+
 impl Gate {
     /// For requests of these identities. The region is what those are told whose signature names none.
-    pub(crate) fn new(identities: Arc<Identities>, region: &str) -> Self {
+    pub(crate) fn new(identities: Arc<dyn IdentitySource>, region: &str) -> Self {
         Self { identities, anonymous: Arc::new(Identity::anonymous()), region: region.to_owned() }
     }
 
     /// Whose request it is. One without a signature is nobody's: it may do what a bucket's policy opens to everybody. Administration refuses
     /// it.
-    pub(crate) fn admit(&self, parts: &Parts, door: Door) -> Result<Admitted, Refusal> {
+    pub(crate) async fn admit(&self, parts: &Parts, door: Door) -> Result<Admitted, Refusal> {
         if door == Door::Admin && !parts.headers.contains_key(header::AUTHORIZATION) {
             return Err(Refusal::AccessDenied(UNSIGNED.to_owned()));
         }
@@ -71,26 +86,24 @@ impl Gate {
         let Some(claim) = Claim::read(&head)? else { return self.admit_anonymous(door) };
         let (now, rules) = (OffsetDateTime::now_utc(), door.rules());
         claim.check(&head, now, &rules).map_err(|error| self.refuse(error))?;
-        let identity = self.identities.by_access_key(claim.access_key()).ok_or(Refusal::InvalidAccessKeyId)?;
-        // No identity has temporary credentials, so a token belongs to none.
-        if claim.security_token().is_some() {
-            return Err(Refusal::InvalidToken);
-        }
+        let identity = self.identities.by_access_key(claim.access_key(), claim.security_token()).await.map_err(unidentified)?;
         let verified = claim.verify(&head, identity.secret.expose(), now, &rules).map_err(|error| self.refuse(error))?;
+        self.note_use(&identity, verified.scope());
         Ok(Admitted { identity, covers_body: verified.covers_body(), payload: verified.into_payload() })
     }
 
     /// Whose URL it is where it is one of Signature Version 2 that reads; None where it is not, and [`Gate::admit`] decides. The host may name
     /// the bucket, which is signed. Administration never asks this.
-    pub(crate) fn admit_url_of_version_two(&self, parts: &Parts, bucket_of_host: Option<&str>) -> Result<Option<Admitted>, Refusal> {
+    pub(crate) async fn admit_url_of_version_two(&self, parts: &Parts, bucket_of_host: Option<&str>) -> Result<Option<Admitted>, Refusal> {
         let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
         let Some(claim) = UrlClaim::read(&head)? else { return Ok(None) };
         let (now, rules) = (OffsetDateTime::now_utc(), Door::S3.rules());
         claim.check(&head, now, &rules)?;
-        let identity = self.identities.by_access_key(claim.access_key()).ok_or(Refusal::InvalidAccessKeyId)?;
+        // Its signature does not cover a token.
         if claim.has_security_token() {
             return Err(Refusal::InvalidToken);
         }
+        let identity = self.identities.by_access_key(claim.access_key(), None).await.map_err(unidentified)?;
         claim.verify(&head, bucket_of_host, identity.secret.expose(), now, &rules)?;
         Ok(Some(Admitted { identity, covers_body: false, payload: Payload::Unsigned }))
     }
@@ -103,17 +116,44 @@ impl Gate {
     }
 
     /// Whose policy a form carries. A form without one is nobody's.
-    pub(crate) fn admit_form(&self, fields: &Fields, takes_version_two: bool) -> Result<(Arc<Identity>, Option<VerifiedPolicy>), Refusal> {
+    pub(crate) async fn admit_form(
+        &self,
+        fields: &Fields,
+        takes_version_two: bool,
+    ) -> Result<(Arc<Identity>, Option<VerifiedPolicy>), Refusal> {
         let Some(claim) = FormClaim::read(fields, takes_version_two)? else { return Ok((Arc::clone(&self.anonymous), None)) };
-        let identity = self.identities.by_access_key(claim.access_key()).ok_or(Refusal::InvalidAccessKeyId)?;
-        if claim.security_token().is_some() {
-            return Err(Refusal::InvalidToken);
-        }
+        let identity = self.identities.by_access_key(claim.access_key(), claim.security_token()).await.map_err(unidentified)?;
         match claim.verify(identity.secret.expose(), OffsetDateTime::now_utc(), &Door::S3.rules()) {
             Ok(policy) => Ok((identity, Some(policy))),
             Err(FormError::Signature(error)) => Err(self.refuse(error)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whose call of IAM or STS it is, and its body: clients sign these without saying what is in it, so the body is read first, from whoever
+    /// names an access key that there is. One without a signature is nobody's, and its body is short.
+    pub(crate) async fn admit_call(&self, parts: &Parts, raw: RawBody, max_bytes: usize, budget: &Budget) -> Result<Called, Refusal> {
+        let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
+        let Some(claim) = Claim::read(&head)? else {
+            let body = collect(unsigned(&parts.headers, raw)?, MAX_UNSIGNED_CALL_BYTES.min(max_bytes), budget).await?;
+            return Ok(Called { identity: Arc::clone(&self.anonymous), service: None, body });
+        };
+        let now = OffsetDateTime::now_utc();
+        claim.check(&head, now, &CALL_RULES).map_err(|error| self.refuse(error))?;
+        let identity = self.identities.by_access_key(claim.access_key(), claim.security_token()).await.map_err(unidentified)?;
+        let body = collect(unsigned(&parts.headers, raw)?, max_bytes, budget).await?;
+        let verified = claim.verify_with_body(&head, identity.secret.expose(), OffsetDateTime::now_utc(), &CALL_RULES, &body);
+        let verified = verified.map_err(|error| self.refuse(error))?;
+        if !verified.covers_body() {
+            return Err(Refusal::InvalidRequest("The signature must cover the body.".to_owned()));
+        }
+        self.note_use(&identity, verified.scope());
+        let service = if verified.scope().service() == Service::Sts.name() { Service::Sts } else { Service::Iam };
+        Ok(Called { identity, service: Some(service), body })
+    }
+
+    fn note_use(&self, identity: &Identity, scope: &Scope) {
+        self.identities.note_use(&identity.access_key, scope.service(), scope.region());
     }
 
     fn refuse(&self, error: SignatureError) -> Refusal {
@@ -122,6 +162,22 @@ impl Gate {
             SignatureError::WrongRegion { .. } => Refusal::WrongRegion { expected: self.region.clone() },
             error => error.into(),
         }
+    }
+}
+
+/// A body of which nothing was said.
+fn unsigned(map: &HeaderMap, raw: RawBody) -> Result<Decoded, Refusal> {
+    let lengths = Lengths::read(map)?;
+    let announced = lengths.encoded.or(raw.size_hint().exact());
+    Ok(Decoded::new(raw, BodyDecoder::new(Payload::Unsigned, lengths, announced_trailers(map)?)?, announced))
+}
+
+fn unidentified(error: IdentityError) -> Refusal {
+    match error {
+        IdentityError::UnknownAccessKey => Refusal::InvalidAccessKeyId,
+        IdentityError::InvalidToken => Refusal::InvalidToken,
+        IdentityError::ExpiredToken => Refusal::ExpiredToken,
+        error => Refusal::Engine(error.into()),
     }
 }
 

@@ -1,11 +1,15 @@
 #![allow(clippy::unwrap_used)]
-use strongroom_access::SecretKey;
+use strongroom_access::{Configured, SecretKey};
 
 use super::*;
 
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
 fn gate() -> Gate {
     let root = Identity::root("AKIDEXAMPLE", SecretKey::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()).unwrap()).unwrap();
-    Gate::new(Arc::new(Identities::new(root, Vec::new()).unwrap()), "us-east-1")
+    Gate::new(Arc::new(Configured::new(root, Vec::new()).unwrap()), "us-east-1")
 }
 
 fn refusal_at(door: Door, uri: &str, headers: &[(&str, &str)]) -> (String, u16) {
@@ -14,7 +18,7 @@ fn refusal_at(door: Door, uri: &str, headers: &[(&str, &str)]) -> (String, u16) 
         request = request.header(*name, *value);
     }
     let (parts, ()) = request.body(()).unwrap().into_parts();
-    let refusal = gate().admit(&parts, door).err().unwrap();
+    let refusal = block_on(gate().admit(&parts, door)).err().unwrap();
     let verdict = refusal.verdict(crate::ErrorDialect::Strongroom);
     (verdict.code.to_owned(), verdict.status.as_u16())
 }
@@ -48,7 +52,7 @@ fn presigned(day: &str, time: &str, region: &str) -> String {
 #[test]
 fn an_unsigned_request_is_nobodys_and_no_administration() {
     let request = http::Request::builder().uri("/bucket/key").body(()).unwrap();
-    let admitted = gate().admit(&request.into_parts().0, Door::S3).unwrap();
+    let admitted = block_on(gate().admit(&request.into_parts().0, Door::S3)).unwrap();
     assert!(admitted.identity.is_anonymous() && !admitted.covers_body);
     assert_eq!(refusal_at(Door::Admin, "/kms/keys", &[]), ("AccessDenied".to_owned(), 403));
 }

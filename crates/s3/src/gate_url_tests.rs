@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use strongroom_access::SecretKey;
+use strongroom_access::{Configured, SecretKey};
 use strongroom_sigv4::version_two::SIGNED;
 
-use super::*;
+use super::{tests::block_on, *};
 use crate::{
     headers::hoist_presigned,
     operation::{resolve, tests as operations},
@@ -40,7 +40,7 @@ const READ_AND_NOT_SIGNED: [&str; 17] = [
 
 fn gate() -> Gate {
     let root = Identity::root("AKIDEXAMPLE", SecretKey::new(SECRET.to_owned()).unwrap()).unwrap();
-    Gate::new(Arc::new(Identities::new(root, Vec::new()).unwrap()), "us-east-1")
+    Gate::new(Arc::new(Configured::new(root, Vec::new()).unwrap()), "us-east-1")
 }
 
 /// The signature's own parameters, for a URL of this resource.
@@ -60,7 +60,7 @@ fn parts(method: &str, target: &str, headers: &[(&str, &str)]) -> Parts {
 
 /// Whether a URL gets in, or why not: `""` or a code.
 fn admit(method: &str, target: &str, headers: &[(&str, &str)]) -> String {
-    match gate().admit_url_of_version_two(&parts(method, target, headers), None) {
+    match block_on(gate().admit_url_of_version_two(&parts(method, target, headers), None)) {
         Ok(admitted) => {
             let admitted = admitted.unwrap();
             assert!(admitted.identity.is_root() && !admitted.covers_body);
@@ -153,8 +153,11 @@ fn no_parameter_that_is_added_to_a_url_gets_past_the_gate() {
         }
         for other in ["PUT", "POST", "DELETE"] {
             let parts = parts(other, &url, &[]);
-            assert!(gate().admit_url_of_version_two(&parts, None).unwrap().is_none(), "{other} {target}");
-            assert!(matches!(gate().admit(&parts, Door::S3), Err(Refusal::Signature(SignatureError::VersionTwo))), "{other} {target}");
+            assert!(block_on(gate().admit_url_of_version_two(&parts, None)).unwrap().is_none(), "{other} {target}");
+            assert!(
+                matches!(block_on(gate().admit(&parts, Door::S3)), Err(Refusal::Signature(SignatureError::VersionTwo))),
+                "{other} {target}"
+            );
         }
     }
     assert!(tried > 2000, "{tried}");
@@ -227,9 +230,9 @@ fn a_header_that_a_url_carries_counts() {
 fn the_bucket_of_the_host_is_signed() {
     let url = format!("/key?{}", signed("GET", "", "/bucket/key"));
     let parts = parts("GET", &url, &[]);
-    assert!(gate().admit_url_of_version_two(&parts, Some("bucket")).unwrap().is_some());
+    assert!(block_on(gate().admit_url_of_version_two(&parts, Some("bucket"))).unwrap().is_some());
     for other in [Some("other"), None] {
-        let refused = gate().admit_url_of_version_two(&parts, other);
+        let refused = block_on(gate().admit_url_of_version_two(&parts, other));
         assert!(matches!(refused, Err(Refusal::Signature(SignatureError::Mismatch))), "{other:?}");
     }
 }
@@ -246,5 +249,5 @@ fn a_stranger_s_url_and_a_token_have_the_codes_of_s3() {
 #[test]
 fn administration_takes_no_url_of_version_two() {
     let parts = parts("GET", &with_signature("GET", "/kms/keys"), &[]);
-    assert!(matches!(gate().admit(&parts, Door::Admin), Err(Refusal::AccessDenied(_))));
+    assert!(matches!(block_on(gate().admit(&parts, Door::Admin)), Err(Refusal::AccessDenied(_))));
 }

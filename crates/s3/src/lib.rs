@@ -26,6 +26,7 @@ mod form;
 pub mod fuzzing;
 mod gate;
 mod headers;
+mod iam;
 mod lock;
 mod names;
 mod operation;

@@ -28,8 +28,10 @@ pub(crate) enum Refusal {
     Post(PostError),
     /// Nobody has the access key that it is signed with.
     InvalidAccessKeyId,
-    /// It carries a session token, and its access key has none.
+    /// It carries a session token that does not go with its access key.
     InvalidToken,
+    /// The session token's time is over.
+    ExpiredToken,
     /// The signature is for what is no region's name. Clients read which one is the server's and sign again.
     WrongRegion { expected: String },
     /// S3 has it, this store does not.
@@ -111,6 +113,7 @@ impl Refusal {
             Self::Form(error) => Verdict::new(error.code(), error.status()),
             Self::Post(error) => Verdict::new(error.verdict().0, error.verdict().1),
             Self::InvalidAccessKeyId => Verdict::new("InvalidAccessKeyId", StatusCode::FORBIDDEN),
+            Self::ExpiredToken => Verdict::new("ExpiredToken", StatusCode::BAD_REQUEST),
             Self::InvalidToken => Verdict::new("InvalidToken", StatusCode::BAD_REQUEST),
             Self::WrongRegion { .. } => Verdict::new("AuthorizationHeaderMalformed", StatusCode::BAD_REQUEST),
             Self::NotImplemented(_) => Verdict::new("NotImplemented", StatusCode::NOT_IMPLEMENTED),
@@ -142,6 +145,7 @@ impl Refusal {
             Self::Form(error) => error.to_string(),
             Self::Post(error) => error.message().to_owned(),
             Self::InvalidAccessKeyId => "The AWS Access Key Id you provided does not exist in our records.".to_owned(),
+            Self::ExpiredToken => "The provided token has expired.".to_owned(),
             Self::InvalidToken => "The provided token is malformed or otherwise invalid.".to_owned(),
             Self::InvalidArgument(message) | Self::InvalidRequest(message) | Self::AccessDenied(message) | Self::BadRequest(message) => {
                 message.clone()
@@ -398,6 +402,7 @@ mod tests {
             (Refusal::Body(BodyError::DecodedLengthMissing), "MissingContentLength", 411),
             (Refusal::InvalidAccessKeyId, "InvalidAccessKeyId", 403),
             (Refusal::InvalidToken, "InvalidToken", 400),
+            (Refusal::ExpiredToken, "ExpiredToken", 400),
         ];
         for (refusal, code, status) in rows {
             let verdict = refusal.verdict(ErrorDialect::Strongroom);

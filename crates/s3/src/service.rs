@@ -9,12 +9,13 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts};
 use hyper::body::Incoming;
-use strongroom_access::{ConditionKey, Conditions, Identities};
+use strongroom_access::{ConditionKey, Conditions, IdentitySource};
 use strongroom_engine::{
     Engine, Error,
     api::{Caller, Seen},
 };
 use strongroom_fair::Tenant;
+use strongroom_iam::Iam;
 use time::OffsetDateTime;
 
 use crate::{
@@ -46,6 +47,7 @@ const UNCOVERED_BODY: &str =
 pub struct S3Service {
     pub(crate) inner: Arc<Inner>,
     pub(crate) admin: Option<Arc<dyn AdminHandler>>,
+    pub(crate) iam: Option<Arc<Iam>>,
 }
 
 pub(crate) struct Inner {
@@ -65,11 +67,11 @@ pub(crate) struct Findings {
 
 impl S3Service {
     /// A service over the engine for these identities.
-    pub fn new(engine: Arc<Engine>, identities: Arc<Identities>, options: S3Options) -> Self {
+    pub fn new(engine: Arc<Engine>, identities: Arc<dyn IdentitySource>, options: S3Options) -> Self {
         let gate = Gate::new(identities, &options.region);
         let host_id = BASE64_STANDARD.encode(random::<24>());
         let api = Api::new(engine, options);
-        Self { inner: Arc::new(Inner { gate, api, host_id }), admin: None }
+        Self { inner: Arc::new(Inner { gate, api, host_id }), admin: None, iam: None }
     }
 
     /// Answers a request. Errors are responses; the response's body ends in an error where the connection must be cut.
@@ -79,6 +81,9 @@ impl S3Service {
             && self.inner.host_bucket(request.uri(), request.headers()).is_ok_and(|bucket| bucket.is_none())
         {
             return self.call_admin(request, connection).await;
+        }
+        if self.is_iam_call(&request) {
+            return Box::pin(self.call_iam(request, connection)).await;
         }
         let begun = Instant::now();
         let request_id = new_request_id();
@@ -132,7 +137,7 @@ impl Inner {
         if is_form_upload(&parts, &findings.key) {
             return Box::pin(self.answer_form(parts, body, connection, request_id, findings)).await;
         }
-        let admitted = self.admit(&parts, bucket_of_host.as_deref())?;
+        let admitted = self.admit(&parts, bucket_of_host.as_deref()).await?;
         findings.identity.clone_from(&admitted.identity.name);
         if admitted.identity.is_anonymous() {
             admit_anonymous(&self.api.engine, &findings.bucket).await?;
@@ -164,13 +169,13 @@ impl Inner {
     }
 
     /// Whose request it is.
-    fn admit(&self, parts: &Parts, bucket_of_host: Option<&str>) -> Result<Admitted, Refusal> {
+    async fn admit(&self, parts: &Parts, bucket_of_host: Option<&str>) -> Result<Admitted, Refusal> {
         if self.api.options.signature_v2.urls
-            && let Some(admitted) = self.gate.admit_url_of_version_two(parts, bucket_of_host)?
+            && let Some(admitted) = self.gate.admit_url_of_version_two(parts, bucket_of_host).await?
         {
             return Ok(admitted);
         }
-        self.gate.admit(parts, Door::S3)
+        self.gate.admit(parts, Door::S3).await
     }
 
     /// The request with a body that is counted, and given up when the client is too slow.
@@ -305,18 +310,12 @@ fn is_secure(headers: &HeaderMap, connection: ConnectionInfo, options: &S3Option
     connection.secure || options.trusted_proxies.iter().any(|proxy| proxy.contains(peer)) && proxy_says_https(headers)
 }
 
-/// What policies' conditions see of every request.
+/// What policies' conditions see of every request, besides the caller.
 pub(crate) fn circumstances(headers: &HeaderMap, caller: &Caller) -> Conditions {
-    let identity = &caller.identity;
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let user_name = Some(&identity.name).filter(|_| !identity.is_root() && !identity.is_anonymous());
-    let account = Some(&identity.account).filter(|_| !identity.is_anonymous());
     Conditions::new(caller.secure)
         .with_some(ConditionKey::SourceIp, caller.peer.map(|address| address.to_string()))
         .with(ConditionKey::CurrentTime, OffsetDateTime::now_utc().unix_timestamp().to_string())
-        .with_some(ConditionKey::UserName, user_name)
-        .with_some(ConditionKey::PrincipalArn, identity.arn())
-        .with_some(ConditionKey::PrincipalAccount, account)
         .with_some(ConditionKey::Referer, text(header::REFERER))
         .with_some(ConditionKey::UserAgent, text(header::USER_AGENT))
 }

@@ -18,7 +18,7 @@ impl BucketPolicy {
     pub fn parse(bucket: &str, json: &str) -> Result<Self, AccessError> {
         // Actions that match nothing here are those of Amazon, which policies name at will.
         let mut unmatched_actions = Vec::new();
-        let statements = super::compile(json, |raw| Statement::compile_of_bucket(raw, bucket, &mut unmatched_actions))?;
+        let statements = super::compile(json, |raw, frame| Statement::compile_of_bucket(raw, bucket, frame, &mut unmatched_actions))?;
         Ok(Self {
             is_public: statements.iter().any(Statement::is_public),
             needs_existing_tags: statements.iter().any(Statement::needs_existing_tags),

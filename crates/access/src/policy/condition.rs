@@ -3,10 +3,11 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::conditions::{Key, ValueKind};
+use crate::conditions::ValueKind;
 use crate::error::StatementProblem;
-use crate::wildcard::Pattern;
-use crate::{Action, ConditionKey, Conditions, Network, arn};
+use crate::key::{CallerKey, Key, Question};
+use crate::template::{Fit, Reading, Template};
+use crate::{ConditionKey, Network, arn};
 
 use super::document::{OneOrMany, Scalar, UniqueMap};
 
@@ -24,6 +25,7 @@ enum Test {
     /// Any other operator.
     Value {
         any_of: Vec<Expected>,
+        of: Of,
         /// The `Not` operators: none of the values matches, or the key is absent.
         negated: bool,
         /// `…IfExists`: holds where the key is absent.
@@ -31,23 +33,39 @@ enum Test {
     },
 }
 
+/// Which of the request's values must pass, where there are several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    /// Without a prefix: one must match, or with a `Not` operator none.
+    Them,
+    /// `ForAnyValue:` one must pass, and there must be one.
+    Any,
+    /// `ForAllValues:` each must pass, so it holds where there is none.
+    All,
+}
+
 #[derive(Debug)]
 enum Expected {
-    Text(String),
-    /// In small letters.
-    AnyCase(String),
-    Like(Pattern),
+    Text(Template),
+    AnyCase(Template),
+    Like(Template),
+    /// Field by field; none of a wildcard that stands for any ARN.
+    Arn(Option<Box<[Template; ARN_FIELDS]>>),
     Bool(bool),
     Within(Network),
-    /// A number, or seconds since 1970.
     Number(Order, i64),
+    /// Seconds since 1970.
+    Date(Order, i64),
 }
+
+const ARN_FIELDS: usize = 6;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Equals,
     EqualsAnyCase,
     Like,
+    Arn,
     Bool,
     Address,
     Number(Order),
@@ -65,20 +83,20 @@ enum Order {
 
 impl Condition {
     /// Every condition of a block; all of them must hold.
-    pub(super) fn compile_all(block: UniqueMap<UniqueMap<OneOrMany<Scalar>>>) -> Result<Vec<Self>, StatementProblem> {
+    pub(super) fn compile_all(block: UniqueMap<UniqueMap<OneOrMany<Scalar>>>, has_variables: bool) -> Result<Vec<Self>, StatementProblem> {
         let mut conditions = Vec::new();
         for (operator, UniqueMap(keys)) in block.0 {
             if keys.is_empty() {
                 return Err(StatementProblem::Empty(operator));
             }
             for (key, OneOrMany(values)) in keys {
-                conditions.push(Self::compile(&operator, &key, values)?);
+                conditions.push(Self::compile(&operator, &key, values, has_variables)?);
             }
         }
         Ok(conditions)
     }
 
-    fn compile(operator: &str, key_name: &str, values: Vec<Scalar>) -> Result<Self, StatementProblem> {
+    fn compile(operator: &str, key_name: &str, values: Vec<Scalar>, has_variables: bool) -> Result<Self, StatementProblem> {
         let key = Key::parse(key_name).ok_or_else(|| StatementProblem::UnknownKey(key_name.to_owned()))?;
         if values.is_empty() {
             return Err(StatementProblem::Empty(key_name.to_owned()));
@@ -87,54 +105,72 @@ impl Condition {
             let [Scalar(value)] = values.as_slice() else { return Err(StatementProblem::NoBool("a list".to_owned())) };
             return Ok(Self { key, test: Test::Absent(parse_bool(value)?) });
         }
-        let (kind, negated, if_exists) = parse_operator(operator)?;
+        let Operator { of, kind, negated, if_exists } = parse_operator(operator)?;
         if !kind.suits(key.kind()) {
             return Err(StatementProblem::UnsuitableOperator { operator: operator.to_owned(), key: key_name.to_owned() });
         }
-        let any_of = values.into_iter().map(|Scalar(value)| Expected::compile(kind, &key, &value)).collect::<Result<_, _>>()?;
-        Ok(Self { key, test: Test::Value { any_of, negated, if_exists } })
+        let compile = |Scalar(value)| Expected::compile(kind, &key, &value, has_variables);
+        let any_of = values.into_iter().map(compile).collect::<Result<_, _>>()?;
+        Ok(Self { key, test: Test::Value { any_of, of, negated, if_exists } })
     }
 
-    pub(super) fn holds(&self, action: Action, request: &Conditions) -> bool {
-        match (&self.test, request.get(action, &self.key)) {
-            (Test::Absent(expected), present) => *expected == present.is_none(),
-            (Test::Value { negated, if_exists, .. }, None) => *negated || *if_exists,
-            (Test::Value { any_of, negated, .. }, Some(value)) => any_of.iter().any(|expected| expected.is(value)) != *negated,
+    /// Whether it holds for the request. Where a variable has no value no text fits, which an Allow does not take for a reason to hold.
+    pub(super) fn holds(&self, question: &Question<'_>, is_of_allow: bool) -> bool {
+        let values = question.values(&self.key);
+        let Test::Value { any_of, of, negated, if_exists } = &self.test else {
+            return self.test.is_absent(values.is_absent());
+        };
+        if values.is_absent() {
+            return *if_exists || *of == Of::All || (*of == Of::Them && *negated);
+        }
+        let fit = |value: &str| any_of.iter().map(|expected| expected.fits(value, question)).max().unwrap_or(Fit::No);
+        let passes = |fit: Fit| match fit {
+            Fit::Yes => !negated,
+            Fit::No => *negated,
+            Fit::Unknown => *negated && !is_of_allow,
+        };
+        match of {
+            Of::Them => {
+                let mut best = Fit::No;
+                values.any(|value| {
+                    best = best.max(fit(value));
+                    best == Fit::Yes
+                });
+                passes(best)
+            }
+            Of::Any => values.any(|value| passes(fit(value))),
+            Of::All => !values.any(|value| !passes(fit(value))),
         }
     }
 
-    /// Whether it looks at the tags of the object that is there.
-    pub(super) fn needs_existing_tags(&self) -> bool {
-        matches!(self.key, Key::ExistingTag(_))
-    }
-
-    /// Whether it looks at the tags or the lock that the request gives to an object.
-    pub(super) fn needs_given_attributes(&self) -> bool {
-        use ConditionKey::{LockLegalHold, LockMode, LockRemainingDays, LockRetainUntil};
-        matches!(self.key, Key::RequestTag(_) | Key::Of(LockMode | LockRetainUntil | LockRemainingDays | LockLegalHold))
+    /// The key that it looks at, and those of its variables.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        let any_of = if let Test::Value { any_of, .. } = &self.test { any_of.as_slice() } else { &[] };
+        std::iter::once(&self.key).chain(any_of.iter().flat_map(Expected::templates).flat_map(Template::variables))
     }
 
     /// Whether it confines who may be meant to a closed circle, so that a statement for everybody is not a public one. Source: "The meaning
     /// of public" in the user guide of S3.
     pub(super) fn confines(&self) -> bool {
-        let Test::Value { any_of, negated: false, if_exists: false } = &self.test else { return false };
+        let Test::Value { any_of, of: Of::Them | Of::Any, negated: false, if_exists: false } = &self.test else { return false };
         let fixed = |expected: &Expected| match expected {
-            Expected::Text(_) | Expected::AnyCase(_) => true,
-            Expected::Like(pattern) => pattern.is_fixed(),
+            Expected::Arn(fields) => fields.as_ref().is_some_and(|fields| fields.iter().all(Template::is_fixed)),
+            Expected::Text(text) | Expected::AnyCase(text) | Expected::Like(text) => text.is_fixed(),
             Expected::Within(network) => !is_broad(*network),
-            Expected::Bool(_) | Expected::Number(..) => false,
+            Expected::Bool(_) | Expected::Number(..) | Expected::Date(..) => false,
         };
         let names_callers = matches!(
             self.key,
-            Key::Of(
-                ConditionKey::SourceIp
-                    | ConditionKey::UserName
-                    | ConditionKey::PrincipalArn
-                    | ConditionKey::PrincipalAccount
-                    | ConditionKey::EncryptionKeyId
-            )
+            Key::Of(ConditionKey::SourceIp | ConditionKey::EncryptionKeyId)
+                | Key::Caller(CallerKey::UserName | CallerKey::UserId | CallerKey::PrincipalArn | CallerKey::PrincipalAccount)
         );
         names_callers && any_of.iter().all(fixed)
+    }
+}
+
+impl Test {
+    fn is_absent(&self, is_absent: bool) -> bool {
+        matches!(self, Self::Absent(expected) if *expected == is_absent)
     }
 }
 
@@ -146,8 +182,11 @@ fn is_broad(network: Network) -> bool {
 
 impl Kind {
     fn suits(self, values: ValueKind) -> bool {
+        if values == ValueKind::Any {
+            return true;
+        }
         match self {
-            Self::Equals | Self::EqualsAnyCase | Self::Like => values == ValueKind::Text,
+            Self::Equals | Self::EqualsAnyCase | Self::Like | Self::Arn => values == ValueKind::Text,
             Self::Bool => values == ValueKind::Bool,
             Self::Address => values == ValueKind::Address,
             Self::Number(_) => values == ValueKind::Number,
@@ -157,33 +196,72 @@ impl Kind {
 }
 
 impl Expected {
-    fn compile(kind: Kind, key: &Key, value: &str) -> Result<Self, StatementProblem> {
-        if value.contains("${") {
-            return Err(StatementProblem::Variable(value.to_owned()));
-        }
+    fn compile(kind: Kind, key: &Key, value: &str, has_variables: bool) -> Result<Self, StatementProblem> {
         // A key is the same key by its id and by its ARN, lest a Deny be evaded by spelling.
-        let value = if *key == Key::Of(ConditionKey::EncryptionKeyId) { arn::key_id_pattern(value)? } else { value };
+        let is_key_id = *key == Key::Of(ConditionKey::EncryptionKeyId);
+        let value = if is_key_id { arn::key_id_pattern(value)? } else { value };
+        let template = |text: &str, reading| Template::parse(text, reading, has_variables);
         Ok(match kind {
-            Kind::Equals => Self::Text(value.to_owned()),
-            Kind::EqualsAnyCase => Self::AnyCase(value.to_lowercase()),
-            Kind::Like => Self::Like(Pattern::new(value)?),
+            Kind::Equals => Self::Text(template(value, Reading::Text)?),
+            Kind::EqualsAnyCase => Self::AnyCase(template(value, Reading::Text)?),
+            // An id of a key is no ARN any more.
+            Kind::Arn if is_key_id => Self::Like(template(value, Reading::Pattern)?),
+            Kind::Like => Self::Like(template(value, Reading::Pattern)?),
+            Kind::Arn if value == "*" => Self::Arn(None),
+            Kind::Arn => {
+                let fields = split_arn(value).into_iter().map(|field| template(field, Reading::Pattern)).collect::<Result<Vec<_>, _>>()?;
+                let fields = <[Template; ARN_FIELDS]>::try_from(fields).map_err(|_| StatementProblem::NoArn(value.to_owned()))?;
+                Self::Arn(Some(Box::new(fields)))
+            }
             Kind::Bool => Self::Bool(parse_bool(value)?),
             Kind::Address => Self::Within(value.parse().map_err(|_| StatementProblem::NoAddress(value.to_owned()))?),
             Kind::Number(order) => Self::Number(order, value.parse().map_err(|_| StatementProblem::NoNumber(value.to_owned()))?),
-            Kind::Date(order) => Self::Number(order, parse_date(value)?),
+            Kind::Date(order) => Self::Date(order, parse_date(value)?),
         })
     }
 
-    fn is(&self, value: &str) -> bool {
+    fn fits(&self, value: &str, question: &Question<'_>) -> Fit {
         match self {
-            Self::Text(text) => text == value,
-            Self::AnyCase(text) => *text == value.to_lowercase(),
-            Self::Like(pattern) => pattern.matches(value),
-            Self::Bool(expected) => parse_bool(value) == Ok(*expected),
-            Self::Within(network) => value.parse().is_ok_and(|address| network.contains(address)),
-            Self::Number(order, bound) => value.parse().is_ok_and(|value: i64| order.holds(value, *bound)),
+            Self::Text(text) | Self::Like(text) => text.fits(value, question),
+            Self::AnyCase(text) => text.fits_any_case(value, question),
+            Self::Arn(None) => Fit::Yes,
+            Self::Arn(Some(fields)) => {
+                let found: Vec<_> = value.splitn(ARN_FIELDS, ':').collect();
+                let each = fields.iter().zip(&found).map(|(field, found)| field.fits(found, question));
+                if found.len() == ARN_FIELDS { each.min().unwrap_or(Fit::No) } else { Fit::No }
+            }
+            Self::Bool(expected) => (parse_bool(value) == Ok(*expected)).into(),
+            Self::Within(network) => value.parse().is_ok_and(|address| network.contains(address)).into(),
+            Self::Number(order, bound) => value.parse().is_ok_and(|value: i64| order.holds(value, *bound)).into(),
+            Self::Date(order, bound) => parse_date(value).is_ok_and(|value| order.holds(value, *bound)).into(),
         }
     }
+
+    fn templates(&self) -> &[Template] {
+        match self {
+            Self::Text(text) | Self::AnyCase(text) | Self::Like(text) => std::slice::from_ref(text),
+            Self::Arn(Some(fields)) => fields.as_slice(),
+            Self::Arn(None) | Self::Bool(_) | Self::Within(_) | Self::Number(..) | Self::Date(..) => &[],
+        }
+    }
+}
+
+/// The fields of a pattern for ARNs: a colon within a variable parts none.
+fn split_arn(text: &str) -> Vec<&str> {
+    let (mut fields, mut start, mut in_variable) = (Vec::new(), 0, false);
+    for (at, char) in text.char_indices() {
+        match char {
+            '{' if text[..at].ends_with('$') => in_variable = true,
+            '}' => in_variable = false,
+            ':' if !in_variable && fields.len() + 1 < ARN_FIELDS => {
+                fields.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    fields.push(&text[start..]);
+    fields
 }
 
 impl Order {
@@ -211,19 +289,33 @@ impl Order {
     }
 }
 
-/// The kind, whether it is negated, and whether it holds where the key is absent.
-fn parse_operator(operator: &str) -> Result<(Kind, bool, bool), StatementProblem> {
-    let base = operator.strip_suffix("IfExists");
-    let name = base.unwrap_or(operator);
+/// An operator by its name.
+struct Operator {
+    of: Of,
+    kind: Kind,
+    negated: bool,
+    if_exists: bool,
+}
+
+fn parse_operator(operator: &str) -> Result<Operator, StatementProblem> {
+    let (of, unprefixed) = match operator.split_once(':') {
+        Some(("ForAllValues", rest)) => (Of::All, rest),
+        Some(("ForAnyValue", rest)) => (Of::Any, rest),
+        _ => (Of::Them, operator),
+    };
+    let base = unprefixed.strip_suffix("IfExists");
+    let name = base.unwrap_or(unprefixed);
     let ordered = |start: &str| Order::parse(name.strip_prefix(start)?);
     let (kind, negated) = match name {
         "StringEquals" => (Kind::Equals, false),
         "StringNotEquals" => (Kind::Equals, true),
         "StringEqualsIgnoreCase" => (Kind::EqualsAnyCase, false),
         "StringNotEqualsIgnoreCase" => (Kind::EqualsAnyCase, true),
-        // Those for ARNs take wildcards, whatever their names say.
-        "StringLike" | "ArnLike" | "ArnEquals" => (Kind::Like, false),
-        "StringNotLike" | "ArnNotLike" | "ArnNotEquals" => (Kind::Like, true),
+        "StringLike" => (Kind::Like, false),
+        "StringNotLike" => (Kind::Like, true),
+        // All of them take wildcards, whatever their names say.
+        "ArnLike" | "ArnEquals" => (Kind::Arn, false),
+        "ArnNotLike" | "ArnNotEquals" => (Kind::Arn, true),
         "Bool" => (Kind::Bool, false),
         "IpAddress" => (Kind::Address, false),
         "NotIpAddress" => (Kind::Address, true),
@@ -233,7 +325,7 @@ fn parse_operator(operator: &str) -> Result<(Kind, bool, bool), StatementProblem
             number.or_else(date).ok_or_else(|| StatementProblem::UnknownOperator(operator.to_owned()))?
         }
     };
-    Ok((kind, negated, base.is_some()))
+    Ok(Operator { of, kind, negated, if_exists: base.is_some() })
 }
 
 fn parse_bool(value: &str) -> Result<bool, StatementProblem> {

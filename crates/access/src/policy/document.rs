@@ -11,14 +11,20 @@ use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Vis
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 pub(super) struct Document {
-    #[serde(rename = "Version")]
-    _version: Option<Version>,
+    version: Option<Version>,
     #[serde(rename = "Id")]
     _id: Option<String>,
     pub(super) statement: OneOrMany<RawStatement>,
 }
 
-/// They differ in policy variables only, which are refused.
+impl Document {
+    /// Whether `${…}` is a variable in it.
+    pub(super) fn has_variables(&self) -> bool {
+        matches!(self.version, Some(Version::V2012))
+    }
+}
+
+/// They differ in policy variables only.
 #[derive(Deserialize)]
 enum Version {
     #[serde(rename = "2012-10-17")]

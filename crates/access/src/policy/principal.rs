@@ -1,27 +1,40 @@
-//! Whom a statement of a bucket policy is about.
+//! Whom a statement of a bucket's policy or of a role's trust policy is about.
 
+use crate::arn::{Entity, EntityKind};
 use crate::error::StatementProblem;
-use crate::identity::{Identity, MAIN_ACCOUNT, ROOT_NAME};
+use crate::identity::{Identity, MAIN_ACCOUNT, Principal, is_account, is_name};
 
 use super::document::{OneOrMany, RawPrincipal, UniqueMap};
 
 /// The principals of a statement.
 #[derive(Debug)]
 pub(super) struct Principals {
-    any_of: Vec<Principal>,
+    any_of: Vec<Whom>,
     /// `NotPrincipal`: all but those.
     negated: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Principal {
+enum Whom {
     /// Whoever asks, also without a signature.
     Anybody,
     /// Whoever belongs to the account.
     Account(String),
-    /// One user, of the account if it is named: names are unique among all accounts.
-    User { account: Option<String>, name: String },
-    /// A service of Amazon or another directory of users, which never asks anything here.
+    /// The user of that name, which is unique among all accounts, or root.
+    Name(String),
+    /// Who goes by that canonical id: a user of the configuration, or all of an account.
+    Owner(String),
+    /// One user.
+    User { account: String, name: String },
+    /// Every session of a role.
+    Role { account: String, name: String },
+    /// One session of a role.
+    Session { account: String, role: String, session: String },
+    /// Somebody whom another directory knows, without a role.
+    FederatedUser { account: String, name: String },
+    /// Whom a provider vouches for.
+    Provider(String),
+    /// A service of Amazon, which never asks anything here.
     Nobody,
 }
 
@@ -43,13 +56,13 @@ impl Principals {
             _ => return Err(StatementProblem::EitherOr("Principal")),
         };
         let any_of = match raw {
-            RawPrincipal::Text(text) if text == "*" => vec![Principal::Anybody],
+            RawPrincipal::Text(text) if text == "*" => vec![Whom::Anybody],
             RawPrincipal::Text(text) => return Err(StatementProblem::NoPrincipal(text)),
             RawPrincipal::ByKind(UniqueMap(kinds)) => {
                 let mut all = Vec::new();
                 for (kind, OneOrMany(names)) in kinds {
                     for name in names {
-                        all.push(Principal::parse(&kind, &name)?);
+                        all.push(Whom::parse(&kind, &name)?);
                     }
                 }
                 all
@@ -70,58 +83,71 @@ impl Principals {
 
     /// Whether people are meant who are not named.
     pub(super) fn are_open(&self) -> bool {
-        self.negated || self.any_of.contains(&Principal::Anybody)
+        self.negated || self.any_of.contains(&Whom::Anybody)
     }
 }
 
-impl Principal {
+impl Whom {
     fn parse(kind: &str, name: &str) -> Result<Self, StatementProblem> {
         let wrong = || StatementProblem::NoPrincipal(name.to_owned());
         match kind {
             "AWS" if name == "*" => Ok(Self::Anybody),
             "AWS" if is_account(name) => Ok(Self::Account(name.to_owned())),
             "AWS" => Self::of_arn(name).ok_or_else(wrong),
-            // An identity's name is its canonical id.
-            "CanonicalUser" if is_name(name) => Ok(Self::User { account: None, name: name.to_owned() }),
-            "Service" | "Federated" => Ok(Self::Nobody),
+            "CanonicalUser" if is_name(name) => Ok(Self::Owner(name.to_owned())),
+            "Federated" if !name.is_empty() && !name.contains('*') => Ok(Self::Provider(name.to_owned())),
+            "Service" => Ok(Self::Nobody),
             _ => Err(wrong()),
         }
     }
 
-    /// `arn:aws:iam::ACCOUNT:user/NAME` or `arn:aws:iam::ACCOUNT:root`. Without an account it is the user of that name.
+    /// Of the names of users and roles the paths do not count: an account has no two of one name.
     fn of_arn(arn: &str) -> Option<Self> {
-        let fields: Vec<_> = arn.splitn(6, ':').collect();
-        let ["arn", _partition, "iam", "", account, relative] = fields[..] else { return None };
-        let account = if account.is_empty() { None } else { Some(account.to_owned()).filter(|account| is_account(account)).map(Some)? };
-        match (account, relative) {
-            (Some(account), "root") => Some(Self::Account(account)),
-            (None, "root") => Some(Self::Account(MAIN_ACCOUNT.to_owned())),
-            (account, relative) => {
-                let name = relative.strip_prefix("user/").map(|path| path.rsplit('/').next().unwrap_or(path))?;
-                is_name(name).then(|| Self::User { account, name: name.to_owned() })
+        let Entity { account, kind, path, name } = Entity::parse(arn)?;
+        let name = name.to_owned();
+        let named = is_name(&name);
+        // Names without an account are those of earlier releases, which are unique among all of them.
+        match (kind, account) {
+            (EntityKind::Root, "") => return Some(Self::Account(MAIN_ACCOUNT.to_owned())),
+            (EntityKind::User, "") if named => return Some(Self::Name(name)),
+            _ if is_account(account) => {}
+            _ => return None,
+        }
+        let account = account.to_owned();
+        match kind {
+            EntityKind::Root => Some(Self::Account(account)),
+            EntityKind::User if named => Some(Self::User { account, name }),
+            EntityKind::Role if named => Some(Self::Role { account, name }),
+            EntityKind::AssumedRole if named => {
+                let role = path.trim_matches('/').to_owned();
+                is_name(&role).then_some(Self::Session { account, role, session: name })
             }
+            EntityKind::FederatedUser if named => Some(Self::FederatedUser { account, name }),
+            _ => None,
         }
     }
 
     fn is(&self, identity: &Identity) -> Meant {
-        match self {
-            Self::Anybody => Meant::Directly,
-            _ if identity.is_anonymous() => Meant::Not,
-            Self::Account(account) if identity.account == *account => Meant::AsOfAccount,
-            Self::User { account, name }
-                if identity.name == *name && account.as_ref().is_none_or(|account| *account == identity.account) =>
-            {
-                Meant::Directly
+        let is_meant = match (self, &identity.principal) {
+            (Self::Anybody, _) => true,
+            (_, Principal::Anonymous) => false,
+            (Self::Account(account), _) => return if identity.account == *account { Meant::AsOfAccount } else { Meant::Not },
+            (Self::Owner(owner), _) if identity.owner() == owner => {
+                return if identity.name == *owner { Meant::Directly } else { Meant::AsOfAccount };
             }
-            Self::Account(_) | Self::User { .. } | Self::Nobody => Meant::Not,
-        }
+            // A session of a user, or a service account, has the user's name before a slash.
+            (Self::Name(name), Principal::Root | Principal::User { .. }) => identity.name.split('/').next() == Some(name),
+            (Self::User { account, name }, Principal::User { name: user, .. }) => identity.account == *account && user == name,
+            (Self::Role { account, name }, Principal::AssumedRole { role, .. }) => identity.account == *account && role == name,
+            (Self::Session { account, role, session }, Principal::AssumedRole { role: of_role, session: of_session, .. }) => {
+                identity.account == *account && of_role == role && of_session == session
+            }
+            (Self::FederatedUser { account, name }, Principal::FederatedUser { name: user }) => {
+                identity.account == *account && user == name
+            }
+            (Self::Provider(name), Principal::VouchedFor { provider }) => name == provider,
+            _ => false,
+        };
+        if is_meant { Meant::Directly } else { Meant::Not }
     }
-}
-
-pub(crate) fn is_account(text: &str) -> bool {
-    text.len() == MAIN_ACCOUNT.len() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn is_name(text: &str) -> bool {
-    text == ROOT_NAME || Identity::is_user_name(text)
 }

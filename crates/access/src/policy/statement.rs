@@ -1,10 +1,13 @@
 //! One statement: whom it concerns, and how.
 
-use crate::action::ActionSet;
+use crate::action_set::ActionSet;
 use crate::arn::{Arn, ArnPattern};
 use crate::error::StatementProblem;
-use crate::{Action, Conditions, Identity};
+use crate::key::{Key, Question, TagKind};
+use crate::template::Fit;
+use crate::{Action, Identity};
 
+use super::Frame;
 use super::condition::Condition;
 use super::document::{Effect, OneOrMany, RawStatement};
 use super::principal::{Meant, Principals};
@@ -12,6 +15,8 @@ use super::principal::{Meant, Principals};
 /// A compiled statement.
 #[derive(Debug)]
 pub(crate) struct Statement {
+    /// Its Sid, else its place, from 1.
+    label: Box<str>,
     effect: Effect,
     /// None in the policy of an identity, which is about that identity.
     principals: Option<Principals>,
@@ -26,30 +31,47 @@ pub(crate) struct Statement {
 
 impl Statement {
     /// Of the policy of an identity.
-    pub(super) fn compile(raw: RawStatement, unmatched_actions: &mut Vec<String>) -> Result<Self, StatementProblem> {
+    pub(super) fn compile(raw: RawStatement, frame: &Frame, unmatched_actions: &mut Vec<String>) -> Result<Self, StatementProblem> {
         if raw.principal.is_some() || raw.not_principal.is_some() {
             return Err(StatementProblem::PrincipalOfIdentity);
         }
-        Self::compile_for(None, raw, unmatched_actions)
+        Self::compile_for(None, raw, frame, unmatched_actions)
     }
 
     /// Of the policy of a bucket.
     pub(super) fn compile_of_bucket(
         mut raw: RawStatement,
         bucket: &str,
+        frame: &Frame,
         unmatched_actions: &mut Vec<String>,
     ) -> Result<Self, StatementProblem> {
         let principals = Principals::compile(raw.principal.take(), raw.not_principal.take())?;
-        let compiled = Self::compile_for(Some(principals), raw, unmatched_actions)?;
+        let compiled = Self::compile_for(Some(principals), raw, frame, unmatched_actions)?;
         if let Some(other) = compiled.resources.iter().find(|pattern| !pattern.reaches_into(bucket)) {
             return Err(StatementProblem::OtherBucket(other.to_string()));
         }
         Ok(compiled)
     }
 
+    /// Of the trust policy of a role, which is the resource itself.
+    pub(super) fn compile_of_role(mut raw: RawStatement, frame: &Frame) -> Result<Self, StatementProblem> {
+        if raw.resource.is_some() || raw.not_resource.is_some() {
+            return Err(StatementProblem::ResourceOfTrust);
+        }
+        let OneOrMany(patterns) = raw.action.as_ref().ok_or(StatementProblem::EitherOr("Action"))?;
+        let is_of_sts = |pattern: &&String| pattern.split_once(':').is_some_and(|(service, _)| service.eq_ignore_ascii_case("sts"));
+        if let Some(other) = patterns.iter().find(|pattern| !is_of_sts(pattern)) {
+            return Err(StatementProblem::ActionOfTrust(other.clone()));
+        }
+        let principals = Principals::compile(raw.principal.take(), raw.not_principal.take())?;
+        raw.resource = Some(OneOrMany(vec!["*".to_owned()]));
+        Self::compile_for(Some(principals), raw, frame, &mut Vec::new())
+    }
+
     fn compile_for(
         principals: Option<Principals>,
         raw: RawStatement,
+        frame: &Frame,
         unmatched_actions: &mut Vec<String>,
     ) -> Result<Self, StatementProblem> {
         let (action_patterns, actions_negated) = either("Action", raw.action, raw.not_action)?;
@@ -60,25 +82,43 @@ impl Statement {
             if matching.is_empty() {
                 unmatched_actions.push(pattern);
             }
-            actions = actions.union(matching);
+            actions = actions.union(&matching);
         }
-        let resources = resource_patterns.iter().map(|pattern| ArnPattern::parse(pattern)).collect::<Result<_, _>>()?;
-        let conditions = raw.condition.map(Condition::compile_all).transpose()?.unwrap_or_default();
-        Ok(Self { effect: raw.effect, principals, actions, actions_negated, resources, resources_negated, conditions })
+        let resources =
+            resource_patterns.iter().map(|pattern| ArnPattern::parse(pattern, frame.has_variables)).collect::<Result<_, _>>()?;
+        let conditions = raw.condition.map(|block| Condition::compile_all(block, frame.has_variables)).transpose()?.unwrap_or_default();
+        let label = frame.label.as_str().into();
+        Ok(Self { label, effect: raw.effect, principals, actions, actions_negated, resources, resources_negated, conditions })
     }
 
     /// Whether the request is one that the statement speaks of.
-    pub(crate) fn applies(&self, action: Action, arn: Arn<'_>, conditions: &Conditions) -> bool {
-        self.resources.iter().any(|pattern| pattern.matches(arn)) != self.resources_negated && self.speaks_of(action, conditions)
+    pub(crate) fn applies(&self, arn: Arn<'_>, question: &Question<'_>) -> bool {
+        self.names(question.action) && self.reaches(arn, question) && self.holds(question)
     }
 
     /// Whether it allows the action on some resource.
-    pub(crate) fn allows_somewhere(&self, action: Action, conditions: &Conditions) -> bool {
-        self.allows() && self.speaks_of(action, conditions)
+    pub(crate) fn allows_somewhere(&self, question: &Question<'_>) -> bool {
+        self.allows() && self.names(question.action) && self.holds(question)
     }
 
-    fn speaks_of(&self, action: Action, conditions: &Conditions) -> bool {
-        self.actions.contains(action) != self.actions_negated && self.conditions.iter().all(|condition| condition.holds(action, conditions))
+    /// Whether it is about the action.
+    pub(crate) fn names(&self, action: Action) -> bool {
+        self.actions.contains(action) != self.actions_negated
+    }
+
+    /// Whether it is about the resource. Where a variable of `NotResource` has no value it is unknown what is excepted: an Allow is
+    /// about nothing then, and a Deny about everything.
+    fn reaches(&self, arn: Arn<'_>, question: &Question<'_>) -> bool {
+        let fit = self.resources.iter().map(|pattern| pattern.fits(arn, question)).max().unwrap_or(Fit::No);
+        match fit {
+            Fit::Yes => !self.resources_negated,
+            Fit::No => self.resources_negated,
+            Fit::Unknown => self.resources_negated && !self.allows(),
+        }
+    }
+
+    fn holds(&self, question: &Question<'_>) -> bool {
+        self.conditions.iter().all(|condition| condition.holds(question, self.allows()))
     }
 
     /// How it means the identity.
@@ -91,17 +131,35 @@ impl Statement {
         self.allows() && self.principals.as_ref().is_some_and(Principals::are_open) && !self.conditions.iter().any(Condition::confines)
     }
 
+    /// The keys that its conditions and variables ask for.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.conditions.iter().flat_map(Condition::keys).chain(self.resources.iter().flat_map(ArnPattern::variables))
+    }
+
     pub(super) fn needs_existing_tags(&self) -> bool {
-        self.conditions.iter().any(Condition::needs_existing_tags)
+        self.keys().any(|key| matches!(key, Key::Tag(TagKind::ExistingObject, _)))
     }
 
     pub(super) fn needs_given_attributes(&self) -> bool {
-        self.conditions.iter().any(Condition::needs_given_attributes)
+        use crate::ConditionKey::{LockLegalHold, LockMode, LockRemainingDays, LockRetainUntil};
+        self.keys().any(|key| {
+            matches!(
+                key,
+                Key::Tag(TagKind::RequestObject, _)
+                    | Key::ObjectTagKeys
+                    | Key::Of(LockMode | LockRetainUntil | LockRemainingDays | LockLegalHold)
+            )
+        })
     }
 
     /// Whether it allows what it applies to; else it denies it.
     pub(crate) fn allows(&self) -> bool {
         self.effect == Effect::Allow
+    }
+
+    /// Its Sid, else its place, from 1.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
     }
 }
 

@@ -87,8 +87,8 @@ fn allow_if(block: &str) -> String {
 #[test]
 fn what_cannot_be_honoured_is_refused() {
     use StatementProblem::{
-        EitherOr, Empty, NoAddress, NoBool, NoDate, NoKey, NoNumber, PrincipalOfIdentity, UnknownKey, UnknownOperator, UnsuitableOperator,
-        Variable,
+        EitherOr, Empty, NoAddress, NoArn, NoBool, NoDate, NoKey, NoNumber, PrincipalOfIdentity, UnknownKey, UnknownOperator,
+        UnsuitableOperator, VariableForm, VariableOfList,
     };
     let text = str::to_owned;
     for (statement, expected) in [
@@ -110,11 +110,17 @@ fn what_cannot_be_honoured_is_refused() {
             allow_if(r#"{"StringEquals": {"aws:SourceIp": "10.0.0.1"}}"#),
             UnsuitableOperator { operator: text("StringEquals"), key: text("aws:SourceIp") },
         ),
-        (allow_if(r#"{"ForAnyValue:StringEquals": {"s3:prefix": "a"}}"#), UnknownOperator(text("ForAnyValue:StringEquals"))),
+        (allow_if(r#"{"ForAnyValue:Null": {"s3:prefix": "true"}}"#), UnknownOperator(text("ForAnyValue:Null"))),
+        (allow_if(r#"{"ForSomeValues:StringEquals": {"s3:prefix": "a"}}"#), UnknownOperator(text("ForSomeValues:StringEquals"))),
+        (allow_if(r#"{"BinaryEquals": {"s3:prefix": "YQ=="}}"#), UnknownOperator(text("BinaryEquals"))),
+        (allow_if(r#"{"ArnLike": {"aws:PrincipalArn": "alice"}}"#), NoArn(text("alice"))),
         (allow_if(r#"{"NullIfExists": {"s3:prefix": true}}"#), UnknownOperator(text("NullIfExists"))),
         (allow_if(r#"{"StringEquals": {}}"#), Empty(text("StringEquals"))),
         (allow_if(r#"{"StringEquals": {"s3:prefix": []}}"#), Empty(text("s3:prefix"))),
-        (allow_if(r#"{"StringEquals": {"s3:prefix": "${aws:username}/"}}"#), Variable(text("${aws:username}/"))),
+        (allow_if(r#"{"StringEquals": {"s3:prefix": "${aws:username/"}}"#), VariableForm(text("${aws:username/"))),
+        (allow_if(r#"{"StringEquals": {"s3:prefix": "${aws:username, me}"}}"#), VariableForm(text("${aws:username, me}"))),
+        (allow_if(r#"{"StringEquals": {"s3:prefix": "${aws:name}"}}"#), UnknownKey(text("aws:name"))),
+        (allow_if(r#"{"StringEquals": {"s3:prefix": "${aws:TagKeys}"}}"#), VariableOfList(text("aws:TagKeys"))),
         (allow_if(r#"{"Bool": {"aws:SecureTransport": "yes"}}"#), NoBool(text("yes"))),
         (allow_if(r#"{"Null": {"s3:prefix": ["true", "false"]}}"#), NoBool(text("a list"))),
         (allow_if(r#"{"Bool": {"s3:prefix": "true"}}"#), UnsuitableOperator { operator: text("Bool"), key: text("s3:prefix") }),
@@ -197,8 +203,9 @@ fn conditions_compare_by_what_their_values_are() {
         .with(ConditionKey::SourceIp, "10.1.2.3")
         .with(ConditionKey::MaxKeys, "100")
         .with(ConditionKey::CurrentTime, "1893499200") // 2030-01-01T12:00:00Z
-        .with(ConditionKey::UserName, "Alice")
-        .with(ConditionKey::PrincipalArn, "arn:aws:iam::000000000000:user/Alice");
+        .supposing("aws:username", vec!["Alice".to_owned()])
+        .and_then(|request| request.supposing("aws:PrincipalArn", vec!["arn:aws:iam::000000000000:user/Alice".to_owned()]))
+        .unwrap();
     for (operator, key, value, holds) in [
         ("IpAddress", "aws:SourceIp", "\"10.1.0.0/16\"", true),
         ("IpAddress", "aws:SourceIp", "[\"192.0.2.0/24\", \"10.1.2.3\"]", true),
@@ -227,7 +234,8 @@ fn conditions_compare_by_what_their_values_are() {
         assert_eq!(decide_on(Action::ListBucket, &statement, &request), expected, "{operator} {key} {value}");
         // Without the key only the negated ones hold.
         let without = if operator.contains("Not") { Decision::Allow } else { Decision::ImplicitDeny };
-        assert_eq!(decide_on(Action::ListBucket, &statement, &Conditions::new(true)), without, "{operator} {key} {value}");
+        let nothing = Conditions::new(true).supposing(key, Vec::new()).unwrap();
+        assert_eq!(decide_on(Action::ListBucket, &statement, &nothing), without, "{operator} {key} {value}");
     }
 }
 
@@ -301,10 +309,32 @@ fn all_conditions_of_a_statement_must_hold() {
 #[test]
 fn a_condition_key_counts_for_the_actions_that_amazon_lists_it_for_and_no_others() {
     use Action::{
-        CreateBucket, DeleteObjectVersion, DeleteObjectVersionTagging, GetObjectVersion, GetObjectVersionAcl, GetObjectVersionAttributes,
-        GetObjectVersionTagging, ListBucket, ListBucketVersions, PutBucketAcl, PutObject, PutObjectAcl, PutObjectVersionAcl,
-        PutObjectVersionTagging,
+        AssumeRole, AssumeRoleWithCertificate, AssumeRoleWithLDAPIdentity, AssumeRoleWithWebIdentity, AttachGroupPolicy, AttachRolePolicy,
+        AttachUserPolicy, CreateBucket, CreateRole, CreateUser, DeleteObjectVersion, DeleteObjectVersionTagging,
+        DeleteRolePermissionsBoundary, DeleteRolePolicy, DeleteUserPermissionsBoundary, DeleteUserPolicy, DetachGroupPolicy,
+        DetachRolePolicy, DetachUserPolicy, GetObjectVersion, GetObjectVersionAcl, GetObjectVersionAttributes, GetObjectVersionTagging,
+        ListBucket, ListBucketVersions, PutBucketAcl, PutObject, PutObjectAcl, PutObjectVersionAcl, PutObjectVersionTagging,
+        PutRolePermissionsBoundary, PutRolePolicy, PutUserPermissionsBoundary, PutUserPolicy, SetSourceIdentity, TagSession,
     };
+    let attaching = [AttachGroupPolicy, DetachGroupPolicy, AttachUserPolicy, DetachUserPolicy, AttachRolePolicy, DetachRolePolicy];
+    let bounded = [
+        CreateUser,
+        PutUserPermissionsBoundary,
+        DeleteUserPermissionsBoundary,
+        AttachUserPolicy,
+        DetachUserPolicy,
+        PutUserPolicy,
+        DeleteUserPolicy,
+        CreateRole,
+        PutRolePermissionsBoundary,
+        DeleteRolePermissionsBoundary,
+        AttachRolePolicy,
+        DetachRolePolicy,
+        PutRolePolicy,
+        DeleteRolePolicy,
+    ];
+    let assuming =
+        [AssumeRole, AssumeRoleWithWebIdentity, AssumeRoleWithLDAPIdentity, AssumeRoleWithCertificate, TagSession, SetSourceIdentity];
     let acl = [PutObject, CreateBucket, PutBucketAcl, PutObjectAcl, PutObjectVersionAcl];
     let versioned = [
         GetObjectVersion,
@@ -332,9 +362,11 @@ fn a_condition_key_counts_for_the_actions_that_amazon_lists_it_for_and_no_others
         (ConditionKey::VersionId, &versioned),
         (ConditionKey::Prefix, &[ListBucket, ListBucketVersions]),
         (ConditionKey::Delimiter, &[ListBucket, ListBucketVersions]),
-        (ConditionKey::UserName, Action::ALL),
-        (ConditionKey::PrincipalArn, Action::ALL),
-        (ConditionKey::PrincipalAccount, Action::ALL),
+        (ConditionKey::PolicyArn, &attaching),
+        (ConditionKey::PermissionsBoundary, &bounded),
+        (ConditionKey::ExternalId, &[AssumeRole, TagSession, SetSourceIdentity]),
+        (ConditionKey::RoleSessionName, &assuming),
+        (ConditionKey::SessionSourceIdentity, &assuming),
         (ConditionKey::Referer, Action::ALL),
         (ConditionKey::UserAgent, Action::ALL),
         (ConditionKey::SecureTransport, Action::ALL),
@@ -534,12 +566,16 @@ fn the_document_for_users_is_true() {
     let text = include_str!("../../../../docs/access.md");
     let between = |open, close| text.split(open).skip(1).map(move |rest: &str| rest.split(close).next().unwrap());
     let examples: Vec<_> = between("policy = '''", "'''").chain(between("```json", "```")).collect();
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 5);
     for example in examples {
+        if example.contains("Principal\"") {
+            assert!(TrustPolicy::parse(example).is_ok(), "{example}");
+            continue;
+        }
         assert!(Policy::parse(example).unwrap().unmatched_actions().is_empty(), "{example}");
     }
-    let names = Action::ALL.iter().map(|action| action.as_str()).chain(ConditionKey::ALL.iter().map(|key| key.as_str()));
-    for name in names.chain(CANNED_POLICIES.iter().map(|(name, _)| *name)) {
+    let names = Action::ALL.iter().map(|action| action.as_str()).chain(CANNED_POLICIES.iter().map(|(name, _)| *name));
+    for name in names.map(str::to_owned).chain(crate::key::known_keys()) {
         assert!(text.contains(&format!("`{name}`")), "docs/access.md does not name {name}");
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream;
 use serde_json::{Value, json};
-use strongroom_access::{Identity, IdentitySource, PolicySet, SecretKey};
+use strongroom_access::{Identity, IdentityError, IdentitySource, PolicySet, SecretKey};
 use strongroom_admin::{Admin, AdminParts, Signer};
 use strongroom_audit::{AuditLog, LogConfig, SigningKey};
 use strongroom_blobs::testing::MemoryBlobs;
@@ -76,10 +76,21 @@ impl People {
     }
 }
 
+#[async_trait]
 impl IdentitySource for People {
-    fn by_name(&self, name: &str) -> Option<Arc<Identity>> {
-        self.0.lock().unwrap().iter().find(|known| known.name == name).cloned()
+    async fn by_access_key(&self, _: &str, _: Option<&str>) -> Result<Arc<Identity>, IdentityError> {
+        Err(IdentityError::UnknownAccessKey)
     }
+
+    async fn by_name(&self, name: &str) -> Result<Option<Arc<Identity>>, IdentityError> {
+        Ok(self.0.lock().unwrap().iter().find(|known| known.name == name).cloned())
+    }
+
+    async fn is_owner(&self, owner: &str) -> Result<bool, IdentityError> {
+        Ok(self.by_name(owner).await?.is_some())
+    }
+
+    fn note_use(&self, _: &str, _: &str, _: &str) {}
 }
 
 struct Nothing;

@@ -37,6 +37,13 @@ pub(super) fn list(
     all(connection, sql, params![code(kind), account, after.unwrap_or_default(), at_most(limit)])
 }
 
+pub(super) fn count(connection: &Connection, kind: EntityKind, account: &str) -> Result<u64, CatalogError> {
+    let mut statement = connection.prepare_cached("SELECT count(*) FROM entities WHERE kind = ?1 AND account = ?2")?;
+    let mut rows = statement.query(params![code(kind), account])?;
+    let row = rows.next()?.ok_or_else(|| CatalogError::Damaged("a count has no row".to_owned()))?;
+    Columns::new(row).unsigned()
+}
+
 pub(super) fn referring(
     connection: &Connection,
     to: &EntityName,

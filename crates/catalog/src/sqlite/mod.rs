@@ -425,6 +425,11 @@ impl Catalog for SqliteCatalog {
         self.read(move |connection| entities::list(connection, kind, &account, after.as_deref(), limit)).await
     }
 
+    async fn count_entities(&self, kind: EntityKind, account: &str) -> Result<u64, CatalogError> {
+        let account = account.to_owned();
+        self.read(move |connection| entities::count(connection, kind, &account)).await
+    }
+
     async fn referring_entities(
         &self,
         to: EntityName,

@@ -59,6 +59,7 @@ pub enum Method {
     Outbox,
     Entities,
     ListEntities,
+    CountEntities,
     ReferringEntities,
     ChangeEntities,
     NoteAccessKeyUses,
@@ -314,6 +315,10 @@ impl Catalog for HookedCatalog {
 
     async fn list_entities(&self, kind: EntityKind, account: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entity>, CatalogError> {
         self.around(read(Method::ListEntities), self.inner.list_entities(kind, account, after, limit)).await
+    }
+
+    async fn count_entities(&self, kind: EntityKind, account: &str) -> Result<u64, CatalogError> {
+        self.around(read(Method::CountEntities), self.inner.count_entities(kind, account)).await
     }
 
     async fn referring_entities(

@@ -21,6 +21,8 @@ impl Engine {
 
     /// PutBucketAcl.
     pub async fn set_bucket_acl(&self, name: &str, acl: &Acl) -> Result<(), Error> {
+        self.check_acl(&self.bucket(name).await?, acl)?;
+        self.check_grantees(acl).await?;
         self.change_bucket(name, |bucket| {
             self.check_acl(bucket, acl)?;
             let mut changed = Changed::from(bucket);
@@ -41,6 +43,8 @@ impl Engine {
     /// PutObjectAcl. The version's id as clients see it.
     pub async fn set_object_acl(&self, caller: &Caller, named: &ObjectVersion, acl: &Acl) -> Result<Option<String>, Error> {
         self.space().admit(None)?;
+        self.check_acl(&self.bucket(&named.bucket).await?, acl)?;
+        self.check_grantees(acl).await?;
         self.change_version(caller, named, Some(EventName::ObjectAclPut), |bucket, present| {
             self.check_acl(bucket, acl)?;
             let acl = Some(acl.clone()).filter(|acl| *acl != Acl::private(&bucket.owner)).map(Box::new);
@@ -59,7 +63,20 @@ impl Engine {
         self.ownership_of(bucket).is_some_and(|ownership| ownership != ObjectOwnership::BucketOwnerEnforced)
     }
 
-    /// Refuses an ACL that the bucket does not take, or that names nobody.
+    /// Refuses an ACL that grants something to nobody.
+    pub(crate) async fn check_grantees(&self, acl: &Acl) -> Result<(), Error> {
+        for grant in acl.grants.iter().take(MAX_GRANTS) {
+            if let Grantee::User(name) = &grant.to
+                && *name != acl.owner
+                && !self.identities().is_owner(name).await?
+            {
+                return Err(Error::InvalidArgument("Invalid id".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses an ACL that the bucket does not take.
     pub(crate) fn check_acl(&self, bucket: &Bucket, acl: &Acl) -> Result<(), Error> {
         if !self.counts_acls(bucket) {
             return if acl.is_private_to(&bucket.owner) { Ok(()) } else { Err(Error::AclNotSupported) };
@@ -70,8 +87,6 @@ impl Engine {
         if acl.is_public() && self.block_of(bucket).is_some_and(|block| block.block_public_acls) {
             return Err(Error::AccessDenied);
         }
-        let is_known = |name: &String| *name == bucket.owner || *name == acl.owner || self.identities().by_name(name).is_some();
-        let unknown = acl.grants.iter().any(|grant| matches!(&grant.to, Grantee::User(name) if !is_known(name)));
-        if unknown { Err(Error::InvalidArgument("Invalid id".to_owned())) } else { Ok(()) }
+        Ok(())
     }
 }

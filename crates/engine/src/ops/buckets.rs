@@ -21,7 +21,7 @@ impl Engine {
         let mut bucket = strongroom_catalog::Bucket {
             id: BucketId(strongroom_seal::random_array()),
             name: request.name,
-            owner: caller.identity.name.clone(),
+            owner: caller.identity.owner().to_owned(),
             region: request.region,
             created: ids::now_ms(),
             versioning: if request.object_lock { Versioning::Enabled } else { Versioning::Unversioned },
@@ -30,11 +30,14 @@ impl Engine {
             former: None,
         };
         let settings = Settings::of_new_bucket(&caller.identity.account, request.object_lock.then(DefaultLock::default), request.ownership);
+        if let Some(acl) = &request.acl {
+            self.check_grantees(acl).await?;
+        }
         let settings = self.with_acl_of_new_bucket(settings, &bucket, request.acl)?;
         bucket.record = settings.seal(self.store_key(), &bucket)?;
         self.space().admit(None)?;
         match self.catalog().create_bucket(bucket).await {
-            Err(CatalogError::BucketExists { owner }) if owner == caller.identity.name => Err(Error::BucketAlreadyOwnedByYou),
+            Err(CatalogError::BucketExists { owner }) if owner == caller.identity.owner() => Err(Error::BucketAlreadyOwnedByYou),
             other => self.settled(other).await,
         }
     }

@@ -90,7 +90,10 @@ impl Engine {
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
         let decision = self.decide(caller, &request.sse, &bucket)?;
         lock::check_given(&request.lock, &bucket, ids::now_ms())?;
-        request.acl.as_ref().map_or(Ok(()), |acl| self.check_acl(&bucket, acl))?;
+        if let Some(acl) = &request.acl {
+            self.check_acl(&bucket, acl)?;
+            self.check_grantees(acl).await?;
+        }
         if let TagsOfCopy::Replace(tags) = &request.tags {
             tags::check(tags, tags::MAX_OBJECT_TAGS)?;
         }

@@ -19,7 +19,10 @@ impl Engine {
         limits::check_headers(&request.headers)?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
         request.attributes.check(&bucket)?;
-        request.attributes.acl.as_ref().map_or(Ok(()), |acl| self.check_acl(&bucket, acl))?;
+        if let Some(acl) = &request.attributes.acl {
+            self.check_acl(&bucket, acl)?;
+            self.check_grantees(acl).await?;
+        }
         let decision = self.decide(caller, &request.sse, &bucket)?;
         self.check_write_early(&request.condition, &bucket.name, &request.key).await?;
         self.space().admit(request.body.length)?;

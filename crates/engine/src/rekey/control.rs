@@ -14,11 +14,17 @@ use crate::{Engine, Error};
 /// So many jobs run at a time.
 pub const MAX_RUNNING: usize = 4;
 
+/// A job has the rights of its starter at each moment, and these end with the session.
+const OUTLIVES_CREDENTIALS: &str = "A job may outlive temporary credentials: start it with the access key of a user.";
+
 impl Engine {
     /// Starts a re-key job. It goes on in the background, also after a restart, and does to each object what its starter's rights to keys
     /// allow at that moment. [`Error::KmsAccessDenied`] where they allow nothing of what is asked for, [`Error::TooManyJobs`] where
     /// [`MAX_RUNNING`] jobs run. That the starter may start jobs at all, the caller has checked.
     pub async fn start_rekey(self: &Arc<Self>, request: RekeyRequest, starter: Starter<'_>) -> Result<RekeyJob, Error> {
+        if starter.identity.is_temporary() {
+            return Err(Error::InvalidRequest(OUTLIVES_CREDENTIALS.to_owned()));
+        }
         self.permit_start(&request, starter).await?;
         let request = self.checked(request).await?;
         let Starter { identity, secure, request_id } = starter;

@@ -216,8 +216,13 @@ impl Runner {
     }
 
     async fn attempt(&self, item: &Item) -> Result<Result<Outcome, Error>, Stop> {
-        let (who, secure, identities) = (self.who.as_str(), self.secure, self.task.engine.identities());
-        let user = User::Job { who, secure, identities, request_id: &self.request_id, operation: OPERATION };
+        // For each object anew: its starter's rights may have changed.
+        let identity = match self.task.engine.identities().by_name(&self.who).await {
+            Ok(identity) => identity,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let (who, secure, identity) = (self.who.as_str(), self.secure, identity.as_deref());
+        let user = User::Job { who, secure, identity, request_id: &self.request_id, operation: OPERATION };
         let planned = async {
             let envelope = item.envelope()?;
             if !self.scope.covers(&item.at().bucket.id, item.at().key, envelope.mode, envelope.key.as_ref()) {

@@ -35,8 +35,8 @@ pub(crate) fn denied(identity: &str, action: Action, key_id: &str) -> Error {
 fn check(user: User<'_>, action: Action, key_id: &str) -> Result<(), Error> {
     match user {
         User::Caller(caller) => check_identity(&caller.identity, caller.secure, action, key_id),
-        User::Job { who, secure, identities, .. } => match identities.by_name(who) {
-            Some(identity) => check_identity(&identity, secure, action, key_id),
+        User::Job { who, secure, identity, .. } => match identity {
+            Some(identity) => check_identity(identity, secure, action, key_id),
             None => Err(denied(&format!("{who}, which does not exist any more,"), action, key_id)),
         },
     }

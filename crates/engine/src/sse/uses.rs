@@ -1,6 +1,6 @@
 //! Each use of a key, recorded: the one place that does it.
 
-use strongroom_access::IdentitySource;
+use strongroom_access::Identity;
 use strongroom_audit::{Event, Outcome};
 use strongroom_catalog::{Envelope, KeyRef};
 use strongroom_kms::resolve_key_id;
@@ -20,7 +20,8 @@ pub(crate) enum User<'a> {
         who: &'a str,
         /// Whether it was started over TLS.
         secure: bool,
-        identities: &'a dyn IdentitySource,
+        /// The same as it is now; none if there is none any more.
+        identity: Option<&'a Identity>,
         /// `job:<id>`
         request_id: &'a str,
         operation: &'static str,

@@ -13,7 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use strongroom_access::{Identity, IdentitySource, PolicySet, SecretKey};
+use strongroom_access::{Identity, IdentityError, IdentitySource, PolicySet, SecretKey};
 use strongroom_audit::testing::MemoryAudit;
 use strongroom_blobs::{
     BlobId, BlobStore,
@@ -115,10 +115,21 @@ impl People {
     }
 }
 
+#[async_trait]
 impl IdentitySource for People {
-    fn by_name(&self, name: &str) -> Option<Arc<Identity>> {
-        self.0.lock().unwrap().iter().find(|known| known.name == name).cloned()
+    async fn by_access_key(&self, _: &str, _: Option<&str>) -> Result<Arc<Identity>, IdentityError> {
+        Err(IdentityError::UnknownAccessKey)
     }
+
+    async fn by_name(&self, name: &str) -> Result<Option<Arc<Identity>>, IdentityError> {
+        Ok(self.0.lock().unwrap().iter().find(|known| known.name == name).cloned())
+    }
+
+    async fn is_owner(&self, owner: &str) -> Result<bool, IdentityError> {
+        Ok(self.by_name(owner).await?.is_some())
+    }
+
+    fn note_use(&self, _: &str, _: &str, _: &str) {}
 }
 
 /// Who starts the jobs of a test.

@@ -68,7 +68,7 @@ impl Inner {
         // Nobody knows yet who asks, so the fields have as long as a client may be silent, and no longer.
         let opened = tokio::time::timeout(self.api.options.body_idle_timeout, multipart::open(body, &boundary, self.api.engine.budget()));
         let (fields, mut file) = opened.await.map_err(|_| Refusal::Engine(Error::Body(BodyError::Timeout)))??;
-        let (identity, policy) = self.gate.admit_form(&fields, self.api.options.signature_v2.forms)?;
+        let (identity, policy) = self.gate.admit_form(&fields, self.api.options.signature_v2.forms).await?;
         findings.identity.clone_from(&identity.name);
         if let Some(policy) = policy {
             Tenant::named(&findings.identity).take_over();

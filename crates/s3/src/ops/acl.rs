@@ -66,7 +66,7 @@ pub(crate) async fn put_of_object(api: &Api, mut request: Request) -> Result<Rep
 
 /// What the headers grant on a bucket that is being created; none where they grant nothing.
 pub(crate) fn of_new_bucket(request: &Request) -> Result<Option<Acl>, Refusal> {
-    let owner = &request.caller.identity.name;
+    let owner = request.caller.identity.owner();
     in_headers(&request.headers, owner, owner)
 }
 
@@ -76,9 +76,9 @@ pub(crate) fn of_new_object(request: &Request) -> Result<Option<Acl>, Refusal> {
     let Some(rules) = request.access.bucket.as_deref() else { return Ok(None) };
     let Some(bucket_acl) = &rules.acl else { return check_harmless(&request.headers).map(|()| None) };
     let (caller, bucket_owner) = (&request.caller.identity, &bucket_acl.owner);
-    let is_of_account = caller.is_root() || (!caller.is_anonymous() && caller.account == rules.account);
+    let is_of_account = caller.is_of_account(&rules.account);
     let gives_away = rules.prefers_bucket_owner && headers::filled(&request.headers, CANNED)?.as_deref() == Some(TO_BUCKET_OWNER);
-    let owner = if is_of_account || gives_away { bucket_owner } else { &caller.name };
+    let owner = if is_of_account || gives_away { bucket_owner } else { caller.owner() };
     let acl = in_headers(&request.headers, owner, bucket_owner)?.unwrap_or_else(|| Acl::private(owner));
     Ok(Some(acl).filter(|acl| *acl != Acl::private(bucket_owner)))
 }

@@ -38,7 +38,7 @@ pub(crate) async fn list(api: &Api, request: &Request) -> Result<Reply, Refusal>
     buckets.truncate(limit);
     let next = buckets.last().filter(|_| more).map(|last| encode_token(&last.name));
     Ok(Reply::xml(Xml::document("ListAllMyBucketsResult", |xml| {
-        xml.identity("Owner", &request.caller.identity.name);
+        xml.identity("Owner", request.caller.identity.owner());
         xml.element("Buckets", |xml| {
             for bucket in &buckets {
                 xml.element("Bucket", |xml| {

@@ -44,6 +44,14 @@ impl Entry<'_> {
         }
     }
 
+    pub(super) fn flag(&mut self, key: &str) -> Result<Option<bool>, ConfigError> {
+        match self.table.remove(key) {
+            None => Ok(None),
+            Some(Value::Boolean(flag)) => Ok(Some(flag)),
+            Some(_) => Err(self.wrong_type(key)),
+        }
+    }
+
     pub(super) fn required(&mut self, key: &str) -> Result<String, ConfigError> {
         self.text(key)?.ok_or_else(|| self.missing(key))
     }

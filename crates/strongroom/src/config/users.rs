@@ -14,6 +14,8 @@ pub(crate) struct User {
     pub(crate) name: String,
     /// Twelve digits; none for the main account.
     pub(crate) account: Option<String>,
+    /// Whether it is the root of that account.
+    pub(crate) is_account_root: bool,
     pub(crate) access_key: String,
     pub(crate) secret_key: Zeroizing<String>,
     /// Names of built-in policies.
@@ -22,7 +24,7 @@ pub(crate) struct User {
     pub(crate) policy: Option<String>,
 }
 
-const KEYS: &[&str] = &["name", "account", "access_key", "secret_key", "secret_key_file", "policies", "policy"];
+const KEYS: &[&str] = &["name", "account", "account_root", "access_key", "secret_key", "secret_key_file", "policies", "policy"];
 
 /// Reads the array of tables `users`.
 pub(super) fn from_toml(path: &Path, value: Value) -> Result<Vec<User>, ConfigError> {
@@ -33,6 +35,7 @@ fn user(mut entry: Entry<'_>) -> Result<User, ConfigError> {
     Ok(User {
         name: entry.required("name")?,
         account: entry.text("account")?,
+        is_account_root: entry.flag("account_root")?.unwrap_or_default(),
         access_key: entry.required("access_key")?,
         secret_key: secret(&mut entry)?.ok_or_else(|| entry.missing("secret_key or secret_key_file"))?,
         policies: entry.texts("policies")?.unwrap_or_default(),

@@ -37,14 +37,13 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     let catalog = parts::open_catalog(&settings, &plan).await?;
     let keys = keys::open(&settings, Arc::clone(&catalog) as _).await?;
     let audit = audit::open(&settings, plan.audit_reserve_bytes(), &keys.settings).await?;
-    let identities = Arc::new(parts::identities(root.keys(), &settings.users)?);
+    let iam = parts::iam(root.keys(), &settings.users, &keys, Arc::clone(&catalog) as _, &audit)?;
     let space = plan.space(&catalog, &audit);
-    let engine =
-        parts::open_engine(&settings, &keys, space, Arc::clone(&catalog) as _, Arc::clone(&audit), Arc::clone(&identities)).await?;
+    let engine = parts::open_engine(&settings, &keys, space, Arc::clone(&catalog) as _, Arc::clone(&audit), Arc::clone(&iam) as _).await?;
     let deliveries = parts::deliveries(&settings).await?;
     let admin = parts::admin(&keys, &engine, &audit, &deliveries);
-    let s3 = S3Service::new(Arc::clone(&engine), identities, parts::s3_options(&settings)?);
-    let s3 = s3.with_admin(Arc::new(AdminApi(Arc::clone(&admin))));
+    let s3 = S3Service::new(Arc::clone(&engine), Arc::clone(&iam) as _, parts::s3_options(&settings)?);
+    let s3 = s3.with_admin(Arc::new(AdminApi(Arc::clone(&admin)))).with_iam(Arc::clone(&iam));
     let observed = Observed {
         engine: Arc::clone(&engine),
         catalog: Arc::clone(&catalog),
@@ -67,6 +66,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
         engine.start_lifecycle_schedule(),
         tokio::spawn(certificate.keep()),
         admin.start_background(),
+        iam.start_background(),
         tokio::spawn(audit::keep_anchor(Arc::clone(&audit), Arc::clone(&keys.settings))),
     ];
     server.run(&mut signals, settings.limits.drain_timeout).await;
@@ -74,6 +74,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     engine.pause_rekeys().await;
     engine.pause_lifecycle().await;
     deliveries.stop().await;
+    iam.write_uses().await;
     audit::close(&audit, &keys.settings).await;
     catalog.close().await;
     plan.close();

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use strongroom_access::{Identities, Identity, PolicySet, SecretKey};
+use strongroom_access::{Configured, Identity, IdentitySource, PolicySet, SecretKey};
 use strongroom_admin::{Admin, AdminParts};
 use strongroom_audit::AuditLog;
 use strongroom_blobs::FileBlobs;
-use strongroom_catalog::{Catalog, SqliteCatalog, SqliteOptions};
+use strongroom_catalog::{Catalog, Clock, SqliteCatalog, SqliteOptions};
 use strongroom_engine::{Engine, EngineOptions, EngineParts, events::NotificationOptions, lifecycle::LifecycleOptions, space::Space};
+use strongroom_iam::{Iam, IamParts};
 use strongroom_notify::{Deliveries, TargetConfig};
 use strongroom_s3::{ErrorDialect, Network, S3Options, SignatureV2};
 use tokio::task::spawn_blocking;
@@ -37,7 +38,7 @@ pub(super) async fn open_engine(
     space: Space,
     catalog: Arc<dyn Catalog>,
     audit: Arc<AuditLog>,
-    identities: Arc<Identities>,
+    identities: Arc<dyn IdentitySource>,
 ) -> Result<Arc<Engine>, StartError> {
     let root = settings.data_dir.join(BLOBS_DIR);
     let blobs = Arc::new(spawn_blocking(move || FileBlobs::open(root)).await??);
@@ -90,12 +91,24 @@ pub(super) fn admin(keys: &Keys, engine: &Arc<Engine>, audit: &Arc<AuditLog>, de
     Admin::new(AdminParts { keyring, engine: Arc::clone(engine), audit: Arc::clone(audit), state, deliveries })
 }
 
+/// Identities, wherever they are kept.
+pub(super) fn iam(
+    root: &RootKeys,
+    users: &[User],
+    keys: &Keys,
+    catalog: Arc<dyn Catalog>,
+    audit: &Arc<AuditLog>,
+) -> Result<Arc<Iam>, StartError> {
+    let (configured, store_key) = (configured(root, users)?, keys.settings.shared_store_key());
+    Ok(Iam::new(IamParts { catalog, store_key, configured, audit: Arc::clone(audit), clock: Clock::default() }))
+}
+
 /// Root and the configured users.
-pub(super) fn identities(root: &RootKeys, users: &[User]) -> Result<Identities, StartError> {
+fn configured(root: &RootKeys, users: &[User]) -> Result<Configured, StartError> {
     let secret = SecretKey::new(root.secret_key.to_string()).map_err(StartError::Root)?;
     let root = Identity::root(&root.access_key, secret).map_err(StartError::Root)?;
     let users = users.iter().map(identity).collect::<Result<_, _>>()?;
-    Identities::new(root, users).map_err(StartError::Identities)
+    Configured::new(root, users).map_err(StartError::Identities)
 }
 
 fn identity(user: &User) -> Result<Identity, StartError> {
@@ -103,6 +116,10 @@ fn identity(user: &User) -> Result<Identity, StartError> {
     let names: Vec<&str> = user.policies.iter().map(String::as_str).collect();
     let policies = PolicySet::from_config(&names, user.policy.as_deref()).map_err(fail)?;
     let secret = SecretKey::new(user.secret_key.to_string()).map_err(fail)?;
+    if user.is_account_root {
+        let account = user.account.as_deref().unwrap_or_default();
+        return Identity::account_root(&user.name, &user.access_key, secret, account).map_err(fail);
+    }
     let identity = Identity::user(&user.name, &user.access_key, secret, policies).map_err(fail)?;
     match &user.account {
         Some(account) => identity.in_account(account).map_err(fail),

@@ -67,7 +67,7 @@ pub async fn changes_of_several_entities_happen_all_or_not_at_all(fresh: Fresh) 
 
 pub async fn what_an_entity_refers_to_is_there_as_long_as_it_is(fresh: Fresh) {
     let group = named(EntityKind::Group, "g");
-    let missing = fresh.catalog.change_entities(vec![set(user("a"), None, 1, &[group.clone()])]).await;
+    let missing = fresh.catalog.change_entities(vec![set(user("a"), None, 1, std::slice::from_ref(&group))]).await;
     assert!(matches!(missing, Err(crate::CatalogError::NoSuchEntity(name)) if name == group));
     // In whatever order they come.
     let made = vec![set(user("a"), None, 1, &[group.clone(), group.clone()]), set(group.clone(), None, 2, &[])];
@@ -98,6 +98,8 @@ pub async fn entities_are_listed_in_the_order_of_names_and_those_that_refer_to_o
     assert_eq!(list("1", Some("a"), 1).await, ["b"]);
     assert_eq!(list("2", None, 9).await, ["b"]);
     assert_eq!(list("3", None, 9).await, Vec::<String>::new());
+    let count = async |kind, account: &str| fresh.catalog.count_entities(kind, account).await.unwrap();
+    assert_eq!((count(EntityKind::User, "1").await, count(EntityKind::User, "2").await, count(EntityKind::Role, "1").await), (3, 1, 0));
     let referring = async |kind, after: Option<EntityName>, limit| {
         let found = fresh.catalog.referring_entities(policy.clone(), kind, after, limit).await.unwrap();
         found.into_iter().map(|entity| entity.name).collect::<Vec<_>>()

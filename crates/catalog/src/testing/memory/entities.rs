@@ -7,7 +7,7 @@ use crate::{AccessKeyUse, CatalogError, Entity, EntityChange, EntityKind, Entity
 #[derive(Clone, Debug, Default)]
 pub(super) struct Entities {
     /// Of each the revision that wrote it.
-    entities: BTreeMap<EntityName, (u64, NewEntity)>,
+    present: BTreeMap<EntityName, (u64, NewEntity)>,
     last_revision: u64,
     changes: u64,
     uses: BTreeMap<String, AccessKeyUse>,
@@ -15,45 +15,45 @@ pub(super) struct Entities {
 
 impl Entities {
     pub(super) fn find(&self, name: &EntityName) -> Option<Entity> {
-        let (revision, NewEntity { record, .. }) = self.entities.get(name)?;
+        let (revision, NewEntity { record, .. }) = self.present.get(name)?;
         Some(Entity { name: name.clone(), revision: *revision, record: record.clone() })
     }
 
     pub(super) fn list(&self, kind: EntityKind, account: &str, after: Option<&str>, limit: usize) -> Vec<Entity> {
         let is_meant =
             |name: &&EntityName| name.kind == kind && name.account == account && after.is_none_or(|after| name.name.as_str() > after);
-        self.entities.keys().filter(is_meant).take(limit).filter_map(|name| self.find(name)).collect()
+        self.present.keys().filter(is_meant).take(limit).filter_map(|name| self.find(name)).collect()
     }
 
     pub(super) fn referring(&self, to: &EntityName, kind: EntityKind, after: Option<&EntityName>, limit: usize) -> Vec<Entity> {
         let comes_later = |name: &EntityName| after.is_none_or(|after| (&name.account, &name.name) > (&after.account, &after.name));
         let referring =
-            self.entities.iter().filter(|(name, (_, entity))| name.kind == kind && comes_later(name) && entity.refers_to.contains(to));
+            self.present.iter().filter(|(name, (_, entity))| name.kind == kind && comes_later(name) && entity.refers_to.contains(to));
         referring.take(limit).filter_map(|(name, _)| self.find(name)).collect()
     }
 
     pub(super) fn change(&mut self, changes: Vec<EntityChange>) -> Result<Vec<u64>, CatalogError> {
         let mut revisions = Vec::new();
         for EntityChange { name, seen, becomes } in changes.clone() {
-            if self.entities.remove(&name).map(|(revision, _)| revision) != seen {
+            if self.present.remove(&name).map(|(revision, _)| revision) != seen {
                 return Err(CatalogError::PreconditionFailed);
             }
             revisions.push(if becomes.is_some() { self.last_revision + 1 } else { 0 });
             match becomes {
                 Some(entity) => {
                     self.last_revision += 1;
-                    self.entities.insert(name, (self.last_revision, entity));
+                    self.present.insert(name, (self.last_revision, entity));
                 }
                 None if name.kind == EntityKind::AccessKey => drop(self.uses.remove(&name.name)),
                 None => {}
             }
         }
         for EntityChange { name, becomes, .. } in changes {
-            let missing = becomes.iter().flat_map(|entity| &entity.refers_to).find(|to| !self.entities.contains_key(to));
+            let missing = becomes.iter().flat_map(|entity| &entity.refers_to).find(|to| !self.present.contains_key(to));
             if let Some(missing) = missing {
                 return Err(CatalogError::NoSuchEntity(missing.clone()));
             }
-            let user = self.entities.iter().find(|(_, (_, entity))| entity.refers_to.contains(&name));
+            let user = self.present.iter().find(|(_, (_, entity))| entity.refers_to.contains(&name));
             if let (None, Some((user, _))) = (becomes, user) {
                 return Err(CatalogError::EntityInUse(user.clone()));
             }
@@ -69,7 +69,7 @@ impl Entities {
     pub(super) fn note_use(&mut self, one: AccessKeyUse) {
         let key = EntityName { kind: EntityKind::AccessKey, account: String::new(), name: one.access_key.clone() };
         let is_newer = self.uses.get(&one.access_key).is_none_or(|known| one.used > known.used);
-        if self.entities.contains_key(&key) && is_newer {
+        if self.present.contains_key(&key) && is_newer {
             self.uses.insert(one.access_key.clone(), one);
         }
     }

@@ -484,6 +484,10 @@ impl Catalog for MemoryCatalog {
         Ok(self.read(|state| state.entities.list(kind, account, after, limit)))
     }
 
+    async fn count_entities(&self, kind: EntityKind, account: &str) -> Result<u64, CatalogError> {
+        Ok(self.read(|state| state.entities.list(kind, account, None, usize::MAX).len() as u64))
+    }
+
     async fn referring_entities(
         &self,
         to: EntityName,
@@ -504,7 +508,9 @@ impl Catalog for MemoryCatalog {
 
     async fn note_access_key_uses(&self, uses: Vec<AccessKeyUse>) -> Result<(), CatalogError> {
         self.write(|state, _| {
-            uses.into_iter().for_each(|one| state.entities.note_use(one));
+            for one in uses {
+                state.entities.note_use(one);
+            }
             Ok(())
         })
     }

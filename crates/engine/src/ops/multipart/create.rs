@@ -39,7 +39,10 @@ impl Engine {
         let checksum = checksum_choice(request.checksum_algorithm, request.checksum_kind)?;
         let bucket = self.bucket_of(caller.expected_owner.as_deref(), &request.bucket).await?;
         request.attributes.check(&bucket)?;
-        request.attributes.acl.as_ref().map_or(Ok(()), |acl| self.check_acl(&bucket, acl))?;
+        if let Some(acl) = &request.attributes.acl {
+            self.check_acl(&bucket, acl)?;
+            self.check_grantees(acl).await?;
+        }
         let lock = lock::of_new_upload(request.attributes.lock, &bucket);
         let attributes = Attributes { lock, ..request.attributes };
         let decision = self.decide(caller, &request.sse, &bucket)?;

@@ -1,0 +1,163 @@
+//! A call from its parameters to its answer: whether it is allowed, what the audit log says, and what comes of it.
+
+use strongroom_access::{Action, ConditionKey, Decision};
+use strongroom_audit::{Event, Outcome};
+
+use crate::{
+    Caller, Iam, IamError, Params,
+    call::Call,
+    query,
+    table::{self, Effect, On, Row, Service, Target},
+};
+
+/// The most characters that are recorded of a parameter.
+const MAX_NOTED_CHARS: usize = 256;
+/// The parameters that the audit log names.
+const NOTED: [&str; 12] = [
+    "UserName",
+    "NewUserName",
+    "GroupName",
+    "NewGroupName",
+    "RoleName",
+    "RoleArn",
+    "PolicyName",
+    "PolicyArn",
+    "AccessKeyId",
+    "Status",
+    "PermissionsBoundary",
+    "OpenIDConnectProviderArn",
+];
+
+/// What a client gets.
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// XML.
+    pub body: String,
+    /// The name of the call, or a dash.
+    pub operation: &'static str,
+    /// Empty where it was done.
+    pub code: &'static str,
+}
+
+impl Iam {
+    /// Answers a request of the query protocol whose signature was verified for a service, or that has none.
+    pub async fn answer(&self, signed_for: Option<Service>, params: &Params, caller: &Caller) -> Answer {
+        let row = params.get("Action").and_then(table::find);
+        let service = row.map(|row| row.service).or(signed_for).unwrap_or(Service::Iam);
+        let outcome = match row {
+            None => Err(no_such_call(params)),
+            Some(row) if signed_for.is_some_and(|signed_for| signed_for != row.service) => Err(IamError::AccessDenied(format!(
+                "{} is a call of {}, and the request is signed for another service.",
+                row.name,
+                row.service.name()
+            ))),
+            Some(row) => self.run(row, params, caller).await,
+        };
+        let operation = row.map_or("-", |row| row.name);
+        match outcome {
+            Ok(value) => Answer { status: 200, body: query::answer(service, operation, &value, &caller.request_id), operation, code: "" },
+            Err(error) => {
+                report(&error, operation, &caller.request_id);
+                let (code, status) = error.code();
+                Answer { status, body: query::refusal(service, &error, &caller.request_id), operation, code }
+            }
+        }
+    }
+
+    async fn run(&self, row: &'static Row, params: &Params, caller: &Caller) -> Result<serde_json::Value, IamError> {
+        let call = Call::new(self, caller, params);
+        if row.effect == Effect::Reads {
+            permit(row, &call).await?;
+            return (row.run)(&call).await;
+        }
+        if let Err(refused) = permit(row, &call).await {
+            self.record(row, &call, Some(&refused), false).await?;
+            return Err(refused);
+        }
+        // Whatever happens from here on, the log tells that it was asked for.
+        self.audit.append(&begun(event(row, &call, None))).await.map_err(unrecorded)?;
+        let outcome = (row.run)(&call).await;
+        self.record(row, &call, outcome.as_ref().err(), true).await?;
+        outcome
+    }
+
+    async fn record(&self, row: &Row, call: &Call<'_>, failed: Option<&IamError>, was_begun: bool) -> Result<(), IamError> {
+        let event = event(row, call, failed);
+        let recorded = if was_begun { self.audit.append(&event).await } else { self.audit.append_within_quota(&event).await };
+        recorded.map(drop).map_err(unrecorded)
+    }
+}
+
+/// Refuses whoever may not make the call on what it is about.
+async fn permit(row: &Row, call: &Call<'_>) -> Result<(), IamError> {
+    if call.identity.is_anonymous() && !row.is_unsigned {
+        return Err(IamError::AccessDenied("The request must be signed.".to_owned()));
+    }
+    // GetSessionToken gives credentials for the work, not for administration. Source: "GetSessionToken" in the API reference of STS.
+    if row.service == Service::Iam && call.identity.is_temporary() && call.identity.user_name().is_some() {
+        return Err(IamError::AccessDenied(format!("{} is not available with the credentials of GetSessionToken.", row.name)));
+    }
+    if row.on == On::ItsOwn {
+        return Ok(());
+    }
+    let Target { arn, tags, boundary } = row.on.target(call).await?;
+    let boundary = call.params.get("PermissionsBoundary").map(str::to_owned).or_else(|| boundary.map(|policy| policy.arn(&call.account)));
+    let conditions = call.caller.conditions.clone().with_some(ConditionKey::PolicyArn, call.params.get("PolicyArn"));
+    let conditions = conditions.with_some(ConditionKey::PermissionsBoundary, boundary);
+    let conditions = conditions.with_existing_tags(tags).with_request_tags(call.params.pairs("Tags"));
+    if call.identity.may(row.action, &arn, &conditions) == Decision::Allow {
+        return Ok(());
+    }
+    // A user may always look at itself: that is how an application learns who it is.
+    let is_itself = row.action == Action::GetUser && call.params.get("UserName").is_none();
+    if is_itself {
+        return Ok(());
+    }
+    let who = call.identity.arn().unwrap_or_default();
+    Err(IamError::AccessDenied(format!("User: {who} is not authorized to perform: {} on resource: {arn}", row.action.as_str())))
+}
+
+fn event(row: &Row, call: &Call<'_>, failed: Option<&IamError>) -> Event {
+    let mut details = call.notes();
+    for name in NOTED {
+        if let Some(value) = call.params.get(name) {
+            details.insert(name.to_owned(), value.chars().take(MAX_NOTED_CHARS).collect());
+        }
+    }
+    if let Some(peer) = call.caller.peer {
+        details.insert("from".to_owned(), peer.to_string());
+    }
+    if call.account != strongroom_access::MAIN_ACCOUNT {
+        details.insert("account".to_owned(), call.account.clone());
+    }
+    Event {
+        request_id: call.caller.request_id.clone(),
+        who: call.identity.name.clone(),
+        operation: row.name.to_owned(),
+        outcome: failed.map_or(Outcome::Ok, |error| Outcome::Error(error.code().0.to_owned())),
+        details,
+        ..Event::default()
+    }
+}
+
+fn begun(mut event: Event) -> Event {
+    event.details.insert("phase".to_owned(), "begun".to_owned());
+    event
+}
+
+fn no_such_call(params: &Params) -> IamError {
+    let shown: String = params.get("Action").unwrap_or_default().chars().filter(|one| !one.is_control()).take(64).collect();
+    IamError::InvalidAction(format!("Could not find operation {shown}."))
+}
+
+fn unrecorded(error: strongroom_audit::AuditError) -> IamError {
+    IamError::Internal(error.into())
+}
+
+/// The cause of a failure of the server, which the client does not get to see.
+fn report(error: &IamError, operation: &str, request_id: &str) {
+    if let IamError::Internal(cause) = error {
+        tracing::error!(request_id, operation, %cause, "a call of identity management failed");
+    }
+}

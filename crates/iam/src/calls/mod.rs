@@ -1,0 +1,12 @@
+//! What each call of IAM does, by what it is about.
+
+pub(crate) mod account;
+pub(crate) mod groups;
+pub(crate) mod holders;
+pub(crate) mod keys;
+pub(crate) mod page;
+pub(crate) mod policies;
+pub(crate) mod providers;
+pub(crate) mod roles;
+pub(crate) mod shapes;
+pub(crate) mod users;

@@ -1,0 +1,196 @@
+//! Managed policies and their versions.
+
+use serde_json::{Value, json};
+use strongroom_access::arn;
+
+use super::{page, roles::description, shapes};
+use crate::{
+    IamError, builtin,
+    call::Call,
+    model::{Group, ManagedPolicy, PolicyRef, PolicyVersion, Role, Tags, User, policy},
+    name::{self, IdOf},
+};
+
+/// So many of each kind are counted as attachments at the most.
+const MAX_COUNTED: usize = 1000;
+
+pub(crate) async fn create(call: &Call<'_>) -> Result<Value, IamError> {
+    let (policy_name, document) = (call.params.text("PolicyName")?, call.params.text("PolicyDocument")?);
+    name::check("policyName", policy_name, policy::MAX_NAME)?;
+    policy::check_document(document)?;
+    let now = call.now();
+    let policy = ManagedPolicy {
+        name: policy_name.to_owned(),
+        id: name::new_id(IdOf::Policy),
+        path: page::path(call, "Path")?,
+        created: now,
+        updated: now,
+        description: description(call)?.unwrap_or_default(),
+        tags: Tags::new(call.params.pairs("Tags"))?,
+        versions: vec![PolicyVersion { number: 1, created: now, document: document.to_owned() }],
+        default_version: 1,
+        last_version: 1,
+    };
+    call.directory().create(&call.account, &policy).await?;
+    Ok(json!({"Policy": shapes::policy(&call.account, &policy, 0)}))
+}
+
+pub(crate) async fn get(call: &Call<'_>) -> Result<Value, IamError> {
+    match named(call)? {
+        PolicyRef::BuiltIn(name) => Ok(json!({"Policy": shapes::built_in_policy(&name)})),
+        policy @ PolicyRef::OfAccount(_) => {
+            let policy = record_of(call, &policy).await?;
+            let (users, groups, roles) = holders_of(call, &policy.name).await?;
+            let attachments = users.len() + groups.len() + roles.len();
+            Ok(json!({"Policy": shapes::policy(&call.account, &policy, attachments)}))
+        }
+    }
+}
+
+/// `Scope`: `Local` for those of the account, `AWS` for those of the server, `All` for both.
+pub(crate) async fn list(call: &Call<'_>) -> Result<Value, IamError> {
+    let scope = call.params.get("Scope").unwrap_or("All");
+    if !["All", "Local", "AWS"].contains(&scope) {
+        return Err(IamError::validation("Scope must be All, AWS or Local."));
+    }
+    let (prefix, only_attached) = (page::path_prefix(call)?, call.params.flag("OnlyAttached")?);
+    let is_first = call.params.get("Marker").is_none_or(str::is_empty);
+    let mut policies = Vec::new();
+    if scope != "Local" && is_first && prefix == "/" && !only_attached {
+        policies.extend(builtin::all().map(|(name, _)| shapes::built_in_policy(name)));
+    }
+    if scope == "AWS" {
+        return Ok(json!({"Policies": policies, "IsTruncated": false}));
+    }
+    let page = page::of_account::<ManagedPolicy>(call, |policy| policy.path.starts_with(&prefix)).await?;
+    for policy in &page.records {
+        let (users, groups, roles) = holders_of(call, &policy.name).await?;
+        let attachments = users.len() + groups.len() + roles.len();
+        if attachments > 0 || !only_attached {
+            policies.push(shapes::policy(&call.account, policy, attachments));
+        }
+    }
+    Ok(json!({"Policies": policies, "IsTruncated": page.next.is_some(), "Marker": page.next}))
+}
+
+/// Nothing may refer to it, and it has one version.
+pub(crate) async fn delete(call: &Call<'_>) -> Result<Value, IamError> {
+    let check = |policy: &ManagedPolicy| {
+        if policy.versions.len() > 1 {
+            let message = "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.";
+            return Err(IamError::DeleteConflict(message.to_owned()));
+        }
+        Ok(())
+    };
+    let deleted = call.directory().delete(&call.account, &of_account(call).await?, check).await;
+    match deleted {
+        Err(IamError::DeleteConflict(message)) if message.contains("refers to it") => {
+            Err(IamError::DeleteConflict("Cannot delete a policy attached to entities.".to_owned()))
+        }
+        other => other.map(|()| Value::Null),
+    }
+}
+
+pub(crate) async fn create_version(call: &Call<'_>) -> Result<Value, IamError> {
+    let (document, is_default, now) = (call.params.text("PolicyDocument")?, call.params.flag("SetAsDefault")?, call.now());
+    let add = |policy: &mut ManagedPolicy| {
+        let version = policy.add(document, is_default, now)?.clone();
+        Ok(json!({"PolicyVersion": shapes::policy_version(&version, policy.default_version, false)}))
+    };
+    call.directory().change(&call.account, &of_account(call).await?, add).await
+}
+
+pub(crate) async fn get_version(call: &Call<'_>) -> Result<Value, IamError> {
+    let id = call.params.text("VersionId")?;
+    match named(call)? {
+        PolicyRef::BuiltIn(name) if id == "v1" => Ok(json!({"PolicyVersion": shapes::built_in_version(&name)})),
+        PolicyRef::BuiltIn(name) => Err(IamError::NoSuchEntity(format!("Policy {name} does not have a version {id}."))),
+        policy @ PolicyRef::OfAccount(_) => {
+            let policy = record_of(call, &policy).await?;
+            Ok(json!({"PolicyVersion": shapes::policy_version(policy.version(id)?, policy.default_version, true)}))
+        }
+    }
+}
+
+pub(crate) async fn list_versions(call: &Call<'_>) -> Result<Value, IamError> {
+    let versions = match named(call)? {
+        PolicyRef::BuiltIn(name) => vec![shapes::built_in_version(&name)],
+        policy @ PolicyRef::OfAccount(_) => {
+            let policy = record_of(call, &policy).await?;
+            policy.versions.iter().rev().map(|version| shapes::policy_version(version, policy.default_version, false)).collect()
+        }
+    };
+    Ok(json!({"Versions": versions, "IsTruncated": false}))
+}
+
+pub(crate) async fn delete_version(call: &Call<'_>) -> Result<Value, IamError> {
+    let id = call.params.text("VersionId")?;
+    call.directory().change(&call.account, &of_account(call).await?, |policy: &mut ManagedPolicy| policy.remove(id)).await?;
+    Ok(Value::Null)
+}
+
+pub(crate) async fn set_default_version(call: &Call<'_>) -> Result<Value, IamError> {
+    let (id, now) = (call.params.text("VersionId")?, call.now());
+    let set = |policy: &mut ManagedPolicy| {
+        policy.default_version = policy.version(id)?.number;
+        policy.updated = now;
+        Ok(())
+    };
+    call.directory().change(&call.account, &of_account(call).await?, set).await?;
+    Ok(Value::Null)
+}
+
+/// Who has the policy attached or as boundary.
+pub(crate) async fn entities(call: &Call<'_>) -> Result<Value, IamError> {
+    let policy = named(call)?;
+    if matches!(policy, PolicyRef::BuiltIn(_)) {
+        return Ok(json!({"PolicyUsers": [], "PolicyGroups": [], "PolicyRoles": [], "IsTruncated": false}));
+    }
+    let (users, groups, roles) = holders_of(call, &record_of(call, &policy).await?.name).await?;
+    let users: Vec<Value> = users.iter().map(|user| json!({"UserName": user.name, "UserId": user.id})).collect();
+    let groups: Vec<Value> = groups.iter().map(|group| json!({"GroupName": group.name, "GroupId": group.id})).collect();
+    let roles: Vec<Value> = roles.iter().map(|role| json!({"RoleName": role.name, "RoleId": role.id})).collect();
+    let wanted = |kind: &str| call.params.get("EntityFilter").is_none_or(|filter| filter.is_empty() || filter == kind);
+    Ok(json!({
+        "PolicyUsers": if wanted("User") { users } else { Vec::new() }, "PolicyGroups": if wanted("Group") { groups } else { Vec::new() },
+        "PolicyRoles": if wanted("Role") { roles } else { Vec::new() }, "IsTruncated": false,
+    }))
+}
+
+async fn holders_of(call: &Call<'_>, name: &str) -> Result<(Vec<User>, Vec<Group>, Vec<Role>), IamError> {
+    let (directory, account) = (call.directory(), &call.account);
+    let users = directory.referring::<ManagedPolicy, User>(account, name, None, MAX_COUNTED).await?;
+    let groups = directory.referring::<ManagedPolicy, Group>(account, name, None, MAX_COUNTED).await?;
+    let roles = directory.referring::<ManagedPolicy, Role>(account, name, None, MAX_COUNTED).await?;
+    let records = (users.into_iter().map(|seen| seen.record), groups.into_iter().map(|seen| seen.record));
+    Ok((records.0.collect(), records.1.collect(), roles.into_iter().map(|seen| seen.record).collect()))
+}
+
+fn named(call: &Call<'_>) -> Result<PolicyRef, IamError> {
+    PolicyRef::parse(call.params.text("PolicyArn")?, &call.account)
+}
+
+/// The policy that a parameter names, if it is there.
+pub(crate) async fn existing(call: &Call<'_>, parameter: &'static str) -> Result<PolicyRef, IamError> {
+    let policy = PolicyRef::parse(call.params.text(parameter)?, &call.account)?;
+    if matches!(policy, PolicyRef::OfAccount(_)) {
+        record_of(call, &policy).await?;
+    }
+    Ok(policy)
+}
+
+/// The policy under this very path.
+pub(crate) async fn record_of(call: &Call<'_>, policy: &PolicyRef) -> Result<ManagedPolicy, IamError> {
+    let found = call.directory().find::<ManagedPolicy>(&call.account, policy.name()).await?;
+    let is_meant = |found: &ManagedPolicy| arn::policy(&call.account, &found.path, &found.name) == policy.arn(&call.account);
+    let missing = || IamError::NoSuchEntity(format!("Policy {} was not found.", policy.arn(&call.account)));
+    found.map(|seen| seen.record).filter(is_meant).ok_or_else(missing)
+}
+
+/// The policy that is to be changed, which those of the server cannot be.
+async fn of_account(call: &Call<'_>) -> Result<String, IamError> {
+    match named(call)? {
+        policy @ PolicyRef::OfAccount(_) => Ok(record_of(call, &policy).await?.name),
+        PolicyRef::BuiltIn(name) => Err(IamError::AccessDenied(format!("The policy {name} is part of the server and cannot be changed."))),
+    }
+}

@@ -1,0 +1,96 @@
+//! Identity and access management: users, groups, roles, policies and access keys as a part of the store, changed while it runs.
+//!
+//! - [`model`]: what is kept of each, sealed in the catalog.
+//! - [`directory`]: reading and changing it.
+//! - [`calls`], [`sts`]: what each call of IAM and STS does; [`table`] has a row for each.
+//! - [`query`]: how clients send them.
+//! - [`resolve`]: from the access key of a request to an [`Identity`](strongroom_access::Identity), as it is at that moment.
+//!
+//! Identities work while every KMS is away: their records are sealed under the store key. `docs/iam.md` tells users the same.
+#![forbid(unsafe_code)]
+// The names of AWS's operations are plain words in these texts.
+#![allow(clippy::doc_markdown)]
+
+mod answer;
+mod builtin;
+mod call;
+mod calls;
+mod directory;
+mod error;
+pub mod model;
+mod name;
+mod query;
+mod resolve;
+mod sts;
+mod table;
+
+use std::{sync::Arc, time::Duration};
+
+use strongroom_access::Configured;
+use strongroom_audit::AuditLog;
+use strongroom_catalog::{Catalog, Clock};
+use strongroom_seal::StoreKey;
+use tokio::task::JoinHandle;
+
+pub use answer::Answer;
+pub use call::Caller;
+pub use directory::{Directory, Record, Seen};
+pub use error::IamError;
+pub use query::Params;
+pub use table::Service;
+
+/// How often uses of access keys are written down.
+const TICK: Duration = Duration::from_mins(1);
+
+/// What [`Iam`] works with.
+pub struct IamParts {
+    /// Keeps the entities.
+    pub catalog: Arc<dyn Catalog>,
+    /// Seals them.
+    pub store_key: Arc<StoreKey>,
+    /// Root, and the users of the configuration file.
+    pub configured: Configured,
+    /// Takes a record of every change.
+    pub audit: Arc<AuditLog>,
+    /// Says when credentials expire.
+    pub clock: Clock,
+}
+
+/// Identities and what may be done to them.
+pub struct Iam {
+    directory: Directory,
+    configured: Configured,
+    audit: Arc<AuditLog>,
+    clock: Clock,
+    memory: resolve::Memory,
+}
+
+impl Iam {
+    /// Identity management over these parts.
+    pub fn new(parts: IamParts) -> Arc<Self> {
+        let IamParts { catalog, store_key, configured, audit, clock } = parts;
+        Arc::new(Self { directory: Directory::new(catalog, store_key), configured, audit, clock, memory: resolve::Memory::default() })
+    }
+
+    /// Writes down the uses of access keys that were noted so far, as at the end.
+    pub async fn write_uses(&self) {
+        let uses = self.memory.uses.take();
+        if !uses.is_empty()
+            && let Err(error) = self.directory.catalog().note_access_key_uses(uses).await
+        {
+            tracing::warn!(%error, "when access keys were last used could not be written down");
+        }
+    }
+
+    /// Writes them down every minute until it is aborted.
+    pub fn start_background(self: &Arc<Self>) -> JoinHandle<()> {
+        let iam = Arc::clone(self);
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(TICK);
+            loop {
+                ticks.tick().await;
+                iam.write_uses().await;
+            }
+        })
+    }
+}

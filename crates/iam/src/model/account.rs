@@ -1,0 +1,31 @@
+//! An account.
+
+use serde::{Deserialize, Serialize};
+use strongroom_catalog::{EntityKind, EntityName, UnixMillis};
+
+use crate::directory::Record;
+
+/// An account: users, groups, roles and policies of one owner, closed to all others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Twelve digits.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// When it was created.
+    pub created: UnixMillis,
+}
+
+impl Record for Account {
+    const KIND: EntityKind = EntityKind::Account;
+    const WHAT: &'static str = "account";
+    const OF_ALL_ACCOUNTS: bool = true;
+
+    fn name(&self) -> String {
+        self.id.clone()
+    }
+
+    fn refers_to(&self, _account: &str) -> Vec<EntityName> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,79 @@
+//! Identities that are remembered, up to a number.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use strongroom_access::Identity;
+use strongroom_catalog::{EntityName, UnixMillis};
+
+/// With the policies of each compiled, some 64 MiB at the most where every policy has its full length, and 4 MiB usually.
+const MAX_KNOWN: usize = 4096;
+
+/// An identity as it was resolved.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) identity: Arc<Identity>,
+    /// The entities that it was made of, with their revisions; none for those that were not there.
+    pub(super) made_of: Vec<(EntityName, Option<u64>)>,
+    /// The number of changes of entities, asked for before these were read.
+    pub(super) generation: u64,
+    pub(super) expires: Option<UnixMillis>,
+}
+
+/// What a request is signed with. The access key of a session is worth nothing without its token.
+#[derive(Clone, Copy)]
+pub(super) enum Credential<'a> {
+    Key(&'a str),
+    Session(&'a str),
+}
+
+impl Credential<'_> {
+    fn owned(self) -> (bool, String) {
+        match self {
+            Self::Key(access_key) => (false, access_key.to_owned()),
+            Self::Session(access_key) => (true, access_key.to_owned()),
+        }
+    }
+}
+
+/// Those that were resolved last.
+#[derive(Default)]
+pub(super) struct Cache(Mutex<Entries>);
+
+#[derive(Default)]
+struct Entries {
+    known: HashMap<(bool, String), Known>,
+    /// In the order in which they came.
+    order: VecDeque<(bool, String)>,
+}
+
+impl Cache {
+    pub(super) fn get(&self, credential: Credential<'_>) -> Option<Known> {
+        self.entries().known.get(&credential.owned()).cloned()
+    }
+
+    pub(super) fn insert(&self, credential: Credential<'_>, known: Known) {
+        let mut entries = self.entries();
+        if entries.known.insert(credential.owned(), known).is_some() {
+            return;
+        }
+        entries.order.push_back(credential.owned());
+        while entries.order.len() > MAX_KNOWN {
+            let Some(oldest) = entries.order.pop_front() else { return };
+            entries.known.remove(&oldest);
+        }
+    }
+
+    pub(super) fn forget(&self, credential: Credential<'_>) {
+        let (mut entries, credential) = (self.entries(), credential.owned());
+        if entries.known.remove(&credential).is_some() {
+            entries.order.retain(|other| *other != credential);
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

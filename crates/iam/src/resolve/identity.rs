@@ -1,0 +1,166 @@
+//! What an identity is made of: its record, its groups, and the policies of all of these.
+
+use std::{collections::HashMap, sync::Arc};
+
+use strongroom_access::{AccessError, Identity, MAIN_ACCOUNT, Policy, Principal, Resolved, SecretKey};
+use strongroom_catalog::{EntityName, UnixMillis};
+
+use crate::{
+    IamError, builtin,
+    directory::{Directory, Seen},
+    model::{Group, ManagedPolicy, Policies, PolicyRef, Role, Tag, User},
+    sts::Session,
+};
+
+/// An identity on its way.
+pub(super) struct Parts {
+    principal: Principal,
+    account: String,
+    user_id: String,
+    tags: Vec<Tag>,
+    claims: Vec<(String, Vec<String>)>,
+    source_identity: Option<String>,
+    policies: Vec<Arc<Policy>>,
+    boundary: Option<Arc<Policy>>,
+    session: Vec<Arc<Policy>>,
+    issued: Option<UnixMillis>,
+    pub(super) made_of: Vec<(EntityName, Option<u64>)>,
+}
+
+impl Parts {
+    pub(super) async fn of_user(directory: &Directory, account: &str, user: Seen<User>) -> Result<Self, IamError> {
+        let made_of = vec![(user.name.clone(), Some(user.revision))];
+        let User { name, id, path, tags, groups, policies, boundary, .. } = user.record;
+        let principal = Principal::User { path, name };
+        let mut parts = Self::new(principal, account, id, tags.iter().cloned().collect(), made_of);
+        let mut holders = vec![policies];
+        for group in directory.find_all::<Group>(account, &groups).await?.into_iter().flatten() {
+            parts.made_of.push((group.name, Some(group.revision)));
+            if group.record.enabled {
+                holders.push(group.record.policies);
+            }
+        }
+        parts.collect(directory, &holders, boundary).await?;
+        Ok(parts)
+    }
+
+    pub(super) async fn of_role(directory: &Directory, account: &str, role: Seen<Role>, session: &str) -> Result<Self, IamError> {
+        let made_of = vec![(role.name.clone(), Some(role.revision))];
+        let Role { name, id, tags, policies, boundary, path, .. } = role.record;
+        let principal = Principal::AssumedRole { path, role: name, session: session.to_owned() };
+        let mut parts = Self::new(principal, account, format!("{id}:{session}"), tags.iter().cloned().collect(), made_of);
+        parts.collect(directory, &[policies], boundary).await?;
+        Ok(parts)
+    }
+
+    fn new(principal: Principal, account: &str, user_id: String, tags: Vec<Tag>, made_of: Vec<(EntityName, Option<u64>)>) -> Self {
+        Self {
+            principal,
+            account: account.to_owned(),
+            user_id,
+            tags,
+            claims: Vec::new(),
+            policies: Vec::new(),
+            boundary: None,
+            session: Vec::new(),
+            source_identity: None,
+            issued: None,
+            made_of,
+        }
+    }
+
+    /// Compiles the policies of the holders, and the boundary.
+    async fn collect(&mut self, directory: &Directory, holders: &[Policies], boundary: Option<PolicyRef>) -> Result<(), IamError> {
+        let attached = holders.iter().flat_map(|of| &of.attached).chain(&boundary);
+        let names: Vec<String> =
+            attached.filter(|policy| matches!(policy, PolicyRef::OfAccount(_))).map(|policy| policy.name().to_owned()).collect();
+        let mut managed: HashMap<String, Option<Arc<Policy>>> = HashMap::new();
+        for (name, found) in names.iter().zip(directory.find_all::<ManagedPolicy>(&self.account, &names).await?) {
+            let Some(found) = found else { continue };
+            self.made_of.push((found.name.clone(), Some(found.revision)));
+            let compiled = found.record.default().map(|version| Policy::parse(&version.document)).transpose()?;
+            managed.insert(name.clone(), compiled.map(Arc::new));
+        }
+        let compiled = |policy: &PolicyRef| match policy {
+            PolicyRef::BuiltIn(name) => Ok(builtin::find(name).map(Policy::parse).transpose()?.map(Arc::new)),
+            PolicyRef::OfAccount(_) => Ok::<_, IamError>(managed.get(policy.name()).cloned().flatten()),
+        };
+        for holder in holders {
+            for document in holder.inline.values() {
+                self.policies.push(Arc::new(Policy::parse(document)?));
+            }
+            for policy in &holder.attached {
+                // What refers to a policy keeps it from being deleted, so there always is one; without it there could be a Deny less.
+                let policy = compiled(policy)?.ok_or_else(|| lost(policy.name()))?;
+                self.policies.push(policy);
+            }
+        }
+        self.boundary = match boundary {
+            Some(policy) => Some(compiled(&policy)?.ok_or_else(|| lost(policy.name()))?),
+            None => None,
+        };
+        Ok(())
+    }
+
+    /// Bounds what the policies allow.
+    pub(super) fn bound_session(&mut self, document: &str) -> Result<(), AccessError> {
+        self.session.push(Arc::new(Policy::parse(document)?));
+        Ok(())
+    }
+
+    pub(super) fn of_session(&mut self, session: &Session) -> Result<(), AccessError> {
+        self.issued = Some(session.issued);
+        self.source_identity.clone_from(&session.source_identity);
+        session.policies.iter().try_for_each(|document| self.bound_session(document))?;
+        for (key, value) in &session.tags {
+            self.tags.retain(|(other, _)| !other.eq_ignore_ascii_case(key));
+            self.tags.push((key.clone(), value.clone()));
+        }
+        self.claims.clone_from(&session.claims);
+        Ok(())
+    }
+
+    pub(super) fn identity(&mut self, access_key: &str, secret: SecretKey) -> Result<Identity, AccessError> {
+        let name = name_of(&self.account, &self.principal);
+        // Who has less than the user must not be taken for it where a job looks its starter up.
+        let is_less = self.issued.is_some() || !self.session.is_empty();
+        Identity::resolved(Resolved {
+            name: if is_less { format!("{name}/{access_key}") } else { name },
+            principal: self.principal.clone(),
+            account: self.account.clone(),
+            access_key: access_key.to_owned(),
+            secret,
+            user_id: self.user_id.clone(),
+            tags: std::mem::take(&mut self.tags),
+            claims: std::mem::take(&mut self.claims),
+            source_identity: self.source_identity.take(),
+            token_issued_at: self.issued.map(|issued| issued.div_euclid(1000)),
+            policies: std::mem::take(&mut self.policies),
+            boundary: self.boundary.take(),
+            session: std::mem::take(&mut self.session),
+        })
+    }
+}
+
+/// What stands between an account and a name in it.
+const OF_ACCOUNT: char = ':';
+
+/// What the audit log and jobs call an identity: unique among all accounts.
+fn name_of(account: &str, principal: &Principal) -> String {
+    let name = match principal {
+        Principal::User { name, .. } | Principal::FederatedUser { name } => name.clone(),
+        Principal::AssumedRole { role, session, .. } => format!("assumed-role/{role}/{session}"),
+        Principal::Root => "root".to_owned(),
+        Principal::VouchedFor { .. } | Principal::Anonymous => String::new(),
+    };
+    if account == MAIN_ACCOUNT { name } else { format!("{account}{OF_ACCOUNT}{name}") }
+}
+
+/// The account and the name of the user that is called so.
+pub(super) fn user_of(called: &str) -> (&str, &str) {
+    called.split_once(OF_ACCOUNT).unwrap_or((MAIN_ACCOUNT, called))
+}
+
+fn lost(name: &str) -> IamError {
+    IamError::Internal(format!("the policy {name} is referred to and not there: restore the catalog from a backup").into())
+}

@@ -1,0 +1,22 @@
+//! `GetSessionToken`: temporary credentials of the caller's own.
+
+use serde_json::{Value, json};
+
+use super::{SessionOf, credentials};
+use crate::{IamError, call::Call, model::User};
+
+const USUAL_SECONDS: u32 = 43_200;
+const MAX_SECONDS: u32 = 129_600;
+
+pub(crate) async fn get_session_token(call: &Call<'_>) -> Result<Value, IamError> {
+    let denied = |why: &str| IamError::AccessDenied(format!("Cannot call GetSessionToken {why}."));
+    if call.identity.is_temporary() {
+        return Err(denied("with session credentials"));
+    }
+    let name = call.identity.user_name().unwrap_or_default();
+    let user = call.directory().find::<User>(&call.account, name).await?.map(|seen| seen.record);
+    let user = user.ok_or_else(|| denied("as root, or as a user of the configuration file"))?;
+    let seconds = credentials::seconds(call, USUAL_SECONDS, MAX_SECONDS)?;
+    let of = SessionOf::User { name: user.name, id: user.id };
+    Ok(json!({"Credentials": credentials::give(call, seconds, |session| session, of)?}))
+}

@@ -1,0 +1,284 @@
+//! The table of all calls: what a call is named, who may make it, what it is about, what it leaves behind, and what does it.
+
+use std::{future::Future, pin::Pin};
+
+use serde_json::Value;
+use strongroom_access::{Action, arn};
+
+use crate::{
+    IamError,
+    call::Call,
+    calls::{account, groups, holders, keys, policies, providers, roles, users},
+    model::{Group, ManagedPolicy, PolicyRef, Provider, Role, Tag, User},
+    sts,
+};
+
+/// The service that a call belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Identity and Access Management.
+    Iam,
+    /// Security Token Service.
+    Sts,
+}
+
+impl Service {
+    pub(crate) fn namespace(self) -> &'static str {
+        match self {
+            Self::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
+            Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
+        }
+    }
+
+    /// As signatures name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Iam => "iam",
+            Self::Sts => "sts",
+        }
+    }
+}
+
+/// What a call leaves behind, and so whether it is audited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Reads,
+    Changes,
+}
+
+/// The resource that the right is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum On {
+    /// The account as a whole.
+    Account,
+    /// The user named, else the caller.
+    User,
+    /// A user, group, role or policy that is about to be created, in the path given.
+    NewUser,
+    NewGroup,
+    NewRole,
+    NewPolicy,
+    Group,
+    Role,
+    Policy,
+    /// `Url`
+    NewProvider,
+    Provider,
+    /// The user whose access key it is.
+    KeyOwner,
+    /// Nothing: the call itself decides who may.
+    ItsOwn,
+}
+
+type Running<'a> = Pin<Box<dyn Future<Output = Result<Value, IamError>> + Send + 'a>>;
+pub(crate) type Handler = for<'a> fn(&'a Call<'a>) -> Running<'a>;
+
+/// A row.
+pub(crate) struct Row {
+    pub(crate) service: Service,
+    pub(crate) name: &'static str,
+    pub(crate) action: Action,
+    pub(crate) on: On,
+    pub(crate) effect: Effect,
+    /// Whether it is made without a signature.
+    pub(crate) is_unsigned: bool,
+    pub(crate) run: Handler,
+}
+
+macro_rules! rows {
+    ($($name:ident $service:ident $effect:ident $on:ident => $handler:expr;)*) => {
+        /// Every call there is.
+        pub(crate) const ROWS: &[Row] = &[$(Row {
+            service: Service::$service,
+            name: stringify!($name),
+            action: Action::$name,
+            on: On::$on,
+            effect: Effect::$effect,
+            is_unsigned: false,
+            run: |call| Box::pin($handler(call)),
+        },)*];
+    };
+}
+
+rows! {
+    CreateUser Iam Changes NewUser => users::create;
+    GetUser Iam Reads User => users::get;
+    ListUsers Iam Reads Account => users::list;
+    UpdateUser Iam Changes User => users::update;
+    DeleteUser Iam Changes User => users::delete;
+    ListGroupsForUser Iam Reads User => users::groups;
+    TagUser Iam Changes User => holders::tag::<User>;
+    UntagUser Iam Changes User => holders::untag::<User>;
+    ListUserTags Iam Reads User => holders::list_tags::<User>;
+    PutUserPermissionsBoundary Iam Changes User => users::put_boundary;
+    DeleteUserPermissionsBoundary Iam Changes User => users::delete_boundary;
+    PutUserPolicy Iam Changes User => holders::put_policy::<User>;
+    GetUserPolicy Iam Reads User => holders::get_policy::<User>;
+    DeleteUserPolicy Iam Changes User => holders::delete_policy::<User>;
+    ListUserPolicies Iam Reads User => holders::list_policies::<User>;
+    AttachUserPolicy Iam Changes User => holders::attach::<User>;
+    DetachUserPolicy Iam Changes User => holders::detach::<User>;
+    ListAttachedUserPolicies Iam Reads User => holders::list_attached::<User>;
+
+    CreateAccessKey Iam Changes User => keys::create;
+    ListAccessKeys Iam Reads User => keys::list;
+    UpdateAccessKey Iam Changes User => keys::update;
+    DeleteAccessKey Iam Changes User => keys::delete;
+    GetAccessKeyLastUsed Iam Reads KeyOwner => keys::last_used;
+
+    CreateGroup Iam Changes NewGroup => groups::create;
+    GetGroup Iam Reads Group => groups::get;
+    ListGroups Iam Reads Account => groups::list;
+    UpdateGroup Iam Changes Group => groups::update;
+    DeleteGroup Iam Changes Group => groups::delete;
+    AddUserToGroup Iam Changes Group => groups::add_user;
+    RemoveUserFromGroup Iam Changes Group => groups::remove_user;
+    PutGroupPolicy Iam Changes Group => holders::put_policy::<Group>;
+    GetGroupPolicy Iam Reads Group => holders::get_policy::<Group>;
+    DeleteGroupPolicy Iam Changes Group => holders::delete_policy::<Group>;
+    ListGroupPolicies Iam Reads Group => holders::list_policies::<Group>;
+    AttachGroupPolicy Iam Changes Group => holders::attach::<Group>;
+    DetachGroupPolicy Iam Changes Group => holders::detach::<Group>;
+    ListAttachedGroupPolicies Iam Reads Group => holders::list_attached::<Group>;
+
+    CreateRole Iam Changes NewRole => roles::create;
+    GetRole Iam Reads Role => roles::get;
+    ListRoles Iam Reads Account => roles::list;
+    UpdateRole Iam Changes Role => roles::update;
+    UpdateRoleDescription Iam Changes Role => roles::update_description;
+    UpdateAssumeRolePolicy Iam Changes Role => roles::update_trust;
+    DeleteRole Iam Changes Role => roles::delete;
+    ListInstanceProfilesForRole Iam Reads Role => roles::instance_profiles;
+    TagRole Iam Changes Role => holders::tag::<Role>;
+    UntagRole Iam Changes Role => holders::untag::<Role>;
+    ListRoleTags Iam Reads Role => holders::list_tags::<Role>;
+    PutRolePermissionsBoundary Iam Changes Role => roles::put_boundary;
+    DeleteRolePermissionsBoundary Iam Changes Role => roles::delete_boundary;
+    PutRolePolicy Iam Changes Role => holders::put_policy::<Role>;
+    GetRolePolicy Iam Reads Role => holders::get_policy::<Role>;
+    DeleteRolePolicy Iam Changes Role => holders::delete_policy::<Role>;
+    ListRolePolicies Iam Reads Role => holders::list_policies::<Role>;
+    AttachRolePolicy Iam Changes Role => holders::attach::<Role>;
+    DetachRolePolicy Iam Changes Role => holders::detach::<Role>;
+    ListAttachedRolePolicies Iam Reads Role => holders::list_attached::<Role>;
+
+    CreatePolicy Iam Changes NewPolicy => policies::create;
+    GetPolicy Iam Reads Policy => policies::get;
+    ListPolicies Iam Reads Account => policies::list;
+    DeletePolicy Iam Changes Policy => policies::delete;
+    CreatePolicyVersion Iam Changes Policy => policies::create_version;
+    GetPolicyVersion Iam Reads Policy => policies::get_version;
+    ListPolicyVersions Iam Reads Policy => policies::list_versions;
+    DeletePolicyVersion Iam Changes Policy => policies::delete_version;
+    SetDefaultPolicyVersion Iam Changes Policy => policies::set_default_version;
+    ListEntitiesForPolicy Iam Reads Policy => policies::entities;
+    TagPolicy Iam Changes Policy => holders::tag::<ManagedPolicy>;
+    UntagPolicy Iam Changes Policy => holders::untag::<ManagedPolicy>;
+    ListPolicyTags Iam Reads Policy => holders::list_tags::<ManagedPolicy>;
+
+    CreateOpenIDConnectProvider Iam Changes NewProvider => providers::create;
+    GetOpenIDConnectProvider Iam Reads Provider => providers::get;
+    ListOpenIDConnectProviders Iam Reads Account => providers::list;
+    DeleteOpenIDConnectProvider Iam Changes Provider => providers::delete;
+    AddClientIDToOpenIDConnectProvider Iam Changes Provider => providers::add_client_id;
+    RemoveClientIDFromOpenIDConnectProvider Iam Changes Provider => providers::remove_client_id;
+    UpdateOpenIDConnectProviderThumbprint Iam Changes Provider => providers::update_thumbprints;
+    TagOpenIDConnectProvider Iam Changes Provider => holders::tag::<Provider>;
+    UntagOpenIDConnectProvider Iam Changes Provider => holders::untag::<Provider>;
+    ListOpenIDConnectProviderTags Iam Reads Provider => holders::list_tags::<Provider>;
+
+    GetAccountSummary Iam Reads Account => account::summary;
+
+    AssumeRole Sts Changes ItsOwn => sts::assume_role::assume_role;
+    GetSessionToken Sts Changes ItsOwn => sts::session_token::get_session_token;
+    GetCallerIdentity Sts Reads ItsOwn => sts::caller::get_caller_identity;
+}
+
+/// The row of the call of that name.
+pub(crate) fn find(name: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.name == name)
+}
+
+/// What a call is about, as policies see it.
+pub(crate) struct Target {
+    pub(crate) arn: String,
+    /// `aws:ResourceTag/…`
+    pub(crate) tags: Vec<Tag>,
+    /// `iam:PermissionsBoundary`
+    pub(crate) boundary: Option<PolicyRef>,
+}
+
+impl Target {
+    fn new(arn: String) -> Self {
+        Self { arn, tags: Vec::new(), boundary: None }
+    }
+}
+
+impl On {
+    /// The resource, by the name in its record however the client spells it: a policy that denies one spelling denies all. What is not there is
+    /// asked for where it would be, so that who has no right learns nothing.
+    pub(crate) async fn target(self, call: &Call<'_>) -> Result<Target, IamError> {
+        let account = call.account.as_str();
+        let new_path = call.params.get("Path").filter(|path| path.starts_with('/') && path.ends_with('/')).unwrap_or("/");
+        Ok(match self {
+            Self::Account | Self::ItsOwn => Target::new(arn::account(account)),
+            Self::NewUser => Target::new(arn::user(account, new_path, call.params.text("UserName")?)),
+            Self::NewGroup => Target::new(arn::group(account, new_path, call.params.text("GroupName")?)),
+            Self::NewRole => Target::new(arn::role(account, new_path, call.params.text("RoleName")?)),
+            Self::NewPolicy => Target::new(arn::policy(account, new_path, call.params.text("PolicyName")?)),
+            Self::User => match call.user_name() {
+                Some(name) => user(call, &name).await?,
+                None => Target::new(arn::root(account)),
+            },
+            Self::KeyOwner => match keys::owner_of(call).await? {
+                Some(name) => user(call, &name).await?,
+                None => Target::new(arn::account(account)),
+            },
+            Self::Group => {
+                let name = call.params.text("GroupName")?;
+                let found = call.directory().find::<Group>(account, name).await?.map(|seen| seen.record);
+                let found = found.map(|Group { path, name, .. }| arn::group(account, &path, &name));
+                Target::new(found.unwrap_or_else(|| arn::group(account, "/", name)))
+            }
+            Self::Role => {
+                let name = call.params.text("RoleName")?;
+                let found = call.directory().find::<Role>(account, name).await?.map(|seen| seen.record);
+                let found = found.map(|Role { path, name, tags, boundary, .. }| Target {
+                    arn: arn::role(account, &path, &name),
+                    tags: tags.iter().cloned().collect(),
+                    boundary,
+                });
+                found.unwrap_or_else(|| Target::new(arn::role(account, "/", name)))
+            }
+            Self::Policy => Target::new(PolicyRef::parse(call.params.text("PolicyArn")?, account)?.arn(account)),
+            Self::NewProvider => Target::new(arn::oidc_provider(account, call.params.text("Url")?.trim_start_matches("https://"))),
+            Self::Provider => Target::new(arn::oidc_provider(account, providers::url_of(call.params.text("OpenIDConnectProviderArn")?))),
+        })
+    }
+}
+
+async fn user(call: &Call<'_>, name: &str) -> Result<Target, IamError> {
+    let account = call.account.as_str();
+    let found = call.directory().find::<User>(account, name).await?.map(|seen| seen.record);
+    let found = found.map(|User { path, name, tags, boundary, .. }| Target {
+        arn: arn::user(account, &path, &name),
+        tags: tags.iter().cloned().collect(),
+        boundary,
+    });
+    Ok(found.unwrap_or_else(|| Target::new(arn::user(account, "/", name))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_named_as_its_action_is_and_listings_and_questions_change_nothing() {
+        for row in ROWS {
+            assert_eq!(row.action.as_str(), format!("{}:{}", row.service.name(), row.name));
+            let only_reads = row.name.starts_with("Get") && row.name != "GetSessionToken" || row.name.starts_with("List");
+            assert_eq!(row.effect == Effect::Reads, only_reads, "{}", row.name);
+            assert_eq!(ROWS.iter().filter(|other| other.name == row.name).count(), 1, "{}", row.name);
+        }
+    }
+}
