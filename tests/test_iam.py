@@ -256,6 +256,14 @@ def test_a_denied_name_is_denied_in_every_spelling(server, iam):
     own.get_user(UserName="nora")
 
 
+def test_a_new_name_takes_the_right_to_it_as_well(server, iam):
+    iam.create_user(UserName="plain")
+    own = client(server, "iam", new_user(iam, "paula", allow("iam:UpdateUser", resource=["arn:aws:iam::*:user/plain", "arn:aws:iam::*:user/plainer"])))
+    assert code(own.update_user, UserName="plain", NewUserName="auditor") == ("AccessDenied", 403)
+    assert code(own.update_user, UserName="plain", NewPath="/staff/") == ("AccessDenied", 403)
+    own.update_user(UserName="plain", NewUserName="plainer")
+
+
 # ---- roles and temporary credentials
 
 

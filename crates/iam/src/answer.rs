@@ -101,7 +101,14 @@ async fn permit(row: &Row, call: &Call<'_>) -> Result<(), IamError> {
     if row.on == On::ItsOwn {
         return Ok(());
     }
-    let Target { arn, tags, boundary } = row.on.target(call).await?;
+    for target in row.on.targets(call).await? {
+        permit_on(row, call, target)?;
+    }
+    Ok(())
+}
+
+fn permit_on(row: &Row, call: &Call<'_>, target: Target) -> Result<(), IamError> {
+    let Target { arn, tags, boundary, .. } = target;
     let boundary = call.params.get("PermissionsBoundary").map(str::to_owned).or_else(|| boundary.map(|policy| policy.arn(&call.account)));
     let conditions = call.caller.conditions.clone().with_some(ConditionKey::PolicyArn, call.params.get("PolicyArn"));
     let conditions = conditions.with_some(ConditionKey::PermissionsBoundary, boundary);

@@ -10,7 +10,7 @@ use crate::{
     call::Call,
     calls::{account, groups, holders, keys, policies, providers, roles, users},
     model::{Group, ManagedPolicy, PolicyRef, Provider, Role, Tag, User},
-    sts,
+    name, sts,
 };
 
 /// The service that a call belongs to.
@@ -59,6 +59,9 @@ pub(crate) enum On {
     NewRole,
     NewPolicy,
     Group,
+    /// The user or the group named, and what it becomes: its new name could be one that policies speak of.
+    RenamedUser,
+    RenamedGroup,
     Role,
     Policy,
     /// `Url`
@@ -104,7 +107,7 @@ rows! {
     CreateUser Iam Changes NewUser => users::create;
     GetUser Iam Reads User => users::get;
     ListUsers Iam Reads Account => users::list;
-    UpdateUser Iam Changes User => users::update;
+    UpdateUser Iam Changes RenamedUser => users::update;
     DeleteUser Iam Changes User => users::delete;
     ListGroupsForUser Iam Reads User => users::groups;
     TagUser Iam Changes User => holders::tag::<User>;
@@ -129,7 +132,7 @@ rows! {
     CreateGroup Iam Changes NewGroup => groups::create;
     GetGroup Iam Reads Group => groups::get;
     ListGroups Iam Reads Account => groups::list;
-    UpdateGroup Iam Changes Group => groups::update;
+    UpdateGroup Iam Changes RenamedGroup => groups::update;
     DeleteGroup Iam Changes Group => groups::delete;
     AddUserToGroup Iam Changes Group => groups::add_user;
     RemoveUserFromGroup Iam Changes Group => groups::remove_user;
@@ -200,8 +203,11 @@ pub(crate) fn find(name: &str) -> Option<&'static Row> {
 }
 
 /// What a call is about, as policies see it.
+#[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) arn: String,
+    /// In which it is listed; of users and groups.
+    path: String,
     /// `aws:ResourceTag/…`
     pub(crate) tags: Vec<Tag>,
     /// `iam:PermissionsBoundary`
@@ -210,14 +216,28 @@ pub(crate) struct Target {
 
 impl Target {
     fn new(arn: String) -> Self {
-        Self { arn, tags: Vec::new(), boundary: None }
+        Self { arn, path: name::ROOT_PATH.to_owned(), tags: Vec::new(), boundary: None }
     }
 }
 
 impl On {
     /// The resource, by the name in its record however the client spells it: a policy that denies one spelling denies all. What is not there is
     /// asked for where it would be, so that who has no right learns nothing.
-    pub(crate) async fn target(self, call: &Call<'_>) -> Result<Target, IamError> {
+    pub(crate) async fn targets(self, call: &Call<'_>) -> Result<Vec<Target>, IamError> {
+        let target = self.target(call).await?;
+        let path = call.params.get("NewPath").unwrap_or(&target.path);
+        let becomes = match self {
+            Self::RenamedUser => arn::user(&call.account, path, call.params.get("NewUserName").unwrap_or(call.params.text("UserName")?)),
+            Self::RenamedGroup => {
+                arn::group(&call.account, path, call.params.get("NewGroupName").unwrap_or(call.params.text("GroupName")?))
+            }
+            _ => return Ok(vec![target]),
+        };
+        let becomes = Target { arn: becomes, ..target.clone() };
+        Ok(vec![target, becomes])
+    }
+
+    async fn target(self, call: &Call<'_>) -> Result<Target, IamError> {
         let account = call.account.as_str();
         let new_path = call.params.get("Path").filter(|path| path.starts_with('/') && path.ends_with('/')).unwrap_or("/");
         Ok(match self {
@@ -226,7 +246,7 @@ impl On {
             Self::NewGroup => Target::new(arn::group(account, new_path, call.params.text("GroupName")?)),
             Self::NewRole => Target::new(arn::role(account, new_path, call.params.text("RoleName")?)),
             Self::NewPolicy => Target::new(arn::policy(account, new_path, call.params.text("PolicyName")?)),
-            Self::User => match call.user_name() {
+            Self::User | Self::RenamedUser => match call.user_name() {
                 Some(name) => user(call, &name).await?,
                 None => Target::new(arn::root(account)),
             },
@@ -234,17 +254,19 @@ impl On {
                 Some(name) => user(call, &name).await?,
                 None => Target::new(arn::account(account)),
             },
-            Self::Group => {
+            Self::Group | Self::RenamedGroup => {
                 let name = call.params.text("GroupName")?;
                 let found = call.directory().find::<Group>(account, name).await?.map(|seen| seen.record);
-                let found = found.map(|Group { path, name, .. }| arn::group(account, &path, &name));
-                Target::new(found.unwrap_or_else(|| arn::group(account, "/", name)))
+                let found =
+                    found.map(|Group { path, name, .. }| Target { path: path.clone(), ..Target::new(arn::group(account, &path, &name)) });
+                found.unwrap_or_else(|| Target::new(arn::group(account, name::ROOT_PATH, name)))
             }
             Self::Role => {
                 let name = call.params.text("RoleName")?;
                 let found = call.directory().find::<Role>(account, name).await?.map(|seen| seen.record);
                 let found = found.map(|Role { path, name, tags, boundary, .. }| Target {
                     arn: arn::role(account, &path, &name),
+                    path,
                     tags: tags.iter().cloned().collect(),
                     boundary,
                 });
@@ -262,6 +284,7 @@ async fn user(call: &Call<'_>, name: &str) -> Result<Target, IamError> {
     let found = call.directory().find::<User>(account, name).await?.map(|seen| seen.record);
     let found = found.map(|User { path, name, tags, boundary, .. }| Target {
         arn: arn::user(account, &path, &name),
+        path,
         tags: tags.iter().cloned().collect(),
         boundary,
     });
