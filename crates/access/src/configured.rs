@@ -42,6 +42,16 @@ impl Configured {
         self.by_name.get(name).map(Arc::clone)
     }
 
+    /// Whether anybody has that name, in whatever case.
+    pub fn has_name(&self, name: &str) -> bool {
+        self.by_name.keys().any(|other| other.eq_ignore_ascii_case(name))
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Identity>> {
+        self.by_name.values()
+    }
+
     /// Whether a user of the account has that name, in whatever case.
     pub fn has_user(&self, account: &str, name: &str) -> bool {
         self.by_name.values().any(|identity| identity.account == account && identity.name.eq_ignore_ascii_case(name))

@@ -1,6 +1,6 @@
 //! A call from its parameters to its answer: whether it is allowed, what the audit log says, and what comes of it.
 
-use strongroom_access::{Action, ConditionKey, Decision};
+use strongroom_access::{Action, ConditionKey, Conditions, Decision};
 use strongroom_audit::{Event, Outcome};
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The most characters that are recorded of a parameter.
-const MAX_NOTED_CHARS: usize = 256;
+const MAX_NOTED_CHARS: usize = 128;
 /// The parameters that the audit log names.
 const NOTED: [&str; 12] = [
     "UserName",
@@ -78,8 +78,10 @@ impl Iam {
             self.record(row, &call, Some(&refused), false).await?;
             return Err(refused);
         }
-        // Whatever happens from here on, the log tells that it was asked for.
-        self.audit.append(&begun(event(row, &call, None))).await.map_err(unrecorded)?;
+        // Whatever happens from here on, the log tells that it was asked for. What anybody may ask takes nothing of the reserve.
+        let begun = begun(event(row, &call, None));
+        let recorded = if row.on == On::ItsOwn { self.audit.append_within_quota(&begun).await } else { self.audit.append(&begun).await };
+        recorded.map_err(unrecorded)?;
         let outcome = (row.run)(&call).await;
         self.record(row, &call, outcome.as_ref().err(), true).await?;
         outcome
@@ -92,13 +94,14 @@ impl Iam {
         }
         self.audit.health().map_err(unrecorded)?;
         let done = (row.run)(call).await?;
-        self.audit.append(&event(row, call, None)).await.map_err(unrecorded)?;
+        self.audit.append_within_quota(&event(row, call, None)).await.map_err(unrecorded)?;
         Ok(done)
     }
 
     async fn record(&self, row: &Row, call: &Call<'_>, failed: Option<&IamError>, was_begun: bool) -> Result<(), IamError> {
         let event = event(row, call, failed);
-        let recorded = if was_begun { self.audit.append(&event).await } else { self.audit.append_within_quota(&event).await };
+        let takes_reserve = was_begun && row.on != On::ItsOwn;
+        let recorded = if takes_reserve { self.audit.append(&event).await } else { self.audit.append_within_quota(&event).await };
         recorded.map(drop).map_err(unrecorded)
     }
 }
@@ -119,12 +122,8 @@ async fn permit(row: &Row, call: &Call<'_>) -> Result<(), IamError> {
 }
 
 fn permit_on(row: &Row, call: &Call<'_>, target: Target) -> Result<(), IamError> {
-    let Target { arn, tags, boundary, .. } = target;
-    let boundary = call.params.get("PermissionsBoundary").map(str::to_owned).or_else(|| boundary.map(|policy| policy.arn(&call.account)));
-    let conditions = call.caller.conditions.clone().with_some(ConditionKey::PolicyArn, call.params.get("PolicyArn"));
-    let conditions = conditions.with_some(ConditionKey::PermissionsBoundary, boundary);
-    let conditions = conditions.with_existing_tags(tags).with_request_tags(call.params.pairs("Tags"));
-    if call.identity.may(row.action, &arn, &conditions) == Decision::Allow {
+    let conditions = conditions(row.action, call, &target);
+    if call.identity.may(row.action, &target.arn, &conditions) == Decision::Allow {
         return Ok(());
     }
     // A user may always look at itself: that is how an application learns who it is.
@@ -133,12 +132,35 @@ fn permit_on(row: &Row, call: &Call<'_>, target: Target) -> Result<(), IamError>
         return Ok(());
     }
     let who = call.identity.arn().unwrap_or_default();
-    Err(IamError::AccessDenied(format!("User: {who} is not authorized to perform: {} on resource: {arn}", row.action.as_str())))
+    // As the caller named it: how the record spells it, and where it lies, is not for who has no right to it.
+    let resource = target.named;
+    Err(IamError::AccessDenied(format!("User: {who} is not authorized to perform: {} on resource: {resource}", row.action.as_str())))
+}
+
+/// What policies see of a call. A parameter counts for the calls alone that read it: elsewhere it is the client's to add at will.
+fn conditions(action: Action, call: &Call<'_>, target: &Target) -> Conditions {
+    use Action::{
+        AttachGroupPolicy, AttachRolePolicy, AttachUserPolicy, CreateRole, CreateUser, DetachGroupPolicy, DetachRolePolicy,
+        DetachUserPolicy, PutRolePermissionsBoundary, PutUserPermissionsBoundary,
+    };
+    let gives_boundary = matches!(action, CreateUser | CreateRole | PutUserPermissionsBoundary | PutRolePermissionsBoundary);
+    let boundary = match &target.boundary {
+        _ if gives_boundary => call.params.get("PermissionsBoundary").map(str::to_owned),
+        present => present.as_ref().map(|policy| policy.arn(&call.account)),
+    };
+    let names_policy =
+        matches!(action, AttachUserPolicy | AttachGroupPolicy | AttachRolePolicy | DetachUserPolicy | DetachGroupPolicy | DetachRolePolicy);
+    let policy = call.params.get("PolicyArn").filter(|_| names_policy);
+    let removed = call.params.list("TagKeys").into_iter().map(|key| (key, String::new()));
+    let tags = call.params.pairs("Tags").into_iter().chain(removed).collect();
+    let conditions = call.caller.conditions.clone().with_some(ConditionKey::PolicyArn, policy);
+    conditions.with_some(ConditionKey::PermissionsBoundary, boundary).with_existing_tags(target.tags.clone()).with_request_tags(tags)
 }
 
 fn event(row: &Row, call: &Call<'_>, failed: Option<&IamError>) -> Event {
     let mut details = call.notes();
-    for name in NOTED {
+    // Calls of STS have their own notes, and whoever adds parameters to one must not make its record longer.
+    for name in NOTED.into_iter().filter(|_| row.service == Service::Iam) {
         if let Some(value) = call.params.get(name) {
             details.insert(name.to_owned(), value.chars().take(MAX_NOTED_CHARS).collect());
         }

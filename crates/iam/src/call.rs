@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use strongroom_access::{Conditions, Identity};
+use strongroom_access::{ANONYMOUS_NAME, Conditions, Identity, MAIN_ACCOUNT, ROOT_NAME};
 use strongroom_catalog::UnixMillis;
 
 use crate::{Iam, IamError, directory::Directory, query::Params};
@@ -60,7 +60,16 @@ impl<'a> Call<'a> {
 
     /// Refuses a name that a user of the configuration file has.
     pub(crate) fn check_name_is_free(&self, name: &str) -> Result<(), IamError> {
-        if self.iam.configured.has_user(&self.account, name) {
+        if [ROOT_NAME, ANONYMOUS_NAME].iter().any(|taken| taken.eq_ignore_ascii_case(name)) {
+            return Err(IamError::EntityAlreadyExists(format!("User with name {name} already exists: the server uses it.")));
+        }
+        // Users of the main account go by their bare names, as all users of the configuration do.
+        let is_taken = if self.account == MAIN_ACCOUNT {
+            self.iam.configured.has_name(name)
+        } else {
+            self.iam.configured.has_user(&self.account, name)
+        };
+        if is_taken {
             let message = format!("User with name {name} already exists: it stands in the server's configuration.");
             return Err(IamError::EntityAlreadyExists(message));
         }

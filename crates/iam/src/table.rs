@@ -9,7 +9,7 @@ use crate::{
     IamError,
     call::Call,
     calls::{account, groups, holders, keys, policies, providers, roles, users},
-    model::{Group, ManagedPolicy, PolicyRef, Provider, Role, Tag, User},
+    model::{Group, ManagedPolicy, PolicyRef, Provider, Role, Tag, Tags, User},
     name, sts,
 };
 
@@ -206,6 +206,8 @@ pub(crate) fn find(name: &str) -> Option<&'static Row> {
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) arn: String,
+    /// The same as the caller spells it, which tells nothing of the record.
+    pub(crate) named: String,
     /// In which it is listed; of users and groups.
     path: String,
     /// `aws:ResourceTag/…`
@@ -216,7 +218,12 @@ pub(crate) struct Target {
 
 impl Target {
     fn new(arn: String) -> Self {
-        Self { arn, path: name::ROOT_PATH.to_owned(), tags: Vec::new(), boundary: None }
+        Self { named: arn.clone(), arn, path: name::ROOT_PATH.to_owned(), tags: Vec::new(), boundary: None }
+    }
+
+    /// What is there, asked for by a name.
+    fn found(arn: String, named: String, path: String, tags: &Tags, boundary: Option<PolicyRef>) -> Self {
+        Self { arn, named, path, tags: tags.iter().cloned().collect(), boundary }
     }
 }
 
@@ -225,7 +232,12 @@ impl On {
     /// asked for where it would be, so that who has no right learns nothing.
     pub(crate) async fn targets(self, call: &Call<'_>) -> Result<Vec<Target>, IamError> {
         let target = self.target(call).await?;
-        let path = call.params.get("NewPath").unwrap_or(&target.path);
+        // As the call itself reads it.
+        let path = match call.params.get("NewPath") {
+            Some("") => name::ROOT_PATH,
+            Some(path) => path,
+            None => &target.path,
+        };
         let becomes = match self {
             Self::RenamedUser => arn::user(&call.account, path, call.params.get("NewUserName").unwrap_or(call.params.text("UserName")?)),
             Self::RenamedGroup => {
@@ -233,7 +245,7 @@ impl On {
             }
             _ => return Ok(vec![target]),
         };
-        let becomes = Target { arn: becomes, ..target.clone() };
+        let becomes = Target { named: becomes.clone(), arn: becomes, ..target.clone() };
         Ok(vec![target, becomes])
     }
 
@@ -256,39 +268,55 @@ impl On {
             },
             Self::Group | Self::RenamedGroup => {
                 let name = call.params.text("GroupName")?;
-                let found = call.directory().find::<Group>(account, name).await?.map(|seen| seen.record);
-                let found =
-                    found.map(|Group { path, name, .. }| Target { path: path.clone(), ..Target::new(arn::group(account, &path, &name)) });
-                found.unwrap_or_else(|| Target::new(arn::group(account, name::ROOT_PATH, name)))
+                let named = arn::group(account, name::ROOT_PATH, name);
+                match call.directory().find::<Group>(account, name).await?.map(|seen| seen.record) {
+                    Some(Group { path, name, .. }) => Target::found(arn::group(account, &path, &name), named, path, &Tags::default(), None),
+                    None => Target::new(named),
+                }
             }
             Self::Role => {
                 let name = call.params.text("RoleName")?;
-                let found = call.directory().find::<Role>(account, name).await?.map(|seen| seen.record);
-                let found = found.map(|Role { path, name, tags, boundary, .. }| Target {
-                    arn: arn::role(account, &path, &name),
-                    path,
-                    tags: tags.iter().cloned().collect(),
-                    boundary,
-                });
-                found.unwrap_or_else(|| Target::new(arn::role(account, "/", name)))
+                let named = arn::role(account, name::ROOT_PATH, name);
+                match call.directory().find::<Role>(account, name).await?.map(|seen| seen.record) {
+                    Some(Role { path, name, tags, boundary, .. }) => {
+                        Target::found(arn::role(account, &path, &name), named, path, &tags, boundary)
+                    }
+                    None => Target::new(named),
+                }
             }
-            Self::Policy => Target::new(PolicyRef::parse(call.params.text("PolicyArn")?, account)?.arn(account)),
-            Self::NewProvider => Target::new(arn::oidc_provider(account, call.params.text("Url")?.trim_start_matches("https://"))),
-            Self::Provider => Target::new(arn::oidc_provider(account, providers::url_of(call.params.text("OpenIDConnectProviderArn")?))),
+            Self::Policy => {
+                let policy = PolicyRef::parse(call.params.text("PolicyArn")?, account)?;
+                let named = policy.arn(account);
+                match call.directory().find::<ManagedPolicy>(account, policy.name()).await?.map(|seen| seen.record) {
+                    Some(found) if matches!(policy, PolicyRef::OfAccount(_)) => {
+                        let arn = arn::policy(account, &found.path, &found.name);
+                        Target::found(arn, named, found.path, &found.tags, None)
+                    }
+                    _ => Target::new(named),
+                }
+            }
+            Self::NewProvider => Target::new(arn::oidc_provider(account, providers::check_url(call.params.text("Url")?)?)),
+            Self::Provider => {
+                let url = providers::url_of(call.params.text("OpenIDConnectProviderArn")?);
+                let named = arn::oidc_provider(account, url);
+                match call.directory().find::<Provider>(account, url).await?.map(|seen| seen.record) {
+                    Some(Provider { url, tags, .. }) => {
+                        Target::found(arn::oidc_provider(account, &url), named, name::ROOT_PATH.to_owned(), &tags, None)
+                    }
+                    None => Target::new(named),
+                }
+            }
         })
     }
 }
 
 async fn user(call: &Call<'_>, name: &str) -> Result<Target, IamError> {
     let account = call.account.as_str();
-    let found = call.directory().find::<User>(account, name).await?.map(|seen| seen.record);
-    let found = found.map(|User { path, name, tags, boundary, .. }| Target {
-        arn: arn::user(account, &path, &name),
-        path,
-        tags: tags.iter().cloned().collect(),
-        boundary,
-    });
-    Ok(found.unwrap_or_else(|| Target::new(arn::user(account, "/", name))))
+    let named = arn::user(account, name::ROOT_PATH, name);
+    Ok(match call.directory().find::<User>(account, name).await?.map(|seen| seen.record) {
+        Some(User { path, name, tags, boundary, .. }) => Target::found(arn::user(account, &path, &name), named, path, &tags, boundary),
+        None => Target::new(named),
+    })
 }
 
 #[cfg(test)]

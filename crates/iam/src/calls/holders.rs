@@ -110,9 +110,9 @@ pub(crate) trait Tagged: Record {
 
     fn tags(&mut self) -> &mut Tags;
 
-    /// Its name, from what the parameter says.
-    fn name_in(parameter: &str) -> &str {
-        parameter
+    /// Its name, as the call names it; of what is named by an ARN, if it is there under this very one.
+    fn name(call: &Call<'_>) -> impl Future<Output = Result<String, IamError>> + Send {
+        async { Ok(call.params.text(Self::PARAMETER)?.to_owned()) }
     }
 }
 
@@ -139,8 +139,8 @@ impl Tagged for crate::model::ManagedPolicy {
         &mut self.tags
     }
 
-    fn name_in(parameter: &str) -> &str {
-        parameter.rsplit('/').next().unwrap_or_default()
+    async fn name(call: &Call<'_>) -> Result<String, IamError> {
+        policies::of_account(call).await
     }
 }
 
@@ -151,8 +151,8 @@ impl Tagged for crate::model::Provider {
         &mut self.tags
     }
 
-    fn name_in(parameter: &str) -> &str {
-        super::providers::url_of(parameter)
+    async fn name(call: &Call<'_>) -> Result<String, IamError> {
+        super::providers::named(call).await
     }
 }
 
@@ -171,12 +171,12 @@ pub(crate) async fn untag<T: Tagged>(call: &Call<'_>) -> Result<Value, IamError>
 }
 
 pub(crate) async fn list_tags<T: Tagged>(call: &Call<'_>) -> Result<Value, IamError> {
-    let mut record = call.directory().get::<T>(&call.account, T::name_in(call.params.text(T::PARAMETER)?)).await?.record;
+    let mut record = call.directory().get::<T>(&call.account, &<T as Tagged>::name(call).await?).await?.record;
     Ok(json!({"Tags": shapes::tags(record.tags()), "IsTruncated": false}))
 }
 
 async fn set_tags<T: Tagged>(call: &Call<'_>, change: impl Fn(&mut Tags) -> Result<(), IamError>) -> Result<Value, IamError> {
-    call.directory().change(&call.account, T::name_in(call.params.text(T::PARAMETER)?), |record: &mut T| change(record.tags())).await?;
+    call.directory().change(&call.account, &<T as Tagged>::name(call).await?, |record: &mut T| change(record.tags())).await?;
     Ok(Value::Null)
 }
 

@@ -188,7 +188,7 @@ pub(crate) async fn record_of(call: &Call<'_>, policy: &PolicyRef) -> Result<Man
 }
 
 /// The policy that is to be changed, which those of the server cannot be.
-async fn of_account(call: &Call<'_>) -> Result<String, IamError> {
+pub(crate) async fn of_account(call: &Call<'_>) -> Result<String, IamError> {
     match named(call)? {
         policy @ PolicyRef::OfAccount(_) => Ok(record_of(call, &policy).await?.name),
         PolicyRef::BuiltIn(name) => Err(IamError::AccessDenied(format!("The policy {name} is part of the server and cannot be changed."))),

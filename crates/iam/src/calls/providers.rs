@@ -22,13 +22,16 @@ pub(crate) fn url_of(arn: &str) -> &str {
     arn.split_once(":oidc-provider/").map_or("", |(_, url)| url)
 }
 
-fn named<'a>(call: &'a Call<'_>) -> Result<&'a str, IamError> {
+/// The provider that the call names, if it is there under this very ARN.
+pub(crate) async fn named(call: &Call<'_>) -> Result<String, IamError> {
     let given = call.params.text("OpenIDConnectProviderArn")?;
     let url = url_of(given);
     if url.is_empty() {
         return Err(IamError::validation(format!("ARN {given} is not the ARN of an OpenID Connect provider.")));
     }
-    if given == arn::oidc_provider(&call.account, url) { Ok(url) } else { Err(crate::directory::missing::<Provider>(given)) }
+    let missing = || crate::directory::missing::<Provider>(given);
+    let found = call.directory().find::<Provider>(&call.account, url).await?.ok_or_else(missing)?.record;
+    if arn::oidc_provider(&call.account, &found.url) == given { Ok(found.url) } else { Err(missing()) }
 }
 
 pub(crate) async fn create(call: &Call<'_>) -> Result<Value, IamError> {
@@ -46,7 +49,7 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Value, IamError> {
 }
 
 /// The URL without its scheme: the provider's name.
-fn check_url(url: &str) -> Result<&str, IamError> {
+pub(crate) fn check_url(url: &str) -> Result<&str, IamError> {
     let invalid =
         || IamError::InvalidInput(format!("{url} is no URL of a provider: it begins with https://, and has no query, fragment or user."));
     let rest = url.strip_prefix("https://").ok_or_else(invalid)?.trim_end_matches('/');
@@ -84,7 +87,7 @@ fn add(provider: &mut Provider, client_id: &str) -> Result<(), IamError> {
 }
 
 pub(crate) async fn get(call: &Call<'_>) -> Result<Value, IamError> {
-    let provider = call.directory().get::<Provider>(&call.account, named(call)?).await?.record;
+    let provider = call.directory().get::<Provider>(&call.account, &named(call).await?).await?.record;
     Ok(json!({
         "Url": provider.url, "ClientIDList": provider.client_ids, "ThumbprintList": provider.thumbprints,
         "CreateDate": shapes::date(provider.created), "Tags": shapes::tags(&provider.tags),
@@ -98,13 +101,13 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Value, IamError> {
 }
 
 pub(crate) async fn delete(call: &Call<'_>) -> Result<Value, IamError> {
-    call.directory().delete(&call.account, named(call)?, |_: &Provider| Ok(())).await?;
+    call.directory().delete(&call.account, &named(call).await?, |_: &Provider| Ok(())).await?;
     Ok(Value::Null)
 }
 
 pub(crate) async fn add_client_id(call: &Call<'_>) -> Result<Value, IamError> {
     let client_id = call.params.text("ClientID")?;
-    call.directory().change(&call.account, named(call)?, |provider: &mut Provider| add(provider, client_id)).await?;
+    call.directory().change(&call.account, &named(call).await?, |provider: &mut Provider| add(provider, client_id)).await?;
     Ok(Value::Null)
 }
 
@@ -114,7 +117,7 @@ pub(crate) async fn remove_client_id(call: &Call<'_>) -> Result<Value, IamError>
         provider.client_ids.retain(|other| other != client_id);
         Ok(())
     };
-    call.directory().change(&call.account, named(call)?, remove).await?;
+    call.directory().change(&call.account, &named(call).await?, remove).await?;
     Ok(Value::Null)
 }
 
@@ -124,6 +127,6 @@ pub(crate) async fn update_thumbprints(call: &Call<'_>) -> Result<Value, IamErro
         provider.thumbprints.clone_from(&new);
         Ok(())
     };
-    call.directory().change(&call.account, named(call)?, set).await?;
+    call.directory().change(&call.account, &named(call).await?, set).await?;
     Ok(Value::Null)
 }

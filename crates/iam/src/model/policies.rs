@@ -8,6 +8,8 @@ use strongroom_catalog::{EntityKind, EntityName};
 
 use crate::{IamError, builtin, name};
 
+/// With ten groups of as many policies an identity has at the most 221, of 256 that the evaluator takes.
+const MAX_INLINE: usize = 10;
 const MAX_ATTACHED: usize = 10;
 const MAX_NAME: usize = 128;
 
@@ -76,6 +78,9 @@ impl Policies {
         name::check("policyName", policy_name, MAX_NAME)?;
         Policy::parse(document)?.check_sids()?;
         self.inline.insert(policy_name.to_owned(), document.to_owned());
+        if self.inline.len() > MAX_INLINE {
+            return Err(IamError::LimitExceeded(format!("Cannot exceed quota for inline policies: {MAX_INLINE}")));
+        }
         let bytes: usize = self.inline.values().map(|document| bytes_that_count(document)).sum();
         if bytes > max_bytes {
             return Err(IamError::LimitExceeded(format!("Maximum policy size of {max_bytes} bytes exceeded.")));

@@ -12,6 +12,7 @@ use crate::{
 };
 
 const USUAL_SECONDS: u32 = 3600;
+const MAX_SOURCE_IDENTITY: usize = 64;
 /// Of a session that another session began. Source: "Role chaining" in the user guide of IAM.
 const MAX_CHAINED_SECONDS: u32 = 3600;
 
@@ -23,11 +24,12 @@ pub(crate) async fn assume_role(call: &Call<'_>) -> Result<Value, IamError> {
         let who = call.identity.arn().unwrap_or_default();
         IamError::AccessDenied(format!("User: {who} is not authorized to perform: sts:AssumeRole on resource: {role_arn}"))
     };
+    // All that the request says is looked at before the role is, so that no answer tells whether there is one.
+    let (policies, tags, source_identity) =
+        (credentials::session_policies(call).await?, credentials::session_tags(call)?, source_identity(call)?);
     let (account, name) = parse(role_arn).ok_or_else(|| IamError::validation(format!("{role_arn} is invalid")))?;
     let role = call.directory().find::<Role>(account, name).await?.map(|Seen { record, .. }| record);
     let role = role.filter(|role| arn::role(account, &role.path, &role.name) == role_arn).ok_or_else(denied)?;
-    let (policies, tags) = (credentials::session_policies(call).await?, credentials::session_tags(call)?);
-    let source_identity = call.params.get("SourceIdentity").map(str::to_owned).or_else(|| call.identity.source_identity.clone());
     let (trust, conditions) = (TrustPolicy::parse(&role.trust)?, conditions(call, &session, &tags));
     let asked =
         [(Action::AssumeRole, true), (Action::TagSession, !tags.is_empty()), (Action::SetSourceIdentity, source_identity.is_some())];
@@ -50,6 +52,17 @@ pub(crate) async fn assume_role(call: &Call<'_>) -> Result<Value, IamError> {
         },
         "PackedPolicySize": 0,
     }))
+}
+
+/// Whom the session acts for: what the first one of a chain said, for good.
+fn source_identity(call: &Call<'_>) -> Result<Option<String>, IamError> {
+    let present = call.identity.source_identity.clone();
+    let Some(given) = call.params.get("SourceIdentity") else { return Ok(present) };
+    crate::name::check("sourceIdentity", given, MAX_SOURCE_IDENTITY)?;
+    if present.is_some_and(|present| present != given) {
+        return Err(IamError::AccessDenied("The source identity of a session cannot be changed.".to_owned()));
+    }
+    Ok(Some(given.to_owned()))
 }
 
 /// Account and name of a role's ARN.

@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 
 use super::{SessionOf, credentials};
-use crate::{IamError, call::Call, model::User};
+use crate::{
+    IamError,
+    call::Call,
+    model::{AccessKey, User},
+};
 
 const USUAL_SECONDS: u32 = 43_200;
 const MAX_SECONDS: u32 = 129_600;
@@ -12,6 +16,10 @@ pub(crate) async fn get_session_token(call: &Call<'_>) -> Result<Value, IamError
     let denied = |why: &str| IamError::AccessDenied(format!("Cannot call GetSessionToken {why}."));
     if call.identity.is_temporary() {
         return Err(denied("with session credentials"));
+    }
+    let key = call.directory().find::<AccessKey>(&call.account, &call.identity.access_key).await?;
+    if key.is_some_and(|key| key.record.service_account.is_some()) {
+        return Err(denied("with the access key of a service account"));
     }
     let name = call.identity.user_name().unwrap_or_default();
     let user = call.directory().find::<User>(&call.account, name).await?.map(|seen| seen.record);
