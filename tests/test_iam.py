@@ -264,6 +264,58 @@ def test_a_new_name_takes_the_right_to_it_as_well(server, iam):
     own.update_user(UserName="plain", NewUserName="plainer")
 
 
+def test_a_boundary_that_only_the_request_names_counts_for_nothing(server, iam):
+    bound = iam.create_policy(PolicyName="team-bound", PolicyDocument=allow("s3:ListAllMyBuckets"))["Policy"]["Arn"]
+    delegated = allow("iam:CreateUser", "iam:AttachUserPolicy", Condition={"StringEquals": {"iam:PermissionsBoundary": bound}})
+    key = new_user(iam, "delegate", delegated)
+    own = client(server, "iam", key)
+    iam.create_user(UserName="unbounded")
+    administrator = {"UserName": "unbounded", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}
+    own.meta.events.register("before-sign.iam.AttachUserPolicy", lambda request, **_: request.data.update(PermissionsBoundary=bound))
+    assert code(own.attach_user_policy, **administrator) == ("AccessDenied", 403)
+    assert code(own.create_user, UserName="free") == ("AccessDenied", 403)
+    own.create_user(UserName="bounded", PermissionsBoundary=bound)
+    own.attach_user_policy(**administrator | {"UserName": "bounded"})
+
+
+def test_tags_of_policies_and_providers_are_seen_by_policies_and_spellings_are_not_theirs(server, iam):
+    protected = [{"Key": "protected", "Value": "yes"}]
+    policy = iam.create_policy(PolicyName="kept", PolicyDocument=allow("s3:GetObject"), Tags=protected)["Policy"]["Arn"]
+    provider = iam.create_open_id_connect_provider(Url="https://idp.example.org/kept", ClientIDList=["a"], Tags=protected)["OpenIDConnectProviderArn"]
+    guarded = allow("iam:*", effect="Deny", Condition={"StringEquals": {"aws:ResourceTag/protected": "yes"}})
+    own = client(server, "iam", new_user(iam, "guard", allow("iam:*"), guarded))
+    assert code(own.create_policy_version, PolicyArn=policy, PolicyDocument=allow("*"), SetAsDefault=True) == ("AccessDenied", 403)
+    for arn in (provider, provider.replace("idp", "IDP")):
+        assert code(own.add_client_id_to_open_id_connect_provider, OpenIDConnectProviderArn=arn, ClientID="b") == ("AccessDenied", 403)
+        assert code(own.delete_open_id_connect_provider, OpenIDConnectProviderArn=arn) == ("AccessDenied", 403)
+    assert code(own.tag_policy, PolicyArn=policy.replace("kept", "KEPT"), Tags=[{"Key": "protected", "Value": "no"}]) == ("AccessDenied", 403)
+    assert iam.get_open_id_connect_provider(OpenIDConnectProviderArn=provider)["ClientIDList"] == ["a"]
+
+
+def test_tags_that_are_removed_and_tags_in_another_case_are_seen_by_policies(server, iam):
+    iam.create_user(UserName="tagged", Tags=[{"Key": "Protected", "Value": "yes"}, {"Key": "cost", "Value": "7"}])
+    untag = allow("iam:UntagUser", Condition={"ForAllValues:StringEquals": {"aws:TagKeys": ["cost"]}})
+    guarded = allow("iam:DeleteUser", effect="Deny", Condition={"StringEquals": {"aws:ResourceTag/protected": "yes"}})
+    own = client(server, "iam", new_user(iam, "tagger", untag, allow("iam:DeleteUser"), guarded))
+    assert code(own.untag_user, UserName="tagged", TagKeys=["Protected"]) == ("AccessDenied", 403)
+    assert code(own.delete_user, UserName="tagged") == ("AccessDenied", 403)
+    own.untag_user(UserName="tagged", TagKeys=["cost"])
+
+
+def test_names_that_the_server_uses_are_taken(iam):
+    for name in ("root", "Anonymous"):
+        assert code(iam.create_user, UserName=name) == ("EntityAlreadyExists", 409)
+
+
+def test_a_refusal_tells_nothing_of_what_it_was_about(server, iam):
+    iam.create_user(UserName="Hidden", Path="/board/")
+    own = client(server, "iam", new_user(iam, "curious"))
+    for name in ("HIDDEN", "NOBODY"):
+        with pytest.raises(ClientError) as refused:
+            own.get_user(UserName=name)
+        assert refused.value.response["Error"]["Message"].endswith(f"arn:aws:iam::000000000000:user/{name}")
+
+
 # ---- roles and temporary credentials
 
 
@@ -325,6 +377,18 @@ def test_an_external_id_keeps_the_confused_deputy_out(server, iam):
     assert code(sts.assume_role, RoleArn=arn, RoleSessionName="s1") == ("AccessDenied", 403)
     assert code(sts.assume_role, RoleArn=arn, RoleSessionName="s1", ExternalId="customer-8") == ("AccessDenied", 403)
     sts.assume_role(RoleArn=arn, RoleSessionName="s1", ExternalId="customer-7")
+
+
+def test_the_source_identity_of_a_chain_of_sessions_stays(server, iam):
+    document = json.loads(trust({"AWS": "000000000000"}))
+    document["Statement"][0]["Action"] = ["sts:AssumeRole", "sts:SetSourceIdentity"]
+    arn = iam.create_role(RoleName="Chained", AssumeRolePolicyDocument=json.dumps(document))["Role"]["Arn"]
+    iam.put_role_policy(RoleName="Chained", PolicyName="p", PolicyDocument=allow("sts:*"))
+    sts = client(server, "sts", new_user(iam, "sue", allow("sts:*")))
+    assert code(sts.assume_role, RoleArn=arn, RoleSessionName="s1", SourceIdentity="x" * 65) == ("ValidationError", 400)
+    first = client(server, "sts", sts.assume_role(RoleArn=arn, RoleSessionName="s1", SourceIdentity="sue")["Credentials"])
+    assert code(first.assume_role, RoleArn=arn, RoleSessionName="s2", SourceIdentity="boss") == ("AccessDenied", 403)
+    first.assume_role(RoleArn=arn, RoleSessionName="s2", SourceIdentity="sue")
 
 
 def test_a_session_token_has_the_rights_of_its_user_and_no_administration(server, iam):

@@ -214,7 +214,12 @@ impl<'a> Question<'a> {
         match key {
             Key::Of(key) => Values::one(conditions.get(*key).filter(|_| self.action.has(*key))),
             Key::Caller(key) => self.of_caller(*key),
-            Key::Tag(kind, name) => Values::one(self.tags(*kind).iter().find(|(tag, _)| tag == name).map(|(_, value)| value.as_str())),
+            Key::Tag(kind, name) => {
+                // Tags of identities are one in whatever case, and those of objects are not.
+                let is_of_object = matches!(kind, TagKind::ExistingObject | TagKind::RequestObject);
+                let is_meant = |tag: &str| if is_of_object { tag == name } else { tag.eq_ignore_ascii_case(name) };
+                Values::one(self.tags(*kind).iter().find(|(tag, _)| is_meant(tag)).map(|(_, value)| value.as_str()))
+            }
             Key::ObjectTagKeys => Values::many(names(self.tags(TagKind::RequestObject))),
             Key::TagKeys => Values::many(names(self.tags(TagKind::Request))),
             Key::ResourceAccount => Values::one(self.resource_account),

@@ -4,13 +4,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{AccessError, Identity};
+use crate::{AccessError, Identity, SecretKey};
 
 /// Finds identities as they are now: a key that was withdrawn is none with the next request, and what goes on in the background has the rights
 /// that its starter has at that moment.
 #[async_trait]
 pub trait IdentitySource: Send + Sync + 'static {
-    /// The identity that an access key belongs to, with the session token that came along. Whether it is really the caller shows in the signature.
+    /// What whoever has an access key signs with. It is asked for first: nothing else is looked up for who only knows the name of a key.
+    async fn secret(&self, access_key: &str, token: Option<&str>) -> Result<SecretKey, IdentityError> {
+        let identity = self.by_access_key(access_key, token).await?;
+        Ok(SecretKey::new(identity.secret.expose().to_owned())?)
+    }
+
+    /// The identity that an access key belongs to, with the session token that came along, once the signature is verified.
     async fn by_access_key(&self, access_key: &str, token: Option<&str>) -> Result<Arc<Identity>, IdentityError>;
 
     /// The identity of this name, for work in the background; none if there is none any more.

@@ -33,6 +33,8 @@ pub(crate) struct Gate {
 
 /// What is taken of a call without a signature, which carries the token of an identity provider.
 const MAX_UNSIGNED_CALL_BYTES: usize = 64 << 10;
+/// A longer one is none that anybody would want to be told of.
+const MAX_NOTED_REGION_BYTES: usize = 64;
 /// For calls of IAM and STS, which are of no region.
 const CALL_RULES: Rules = Rules { services: &["iam", "sts"], regions: Regions::Any, placements: Placements::Header, ..Rules::S3 };
 
@@ -86,8 +88,9 @@ impl Gate {
         let Some(claim) = Claim::read(&head)? else { return self.admit_anonymous(door) };
         let (now, rules) = (OffsetDateTime::now_utc(), door.rules());
         claim.check(&head, now, &rules).map_err(|error| self.refuse(error))?;
-        let identity = self.identities.by_access_key(claim.access_key(), claim.security_token()).await.map_err(unidentified)?;
-        let verified = claim.verify(&head, identity.secret.expose(), now, &rules).map_err(|error| self.refuse(error))?;
+        let secret = self.identities.secret(claim.access_key(), claim.security_token()).await.map_err(unidentified)?;
+        let verified = claim.verify(&head, secret.expose(), now, &rules).map_err(|error| self.refuse(error))?;
+        let identity = self.identify(verified.access_key(), verified.security_token()).await?;
         self.note_use(&identity, verified.scope());
         Ok(Admitted { identity, covers_body: verified.covers_body(), payload: verified.into_payload() })
     }
@@ -103,8 +106,10 @@ impl Gate {
         if claim.has_security_token() {
             return Err(Refusal::InvalidToken);
         }
-        let identity = self.identities.by_access_key(claim.access_key(), None).await.map_err(unidentified)?;
-        claim.verify(&head, bucket_of_host, identity.secret.expose(), now, &rules)?;
+        let access_key = claim.access_key().to_owned();
+        let secret = self.identities.secret(&access_key, None).await.map_err(unidentified)?;
+        claim.verify(&head, bucket_of_host, secret.expose(), now, &rules)?;
+        let identity = self.identify(&access_key, None).await?;
         Ok(Some(Admitted { identity, covers_body: false, payload: Payload::Unsigned }))
     }
 
@@ -122,9 +127,10 @@ impl Gate {
         takes_version_two: bool,
     ) -> Result<(Arc<Identity>, Option<VerifiedPolicy>), Refusal> {
         let Some(claim) = FormClaim::read(fields, takes_version_two)? else { return Ok((Arc::clone(&self.anonymous), None)) };
-        let identity = self.identities.by_access_key(claim.access_key(), claim.security_token()).await.map_err(unidentified)?;
-        match claim.verify(identity.secret.expose(), OffsetDateTime::now_utc(), &Door::S3.rules()) {
-            Ok(policy) => Ok((identity, Some(policy))),
+        let (access_key, token) = (claim.access_key().to_owned(), claim.security_token().map(str::to_owned));
+        let secret = self.identities.secret(&access_key, token.as_deref()).await.map_err(unidentified)?;
+        match claim.verify(secret.expose(), OffsetDateTime::now_utc(), &Door::S3.rules()) {
+            Ok(policy) => Ok((self.identify(&access_key, token.as_deref()).await?, Some(policy))),
             Err(FormError::Signature(error)) => Err(self.refuse(error)),
             Err(error) => Err(error.into()),
         }
@@ -140,20 +146,35 @@ impl Gate {
         };
         let now = OffsetDateTime::now_utc();
         claim.check(&head, now, &CALL_RULES).map_err(|error| self.refuse(error))?;
-        let identity = self.identities.by_access_key(claim.access_key(), claim.security_token()).await.map_err(unidentified)?;
+        let secret = self.identities.secret(claim.access_key(), claim.security_token()).await.map_err(unidentified)?;
+        // Where the head says what is in the body, it is read for nobody whose signature is wrong.
+        if !claim.needs_body()
+            && let Some(of_head) = Claim::read(&head)?
+        {
+            of_head.verify(&head, secret.expose(), now, &CALL_RULES).map_err(|error| self.refuse(error))?;
+        }
         let body = collect(unsigned(&parts.headers, raw)?, max_bytes, budget).await?;
-        let verified = claim.verify_with_body(&head, identity.secret.expose(), OffsetDateTime::now_utc(), &CALL_RULES, &body);
+        let verified = claim.verify_with_body(&head, secret.expose(), OffsetDateTime::now_utc(), &CALL_RULES, &body);
         let verified = verified.map_err(|error| self.refuse(error))?;
         if !verified.covers_body() {
             return Err(Refusal::InvalidRequest("The signature must cover the body.".to_owned()));
         }
+        let identity = self.identify(verified.access_key(), verified.security_token()).await?;
         self.note_use(&identity, verified.scope());
         let service = if verified.scope().service() == Service::Sts.name() { Service::Sts } else { Service::Iam };
         Ok(Called { identity, service: Some(service), body })
     }
 
+    /// Who it is whose signature was verified.
+    async fn identify(&self, access_key: &str, token: Option<&str>) -> Result<Arc<Identity>, Refusal> {
+        self.identities.by_access_key(access_key, token).await.map_err(unidentified)
+    }
+
     fn note_use(&self, identity: &Identity, scope: &Scope) {
-        self.identities.note_use(&identity.access_key, scope.service(), scope.region());
+        // Nobody is told when temporary credentials were used last.
+        if !identity.is_temporary() && scope.region().len() <= MAX_NOTED_REGION_BYTES {
+            self.identities.note_use(&identity.access_key, scope.service(), scope.region());
+        }
     }
 
     fn refuse(&self, error: SignatureError) -> Refusal {

@@ -8,8 +8,9 @@ use std::{
 use strongroom_access::Identity;
 use strongroom_catalog::{EntityName, UnixMillis};
 
-/// With the policies of each compiled, some 64 MiB at the most where every policy has its full length, and 4 MiB usually.
 const MAX_KNOWN: usize = 4096;
+/// Of all of them together, as [`Known::weight_bytes`] tells it; the last one is kept whatever it weighs.
+const MAX_KNOWN_BYTES: usize = 64 << 20;
 
 /// An identity as it was resolved.
 #[derive(Clone)]
@@ -20,6 +21,8 @@ pub(super) struct Known {
     /// The number of changes of entities, asked for before these were read.
     pub(super) generation: u64,
     pub(super) expires: Option<UnixMillis>,
+    /// About as much memory as its policies take, though others may have the same ones.
+    pub(super) weight_bytes: usize,
 }
 
 /// What a request is signed with. The access key of a session is worth nothing without its token.
@@ -47,6 +50,7 @@ struct Entries {
     known: HashMap<(bool, String), Known>,
     /// In the order in which they came.
     order: VecDeque<(bool, String)>,
+    weight_bytes: usize,
 }
 
 impl Cache {
@@ -56,19 +60,22 @@ impl Cache {
 
     pub(super) fn insert(&self, credential: Credential<'_>, known: Known) {
         let mut entries = self.entries();
-        if entries.known.insert(credential.owned(), known).is_some() {
-            return;
+        entries.weight_bytes += known.weight_bytes;
+        match entries.known.insert(credential.owned(), known) {
+            Some(former) => entries.weight_bytes -= former.weight_bytes,
+            None => entries.order.push_back(credential.owned()),
         }
-        entries.order.push_back(credential.owned());
-        while entries.order.len() > MAX_KNOWN {
+        while entries.order.len() > MAX_KNOWN || (entries.weight_bytes > MAX_KNOWN_BYTES && entries.order.len() > 1) {
             let Some(oldest) = entries.order.pop_front() else { return };
-            entries.known.remove(&oldest);
+            let former = entries.known.remove(&oldest).map_or(0, |known| known.weight_bytes);
+            entries.weight_bytes -= former;
         }
     }
 
     pub(super) fn forget(&self, credential: Credential<'_>) {
         let (mut entries, credential) = (self.entries(), credential.owned());
-        if entries.known.remove(&credential).is_some() {
+        if let Some(known) = entries.known.remove(&credential) {
+            entries.weight_bytes -= known.weight_bytes;
             entries.order.retain(|other| *other != credential);
         }
     }

@@ -1,10 +1,14 @@
 //! What an identity is made of: its record, its groups, and the policies of all of these.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use strongroom_access::{AccessError, Identity, MAIN_ACCOUNT, Policy, Principal, Resolved, SecretKey};
-use strongroom_catalog::{EntityName, UnixMillis};
+use strongroom_catalog::{EntityKind, EntityName, UnixMillis};
 
+use super::compiled::{Compiled, Source};
 use crate::{
     IamError, builtin,
     directory::{Directory, Seen},
@@ -24,36 +28,55 @@ pub(super) struct Parts {
     boundary: Option<Arc<Policy>>,
     session: Vec<Arc<Policy>>,
     issued: Option<UnixMillis>,
-    pub(super) made_of: Vec<(EntityName, Option<u64>)>,
+    pub(super) made_of: Vec<Revision>,
+    /// As [`Known::weight_bytes`](super::cache::Known).
+    pub(super) weight_bytes: usize,
 }
 
+/// An entity, and its revision; none where it is not there.
+type Revision = (EntityName, Option<u64>);
+
+/// About so much memory a byte of a document takes when it is compiled.
+const BYTES_OF_A_BYTE: usize = 24;
+/// And an identity without policies.
+const BYTES_OF_AN_IDENTITY: usize = 2048;
+
 impl Parts {
-    pub(super) async fn of_user(directory: &Directory, account: &str, user: Seen<User>) -> Result<Self, IamError> {
+    pub(super) async fn of_user(directory: &Directory, compiled: &Compiled, account: &str, user: Seen<User>) -> Result<Self, IamError> {
         let made_of = vec![(user.name.clone(), Some(user.revision))];
         let User { name, id, path, tags, groups, policies, boundary, .. } = user.record;
         let principal = Principal::User { path, name };
         let mut parts = Self::new(principal, account, id, tags.iter().cloned().collect(), made_of);
-        let mut holders = vec![policies];
-        for group in directory.find_all::<Group>(account, &groups).await?.into_iter().flatten() {
-            parts.made_of.push((group.name, Some(group.revision)));
-            if group.record.enabled {
-                holders.push(group.record.policies);
+        let mut holders = vec![(parts.made_of[0].clone(), policies)];
+        for (group, found) in groups.iter().zip(directory.find_all::<Group>(account, &groups).await?) {
+            // A group with members is not deleted, so there always is one; without it there could be a Deny less.
+            let Seen { record, name, revision } = found.ok_or_else(|| lost("group", group))?;
+            parts.made_of.push((name.clone(), Some(revision)));
+            if record.enabled {
+                holders.push(((name, Some(revision)), record.policies));
             }
         }
-        parts.collect(directory, &holders, boundary).await?;
+        parts.collect(directory, compiled, holders, boundary).await?;
         Ok(parts)
     }
 
-    pub(super) async fn of_role(directory: &Directory, account: &str, role: Seen<Role>, session: &str) -> Result<Self, IamError> {
+    pub(super) async fn of_role(
+        directory: &Directory,
+        compiled: &Compiled,
+        account: &str,
+        role: Seen<Role>,
+        session: &str,
+    ) -> Result<Self, IamError> {
         let made_of = vec![(role.name.clone(), Some(role.revision))];
         let Role { name, id, tags, policies, boundary, path, .. } = role.record;
         let principal = Principal::AssumedRole { path, role: name, session: session.to_owned() };
         let mut parts = Self::new(principal, account, format!("{id}:{session}"), tags.iter().cloned().collect(), made_of);
-        parts.collect(directory, &[policies], boundary).await?;
+        let holder = parts.made_of[0].clone();
+        parts.collect(directory, compiled, vec![(holder, policies)], boundary).await?;
         Ok(parts)
     }
 
-    fn new(principal: Principal, account: &str, user_id: String, tags: Vec<Tag>, made_of: Vec<(EntityName, Option<u64>)>) -> Self {
+    fn new(principal: Principal, account: &str, user_id: String, tags: Vec<Tag>, made_of: Vec<Revision>) -> Self {
         Self {
             principal,
             account: account.to_owned(),
@@ -66,44 +89,59 @@ impl Parts {
             source_identity: None,
             issued: None,
             made_of,
+            weight_bytes: BYTES_OF_AN_IDENTITY,
         }
     }
 
     /// Compiles the policies of the holders, and the boundary.
-    async fn collect(&mut self, directory: &Directory, holders: &[Policies], boundary: Option<PolicyRef>) -> Result<(), IamError> {
-        let attached = holders.iter().flat_map(|of| &of.attached).chain(&boundary);
-        let names: Vec<String> =
+    async fn collect(
+        &mut self,
+        directory: &Directory,
+        compiled: &Compiled,
+        holders: Vec<(Revision, Policies)>,
+        boundary: Option<PolicyRef>,
+    ) -> Result<(), IamError> {
+        let attached = holders.iter().flat_map(|(_, of)| &of.attached).chain(&boundary);
+        let names: BTreeSet<String> =
             attached.filter(|policy| matches!(policy, PolicyRef::OfAccount(_))).map(|policy| policy.name().to_owned()).collect();
-        let mut managed: HashMap<String, Option<Arc<Policy>>> = HashMap::new();
+        let names: Vec<String> = names.into_iter().collect();
+        let mut managed: HashMap<String, (Source, String)> = HashMap::new();
         for (name, found) in names.iter().zip(directory.find_all::<ManagedPolicy>(&self.account, &names).await?) {
-            let Some(found) = found else { continue };
-            self.made_of.push((found.name.clone(), Some(found.revision)));
-            let compiled = found.record.default().map(|version| Policy::parse(&version.document)).transpose()?;
-            managed.insert(name.clone(), compiled.map(Arc::new));
+            // What refers to a policy keeps it from being deleted, so there always is one.
+            let Seen { record, name: entity, revision } = found.ok_or_else(|| lost("policy", name))?;
+            self.made_of.push((entity.clone(), Some(revision)));
+            let version = record.default().ok_or_else(|| lost("default version of the policy", name))?;
+            managed.insert(name.clone(), ((entity, revision, version.id()), version.document.clone()));
         }
-        let compiled = |policy: &PolicyRef| match policy {
-            PolicyRef::BuiltIn(name) => Ok(builtin::find(name).map(Policy::parse).transpose()?.map(Arc::new)),
-            PolicyRef::OfAccount(_) => Ok::<_, IamError>(managed.get(policy.name()).cloned().flatten()),
+        let document_of = |policy: &PolicyRef| match policy {
+            PolicyRef::BuiltIn(name) => {
+                let document = builtin::find(name).ok_or_else(|| lost("policy of the server", name))?;
+                let entity = EntityName { kind: EntityKind::Policy, account: "aws".to_owned(), name: name.clone() };
+                Ok(((entity, 0, String::new()), document.to_owned()))
+            }
+            PolicyRef::OfAccount(_) => managed.get(policy.name()).cloned().ok_or_else(|| lost("policy", policy.name())),
         };
-        for holder in holders {
-            for document in holder.inline.values() {
-                self.policies.push(Arc::new(Policy::parse(document)?));
+        let mut documents = Vec::new();
+        for ((entity, revision), holder) in &holders {
+            for (name, document) in &holder.inline {
+                documents.push(((entity.clone(), revision.unwrap_or_default(), name.clone()), document.clone()));
             }
             for policy in &holder.attached {
-                // What refers to a policy keeps it from being deleted, so there always is one; without it there could be a Deny less.
-                let policy = compiled(policy)?.ok_or_else(|| lost(policy.name()))?;
-                self.policies.push(policy);
+                documents.push(document_of(policy)?);
             }
         }
-        self.boundary = match boundary {
-            Some(policy) => Some(compiled(&policy)?.ok_or_else(|| lost(policy.name()))?),
-            None => None,
-        };
+        let bounds = boundary.as_ref().map(document_of).transpose()?;
+        let has_boundary = bounds.is_some();
+        documents.extend(bounds);
+        self.weight_bytes += documents.iter().map(|(_, document)| document.len() * BYTES_OF_A_BYTE).sum::<usize>();
+        self.policies = compiled.of(documents).await?;
+        self.boundary = if has_boundary { self.policies.pop() } else { None };
         Ok(())
     }
 
     /// Bounds what the policies allow.
     pub(super) fn bound_session(&mut self, document: &str) -> Result<(), AccessError> {
+        self.weight_bytes += document.len() * BYTES_OF_A_BYTE;
         self.session.push(Arc::new(Policy::parse(document)?));
         Ok(())
     }
@@ -161,6 +199,6 @@ pub(super) fn user_of(called: &str) -> (&str, &str) {
     called.split_once(OF_ACCOUNT).unwrap_or((MAIN_ACCOUNT, called))
 }
 
-fn lost(name: &str) -> IamError {
-    IamError::Internal(format!("the policy {name} is referred to and not there: restore the catalog from a backup").into())
+fn lost(what: &str, name: &str) -> IamError {
+    IamError::Internal(format!("the {what} {name} is referred to and not there: restore the catalog from a backup").into())
 }

@@ -1,6 +1,7 @@
 //! From the access key of a request to whom it belongs and what they may do, as it is now.
 
 mod cache;
+mod compiled;
 mod identity;
 mod uses;
 
@@ -8,9 +9,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use strongroom_access::{Identity, IdentityError, IdentitySource, SecretKey};
-use strongroom_catalog::UnixMillis;
+use strongroom_catalog::{EntityName, UnixMillis};
 
 use cache::{Cache, Credential, Known};
+use compiled::Compiled;
 use identity::Parts;
 use uses::Uses;
 
@@ -24,10 +26,14 @@ use crate::{
 /// Stands for the access key of who signs nothing.
 const UNUSED_KEY: &str = "background";
 
+/// How often an identity is looked at again that changed meanwhile.
+const MAX_LOOKS: usize = 16;
+
 /// What is remembered of identities and of uses of access keys.
 #[derive(Default)]
 pub(crate) struct Memory {
     known: Cache,
+    compiled: Compiled,
     pub(crate) uses: Uses,
 }
 
@@ -41,6 +47,17 @@ impl IdentitySource for Iam {
             Some(token) => self.of_session(access_key, token).await,
             None => self.of_key(access_key).await,
         }
+    }
+
+    async fn secret(&self, access_key: &str, token: Option<&str>) -> Result<SecretKey, IdentityError> {
+        if self.configured.access_key(access_key).is_some() {
+            return self.configured.secret(access_key, token).await;
+        }
+        if let Some(token) = token {
+            return Ok(SecretKey::new(self.open_session(access_key, token)?.secret)?);
+        }
+        let key = self.directory.find::<AccessKey>("", access_key).await.map_err(failed)?.ok_or(IdentityError::UnknownAccessKey)?;
+        Ok(SecretKey::new(key.record.secret)?)
     }
 
     async fn is_owner(&self, owner: &str) -> Result<bool, IdentityError> {
@@ -74,7 +91,7 @@ impl IdentitySource for Iam {
         let Some(user) = self.directory.find::<User>(account, user_name).await.map_err(failed)?.filter(|user| user.record.enabled) else {
             return Ok(None);
         };
-        let mut parts = Parts::of_user(&self.directory, account, user).await.map_err(failed)?;
+        let mut parts = Parts::of_user(&self.directory, &self.memory.compiled, account, user).await.map_err(failed)?;
         // It signs nothing: what it does in the background, it does by its name.
         Ok(Some(Arc::new(parts.identity(UNUSED_KEY, SecretKey::new(name::new_secret())?)?)))
     }
@@ -82,11 +99,52 @@ impl IdentitySource for Iam {
 
 impl Iam {
     async fn of_key(&self, access_key: &str) -> Result<Arc<Identity>, IdentityError> {
-        let now = self.clock.now();
-        if let Some(known) = self.remembered(Credential::Key(access_key), now).await? {
+        let (credential, now) = (Credential::Key(access_key), self.clock.now());
+        if let Some(known) = self.remembered(credential, now).await? {
             return Ok(known);
         }
-        let generation = self.directory.catalog().entity_changes();
+        for _ in 0..MAX_LOOKS {
+            let generation = self.generation();
+            let built = self.build_of_key(access_key, now).await;
+            if let Some(identity) = self.settle(credential, built, generation).await? {
+                return Ok(identity);
+            }
+        }
+        Err(IdentityError::Unavailable)
+    }
+
+    /// What was built, if nothing that it was made of changed meanwhile: a mix of two states could lack a Deny that both have. None: look again.
+    async fn settle(
+        &self,
+        credential: Credential<'_>,
+        built: Result<Known, IdentityError>,
+        generation: u64,
+    ) -> Result<Option<Arc<Identity>>, IdentityError> {
+        match built {
+            Ok(known) if self.is_still(&known.made_of, generation).await? => {
+                let identity = Arc::clone(&known.identity);
+                self.memory.known.insert(credential, Known { generation, ..known });
+                Ok(Some(identity))
+            }
+            Err(error) if self.generation() == generation => Err(error),
+            Ok(_) | Err(_) => Ok(None),
+        }
+    }
+
+    fn generation(&self) -> u64 {
+        self.directory.catalog().entity_changes()
+    }
+
+    async fn is_still(&self, made_of: &[(EntityName, Option<u64>)], generation: u64) -> Result<bool, IdentityError> {
+        if self.generation() == generation {
+            return Ok(true);
+        }
+        let names = made_of.iter().map(|(name, _)| name.clone()).collect();
+        let found = self.directory.catalog().entities(names).await.map_err(|error| failed(error.into()))?;
+        Ok(found.iter().zip(made_of).all(|(found, (_, revision))| found.as_ref().map(|found| found.revision) == *revision))
+    }
+
+    async fn build_of_key(&self, access_key: &str, now: UnixMillis) -> Result<Known, IdentityError> {
         let unknown = IdentityError::UnknownAccessKey;
         let key = self.directory.find::<AccessKey>("", access_key).await.map_err(failed)?.ok_or(unknown)?;
         let expires = key.record.service_account.as_ref().and_then(|of| of.expires);
@@ -98,35 +156,44 @@ impl Iam {
         if !user.record.enabled {
             return Err(IdentityError::UnknownAccessKey);
         }
-        let mut parts = Parts::of_user(&self.directory, account, user).await.map_err(failed)?;
+        let mut parts = Parts::of_user(&self.directory, &self.memory.compiled, account, user).await.map_err(failed)?;
         parts.made_of.push((key.name.clone(), Some(key.revision)));
         if let Some(document) = service_account.as_ref().and_then(|of| of.policy.as_deref()) {
             parts.bound_session(document)?;
         }
         let identity = Arc::new(parts.identity(access_key, SecretKey::new(secret.clone())?)?);
-        self.memory
-            .known
-            .insert(Credential::Key(access_key), Known { identity: Arc::clone(&identity), made_of: parts.made_of, generation, expires });
-        Ok(identity)
+        Ok(Known { identity, made_of: parts.made_of, generation: 0, expires, weight_bytes: parts.weight_bytes })
+    }
+
+    fn open_session(&self, access_key: &str, token: &str) -> Result<Session, IdentityError> {
+        let session = Session::open(self.directory.store_key(), access_key, token).ok_or(IdentityError::InvalidToken)?;
+        if session.expires <= self.clock.now() { Err(IdentityError::ExpiredToken) } else { Ok(session) }
     }
 
     async fn of_session(&self, access_key: &str, token: &str) -> Result<Arc<Identity>, IdentityError> {
-        let session = Session::open(self.directory.store_key(), access_key, token).ok_or(IdentityError::InvalidToken)?;
-        let now = self.clock.now();
-        if session.expires <= now {
-            return Err(IdentityError::ExpiredToken);
-        }
-        if let Some(known) = self.remembered(Credential::Session(access_key), now).await? {
+        let session = self.open_session(access_key, token)?;
+        let credential = Credential::Session(access_key);
+        if let Some(known) = self.remembered(credential, self.clock.now()).await? {
             return Ok(known);
         }
-        let generation = self.directory.catalog().entity_changes();
+        for _ in 0..MAX_LOOKS {
+            let generation = self.generation();
+            let built = self.build_of_session(access_key, &session).await;
+            if let Some(identity) = self.settle(credential, built, generation).await? {
+                return Ok(identity);
+            }
+        }
+        Err(IdentityError::Unavailable)
+    }
+
+    async fn build_of_session(&self, access_key: &str, session: &Session) -> Result<Known, IdentityError> {
         let (account, invalid) = (session.account.as_str(), IdentityError::InvalidToken);
         let (mut parts, sessions_from) = match &session.of {
             SessionOf::User { name, id } => {
                 let user = self.directory.find::<User>(account, name).await.map_err(failed)?;
                 let user = user.filter(|user| user.record.id == *id && user.record.enabled).ok_or(invalid)?;
                 let sessions_from = user.record.sessions_from;
-                (Parts::of_user(&self.directory, account, user).await.map_err(failed)?, sessions_from)
+                (Parts::of_user(&self.directory, &self.memory.compiled, account, user).await.map_err(failed)?, sessions_from)
             }
             SessionOf::Role { name, id, session } => {
                 let role = self
@@ -137,20 +204,16 @@ impl Iam {
                     .filter(|role| role.record.id == *id)
                     .ok_or(invalid)?;
                 let sessions_from = role.record.sessions_from;
-                (Parts::of_role(&self.directory, account, role, session).await.map_err(failed)?, sessions_from)
+                (Parts::of_role(&self.directory, &self.memory.compiled, account, role, session).await.map_err(failed)?, sessions_from)
             }
         };
         if session.issued < sessions_from {
             return Err(IdentityError::InvalidToken);
         }
-        parts.of_session(&session)?;
+        parts.of_session(session)?;
         let identity = Arc::new(parts.identity(access_key, SecretKey::new(session.secret.clone())?)?);
         let expires = Some(session.expires);
-        self.memory.known.insert(
-            Credential::Session(access_key),
-            Known { identity: Arc::clone(&identity), made_of: parts.made_of, generation, expires },
-        );
-        Ok(identity)
+        Ok(Known { identity, made_of: parts.made_of, generation: 0, expires, weight_bytes: parts.weight_bytes })
     }
 
     /// What is remembered, if it still is so. Where something changed meanwhile, the revisions tell whether it was one of those that count here.
@@ -160,17 +223,13 @@ impl Iam {
             self.memory.known.forget(credential);
             return Ok(None);
         }
-        let generation = self.directory.catalog().entity_changes();
-        if known.generation == generation {
-            return Ok(Some(known.identity));
-        }
-        let names = known.made_of.iter().map(|(name, _)| name.clone()).collect();
-        let found = self.directory.catalog().entities(names).await.map_err(|error| failed(error.into()))?;
-        let is_same =
-            found.iter().zip(&known.made_of).all(|(found, (_, revision))| found.as_ref().map(|found| found.revision) == *revision);
-        if !is_same {
+        let generation = self.generation();
+        if !self.is_still(&known.made_of, known.generation).await? {
             self.memory.known.forget(credential);
             return Ok(None);
+        }
+        if known.generation == generation {
+            return Ok(Some(known.identity));
         }
         let identity = Arc::clone(&known.identity);
         self.memory.known.insert(credential, Known { generation, ..known });
