@@ -455,6 +455,20 @@ def test_the_last_use_of_a_key_is_told(server, iam, tmp_path_factory):
     assert abs(again["AccessKeyLastUsed"]["LastUsedDate"].timestamp() - time.time()) < 120
 
 
+def test_a_start_refuses_a_user_of_the_configuration_whose_name_or_key_the_store_has(tmp_path):
+    server = Server(tmp_path / "twice").start()
+    key = new_user(server.boto(service="iam"), "Twice")["AccessKeyId"]
+    server.stop()
+    for name, access_key, what in (("twice", "AKTWICE", "the name twice"), ("other", key, f"the access key {key}")):
+        server.config = f"[[users]]\nname = '{name}'\naccess_key = '{access_key}'\nsecret_key = 'twice-secret-0123456789'\naccount = '111122223333'\n"
+        with pytest.raises(RuntimeError, match=f"have {what}: give the one in the file another"):
+            server.start()
+    server.config = ""
+    server.start()
+    server.stop()
+    server.remove()
+
+
 def test_a_call_that_there_is_not_says_so(server, iam):
     assert code(iam.create_virtual_mfa_device, VirtualMFADeviceName="m") == ("InvalidAction", 400)
 

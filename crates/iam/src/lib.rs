@@ -26,7 +26,7 @@ mod table;
 
 use std::{sync::Arc, time::Duration};
 
-use strongroom_access::Configured;
+use strongroom_access::{Configured, MAIN_ACCOUNT};
 use strongroom_audit::AuditLog;
 use strongroom_catalog::{Catalog, Clock};
 use strongroom_seal::StoreKey;
@@ -70,6 +70,22 @@ impl Iam {
     pub fn new(parts: IamParts) -> Arc<Self> {
         let IamParts { catalog, store_key, configured, audit, clock } = parts;
         Arc::new(Self { directory: Directory::new(catalog, store_key), configured, audit, clock, memory: resolve::Memory::default() })
+    }
+
+    /// What a user of the configuration file and one of the store both have, a name or an access key: nothing could tell the two apart.
+    pub async fn taken_twice(&self) -> Result<Option<String>, IamError> {
+        for identity in self.configured.all() {
+            let of_account = self.directory.find::<model::User>(&identity.account, &identity.name).await?;
+            // Users of the main account go by their bare names, as all users of the configuration do.
+            let of_main = self.directory.find::<model::User>(MAIN_ACCOUNT, &identity.name).await?;
+            if of_account.or(of_main).is_some() {
+                return Ok(Some(format!("the name {}", identity.name)));
+            }
+            if self.directory.find::<model::AccessKey>("", &identity.access_key).await?.is_some() {
+                return Ok(Some(format!("the access key {}", identity.access_key)));
+            }
+        }
+        Ok(None)
     }
 
     /// Writes down the uses of access keys that were noted so far, as at the end.

@@ -155,7 +155,8 @@ fn a_policy_sees_the_caller_as_it_is() {
         (r#"{"StringEquals": {"aws:PrincipalType": ["User", "Anonymous"]}}"#, [true, false, false, true]),
         (r#"{"StringEquals": {"aws:PrincipalType": ["AssumedRole", "Account"]}}"#, [false, true, true, false]),
         (r#"{"StringEquals": {"aws:PrincipalTag/team": "red"}}"#, [true, true, false, false]),
-        (r#"{"StringEquals": {"aws:PrincipalTag/Team": "red"}}"#, [false, false, false, false]),
+        // Tags of identities are the same in whatever case.
+        (r#"{"StringEquals": {"aws:PrincipalTag/Team": "red"}}"#, [true, true, false, false]),
         (r#"{"StringEquals": {"aws:SourceIdentity": "boss"}}"#, [true, false, false, false]),
         (r#"{"DateGreaterThan": {"aws:TokenIssueTime": "2030-01-01T11:00:00Z"}}"#, [true, false, false, false]),
         (r#"{"Null": {"aws:MultiFactorAuthPresent": "true"}}"#, [true, true, true, true]),

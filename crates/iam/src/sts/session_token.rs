@@ -18,12 +18,11 @@ pub(crate) async fn get_session_token(call: &Call<'_>) -> Result<Value, IamError
         return Err(denied("with session credentials"));
     }
     let key = call.directory().find::<AccessKey>(&call.account, &call.identity.access_key).await?;
-    if key.is_some_and(|key| key.record.service_account.is_some()) {
+    let key = key.ok_or_else(|| denied("as root, or as a user of the configuration file"))?.record;
+    if key.service_account.is_some() {
         return Err(denied("with the access key of a service account"));
     }
-    let name = call.identity.user_name().unwrap_or_default();
-    let user = call.directory().find::<User>(&call.account, name).await?.map(|seen| seen.record);
-    let user = user.ok_or_else(|| denied("as root, or as a user of the configuration file"))?;
+    let user = call.directory().get::<User>(&call.account, &key.user).await?.record;
     let seconds = credentials::seconds(call, USUAL_SECONDS, MAX_SECONDS)?;
     let of = SessionOf::User { name: user.name, id: user.id };
     Ok(json!({"Credentials": credentials::give(call, seconds, |session| session, of)?}))

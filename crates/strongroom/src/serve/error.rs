@@ -77,6 +77,10 @@ pub(crate) enum StartError {
     },
     #[error("the identities are not acceptable")]
     Identities(#[source] AccessError),
+    #[error("a user of the configuration file and a user of the store have {0}: give the one in the file another")]
+    TakenTwice(String),
+    #[error("identities cannot be looked up")]
+    Iam(#[from] strongroom_iam::IamError),
     #[error("trusted_proxies names {given}")]
     Proxy {
         given: String,

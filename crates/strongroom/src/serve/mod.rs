@@ -38,6 +38,9 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     let keys = keys::open(&settings, Arc::clone(&catalog) as _).await?;
     let audit = audit::open(&settings, plan.audit_reserve_bytes(), &keys.settings).await?;
     let iam = parts::iam(root.keys(), &settings.users, &keys, Arc::clone(&catalog) as _, &audit)?;
+    if let Some(what) = iam.taken_twice().await? {
+        return Err(StartError::TakenTwice(what));
+    }
     let space = plan.space(&catalog, &audit);
     let engine = parts::open_engine(&settings, &keys, space, Arc::clone(&catalog) as _, Arc::clone(&audit), Arc::clone(&iam) as _).await?;
     let deliveries = parts::deliveries(&settings).await?;
