@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use common::{Home, event, files, key};
 use strongroom_audit::{
-    AuditLog, AuditSink, LogConfig, PublicKey, Receipt, ReceiptError, Retention, SignedReceipt, SigningKey, segments, sign_receipt,
-    verify_receipt,
+    AuditLog, AuditSink, LogConfig, PublicKey, Receipt, ReceiptError, Retention, Segment, SignedReceipt, SigningKey, segments,
+    sign_receipt, verify_receipt,
 };
 use zeroize::Zeroizing;
 
@@ -144,8 +144,13 @@ async fn the_log_check_in_the_docs_reads_compressed_files_and_knows_what_retenti
     let deadline = Instant::now() + Duration::from_mins(1);
     let mut number = 0;
     let is_ready = || segments(&home.dir()).unwrap().iter().any(|segment| segment.compressed);
+    let kept = tempfile::tempdir().unwrap();
+    let of_kept = |segment: &Segment| kept.path().join(segment.path.file_name().unwrap());
     while log.usage().removed_records == 0 || !is_ready() {
         assert!(Instant::now() < deadline);
+        for segment in segments(&home.dir()).unwrap().iter().filter(|segment| !segment.compressed && !of_kept(segment).exists()) {
+            drop(fs::hard_link(&segment.path, of_kept(segment))); // it may be compressed by now
+        }
         log.record_durably(event(number)).await.unwrap();
         number += 1;
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -157,8 +162,28 @@ async fn the_log_check_in_the_docs_reads_compressed_files_and_knows_what_retenti
     let check = || python(program("# verify.py"), &[&dir, &key().public_key().to_hex()]);
     let good = check();
     let head = format!("{}:{}", report.head.seq, report.head.hash);
-    assert_eq!((text(&good.stdout), text(&good.stderr)), (format!("intact: {} records up to {head}\n", report.records), String::new()));
-    fs::remove_file(&segments(&home.dir()).unwrap()[0].path).unwrap();
+    let said = |records: u64| (format!("intact: {records} records up to {head}\n"), String::new());
+    assert_eq!((text(&good.stdout), text(&good.stderr)), said(report.records));
+
+    // A stop within a compression leaves a file in both forms.
+    let put_back = |segment: &Segment| fs::copy(of_kept(segment), home.dir().join(of_kept(segment).file_name().unwrap())).unwrap();
+    let compressed = segments(&home.dir()).unwrap().into_iter().find(|segment| segment.compressed).unwrap();
+    let plain = Segment { path: compressed.path.with_extension(""), ..compressed };
+    put_back(&plain);
+    let twice = check();
+    assert_eq!((text(&twice.stdout), text(&twice.stderr)), said(report.records));
+    // A stop within a removal leaves a file whose removal is on record.
+    let removed = segments(kept.path()).unwrap().into_iter().rfind(|segment| Some(segment.first_seq) < report.first_seq).unwrap();
+    put_back(&removed);
+    let unfinished = check();
+    let more = report.first_seq.unwrap() - removed.first_seq;
+    assert_eq!((text(&unfinished.stdout), text(&unfinished.stderr)), said(report.records + more));
+    assert!(home.verify(None).is_intact());
+    fs::remove_file(home.dir().join(of_kept(&removed).file_name().unwrap())).unwrap();
+
+    let first = segments(&home.dir()).unwrap().remove(0);
+    drop(fs::remove_file(&first.path));
+    drop(fs::remove_file(first.path.with_extension("jsonl.gz")));
     let bad = check();
     assert!(!bad.status.success() && text(&bad.stderr).contains("the beginning is missing"), "{}", text(&bad.stderr));
 }
