@@ -222,6 +222,9 @@ pub trait Catalog: Send + Sync + 'static {
     /// How many entities of a kind an account has.
     async fn count_entities(&self, kind: EntityKind, account: &str) -> Result<u64, CatalogError>;
 
+    /// How many entities refer to the one named, of whatever kind.
+    async fn count_referring(&self, to: EntityName) -> Result<u64, CatalogError>;
+
     /// Entities of a kind that refer to the one named, in the order of accounts and names, greater than `after`, at the most `limit`.
     async fn referring_entities(
         &self,

@@ -23,6 +23,9 @@ pub enum EntityKind {
     Provider,
 }
 
+/// Before the account in the names of what the server brings along; no account begins so.
+const BUILT_IN: &str = "built-in/";
+
 /// What names an entity. The catalog compares bytes: who wants names that differ in more than their case folds them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntityName {
@@ -32,6 +35,17 @@ pub struct EntityName {
     pub account: String,
     /// Its name in that account.
     pub name: String,
+}
+
+impl EntityName {
+    /// What the server brings along, as an account sees it. It has no row: it is always there, and what refers to it can be found and counted.
+    pub fn built_in(kind: EntityKind, account: &str, name: &str) -> Self {
+        Self { kind, account: format!("{BUILT_IN}{account}"), name: name.to_owned() }
+    }
+
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.account.starts_with(BUILT_IN)
+    }
 }
 
 impl fmt::Display for EntityName {

@@ -38,10 +38,12 @@ pub(super) fn list(
 }
 
 pub(super) fn count(connection: &Connection, kind: EntityKind, account: &str) -> Result<u64, CatalogError> {
-    let mut statement = connection.prepare_cached("SELECT count(*) FROM entities WHERE kind = ?1 AND account = ?2")?;
-    let mut rows = statement.query(params![code(kind), account])?;
-    let row = rows.next()?.ok_or_else(|| CatalogError::Damaged("a count has no row".to_owned()))?;
-    Columns::new(row).unsigned()
+    one_number(connection, "SELECT count(*) FROM entities WHERE kind = ?1 AND account = ?2", params![code(kind), account])
+}
+
+pub(super) fn count_referring(connection: &Connection, to: &EntityName) -> Result<u64, CatalogError> {
+    let sql = "SELECT count(*) FROM entity_refs WHERE to_kind = ?1 AND to_account = ?2 AND to_name = ?3";
+    one_number(connection, sql, params![code(to.kind), to.account, to.name])
 }
 
 pub(super) fn referring(
@@ -65,14 +67,14 @@ pub(super) fn referring(
 
 /// All of the changes, or none. What refers to what is looked at when all of them are made, so that their order does not matter.
 pub(super) fn change(transaction: &Connection, changes: &[EntityChange]) -> Result<Vec<u64>, CatalogError> {
-    let revisions: Result<_, _> = changes.iter().map(|change| change_one(transaction, change)).collect();
+    let revisions = changes.iter().map(|change| change_one(transaction, change)).collect::<Result<_, _>>()?;
     for EntityChange { name, becomes, .. } in changes {
         match becomes {
             Some(NewEntity { refers_to, .. }) => refers_to.iter().try_for_each(|to| check_is_there(transaction, to))?,
             None => check_is_unused(transaction, name)?,
         }
     }
-    revisions
+    Ok(revisions)
 }
 
 fn change_one(transaction: &Connection, change: &EntityChange) -> Result<u64, CatalogError> {
@@ -105,6 +107,9 @@ fn change_one(transaction: &Connection, change: &EntityChange) -> Result<u64, Ca
 }
 
 fn check_is_there(transaction: &Connection, to: &EntityName) -> Result<(), CatalogError> {
+    if to.is_built_in() {
+        return Ok(());
+    }
     let sql = "SELECT EXISTS (SELECT 1 FROM entities WHERE kind = ?1 AND account = ?2 AND name = ?3)";
     let is_there: bool = transaction.prepare_cached(sql)?.query_row(params![code(to.kind), to.account, to.name], |row| row.get(0))?;
     if is_there { Ok(()) } else { Err(CatalogError::NoSuchEntity(to.clone())) }
@@ -139,6 +144,13 @@ pub(super) fn last_use(connection: &Connection, access_key: &str) -> Result<Opti
     let Some(row) = rows.next()? else { return Ok(None) };
     let mut columns = Columns::new(row);
     Ok(Some(AccessKeyUse { access_key: columns.text()?, used: columns.integer()?, service: columns.text()?, region: columns.text()? }))
+}
+
+fn one_number(connection: &Connection, sql: &str, by: impl rusqlite::Params) -> Result<u64, CatalogError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(by)?;
+    let row = rows.next()?.ok_or_else(|| CatalogError::Damaged("a count has no row".to_owned()))?;
+    Columns::new(row).unsigned()
 }
 
 fn all(connection: &Connection, sql: &str, by: impl rusqlite::Params) -> Result<Vec<Entity>, CatalogError> {

@@ -430,6 +430,10 @@ impl Catalog for SqliteCatalog {
         self.read(move |connection| entities::count(connection, kind, &account)).await
     }
 
+    async fn count_referring(&self, to: EntityName) -> Result<u64, CatalogError> {
+        self.read(move |connection| entities::count_referring(connection, &to)).await
+    }
+
     async fn referring_entities(
         &self,
         to: EntityName,

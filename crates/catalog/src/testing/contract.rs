@@ -53,6 +53,7 @@ macro_rules! catalog_contract {
             an_entity_is_changed_only_if_its_revision_is_the_one_seen_and_no_revision_comes_twice
             changes_of_several_entities_happen_all_or_not_at_all
             what_an_entity_refers_to_is_there_as_long_as_it_is
+            what_the_server_brings_along_needs_no_row_to_be_referred_to_and_each_account_has_its_own
             entities_are_listed_in_the_order_of_names_and_those_that_refer_to_one_are_found
             the_last_use_of_an_access_key_is_kept_as_long_as_the_key
         }

@@ -60,6 +60,7 @@ pub enum Method {
     Entities,
     ListEntities,
     CountEntities,
+    CountReferring,
     ReferringEntities,
     ChangeEntities,
     NoteAccessKeyUses,
@@ -319,6 +320,10 @@ impl Catalog for HookedCatalog {
 
     async fn count_entities(&self, kind: EntityKind, account: &str) -> Result<u64, CatalogError> {
         self.around(read(Method::CountEntities), self.inner.count_entities(kind, account)).await
+    }
+
+    async fn count_referring(&self, to: EntityName) -> Result<u64, CatalogError> {
+        self.around(read(Method::CountReferring), self.inner.count_referring(to)).await
     }
 
     async fn referring_entities(

@@ -60,6 +60,9 @@ pub async fn changes_of_several_entities_happen_all_or_not_at_all(fresh: Fresh) 
     let found = fresh.catalog.entities(vec![user("b"), user("c"), user("a"), named(EntityKind::Group, "a")]).await.unwrap();
     let found: Vec<_> = found.into_iter().map(|entity| entity.map(|entity| (entity.name, entity.revision, entity.record))).collect();
     assert_eq!(found, [Some((user("b"), revisions[1], vec![2])), None, Some((user("a"), revisions[0], vec![1])), None]);
+    // That another change was faster is what counts, also where one refers to the other.
+    let lost = vec![set(user("c"), None, 5, &[user("a")]), set(user("a"), Some(revisions[1]), 5, &[])];
+    assert_eq!(fresh.refused(lost).await, "Err(PreconditionFailed)");
     let both = fresh.catalog.change_entities(vec![deleted(user("a"), revisions[0]), set(user("b"), Some(revisions[1]), 4, &[])]).await;
     assert_eq!(both.unwrap()[0], 0);
     assert_eq!((fresh.record_of(user("a")).await, fresh.record_of(user("b")).await), (None, Some(4)));
@@ -109,6 +112,21 @@ pub async fn entities_are_listed_in_the_order_of_names_and_those_that_refer_to_o
     assert_eq!(referring(EntityKind::User, Some(other), 9).await, []);
     assert_eq!(referring(EntityKind::Group, None, 9).await, [named(EntityKind::Group, "a")]);
     assert_eq!(referring(EntityKind::Role, None, 9).await, []);
+    assert_eq!(fresh.catalog.count_referring(policy.clone()).await.unwrap(), 4);
+    assert_eq!(fresh.catalog.count_referring(user("a")).await.unwrap(), 0);
+}
+
+pub async fn what_the_server_brings_along_needs_no_row_to_be_referred_to_and_each_account_has_its_own(fresh: Fresh) {
+    let (own, others) = (EntityName::built_in(EntityKind::Policy, "1", "p"), EntityName::built_in(EntityKind::Policy, "2", "p"));
+    let revision = fresh.change(vec![set(user("a"), None, 1, std::slice::from_ref(&own))]).await;
+    let referring = async |to: &EntityName| {
+        let found = fresh.catalog.referring_entities(to.clone(), EntityKind::User, None, 9).await.unwrap();
+        (found.into_iter().map(|entity| entity.name).collect::<Vec<_>>(), fresh.catalog.count_referring(to.clone()).await.unwrap())
+    };
+    assert_eq!(referring(&own).await, (vec![user("a")], 1));
+    assert_eq!(referring(&others).await, (vec![], 0));
+    fresh.change(vec![deleted(user("a"), revision)]).await;
+    assert_eq!(referring(&own).await, (vec![], 0));
 }
 
 pub async fn the_last_use_of_an_access_key_is_kept_as_long_as_the_key(fresh: Fresh) {

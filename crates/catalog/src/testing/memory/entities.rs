@@ -32,6 +32,10 @@ impl Entities {
         referring.take(limit).filter_map(|(name, _)| self.find(name)).collect()
     }
 
+    pub(super) fn count_referring(&self, to: &EntityName) -> u64 {
+        self.present.values().filter(|(_, entity)| entity.refers_to.contains(to)).count() as u64
+    }
+
     pub(super) fn change(&mut self, changes: Vec<EntityChange>) -> Result<Vec<u64>, CatalogError> {
         let mut revisions = Vec::new();
         for EntityChange { name, seen, becomes } in changes.clone() {
@@ -49,7 +53,8 @@ impl Entities {
             }
         }
         for EntityChange { name, becomes, .. } in changes {
-            let missing = becomes.iter().flat_map(|entity| &entity.refers_to).find(|to| !self.present.contains_key(to));
+            let missing =
+                becomes.iter().flat_map(|entity| &entity.refers_to).find(|to| !to.is_built_in() && !self.present.contains_key(to));
             if let Some(missing) = missing {
                 return Err(CatalogError::NoSuchEntity(missing.clone()));
             }

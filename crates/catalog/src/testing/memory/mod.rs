@@ -488,6 +488,10 @@ impl Catalog for MemoryCatalog {
         Ok(self.read(|state| state.entities.list(kind, account, None, usize::MAX).len() as u64))
     }
 
+    async fn count_referring(&self, to: EntityName) -> Result<u64, CatalogError> {
+        Ok(self.read(|state| state.entities.count_referring(&to)))
+    }
+
     async fn referring_entities(
         &self,
         to: EntityName,
