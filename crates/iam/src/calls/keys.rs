@@ -7,7 +7,7 @@ use super::{page, shapes};
 use crate::{
     IamError,
     call::Call,
-    directory::missing,
+    directory::{Changes, Seen, missing},
     model::{AccessKey, KeyStatus, User},
     name::{self, IdOf},
 };
@@ -16,27 +16,30 @@ use crate::{
 const MAX_KEYS: usize = 2;
 /// And with these.
 pub(crate) const MAX_OF_USER: usize = 100;
-/// How often an id is tried that is taken.
-const MAX_ATTEMPTS: usize = 4;
+/// How often a creation is tried again that found its id taken or its user changed meanwhile.
+const MAX_ATTEMPTS: usize = 16;
 
 pub(crate) async fn create(call: &Call<'_>) -> Result<Value, IamError> {
-    let user = of_user(call).await?;
-    let present = call.directory().referring::<User, AccessKey>(&call.account, &user.name, None, MAX_OF_USER).await?;
-    if present.iter().filter(|seen| seen.record.service_account.is_none()).count() >= MAX_KEYS {
-        return Err(IamError::LimitExceeded(format!("Cannot exceed quota for AccessKeysPerUser: {MAX_KEYS}")));
-    }
+    let (directory, account) = (call.directory(), &call.account);
     for _ in 0..MAX_ATTEMPTS {
+        let user = of_user(call).await?;
+        let present = directory.referring::<User, AccessKey>(account, &user.record.name, None, MAX_OF_USER).await?;
+        if present.iter().filter(|seen| seen.record.service_account.is_none()).count() >= MAX_KEYS {
+            return Err(IamError::LimitExceeded(format!("Cannot exceed quota for AccessKeysPerUser: {MAX_KEYS}")));
+        }
         let key = AccessKey {
             id: name::new_id(IdOf::AccessKey),
             secret: Zeroizing::new(name::new_secret()),
-            account: call.account.clone(),
-            user: user.name.clone(),
+            account: account.clone(),
+            user: user.record.name.clone(),
             created: call.now(),
             status: KeyStatus::Active,
             service_account: None,
         };
-        match call.directory().create(&call.account, &key).await {
-            Err(IamError::EntityAlreadyExists(_)) => {}
+        // With the user as it was when its keys were counted, so that two calls at once do not create a third.
+        let changes = Changes::default().create(directory, account, &key)?.replace(directory, account, &user)?;
+        match directory.commit(changes).await {
+            Err(IamError::ConcurrentModification) => {}
             other => {
                 other?;
                 call.note("access_key", &key.id);
@@ -51,7 +54,7 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Value, IamError> {
 }
 
 pub(crate) async fn list(call: &Call<'_>) -> Result<Value, IamError> {
-    let user = of_user(call).await?;
+    let user = of_user(call).await?.record;
     let keys = page::referring::<User, AccessKey>(call, &user.name, |key| key.service_account.is_none()).await?;
     let mut answer = keys.answer("AccessKeyMetadata", shapes::access_key);
     answer["UserName"] = json!(user.name);
@@ -60,7 +63,7 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Value, IamError> {
 
 pub(crate) async fn update(call: &Call<'_>) -> Result<Value, IamError> {
     let (id, status) = (call.params.text("AccessKeyId")?, KeyStatus::parse(call.params.text("Status")?)?);
-    let user = of_user(call).await?;
+    let user = of_user(call).await?.record;
     let set = |key: &mut AccessKey| {
         check_is_of(key, call, &user)?;
         key.status = status;
@@ -73,7 +76,7 @@ pub(crate) async fn update(call: &Call<'_>) -> Result<Value, IamError> {
 
 pub(crate) async fn delete(call: &Call<'_>) -> Result<Value, IamError> {
     let id = call.params.text("AccessKeyId")?;
-    let user = of_user(call).await?;
+    let user = of_user(call).await?.record;
     call.note("access_key", id);
     call.directory().delete(&call.account, id, |key: &AccessKey| check_is_of(key, call, &user)).await?;
     Ok(Value::Null)
@@ -97,11 +100,11 @@ pub(crate) async fn owner_of(call: &Call<'_>) -> Result<Option<String>, IamError
 }
 
 /// The user that is named, else the caller.
-async fn of_user(call: &Call<'_>) -> Result<User, IamError> {
+async fn of_user(call: &Call<'_>) -> Result<Seen<User>, IamError> {
     let name = call.user_name().ok_or_else(|| {
         IamError::validation("The request must contain the parameter UserName: the keys of root stand in the server's configuration.")
     })?;
-    Ok(call.directory().get::<User>(&call.account, &name).await?.record)
+    call.directory().get::<User>(&call.account, &name).await
 }
 
 /// A key of somebody else is none: nobody learns that it is there.
