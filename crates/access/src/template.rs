@@ -75,6 +75,14 @@ impl Template {
     pub(crate) fn fits(&self, text: &str, question: &Question<'_>) -> Fit {
         match self {
             Self::Fixed(pattern) => pattern.matches(text).into(),
+            // Most policies differ in what stands before the first variable: nothing needs to be put together then.
+            Self::Varied(parts) if begins_otherwise(parts, text) => {
+                if lacks_a_value(parts, question) {
+                    Fit::Unknown
+                } else {
+                    Fit::No
+                }
+            }
             Self::Varied(parts) => match fill(parts, text.chars().count(), question) {
                 Filled::Unknown => Fit::Unknown,
                 Filled::TooLong => Fit::No,
@@ -144,6 +152,20 @@ enum Filled {
     Unknown,
     /// It takes more characters than there are.
     TooLong,
+}
+
+/// Whether the text cannot begin as the template does, whatever its variables are.
+fn begins_otherwise(parts: &[Part], text: &str) -> bool {
+    let Some(Part::Glyphs(glyphs)) = parts.first() else { return false };
+    let mut chars = text.chars();
+    !glyphs.iter().take_while(|glyph| **glyph != Glyph::Many).all(|glyph| match (glyph, chars.next()) {
+        (Glyph::Char(wanted), char) => char == Some(*wanted),
+        (_, char) => char.is_some(),
+    })
+}
+
+fn lacks_a_value(parts: &[Part], question: &Question<'_>) -> bool {
+    parts.iter().any(|part| matches!(part, Part::Variable { key, default: None } if question.values(key).single().is_none()))
 }
 
 /// The glyphs, with values in the places of the variables. A value is literal: what it has of `*` and `?` are characters.

@@ -17,7 +17,7 @@ const MAX_KNOWN_BYTES: usize = 64 << 20;
 pub(super) struct Known {
     pub(super) identity: Arc<Identity>,
     /// The entities that it was made of, with their revisions; none for those that were not there.
-    pub(super) made_of: Vec<(EntityName, Option<u64>)>,
+    pub(super) made_of: Arc<[(EntityName, Option<u64>)]>,
     /// The number of changes of entities, asked for before these were read.
     pub(super) generation: u64,
     pub(super) expires: Option<UnixMillis>,
