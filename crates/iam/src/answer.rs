@@ -1,6 +1,6 @@
 //! A call from its parameters to its answer: whether it is allowed, what the audit log says, and what comes of it.
 
-use strongroom_access::{Action, ConditionKey, Conditions, Decision};
+use strongroom_access::{Action, ConditionKey, Conditions, Decision, MAIN_ACCOUNT};
 use strongroom_audit::{Event, Outcome};
 
 use crate::{
@@ -27,6 +27,11 @@ const NOTED: [&str; 12] = [
     "PermissionsBoundary",
     "OpenIDConnectProviderArn",
 ];
+
+/// The parameters that hold a policy, of which a call has one.
+const DOCUMENTS: [&str; 2] = ["PolicyDocument", "AssumeRolePolicyDocument"];
+/// The longest document that a policy may be, with its white space.
+const MAX_DOCUMENT_CHARS: usize = 20 << 10;
 
 /// What a client gets.
 pub struct Answer {
@@ -78,9 +83,10 @@ impl Iam {
             self.record(row, &call, Some(&refused), false).await?;
             return Err(refused);
         }
-        // Whatever happens from here on, the log tells that it was asked for. What anybody may ask takes nothing of the reserve.
-        let begun = begun(event(row, &call, None));
-        let recorded = if row.on == On::ItsOwn { self.audit.append_within_quota(&begun).await } else { self.audit.append(&begun).await };
+        // Whatever happens from here on, the log tells that it was asked for.
+        let begun = begun(event(row, &call, None), row, &call);
+        let recorded =
+            if takes_reserve(row, &call) { self.audit.append(&begun).await } else { self.audit.append_within_quota(&begun).await };
         recorded.map_err(unrecorded)?;
         let outcome = (row.run)(&call).await;
         self.record(row, &call, outcome.as_ref().err(), true).await?;
@@ -100,10 +106,19 @@ impl Iam {
 
     async fn record(&self, row: &Row, call: &Call<'_>, failed: Option<&IamError>, was_begun: bool) -> Result<(), IamError> {
         let event = event(row, call, failed);
-        let takes_reserve = was_begun && row.on != On::ItsOwn;
-        let recorded = if takes_reserve { self.audit.append(&event).await } else { self.audit.append_within_quota(&event).await };
+        let recorded = if was_begun && takes_reserve(row, call) {
+            self.audit.append(&event).await
+        } else {
+            self.audit.append_within_quota(&event).await
+        };
         recorded.map(drop).map_err(unrecorded)
     }
+}
+
+/// Whether a call that its caller may make is recorded even when the log has reached its quota. What anybody may ask, or what a tenant's root may do
+/// as often as they like, must not use up what is kept for those who run the store.
+fn takes_reserve(row: &Row, call: &Call<'_>) -> bool {
+    row.on != On::ItsOwn && call.account == MAIN_ACCOUNT
 }
 
 /// Refuses whoever may not make the call on what it is about.
@@ -166,9 +181,9 @@ fn event(row: &Row, call: &Call<'_>, failed: Option<&IamError>) -> Event {
         }
     }
     if let Some(peer) = call.caller.peer {
-        details.insert("from".to_owned(), peer.to_string());
+        details.insert("source_ip".to_owned(), peer.to_string());
     }
-    if call.account != strongroom_access::MAIN_ACCOUNT {
+    if call.account != MAIN_ACCOUNT {
         details.insert("account".to_owned(), call.account.clone());
     }
     Event {
@@ -181,8 +196,13 @@ fn event(row: &Row, call: &Call<'_>, failed: Option<&IamError>) -> Event {
     }
 }
 
-fn begun(mut event: Event) -> Event {
+/// Who reads the log must see what a right became: the document stands in it whole. Callers who may not make the call put none there.
+fn begun(mut event: Event, row: &Row, call: &Call<'_>) -> Event {
     event.details.insert("phase".to_owned(), "begun".to_owned());
+    let mut documents = DOCUMENTS.into_iter().filter(|_| row.service == Service::Iam);
+    if let Some(document) = documents.find_map(|name| call.params.get(name)) {
+        event.details.insert("document".to_owned(), document.chars().take(MAX_DOCUMENT_CHARS).collect());
+    }
     event
 }
 
