@@ -1,7 +1,5 @@
 //! What the server does, by the names of IAM.
 
-use crate::ConditionKey;
-
 /// Services whose actions and resources a policy may name; `strongroom` is the server's own administration.
 pub(crate) const SERVICES: [&str; 5] = ["s3", "kms", "strongroom", "iam", "sts"];
 
@@ -401,7 +399,7 @@ actions! {
     UntagOpenIDConnectProvider = "iam:UntagOpenIDConnectProvider",
     /// What an identity may do, and which statement says so; on the user, group or role.
     SimulatePrincipalPolicy = "iam:SimulatePrincipalPolicy",
-    /// What policies would allow; on [`crate::arn::account`], as all that follow of `iam`.
+    /// What policies would allow; on [`crate::arn::account`], as what follows down to the details.
     SimulateCustomPolicy = "iam:SimulateCustomPolicy",
     /// Which condition keys the policies of an identity ask for; on the user, group or role.
     GetContextKeysForPrincipalPolicy = "iam:GetContextKeysForPrincipalPolicy",
@@ -411,6 +409,30 @@ actions! {
     GetAccountSummary = "iam:GetAccountSummary",
     /// All users, groups, roles and policies.
     GetAccountAuthorizationDetails = "iam:GetAccountAuthorizationDetails",
+    /// When a user got a password, which none has; on the user, as the calls down to the virtual devices.
+    GetLoginProfile = "iam:GetLoginProfile",
+    /// Taking a user's password away.
+    DeleteLoginProfile = "iam:DeleteLoginProfile",
+    /// A user's devices, of which there are none.
+    ListMFADevices = "iam:ListMFADevices",
+    /// A user's SSH keys, of which there are none.
+    ListSSHPublicKeys = "iam:ListSSHPublicKeys",
+    /// A user's certificates, of which there are none.
+    ListSigningCertificates = "iam:ListSigningCertificates",
+    /// A user's credentials for other services, of which there are none.
+    ListServiceSpecificCredentials = "iam:ListServiceSpecificCredentials",
+    /// The account's devices, of which there are none; on the account, as all that follow of `iam`.
+    ListVirtualMFADevices = "iam:ListVirtualMFADevices",
+    /// Instance profiles, of which there are none.
+    ListInstanceProfiles = "iam:ListInstanceProfiles",
+    /// Server certificates, of which there are none.
+    ListServerCertificates = "iam:ListServerCertificates",
+    /// SAML providers, of which there are none.
+    ListSAMLProviders = "iam:ListSAMLProviders",
+    /// Other names of the account, of which there are none.
+    ListAccountAliases = "iam:ListAccountAliases",
+    /// Rules for passwords, of which there are none.
+    GetAccountPasswordPolicy = "iam:GetAccountPasswordPolicy",
     /// Becoming a session of a role; on the role.
     AssumeRole = "sts:AssumeRole",
     /// The same with a token of a provider of OpenID Connect; on the role.
@@ -428,148 +450,6 @@ actions! {
     /// Who signs; on the caller.
     GetCallerIdentity = "sts:GetCallerIdentity",
 }
-
-impl Action {
-    /// The condition keys that policies may put to this action, besides those that every action has. In a request for another action such
-    /// a header or parameter is the client's to add at will, so it must not open anything. Source: the condition keys of each action in the
-    /// Service Authorization Reference of AWS.
-    pub const fn condition_keys(self) -> &'static [ConditionKey] {
-        use ConditionKey as Key;
-        match self {
-            Self::PutObject => &[
-                Key::Encryption,
-                Key::EncryptionKeyId,
-                Key::CustomerAlgorithm,
-                Key::CannedAcl,
-                Key::GrantRead,
-                Key::GrantWrite,
-                Key::GrantReadAcp,
-                Key::GrantWriteAcp,
-                Key::GrantFullControl,
-                Key::CopySource,
-                Key::MetadataDirective,
-                Key::StorageClass,
-                Key::LockMode,
-                Key::LockRetainUntil,
-                Key::LockRemainingDays,
-                Key::LockLegalHold,
-            ],
-            Self::PutObjectRetention | Self::BypassGovernanceRetention => &[Key::LockMode, Key::LockRetainUntil, Key::LockRemainingDays],
-            Self::PutObjectLegalHold => &[Key::LockLegalHold],
-            Self::CreateBucket | Self::PutBucketAcl | Self::PutObjectAcl => ACL_KEYS,
-            Self::PutObjectVersionAcl => &[
-                Key::CannedAcl,
-                Key::GrantRead,
-                Key::GrantWrite,
-                Key::GrantReadAcp,
-                Key::GrantWriteAcp,
-                Key::GrantFullControl,
-                Key::VersionId,
-            ],
-            Self::ListBucket | Self::ListBucketVersions => &[Key::Prefix, Key::Delimiter, Key::MaxKeys],
-            Self::GetObjectVersion
-            | Self::GetObjectVersionAttributes
-            | Self::GetObjectVersionAcl
-            | Self::GetObjectVersionTagging
-            | Self::PutObjectVersionTagging
-            | Self::DeleteObjectVersion
-            | Self::DeleteObjectVersionTagging => &[Key::VersionId],
-            Self::AttachGroupPolicy | Self::DetachGroupPolicy => &[Key::PolicyArn],
-            Self::AttachUserPolicy | Self::DetachUserPolicy | Self::AttachRolePolicy | Self::DetachRolePolicy => {
-                &[Key::PolicyArn, Key::PermissionsBoundary]
-            }
-            Self::CreateUser
-            | Self::PutUserPermissionsBoundary
-            | Self::DeleteUserPermissionsBoundary
-            | Self::PutUserPolicy
-            | Self::DeleteUserPolicy
-            | Self::CreateRole
-            | Self::PutRolePermissionsBoundary
-            | Self::DeleteRolePermissionsBoundary
-            | Self::PutRolePolicy
-            | Self::DeleteRolePolicy => &[Key::PermissionsBoundary],
-            // The two others are asked about the same request.
-            Self::AssumeRole | Self::TagSession | Self::SetSourceIdentity => {
-                &[Key::ExternalId, Key::RoleSessionName, Key::SessionSourceIdentity]
-            }
-            Self::AssumeRoleWithWebIdentity | Self::AssumeRoleWithLDAPIdentity | Self::AssumeRoleWithCertificate => {
-                &[Key::RoleSessionName, Key::SessionSourceIdentity]
-            }
-            _ => &[],
-        }
-    }
-
-    /// Whether a condition of that key can hold for this action.
-    pub(crate) fn has(self, key: ConditionKey) -> bool {
-        OF_EVERY_ACTION.contains(&key) || self.condition_keys().contains(&key)
-    }
-
-    /// Whether `s3:ExistingObjectTag/NAME` can hold for this action.
-    pub fn has_existing_tags(self) -> bool {
-        matches!(
-            self,
-            Self::GetObject
-                | Self::GetObjectVersion
-                | Self::GetObjectAttributes
-                | Self::GetObjectVersionAttributes
-                | Self::GetObjectAcl
-                | Self::GetObjectVersionAcl
-                | Self::PutObjectAcl
-                | Self::PutObjectVersionAcl
-                | Self::GetObjectTagging
-                | Self::GetObjectVersionTagging
-                | Self::PutObjectTagging
-                | Self::PutObjectVersionTagging
-                | Self::DeleteObjectTagging
-                | Self::DeleteObjectVersionTagging
-        )
-    }
-
-    /// Whether `s3:RequestObjectTag/NAME` can hold for this action.
-    pub fn has_request_tags(self) -> bool {
-        matches!(self, Self::PutObject | Self::PutObjectTagging | Self::PutObjectVersionTagging)
-    }
-
-    /// Whether `aws:ResourceTag/NAME` can hold for this action.
-    pub(crate) fn is_about_identities(self) -> bool {
-        matches!(self.service(), "iam" | "sts")
-    }
-
-    /// Whether `aws:RequestTag/NAME` and `aws:TagKeys` can hold for this action.
-    pub fn gives_tags_to_identities(self) -> bool {
-        matches!(
-            self,
-            Self::CreateUser
-                | Self::TagUser
-                | Self::UntagUser
-                | Self::CreateRole
-                | Self::TagRole
-                | Self::UntagRole
-                | Self::CreatePolicy
-                | Self::TagPolicy
-                | Self::UntagPolicy
-                | Self::CreateOpenIDConnectProvider
-                | Self::TagOpenIDConnectProvider
-                | Self::UntagOpenIDConnectProvider
-                | Self::AssumeRole
-                | Self::AssumeRoleWithWebIdentity
-                | Self::TagSession
-        )
-    }
-}
-
-/// What every request has, whatever it is for.
-const OF_EVERY_ACTION: [ConditionKey; 5] =
-    [ConditionKey::SecureTransport, ConditionKey::SourceIp, ConditionKey::CurrentTime, ConditionKey::Referer, ConditionKey::UserAgent];
-
-const ACL_KEYS: &[ConditionKey] = &[
-    ConditionKey::CannedAcl,
-    ConditionKey::GrantRead,
-    ConditionKey::GrantWrite,
-    ConditionKey::GrantReadAcp,
-    ConditionKey::GrantWriteAcp,
-    ConditionKey::GrantFullControl,
-];
 
 impl Action {
     /// Its service, such as `s3`.

@@ -24,6 +24,7 @@
 
 mod acl;
 mod action;
+mod action_keys;
 mod action_set;
 pub mod arn;
 mod conditions;

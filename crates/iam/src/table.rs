@@ -8,7 +8,7 @@ use strongroom_access::{Action, arn};
 use crate::{
     IamError,
     call::Call,
-    calls::{account, groups, holders, keys, policies, providers, roles, users},
+    calls::{absent, account, details, groups, holders, keys, page, policies, providers, roles, users},
     model::{Group, ManagedPolicy, PolicyRef, Provider, Role, Tag, Tags, User},
     name, sts,
 };
@@ -69,6 +69,12 @@ pub(crate) enum On {
     Provider,
     /// The user whose access key it is.
     KeyOwner,
+    /// Those below `PathPrefix`, which are to be listed.
+    Users,
+    Groups,
+    Roles,
+    Policies,
+    Providers,
     /// Nothing: the call itself decides who may.
     ItsOwn,
 }
@@ -106,7 +112,7 @@ macro_rules! rows {
 rows! {
     CreateUser Iam Changes NewUser => users::create;
     GetUser Iam Reads User => users::get;
-    ListUsers Iam Reads Account => users::list;
+    ListUsers Iam Reads Users => users::list;
     UpdateUser Iam Changes RenamedUser => users::update;
     DeleteUser Iam Changes User => users::delete;
     ListGroupsForUser Iam Reads User => users::groups;
@@ -131,7 +137,7 @@ rows! {
 
     CreateGroup Iam Changes NewGroup => groups::create;
     GetGroup Iam Reads Group => groups::get;
-    ListGroups Iam Reads Account => groups::list;
+    ListGroups Iam Reads Groups => groups::list;
     UpdateGroup Iam Changes RenamedGroup => groups::update;
     DeleteGroup Iam Changes Group => groups::delete;
     AddUserToGroup Iam Changes Group => groups::add_user;
@@ -146,7 +152,7 @@ rows! {
 
     CreateRole Iam Changes NewRole => roles::create;
     GetRole Iam Reads Role => roles::get;
-    ListRoles Iam Reads Account => roles::list;
+    ListRoles Iam Reads Roles => roles::list;
     UpdateRole Iam Changes Role => roles::update;
     UpdateRoleDescription Iam Changes Role => roles::update_description;
     UpdateAssumeRolePolicy Iam Changes Role => roles::update_trust;
@@ -167,7 +173,7 @@ rows! {
 
     CreatePolicy Iam Changes NewPolicy => policies::create;
     GetPolicy Iam Reads Policy => policies::get;
-    ListPolicies Iam Reads Account => policies::list;
+    ListPolicies Iam Reads Policies => policies::list;
     DeletePolicy Iam Changes Policy => policies::delete;
     CreatePolicyVersion Iam Changes Policy => policies::create_version;
     GetPolicyVersion Iam Reads Policy => policies::get_version;
@@ -181,7 +187,7 @@ rows! {
 
     CreateOpenIDConnectProvider Iam Changes NewProvider => providers::create;
     GetOpenIDConnectProvider Iam Reads Provider => providers::get;
-    ListOpenIDConnectProviders Iam Reads Account => providers::list;
+    ListOpenIDConnectProviders Iam Reads Providers => providers::list;
     DeleteOpenIDConnectProvider Iam Changes Provider => providers::delete;
     AddClientIDToOpenIDConnectProvider Iam Changes Provider => providers::add_client_id;
     RemoveClientIDFromOpenIDConnectProvider Iam Changes Provider => providers::remove_client_id;
@@ -191,6 +197,20 @@ rows! {
     ListOpenIDConnectProviderTags Iam Reads Provider => holders::list_tags::<Provider>;
 
     GetAccountSummary Iam Reads Account => account::summary;
+    GetAccountAuthorizationDetails Iam Reads Account => details::authorization;
+
+    GetLoginProfile Iam Reads User => absent::login_profile;
+    DeleteLoginProfile Iam Changes User => absent::login_profile;
+    ListMFADevices Iam Reads User => absent::mfa_devices;
+    ListSSHPublicKeys Iam Reads User => absent::ssh_public_keys;
+    ListSigningCertificates Iam Reads User => absent::signing_certificates;
+    ListServiceSpecificCredentials Iam Reads User => absent::service_specific_credentials;
+    ListVirtualMFADevices Iam Reads Account => absent::virtual_mfa_devices;
+    ListInstanceProfiles Iam Reads Account => absent::instance_profiles;
+    ListServerCertificates Iam Reads Account => absent::server_certificates;
+    ListSAMLProviders Iam Reads Account => absent::saml_providers;
+    ListAccountAliases Iam Reads Account => absent::account_aliases;
+    GetAccountPasswordPolicy Iam Reads Account => absent::password_policy;
 
     AssumeRole Sts Changes ItsOwn => sts::assume_role::assume_role;
     GetSessionToken Sts Changes ItsOwn => sts::session_token::get_session_token;
@@ -254,6 +274,11 @@ impl On {
         let new_path = call.params.get("Path").filter(|path| path.starts_with('/') && path.ends_with('/')).unwrap_or("/");
         Ok(match self {
             Self::Account | Self::ItsOwn => Target::new(arn::account(account)),
+            Self::Users => Target::new(arn::user(account, &page::path_prefix(call)?, "")),
+            Self::Groups => Target::new(arn::group(account, &page::path_prefix(call)?, "")),
+            Self::Roles => Target::new(arn::role(account, &page::path_prefix(call)?, "")),
+            Self::Policies => Target::new(arn::policy(account, &page::path_prefix(call)?, "")),
+            Self::Providers => Target::new(arn::oidc_provider(account, "")),
             Self::NewUser => Target::new(arn::user(account, new_path, call.params.text("UserName")?)),
             Self::NewGroup => Target::new(arn::group(account, new_path, call.params.text("GroupName")?)),
             Self::NewRole => Target::new(arn::role(account, new_path, call.params.text("RoleName")?)),

@@ -1,6 +1,8 @@
 //! What each call of IAM does, by what it is about.
 
+pub(crate) mod absent;
 pub(crate) mod account;
+pub(crate) mod details;
 pub(crate) mod groups;
 pub(crate) mod holders;
 pub(crate) mod keys;

@@ -1,6 +1,7 @@
 //! Listings by pages.
 
 use serde_json::{Value, json};
+use strongroom_catalog::EntityName;
 
 use crate::{
     IamError,
@@ -67,6 +68,59 @@ async fn collect<To: Record, R: Record>(call: &Call<'_>, to: Option<&str>, keep:
         if looked_at >= MAX_LOOKED_AT {
             return Ok(Page { records, next: after });
         }
+    }
+}
+
+/// A page over several kinds, one after the other. Its marker is a kind and a name, as in `group/readers`.
+pub(crate) struct Walk<'a> {
+    call: &'a Call<'a>,
+    /// The kind at which the page begins, and the last name of it that an earlier page had.
+    from: Option<(String, String)>,
+    room: usize,
+    /// Where the next page begins, if there is more.
+    pub(crate) next: Option<String>,
+}
+
+impl<'a> Walk<'a> {
+    /// `kinds`: those that the walk may come to.
+    pub(crate) fn begin(call: &'a Call<'a>, kinds: &[&str]) -> Result<Self, IamError> {
+        let PageRequest { after, limit } = call.params.page()?;
+        let from = after.map(|marker| {
+            let (kind, name) = marker.split_once('/').filter(|(kind, _)| kinds.contains(kind))?;
+            Some((kind.to_owned(), name.to_owned()))
+        });
+        let malformed = || IamError::validation("The parameter Marker is none that an earlier page gave.");
+        Ok(Self { call, from: from.map(|from| from.ok_or_else(malformed)).transpose()?, room: limit, next: None })
+    }
+
+    /// Those of the next kind that the account has, as far as the page has room.
+    pub(crate) async fn all<R: Record>(&mut self) -> Result<Vec<R>, IamError> {
+        self.take(None).await
+    }
+
+    /// Those of the next kind that refer to an entity.
+    pub(crate) async fn referring<R: Record>(&mut self, to: &EntityName) -> Result<Vec<R>, IamError> {
+        self.take(Some(to)).await
+    }
+
+    async fn take<R: Record>(&mut self, to: Option<&EntityName>) -> Result<Vec<R>, IamError> {
+        // An earlier page had all of this kind, or this one is full.
+        if self.next.is_some() || self.from.as_ref().is_some_and(|(kind, _)| kind != R::WHAT) {
+            return Ok(Vec::new());
+        }
+        let after = self.from.take().map(|(_, name)| name).filter(|name| !name.is_empty());
+        let (directory, account, one_more) = (self.call.directory(), &self.call.account, self.room + 1);
+        let mut seen = match to {
+            Some(to) => directory.referring_to::<R>(to.clone(), account, after.as_deref(), one_more).await?,
+            None => directory.list::<R>(account, after.as_deref(), one_more).await?,
+        };
+        if seen.len() > self.room {
+            seen.truncate(self.room);
+            let last = seen.last().map(|last| last.record.name()).or(after).unwrap_or_default();
+            self.next = Some(format!("{}/{last}", R::WHAT));
+        }
+        self.room -= seen.len();
+        Ok(seen.into_iter().map(|seen| seen.record).collect())
     }
 }
 

@@ -3,16 +3,18 @@
 use serde_json::{Value, json};
 use strongroom_access::arn;
 
-use super::{page, roles::description, shapes};
+use super::{
+    page::{self, Walk},
+    roles::description,
+    shapes,
+};
 use crate::{
     IamError, builtin,
     call::Call,
+    directory::Record as _,
     model::{Group, ManagedPolicy, PolicyRef, PolicyVersion, Role, Tags, User, policy},
     name::{self, IdOf},
 };
-
-/// So many of each kind are counted as attachments at the most.
-const MAX_COUNTED: usize = 1000;
 
 pub(crate) async fn create(call: &Call<'_>) -> Result<Value, IamError> {
     let (policy_name, document) = (call.params.text("PolicyName")?, call.params.text("PolicyDocument")?);
@@ -37,12 +39,10 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Value, IamError> {
 
 pub(crate) async fn get(call: &Call<'_>) -> Result<Value, IamError> {
     match named(call)? {
-        PolicyRef::BuiltIn(name) => Ok(json!({"Policy": shapes::built_in_policy(&name)})),
+        PolicyRef::BuiltIn(name) => Ok(json!({"Policy": built_in(call, &name).await?})),
         policy @ PolicyRef::OfAccount(_) => {
-            let policy = record_of(call, &policy).await?;
-            let (users, groups, roles) = holders_of(call, &policy.name).await?;
-            let attachments = users.len() + groups.len() + roles.len();
-            Ok(json!({"Policy": shapes::policy(&call.account, &policy, attachments)}))
+            let record = record_of(call, &policy).await?;
+            Ok(json!({"Policy": shapes::policy(&call.account, &record, attachments(call, &policy).await?)}))
         }
     }
 }
@@ -56,16 +56,20 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Value, IamError> {
     let (prefix, only_attached) = (page::path_prefix(call)?, call.params.flag("OnlyAttached")?);
     let is_first = call.params.get("Marker").is_none_or(str::is_empty);
     let mut policies = Vec::new();
-    if scope != "Local" && is_first && prefix == "/" && !only_attached {
-        policies.extend(builtin::all().map(|(name, _)| shapes::built_in_policy(name)));
+    if scope != "Local" && is_first && prefix == "/" {
+        for (name, _) in builtin::all() {
+            let policy = built_in(call, name).await?;
+            if !only_attached || policy["AttachmentCount"] != 0 {
+                policies.push(policy);
+            }
+        }
     }
     if scope == "AWS" {
         return Ok(json!({"Policies": policies, "IsTruncated": false}));
     }
     let page = page::of_account::<ManagedPolicy>(call, |policy| policy.path.starts_with(&prefix)).await?;
     for policy in &page.records {
-        let (users, groups, roles) = holders_of(call, &policy.name).await?;
-        let attachments = users.len() + groups.len() + roles.len();
+        let attachments = attachments(call, &policy.reference()).await?;
         if attachments > 0 || !only_attached {
             policies.push(shapes::policy(&call.account, policy, attachments));
         }
@@ -140,30 +144,36 @@ pub(crate) async fn set_default_version(call: &Call<'_>) -> Result<Value, IamErr
     Ok(Value::Null)
 }
 
-/// Who has the policy attached or as boundary.
+/// Who has the policy attached or as boundary: users, then groups, then roles.
 pub(crate) async fn entities(call: &Call<'_>) -> Result<Value, IamError> {
-    let policy = named(call)?;
-    if matches!(policy, PolicyRef::BuiltIn(_)) {
-        return Ok(json!({"PolicyUsers": [], "PolicyGroups": [], "PolicyRoles": [], "IsTruncated": false}));
-    }
-    let (users, groups, roles) = holders_of(call, &record_of(call, &policy).await?.name).await?;
+    let policy = match named(call)? {
+        policy @ PolicyRef::BuiltIn(_) => policy,
+        policy @ PolicyRef::OfAccount(_) => {
+            record_of(call, &policy).await?;
+            policy
+        }
+    };
+    let to = policy.entity(&call.account);
+    let wanted = |kind: &str| call.params.get("EntityFilter").is_none_or(|filter| filter.is_empty() || filter == kind);
+    let mut walk = Walk::begin(call, &[User::WHAT, Group::WHAT, Role::WHAT])?;
+    let users = if wanted("User") { walk.referring::<User>(&to).await? } else { Vec::new() };
+    let groups = if wanted("Group") { walk.referring::<Group>(&to).await? } else { Vec::new() };
+    let roles = if wanted("Role") { walk.referring::<Role>(&to).await? } else { Vec::new() };
     let users: Vec<Value> = users.iter().map(|user| json!({"UserName": user.name, "UserId": user.id})).collect();
     let groups: Vec<Value> = groups.iter().map(|group| json!({"GroupName": group.name, "GroupId": group.id})).collect();
     let roles: Vec<Value> = roles.iter().map(|role| json!({"RoleName": role.name, "RoleId": role.id})).collect();
-    let wanted = |kind: &str| call.params.get("EntityFilter").is_none_or(|filter| filter.is_empty() || filter == kind);
     Ok(json!({
-        "PolicyUsers": if wanted("User") { users } else { Vec::new() }, "PolicyGroups": if wanted("Group") { groups } else { Vec::new() },
-        "PolicyRoles": if wanted("Role") { roles } else { Vec::new() }, "IsTruncated": false,
+        "PolicyUsers": users, "PolicyGroups": groups, "PolicyRoles": roles, "IsTruncated": walk.next.is_some(), "Marker": walk.next,
     }))
 }
 
-async fn holders_of(call: &Call<'_>, name: &str) -> Result<(Vec<User>, Vec<Group>, Vec<Role>), IamError> {
-    let (directory, account) = (call.directory(), &call.account);
-    let users = directory.referring::<ManagedPolicy, User>(account, name, None, MAX_COUNTED).await?;
-    let groups = directory.referring::<ManagedPolicy, Group>(account, name, None, MAX_COUNTED).await?;
-    let roles = directory.referring::<ManagedPolicy, Role>(account, name, None, MAX_COUNTED).await?;
-    let records = (users.into_iter().map(|seen| seen.record), groups.into_iter().map(|seen| seen.record));
-    Ok((records.0.collect(), records.1.collect(), roles.into_iter().map(|seen| seen.record).collect()))
+/// One of the server's, with how many of the account have it.
+async fn built_in(call: &Call<'_>, name: &str) -> Result<Value, IamError> {
+    Ok(shapes::built_in_policy(name, attachments(call, &PolicyRef::BuiltIn(name.to_owned())).await?))
+}
+
+pub(super) async fn attachments(call: &Call<'_>, policy: &PolicyRef) -> Result<u64, IamError> {
+    call.directory().count_referring(policy.entity(&call.account)).await
 }
 
 fn named(call: &Call<'_>) -> Result<PolicyRef, IamError> {

@@ -48,7 +48,7 @@ pub(crate) fn role(account: &str, role: &Role) -> Value {
 }
 
 /// `attachments` counts what refers to it.
-pub(crate) fn policy(account: &str, policy: &ManagedPolicy, attachments: usize) -> Value {
+pub(crate) fn policy(account: &str, policy: &ManagedPolicy, attachments: u64) -> Value {
     json!({
         "PolicyName": policy.name, "PolicyId": policy.id, "Arn": arn::policy(account, &policy.path, &policy.name), "Path": policy.path,
         "DefaultVersionId": format!("v{}", policy.default_version), "AttachmentCount": attachments, "PermissionsBoundaryUsageCount": 0,
@@ -57,10 +57,10 @@ pub(crate) fn policy(account: &str, policy: &ManagedPolicy, attachments: usize) 
     })
 }
 
-pub(crate) fn built_in_policy(name: &str) -> Value {
+pub(crate) fn built_in_policy(name: &str, attachments: u64) -> Value {
     json!({
         "PolicyName": name, "PolicyId": format!("ANPA{}", name.to_ascii_uppercase()), "Arn": arn::policy("aws", "/", name), "Path": "/",
-        "DefaultVersionId": "v1", "AttachmentCount": 0, "PermissionsBoundaryUsageCount": 0, "IsAttachable": true,
+        "DefaultVersionId": "v1", "AttachmentCount": attachments, "PermissionsBoundaryUsageCount": 0, "IsAttachable": true,
         "CreateDate": date(BUILT_IN_DATE), "UpdateDate": date(BUILT_IN_DATE),
     })
 }

@@ -1,6 +1,7 @@
 //! Users.
 
 use serde_json::{Value, json};
+use strongroom_access::Principal;
 
 use super::{page, policies, shapes};
 use crate::{
@@ -44,7 +45,12 @@ pub(crate) async fn boundary(call: &Call<'_>) -> Result<Option<PolicyRef>, IamEr
 
 /// Without a name, the caller.
 pub(crate) async fn get(call: &Call<'_>) -> Result<Value, IamError> {
-    let Some(user_name) = call.user_name() else { return Ok(json!({"User": of_root(call)})) };
+    let Some(user_name) = call.user_name() else {
+        if call.identity.principal != Principal::Root {
+            return Err(IamError::validation("Must specify userName when calling with non-User credentials"));
+        }
+        return Ok(json!({"User": of_root(call)}));
+    };
     let user = call.directory().get::<User>(&call.account, &user_name).await?.record;
     Ok(json!({"User": shapes::user(&call.account, &user)}))
 }

@@ -91,9 +91,25 @@ impl Directory {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Seen<R>>, IamError> {
+        self.referring_to(entity_name::<To>(account, to), account, after, limit).await
+    }
+
+    /// The same of what is named by hand.
+    pub(crate) async fn referring_to<R: Record>(
+        &self,
+        to: EntityName,
+        account: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Seen<R>>, IamError> {
         let after = after.map(|after| entity_name::<R>(account, after));
-        let found = self.catalog.referring_entities(entity_name::<To>(account, to), R::KIND, after, limit).await?;
+        let found = self.catalog.referring_entities(to, R::KIND, after, limit).await?;
         found.into_iter().map(|entity| self.open(entity)).collect()
+    }
+
+    /// How many entities refer to one.
+    pub(crate) async fn count_referring(&self, to: EntityName) -> Result<u64, IamError> {
+        Ok(self.catalog.count_referring(to).await?)
     }
 
     /// When an access key was used last.

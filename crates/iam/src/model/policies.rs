@@ -53,10 +53,12 @@ impl PolicyRef {
     }
 
     /// The entity that must be there as long as it is referred to.
-    pub(crate) fn entity(&self, account: &str) -> Option<EntityName> {
-        let kind = EntityKind::Policy;
-        let of_account = matches!(self, Self::OfAccount(_));
-        of_account.then(|| EntityName { kind, account: account.to_owned(), name: name::folded(self.name()) })
+    pub(crate) fn entity(&self, account: &str) -> EntityName {
+        let (kind, name) = (EntityKind::Policy, name::folded(self.name()));
+        match self {
+            Self::BuiltIn(_) => EntityName::built_in(kind, account, &name),
+            Self::OfAccount(_) => EntityName { kind, account: account.to_owned(), name },
+        }
     }
 }
 
@@ -120,7 +122,7 @@ impl Policies {
     }
 
     pub(crate) fn entities(&self, account: &str) -> impl Iterator<Item = EntityName> {
-        self.attached.iter().filter_map(|policy| policy.entity(account))
+        self.attached.iter().map(|policy| policy.entity(account))
     }
 
     /// Refuses to delete what still has policies.

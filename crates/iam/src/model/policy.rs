@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_access::Policy;
 use strongroom_catalog::{EntityKind, EntityName, UnixMillis};
 
-use super::{Tags, policies::bytes_that_count};
+use super::{PolicyRef, Tags, policies::bytes_that_count};
 use crate::{IamError, directory::Record};
 
 pub(crate) const MAX_NAME: usize = 128;
@@ -57,6 +57,11 @@ impl PolicyVersion {
 }
 
 impl ManagedPolicy {
+    /// What holders refer to it by.
+    pub(crate) fn reference(&self) -> PolicyRef {
+        PolicyRef::OfAccount(format!("{}{}", self.path, self.name))
+    }
+
     /// The version that counts. There always is one; a record without it allows nothing.
     pub fn default(&self) -> Option<&PolicyVersion> {
         self.versions.iter().find(|version| version.number == self.default_version)

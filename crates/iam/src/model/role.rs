@@ -53,7 +53,7 @@ impl Record for Role {
     }
 
     fn refers_to(&self, account: &str) -> Vec<EntityName> {
-        let boundary = self.boundary.iter().filter_map(|policy| policy.entity(account));
+        let boundary = self.boundary.iter().map(|policy| policy.entity(account));
         self.policies.entities(account).chain(boundary).collect()
     }
 }

@@ -73,7 +73,7 @@ impl Record for User {
 
     fn refers_to(&self, account: &str) -> Vec<EntityName> {
         let group = |name: &String| EntityName { kind: EntityKind::Group, account: account.to_owned(), name: name::folded(name) };
-        let boundary = self.boundary.iter().filter_map(|policy| policy.entity(account));
+        let boundary = self.boundary.iter().map(|policy| policy.entity(account));
         self.groups.iter().map(group).chain(self.policies.entities(account)).chain(boundary).collect()
     }
 }
