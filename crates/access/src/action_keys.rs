@@ -19,6 +19,9 @@ impl Action {
                 Key::GrantReadAcp,
                 Key::GrantWriteAcp,
                 Key::GrantFullControl,
+                Key::IfMatch,
+                Key::IfNoneMatch,
+                Key::ObjectCreation,
                 Key::CopySource,
                 Key::MetadataDirective,
                 Key::StorageClass,
@@ -45,8 +48,9 @@ impl Action {
             | Self::GetObjectVersionAcl
             | Self::GetObjectVersionTagging
             | Self::PutObjectVersionTagging
-            | Self::DeleteObjectVersion
             | Self::DeleteObjectVersionTagging => &[Key::VersionId],
+            Self::DeleteObject => &[Key::IfMatch],
+            Self::DeleteObjectVersion => &[Key::IfMatch, Key::VersionId],
             Self::AttachGroupPolicy | Self::DetachGroupPolicy => &[Key::PolicyArn],
             Self::AttachUserPolicy | Self::DetachUserPolicy | Self::AttachRolePolicy | Self::DetachRolePolicy => {
                 &[Key::PolicyArn, Key::PermissionsBoundary]
@@ -74,7 +78,9 @@ impl Action {
 
     /// Whether a condition of that key can hold for this action.
     pub(crate) fn has(self, key: ConditionKey) -> bool {
-        OF_EVERY_ACTION.contains(&key) || self.condition_keys().contains(&key)
+        OF_EVERY_ACTION.contains(&key)
+            || (self.service() == "s3" && OF_EVERY_S3_ACTION.contains(&key))
+            || self.condition_keys().contains(&key)
     }
 
     /// Whether `s3:ExistingObjectTag/NAME` can hold for this action.
@@ -134,6 +140,15 @@ impl Action {
 /// What every request has, whatever it is for.
 const OF_EVERY_ACTION: [ConditionKey; 5] =
     [ConditionKey::SecureTransport, ConditionKey::SourceIp, ConditionKey::CurrentTime, ConditionKey::Referer, ConditionKey::UserAgent];
+
+/// What every request for S3 has.
+const OF_EVERY_S3_ACTION: [ConditionKey; 5] = [
+    ConditionKey::AuthType,
+    ConditionKey::SignatureVersion,
+    ConditionKey::SignatureAge,
+    ConditionKey::ContentSha256,
+    ConditionKey::TlsVersion,
+];
 
 const ACL_KEYS: &[ConditionKey] = &[
     ConditionKey::CannedAcl,

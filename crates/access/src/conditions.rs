@@ -52,6 +52,16 @@ condition_keys! {
     SourceIp: Address = "aws:SourceIp",
     /// The moment of the request, in seconds since 1970.
     CurrentTime: Date = "aws:CurrentTime",
+    /// How a request of S3 says who it is: `REST-HEADER`, `REST-QUERY-STRING` (a presigned URL) or `POST` (a form).
+    AuthType: Text = "s3:authType",
+    /// The version of its signature: `AWS4-HMAC-SHA256`, or `AWS` for version 2.
+    SignatureVersion: Text = "s3:signatureversion",
+    /// How long ago it was signed, in milliseconds.
+    SignatureAge: Number = "s3:signatureAge",
+    /// The header `x-amz-content-sha256`, or `UNSIGNED-PAYLOAD` where the signature does not cover the body.
+    ContentSha256: Text = "s3:x-amz-content-sha256",
+    /// The version of TLS: `1.2` or `1.3`.
+    TlsVersion: Number = "s3:TlsVersion",
     /// The header `Referer`, as the client sent it.
     Referer: Text = "aws:Referer",
     /// The header `User-Agent`, as the client sent it.
@@ -92,6 +102,12 @@ condition_keys! {
     GrantWriteAcp: Text = "s3:x-amz-grant-write-acp",
     /// The header `x-amz-grant-full-control`.
     GrantFullControl: Text = "s3:x-amz-grant-full-control",
+    /// The header `If-Match` of a write or a delete, as the client sent it.
+    IfMatch: Text = "s3:if-match",
+    /// The header `If-None-Match` of a write, as the client sent it.
+    IfNoneMatch: Text = "s3:if-none-match",
+    /// Whether the request creates an object: beginning and filling a multipart upload does not.
+    ObjectCreation: Bool = "s3:ObjectCreationOperation",
     /// Bucket and key that a copy reads: `bucket/key`, decoded, without a slash before it.
     CopySource: Text = "s3:x-amz-copy-source",
     /// The header `x-amz-metadata-directive` of a copy.
@@ -128,7 +144,12 @@ pub struct Conditions {
 impl Conditions {
     /// Of a request that came over TLS, or did not.
     pub fn new(secure_transport: bool) -> Self {
-        let none = Self { values: Default::default(), existing_tags: Vec::new(), request_tags: Vec::new(), stated: Vec::new() };
+        let none = Self {
+            values: [const { None }; ConditionKey::ALL.len()],
+            existing_tags: Vec::new(),
+            request_tags: Vec::new(),
+            stated: Vec::new(),
+        };
         none.with(ConditionKey::SecureTransport, secure_transport.to_string())
     }
 

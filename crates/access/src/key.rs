@@ -19,6 +19,8 @@ pub(crate) enum Key {
     TagKeys,
     /// The account that the resource belongs to.
     ResourceAccount,
+    /// `aws:EpochTime`: `aws:CurrentTime`, which operators for numbers take too.
+    EpochTime,
     /// What a provider, directory or certificate says of the caller: `idp.example.org:sub`, `jwt:groups`, `ldap:user`.
     Claim(String),
 }
@@ -35,6 +37,9 @@ pub(crate) enum CallerKey {
     SourceIdentity,
     /// Nobody signs with a second factor, so the key is always absent.
     MultiFactorAuthPresent,
+    /// No other service asks in somebody's name, so both are always false.
+    ViaAwsService,
+    PrincipalIsAwsService,
 }
 
 /// Whose tag it is.
@@ -52,7 +57,7 @@ pub(crate) enum TagKind {
     Resource,
 }
 
-const CALLER_KEYS: [(CallerKey, &str, ValueKind); 8] = [
+const CALLER_KEYS: [(CallerKey, &str, ValueKind); 10] = [
     (CallerKey::UserName, "aws:username", ValueKind::Text),
     (CallerKey::UserId, "aws:userid", ValueKind::Text),
     (CallerKey::PrincipalArn, "aws:PrincipalArn", ValueKind::Text),
@@ -61,6 +66,8 @@ const CALLER_KEYS: [(CallerKey, &str, ValueKind); 8] = [
     (CallerKey::TokenIssueTime, "aws:TokenIssueTime", ValueKind::Date),
     (CallerKey::SourceIdentity, "aws:SourceIdentity", ValueKind::Text),
     (CallerKey::MultiFactorAuthPresent, "aws:MultiFactorAuthPresent", ValueKind::Bool),
+    (CallerKey::ViaAwsService, "aws:ViaAWSService", ValueKind::Bool),
+    (CallerKey::PrincipalIsAwsService, "aws:PrincipalIsAWSService", ValueKind::Bool),
 ];
 
 /// The keys that have the name of a tag behind them.
@@ -74,11 +81,12 @@ const TAG_KEYS: [(TagKind, &str); 6] = [
 ];
 
 /// The others, of which some have two names.
-const OTHER_KEYS: [(Key, &str); 4] = [
+const OTHER_KEYS: [(Key, &str); 5] = [
     (Key::ObjectTagKeys, "s3:RequestObjectTagKeys"),
     (Key::TagKeys, "aws:TagKeys"),
     (Key::ResourceAccount, "aws:ResourceAccount"),
     (Key::ResourceAccount, "s3:ResourceAccount"),
+    (Key::EpochTime, "aws:EpochTime"),
 ];
 
 impl Key {
@@ -99,7 +107,7 @@ impl Key {
         match self {
             Self::Of(key) => key.kind(),
             Self::Caller(key) => CALLER_KEYS.iter().find(|(known, ..)| known == key).map_or(ValueKind::Text, |(.., kind)| *kind),
-            Self::Tag(..) | Self::Claim(_) => ValueKind::Any,
+            Self::Tag(..) | Self::Claim(_) | Self::EpochTime => ValueKind::Any,
             Self::ObjectTagKeys | Self::TagKeys | Self::ResourceAccount => ValueKind::Text,
         }
     }
@@ -223,6 +231,7 @@ impl<'a> Question<'a> {
             Key::ObjectTagKeys => Values::many(names(self.tags(TagKind::RequestObject))),
             Key::TagKeys => Values::many(names(self.tags(TagKind::Request))),
             Key::ResourceAccount => Values::one(self.resource_account),
+            Key::EpochTime => Values::one(conditions.get(ConditionKey::CurrentTime)),
             Key::Claim(name) => {
                 let claim = self.identity.claims.iter().find(|(claim, _)| claim == name);
                 Values::many(claim.map(|(_, values)| values.iter().map(String::as_str).collect()).unwrap_or_default())
@@ -256,6 +265,7 @@ impl<'a> Question<'a> {
             CallerKey::TokenIssueTime => Values::owned(identity.token_issued_at.map(|seconds| seconds.to_string())),
             CallerKey::SourceIdentity => Values::one(identity.source_identity.as_deref()),
             CallerKey::MultiFactorAuthPresent => Values::Absent,
+            CallerKey::ViaAwsService | CallerKey::PrincipalIsAwsService => Values::one(Some("false")),
         }
     }
 }

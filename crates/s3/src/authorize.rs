@@ -32,9 +32,10 @@ pub(crate) async fn authorize(engine: &Engine, operation: &Operation, request: &
     let source = if operation.copies() { object_of_source(engine, request).await? } else { Object::NotAskedFor };
     let upload = if operation.facts == Facts::Upload { upload_facts(engine, request).await? } else { None };
     let conditions = match upload {
-        Some(upload) => conditions_of_upload(request, &upload),
+        Some(upload) => conditions_of_upload(request, &upload)?,
         None => conditions(request, operation.facts)?,
     };
+    let conditions = conditions.with(ConditionKey::ObjectCreation, operation.creates_object().to_string());
     request.caller.seen = Seen { object: object.version(), source: source.version() };
     let asked = Asked { conditions: conditions.with_existing_tags(object.tags()), object, source };
     permit_all(operation, request, &asked)?;
@@ -317,7 +318,7 @@ fn unexplained() -> Refusal {
 }
 
 /// The headers that conditions look at as they are.
-const HEADER_KEYS: [(ConditionKey, &str); 10] = [
+const HEADER_KEYS: [(ConditionKey, &str); 12] = [
     (ConditionKey::Encryption, "x-amz-server-side-encryption"),
     (ConditionKey::CustomerAlgorithm, "x-amz-server-side-encryption-customer-algorithm"),
     (ConditionKey::CannedAcl, "x-amz-acl"),
@@ -328,6 +329,8 @@ const HEADER_KEYS: [(ConditionKey, &str); 10] = [
     (ConditionKey::GrantFullControl, "x-amz-grant-full-control"),
     (ConditionKey::MetadataDirective, "x-amz-metadata-directive"),
     (ConditionKey::StorageClass, "x-amz-storage-class"),
+    (ConditionKey::IfMatch, "if-match"),
+    (ConditionKey::IfNoneMatch, "if-none-match"),
 ];
 
 fn conditions(request: &Request, facts: Facts) -> Result<Conditions, Refusal> {
@@ -369,7 +372,7 @@ fn source_conditions(request: &Request) -> Result<Conditions, Refusal> {
 }
 
 /// Parts and completions carry no headers of encryption and lock: they are encrypted and locked as their upload is.
-fn conditions_of_upload(request: &Request, upload: &UploadFacts) -> Conditions {
+fn conditions_of_upload(request: &Request, upload: &UploadFacts) -> Result<Conditions, Refusal> {
     let UploadFacts { sse, lock, begun_ms } = upload;
     let (algorithm, customer_algorithm) = match sse.mode {
         Mode::Store => (None, None),
@@ -386,9 +389,11 @@ fn conditions_of_upload(request: &Request, upload: &UploadFacts) -> Conditions {
         .clone()
         .with_some(ConditionKey::Encryption, algorithm)
         .with_some(ConditionKey::EncryptionKeyId, named_key.map(key_id))
-        .with_some(ConditionKey::CustomerAlgorithm, customer_algorithm);
+        .with_some(ConditionKey::CustomerAlgorithm, customer_algorithm)
+        .with_some(ConditionKey::IfMatch, headers::filled(&request.headers, "if-match")?)
+        .with_some(ConditionKey::IfNoneMatch, headers::filled(&request.headers, "if-none-match")?);
     // As if the request that began it were this one: its days must not run out before it is complete.
-    lock::Said::from(lock).in_conditions(conditions, *begun_ms)
+    Ok(lock::Said::from(lock).in_conditions(conditions, *begun_ms))
 }
 
 fn now_ms() -> i64 {

@@ -47,7 +47,7 @@ fn required_of(operation: &str, request: &Request) -> Vec<(Action, String)> {
 
 fn permit_all(operation: &Operation, request: &Request, upload: Option<&UploadFacts>) -> Result<(), Refusal> {
     let conditions = match upload {
-        Some(upload) => conditions_of_upload(request, upload),
+        Some(upload) => conditions_of_upload(request, upload)?,
         None => conditions(request, operation.facts)?,
     };
     super::permit_all(operation, request, &Asked { conditions, object: Object::NotAskedFor, source: Object::NotAskedFor })

@@ -18,7 +18,9 @@ use time::OffsetDateTime;
 use crate::{
     body::{Decoded, RawBody, collect},
     form::Fields,
+    headers,
     refusal::Refusal,
+    signing::Signing,
 };
 
 /// What administration answers to a request without a signature.
@@ -62,6 +64,8 @@ pub(crate) struct Admitted {
     pub(crate) identity: Arc<Identity>,
     /// Whether no byte of its body can be altered on the way without notice.
     pub(crate) covers_body: bool,
+    /// What policies see of the signature.
+    pub(crate) signing: Signing,
     payload: Payload,
 }
 
@@ -89,10 +93,12 @@ impl Gate {
         let (now, rules) = (OffsetDateTime::now_utc(), door.rules());
         claim.check(&head, now, &rules).map_err(|error| self.refuse(error))?;
         let secret = self.identities.secret(claim.access_key(), claim.security_token()).await.map_err(unidentified)?;
+        let declared = headers::value(&parts.headers, "x-amz-content-sha256")?;
+        let signing = Signing::of_claim(&claim, now, declared.as_deref());
         let verified = claim.verify(&head, secret.expose(), now, &rules).map_err(|error| self.refuse(error))?;
         let identity = self.identify(verified.access_key(), verified.security_token()).await?;
         self.note_use(&identity, verified.scope());
-        Ok(Admitted { identity, covers_body: verified.covers_body(), payload: verified.into_payload() })
+        Ok(Admitted { identity, covers_body: verified.covers_body(), signing, payload: verified.into_payload() })
     }
 
     /// Whose URL it is where it is one of Signature Version 2 that reads; None where it is not, and [`Gate::admit`] decides. The host may name
@@ -110,14 +116,16 @@ impl Gate {
         let secret = self.identities.secret(&access_key, None).await.map_err(unidentified)?;
         claim.verify(&head, bucket_of_host, secret.expose(), now, &rules)?;
         let identity = self.identify(&access_key, None).await?;
-        Ok(Some(Admitted { identity, covers_body: false, payload: Payload::Unsigned }))
+        let signing = Signing::of_url_of_version_two();
+        Ok(Some(Admitted { identity, covers_body: false, signing, payload: Payload::Unsigned }))
     }
 
     fn admit_anonymous(&self, door: Door) -> Result<Admitted, Refusal> {
         if door == Door::Admin {
             return Err(Refusal::AccessDenied(UNSIGNED.to_owned()));
         }
-        Ok(Admitted { identity: Arc::clone(&self.anonymous), covers_body: false, payload: Payload::Unsigned })
+        let signing = Signing::default();
+        Ok(Admitted { identity: Arc::clone(&self.anonymous), covers_body: false, signing, payload: Payload::Unsigned })
     }
 
     /// Whose policy a form carries. A form without one is nobody's.

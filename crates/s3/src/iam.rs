@@ -138,7 +138,7 @@ impl Inner {
             peer,
             operation: "",
         };
-        let conditions = circumstances(&parts.headers, &caller);
+        let conditions = circumstances(&parts.headers, &caller, connection);
         IamCaller { identity, request_id: request_id.to_owned(), peer, secure, conditions }
     }
 

@@ -38,6 +38,7 @@ mod refusal;
 mod reply;
 mod request;
 mod service;
+mod signing;
 mod sse;
 mod timestamp;
 mod xml;

@@ -72,6 +72,8 @@ pub enum ErrorDialect {
 pub struct ConnectionInfo {
     /// Whether over TLS.
     pub secure: bool,
+    /// The version of TLS, `1.2` or `1.3`, of the connection itself.
+    pub tls_version: Option<&'static str>,
     /// From where.
     pub peer: SocketAddr,
 }

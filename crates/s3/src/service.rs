@@ -137,7 +137,7 @@ impl Inner {
         if is_form_upload(&parts, &findings.key) {
             return Box::pin(self.answer_form(parts, body, connection, request_id, findings)).await;
         }
-        let admitted = self.admit(&parts, bucket_of_host.as_deref()).await?;
+        let mut admitted = self.admit(&parts, bucket_of_host.as_deref()).await?;
         findings.identity.clone_from(&admitted.identity.name);
         if admitted.identity.is_anonymous() {
             admit_anonymous(&self.api.engine, &findings.bucket).await?;
@@ -155,7 +155,8 @@ impl Inner {
             peer: source_ip(&parts.headers, connection, &self.api.options),
             operation: "",
         };
-        let access = Access::new(circumstances(&parts.headers, &caller));
+        let signing = std::mem::take(&mut admitted.signing);
+        let access = Access::new(signing.in_conditions(circumstances(&parts.headers, &caller, connection)));
         let (operation, mut request) = take_apart(parts, caller, access, findings)?;
         // In a box too: what it decides by takes kilobytes, and is gone when the operation runs.
         Box::pin(authorize(&self.api.engine, operation, &mut request)).await?;
@@ -311,9 +312,10 @@ fn is_secure(headers: &HeaderMap, connection: ConnectionInfo, options: &S3Option
 }
 
 /// What policies' conditions see of every request, besides the caller.
-pub(crate) fn circumstances(headers: &HeaderMap, caller: &Caller) -> Conditions {
+pub(crate) fn circumstances(headers: &HeaderMap, caller: &Caller, connection: ConnectionInfo) -> Conditions {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     Conditions::new(caller.secure)
+        .with_some(ConditionKey::TlsVersion, connection.tls_version)
         .with_some(ConditionKey::SourceIp, caller.peer.map(|address| address.to_string()))
         .with(ConditionKey::CurrentTime, OffsetDateTime::now_utc().unix_timestamp().to_string())
         .with_some(ConditionKey::Referer, text(header::REFERER))
@@ -410,7 +412,7 @@ mod tests {
     }
 
     fn from(peer: &str, secure: bool) -> ConnectionInfo {
-        ConnectionInfo { secure, peer: peer.parse().unwrap() }
+        ConnectionInfo { secure, tls_version: None, peer: peer.parse().unwrap() }
     }
 
     #[test]

@@ -109,6 +109,11 @@ impl Claim {
         self.placement
     }
 
+    /// When it says that it was signed.
+    pub fn signed_at(&self) -> OffsetDateTime {
+        self.timestamp.moment()
+    }
+
     /// The session token that came along.
     pub fn security_token(&self) -> Option<&str> {
         self.security_token.as_deref()

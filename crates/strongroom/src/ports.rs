@@ -43,7 +43,7 @@ impl Handler for S3Port {
         let response = if let Some(response) = self.health.answer(&request).await {
             response.map(Either::Left)
         } else {
-            let connection = ConnectionInfo { secure: from.secure, peer: from.peer };
+            let connection = ConnectionInfo { secure: from.secure, tls_version: from.tls_version, peer: from.peer };
             self.s3.call(request, connection).await.map(Either::Right)
         };
         self.metrics.answered(response.status());
@@ -86,7 +86,7 @@ impl Handler for AdminPort {
             disk::render(&mut metrics, space.condition(), space.refused(), &space.usage());
             return text(StatusCode::OK, METRICS_TYPE, &metrics).map(Either::Left);
         }
-        let connection = ConnectionInfo { secure: from.secure, peer: from.peer };
+        let connection = ConnectionInfo { secure: from.secure, tls_version: from.tls_version, peer: from.peer };
         self.s3.call_admin(request, connection).await.map(Either::Right)
     }
 

@@ -53,7 +53,7 @@ enum Expected {
     Arn(Option<Box<[Template; ARN_FIELDS]>>),
     Bool(bool),
     Within(Network),
-    Number(Order, i64),
+    Number(Order, Decimal),
     /// Seconds since 1970.
     Date(Order, i64),
 }
@@ -215,7 +215,7 @@ impl Expected {
             }
             Kind::Bool => Self::Bool(parse_bool(value)?),
             Kind::Address => Self::Within(value.parse().map_err(|_| StatementProblem::NoAddress(value.to_owned()))?),
-            Kind::Number(order) => Self::Number(order, value.parse().map_err(|_| StatementProblem::NoNumber(value.to_owned()))?),
+            Kind::Number(order) => Self::Number(order, parse_number(value).ok_or_else(|| StatementProblem::NoNumber(value.to_owned()))?),
             Kind::Date(order) => Self::Date(order, parse_date(value)?),
         })
     }
@@ -232,8 +232,8 @@ impl Expected {
             }
             Self::Bool(expected) => (parse_bool(value) == Ok(*expected)).into(),
             Self::Within(network) => value.parse().is_ok_and(|address| network.contains(address)).into(),
-            Self::Number(order, bound) => value.parse().is_ok_and(|value: i64| order.holds(value, *bound)).into(),
-            Self::Date(order, bound) => parse_date(value).is_ok_and(|value| order.holds(value, *bound)).into(),
+            Self::Number(order, bound) => parse_number(value).is_some_and(|value| order.holds(&value, bound)).into(),
+            Self::Date(order, bound) => parse_date(value).is_ok_and(|value| order.holds(&value, bound)).into(),
         }
     }
 
@@ -265,7 +265,7 @@ fn split_arn(text: &str) -> Vec<&str> {
 }
 
 impl Order {
-    fn holds(self, value: i64, bound: i64) -> bool {
+    fn holds<T: Ord>(self, value: &T, bound: &T) -> bool {
         match self {
             Self::Equal => value == bound,
             Self::Less => value < bound,
@@ -336,6 +336,23 @@ fn parse_bool(value: &str) -> Result<bool, StatementProblem> {
     } else {
         Err(StatementProblem::NoBool(value.to_owned()))
     }
+}
+
+/// A number with at the most six places behind the point, in millionths.
+type Decimal = i128;
+
+const PLACES: usize = 6;
+
+/// A whole number, or one with a point, such as a version of TLS.
+fn parse_number(value: &str) -> Option<Decimal> {
+    let (sign, digits) = value.strip_prefix('-').map_or((1, value), |digits| (-1, digits));
+    let (whole, behind) = digits.split_once('.').unwrap_or((digits, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.len() <= 19 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(behind) || behind.len() > PLACES {
+        return None;
+    }
+    let millionths: Decimal = format!("{behind:0<PLACES$}").parse().ok()?;
+    Some(sign * (whole.parse::<Decimal>().ok()? * 1_000_000 + millionths))
 }
 
 /// Seconds since 1970, or a date of RFC 3339: with or without a time, as IAM takes them.

@@ -104,6 +104,8 @@ fn what_cannot_be_honoured_is_refused() {
         (allow_if(r#"{"StringEquals": {"s3:ExistingObjectTag/": "a"}}"#), UnknownKey(text("s3:ExistingObjectTag/"))),
         (allow_if(r#"{"IpAddress": {"aws:SourceIp": "10.0.0.0/33"}}"#), NoAddress(text("10.0.0.0/33"))),
         (allow_if(r#"{"NumericLessThan": {"s3:max-keys": "ten"}}"#), NoNumber(text("ten"))),
+        (allow_if(r#"{"NumericLessThan": {"s3:TlsVersion": "1.2.3"}}"#), NoNumber(text("1.2.3"))),
+        (allow_if(r#"{"NumericLessThan": {"s3:TlsVersion": "1.1234567"}}"#), NoNumber(text("1.1234567"))),
         (allow_if(r#"{"DateLessThan": {"aws:CurrentTime": "tomorrow"}}"#), NoDate(text("tomorrow"))),
         (allow_if(r#"{"NumericLess": {"s3:max-keys": "1"}}"#), UnknownOperator(text("NumericLess"))),
         (

@@ -39,6 +39,7 @@ use crate::{
     reply::Reply,
     request::{Access, Request},
     service::{Findings, Inner, circumstances, source_ip, takes_uncovered_body},
+    signing::Signing,
 };
 
 /// No signature covers the file of a form.
@@ -70,7 +71,9 @@ impl Inner {
         let (fields, mut file) = opened.await.map_err(|_| Refusal::Engine(Error::Body(BodyError::Timeout)))??;
         let (identity, policy) = self.gate.admit_form(&fields, self.api.options.signature_v2.forms).await?;
         findings.identity.clone_from(&identity.name);
+        let mut signing = Signing::default();
         if let Some(policy) = policy {
+            signing = Signing::of_form(fields.get("x-amz-algorithm").is_none());
             Tenant::named(&findings.identity).take_over();
             policy.check_fields(&fields, &findings.bucket)?;
             file.keep_to(policy.length_range());
@@ -96,7 +99,7 @@ impl Inner {
             operation: operation.name,
         };
         let answer = Answer::of(&fields, secure, &parts, self.host_bucket(&parts.uri, &parts.headers)?.is_some(), &findings.bucket)?;
-        let access = Access::new(circumstances(&parts.headers, &caller));
+        let access = Access::new(signing.in_conditions(circumstances(&parts.headers, &caller, connection)));
         let mut request = Request {
             bucket: findings.bucket.clone(),
             key,

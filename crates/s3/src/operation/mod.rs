@@ -134,6 +134,12 @@ impl Operation {
         (self.handler)(api, request).await
     }
 
+    /// Whether an object comes of it. Beginning and filling an upload creates none yet.
+    pub(crate) fn creates_object(&self) -> bool {
+        let fills_upload = ["CreateMultipartUpload", "UploadPart", "UploadPartCopy"].contains(&self.name);
+        !fills_upload && self.rights.iter().any(|right| right.action == Action::PutObject)
+    }
+
     /// Whether it reads the object that `x-amz-copy-source` names.
     pub(crate) fn copies(&self) -> bool {
         self.rights.iter().any(|right| right.on == Target::CopySource)

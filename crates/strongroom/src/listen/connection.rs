@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
+use tokio_rustls::rustls::ProtocolVersion;
 use tokio_rustls::server::TlsStream;
 
 use super::accept::Shared;
@@ -50,11 +51,25 @@ async fn talk<H: Handler>(shared: &Shared<H>, stream: TcpStream, peer: SocketAdd
         _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
     };
     match established {
-        Ok(Ok(Some(Established::Tls(stream)))) => serve_http(shared, *stream, Arrival { secure: true, peer }, place, phase).await,
-        Ok(Ok(Some(Established::Plain(stream)))) => serve_http(shared, stream, Arrival { secure: false, peer }, place, phase).await,
+        Ok(Ok(Some(Established::Tls(stream)))) => {
+            let from = Arrival { secure: true, tls_version: tls_version(&stream), peer };
+            serve_http(shared, *stream, from, place, phase).await;
+        }
+        Ok(Ok(Some(Established::Plain(stream)))) => {
+            serve_http(shared, stream, Arrival { secure: false, tls_version: None, peer }, place, phase).await;
+        }
         Ok(Ok(None)) => {}
         Ok(Err(error)) => refuse(place, peer, &error),
         Err(_) => refuse(place, peer, &io::ErrorKind::TimedOut.into()),
+    }
+}
+
+/// As policies name it.
+fn tls_version<S>(stream: &TlsStream<S>) -> Option<&'static str> {
+    match stream.get_ref().1.protocol_version()? {
+        ProtocolVersion::TLSv1_2 => Some("1.2"),
+        ProtocolVersion::TLSv1_3 => Some("1.3"),
+        _ => None,
     }
 }
 

@@ -66,6 +66,8 @@ pub(crate) trait Handler: Send + Sync + 'static {
 pub(crate) struct Arrival {
     /// Whether over TLS.
     pub(crate) secure: bool,
+    /// `1.2` or `1.3`, over TLS.
+    pub(crate) tls_version: Option<&'static str>,
     pub(crate) peer: SocketAddr,
 }
 
