@@ -31,11 +31,12 @@ pub(crate) async fn authorize(engine: &Engine, operation: &Operation, request: &
     let object = object_of_path(engine, request).await?;
     let source = if operation.copies() { object_of_source(engine, request).await? } else { Object::NotAskedFor };
     let upload = if operation.facts == Facts::Upload { upload_facts(engine, request).await? } else { None };
+    let creating = |conditions: Conditions| conditions.with(ConditionKey::ObjectCreation, operation.creates_object().to_string());
     let conditions = match upload {
-        Some(upload) => conditions_of_upload(request, &upload)?,
-        None => conditions(request, operation.facts)?,
+        Some(upload) => creating(conditions_of_upload(request, &upload)?),
+        None if operation.looks_at_headers() => creating(conditions(request, operation.facts)?),
+        None => of_object(request)?,
     };
-    let conditions = conditions.with(ConditionKey::ObjectCreation, operation.creates_object().to_string());
     request.caller.seen = Seen { object: object.version(), source: source.version() };
     let asked = Asked { conditions: conditions.with_existing_tags(object.tags()), object, source };
     permit_all(operation, request, &asked)?;

@@ -134,6 +134,11 @@ impl Operation {
         (self.handler)(api, request).await
     }
 
+    /// Whether policies may look at headers or parameters of it, besides what they see of every request.
+    pub(crate) fn looks_at_headers(&self) -> bool {
+        self.facts != Facts::Headers || self.rights.iter().any(|right| !right.action.condition_keys().is_empty())
+    }
+
     /// Whether an object comes of it. Beginning and filling an upload creates none yet.
     pub(crate) fn creates_object(&self) -> bool {
         let fills_upload = ["CreateMultipartUpload", "UploadPart", "UploadPartCopy"].contains(&self.name);
