@@ -374,7 +374,16 @@ def test_a_session_token_has_the_rights_of_its_user_and_no_administration(server
     assert code(client(server, "sts", given).get_session_token) == ("AccessDenied", 403)
     iam.delete_user_policy(UserName="tom", PolicyName="p0")
     assert code(client(server, "s3", given).list_buckets) == ("AccessDenied", 403)
+    # A key that is withdrawn takes its sessions with it.
+    iam.put_user_policy(UserName="tom", PolicyName="p0", PolicyDocument=allow("s3:*"))
+    client(server, "s3", given).list_buckets()
+    iam.update_access_key(UserName="tom", AccessKeyId=key["AccessKeyId"], Status="Inactive")
+    assert code(client(server, "s3", given).list_buckets) == ("InvalidToken", 400)
+    iam.update_access_key(UserName="tom", AccessKeyId=key["AccessKeyId"], Status="Active")
+    client(server, "s3", given).list_buckets()
     iam.delete_access_key(UserName="tom", AccessKeyId=key["AccessKeyId"])
+    assert code(client(server, "s3", given).list_buckets) == ("InvalidToken", 400)
+    iam.delete_user_policy(UserName="tom", PolicyName="p0")
     iam.delete_user(UserName="tom")
     assert code(client(server, "s3", given).list_buckets) == ("InvalidToken", 400)
     # Another user of the same name is somebody else.

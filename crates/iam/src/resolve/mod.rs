@@ -194,11 +194,17 @@ impl Iam {
     async fn build_of_session(&self, access_key: &str, session: &Session) -> Result<Known, IdentityError> {
         let (account, invalid) = (session.account.as_str(), IdentityError::InvalidToken);
         let (mut parts, sessions_from) = match &session.of {
-            SessionOf::User { name, id } => {
+            SessionOf::User { name, id, key } => {
                 let user = self.directory.find::<User>(account, name).await.map_err(failed)?;
                 let user = user.filter(|user| user.record.id == *id && user.record.enabled).ok_or(invalid)?;
                 let sessions_from = user.record.sessions_from;
-                (Parts::of_user(&self.directory, &self.memory.compiled, account, user).await.map_err(failed)?, sessions_from)
+                let mut parts = Parts::of_user(&self.directory, &self.memory.compiled, account, user).await.map_err(failed)?;
+                if let Some(key) = key {
+                    let key = self.directory.find::<AccessKey>("", key).await.map_err(failed)?;
+                    let key = key.filter(|key| key.record.status == KeyStatus::Active).ok_or(IdentityError::InvalidToken)?;
+                    parts.made_of.push((key.name, Some(key.revision)));
+                }
+                (parts, sessions_from)
             }
             SessionOf::Role { name, id, session } => {
                 let role = self

@@ -44,6 +44,9 @@ pub(crate) enum SessionOf {
         /// Its name and id: another user of that name later is not meant.
         name: String,
         id: String,
+        /// The access key that asked for it, which takes its sessions with it when it goes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
     },
     /// A role, which somebody took on.
     Role {
@@ -88,7 +91,7 @@ mod tests {
         Session {
             secret: Zeroizing::new("secret".to_owned()),
             account: "000000000000".to_owned(),
-            of: SessionOf::User { name: "alice".to_owned(), id: "AIDA1".to_owned() },
+            of: SessionOf::User { name: "alice".to_owned(), id: "AIDA1".to_owned(), key: None },
             issued: 1,
             expires: 2,
             policies: vec!["{}".to_owned()],
