@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from botocore.exceptions import ClientError
 
-from harness import leaks
+from harness import leaks, users
 from harness.iam import allow, client, code, new_user, trust
 from harness.server import Server
 
@@ -135,3 +136,18 @@ def test_listings_go_on_from_page_to_page(iam):
 
 def test_a_call_that_there_is_not_says_so(server, iam):
     assert code(iam.create_virtual_mfa_device, VirtualMFADeviceName="m") == ("InvalidAction", 400)
+
+
+def test_who_asks_for_a_user_of_the_configuration_is_told_where_it_stands(tmp_path):
+    server = Server(tmp_path / "filed", config=users.config({"filed": users.allowing(["s3:GetObject"])})).start()
+    iam = client(server, "iam")
+    for call in (iam.get_user, iam.delete_user, iam.create_access_key, iam.list_attached_user_policies):
+        with pytest.raises(ClientError, match="The user with name filed stands in the server's configuration") as refused:
+            call(UserName="filed")
+        assert refused.value.response["Error"]["Code"] == "NoSuchEntity"
+    # Who may not look at users learns nothing of it.
+    nobody = client(server, "iam", new_user(iam, "nobody"))
+    with pytest.raises(ClientError, match="not authorized to perform: iam:GetUser"):
+        nobody.get_user(UserName="filed")
+    server.stop()
+    server.remove()

@@ -77,7 +77,7 @@ impl Iam {
         }
         if row.effect == Effect::Reads {
             permit(row, &call).await?;
-            return (row.run)(&call).await;
+            return (row.run)(&call).await.map_err(|error| call.explain(error));
         }
         if let Err(refused) = permit(row, &call).await {
             self.record(row, &call, Some(&refused), false).await?;
@@ -88,7 +88,7 @@ impl Iam {
         let recorded =
             if takes_reserve(row, &call) { self.audit.append(&begun).await } else { self.audit.append_within_quota(&begun).await };
         recorded.map_err(unrecorded)?;
-        let outcome = (row.run)(&call).await;
+        let outcome = (row.run)(&call).await.map_err(|error| call.explain(error));
         self.record(row, &call, outcome.as_ref().err(), true).await?;
         outcome
     }

@@ -63,17 +63,26 @@ impl<'a> Call<'a> {
         if [ROOT_NAME, ANONYMOUS_NAME].iter().any(|taken| taken.eq_ignore_ascii_case(name)) {
             return Err(IamError::EntityAlreadyExists(format!("User with name {name} already exists: the server uses it.")));
         }
-        // Users of the main account go by their bare names, as all users of the configuration do.
-        let is_taken = if self.account == MAIN_ACCOUNT {
-            self.iam.configured.has_name(name)
-        } else {
-            self.iam.configured.has_user(&self.account, name)
-        };
-        if is_taken {
+        if self.is_configured(name) {
             let message = format!("User with name {name} already exists: it stands in the server's configuration.");
             return Err(IamError::EntityAlreadyExists(message));
         }
         Ok(())
+    }
+
+    /// Users of the configuration file are in no record: who may ask for one is told where it stands.
+    pub(crate) fn explain(&self, error: IamError) -> IamError {
+        match (&error, self.params.get("UserName")) {
+            (IamError::NoSuchEntity(_), Some(name)) if self.is_configured(name) => IamError::NoSuchEntity(format!(
+                "The user with name {name} stands in the server's configuration, and is changed there and by a restart."
+            )),
+            _ => error,
+        }
+    }
+
+    fn is_configured(&self, name: &str) -> bool {
+        // Users of the main account go by their bare names, as all users of the configuration do.
+        if self.account == MAIN_ACCOUNT { self.iam.configured.has_name(name) } else { self.iam.configured.has_user(&self.account, name) }
     }
 
     /// Adds to the audit record. Never a secret.
