@@ -10,7 +10,7 @@ import pytest
 
 from harness.admin import PREFIXES, Admin
 
-SECONDS = 240
+SECONDS = 480
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 # What would end or lock the service under the others' feet, or takes minutes; each has tests of its own.
 LEFT_OUT = "/(stop|seal|configure|reconfigure|restore|backup)$"

@@ -17,6 +17,8 @@ from harness.wire import Wire, signed
 
 DOMAIN = "s3.attacked.test"
 VICTIM, TENANT = "victim", "mallory"
+# Who may do everything in another account.
+OTHER_ROOT = "acme"
 SETTLE_SECONDS = 5
 LINE = re.compile(r"^\d{4}-\d\d-\d\dT|^\s*$|^ {4}|^Strongroom|^\s+\S")
 MARK = leaks.register("the victims' mark", secrets.token_hex(16))
@@ -68,6 +70,12 @@ body_idle_timeout_seconds = 5
 request_header_timeout_seconds = 5
 [kms]
 ensure_keys = ["victim-key", "mallory-key"]
+[[users]]
+name = "{OTHER_ROOT}"
+account = "111122223333"
+account_root = true
+access_key = "AKACME"
+secret_key = "secret-of-acme-0123456789"
 """
 
 

@@ -19,7 +19,7 @@ class Admin:
     """`admin("POST", "/keys", {...})` against a server's admin port, or with another prefix its S3 port."""
 
     def __init__(self, server, prefix="/kms", access_key=None, secret_key=None):
-        port = server.admin_port if prefix == "/kms" else server.port
+        port = server.admin_port if prefix in ("/kms", "/iam") else server.port
         self.prefix = prefix
         self.raw = RawClient(port, server.ca, access_key or server.access_key, secret_key or server.secret_key)
 
@@ -94,7 +94,11 @@ class Kms:
             file.write(f'[profiles.{profile}]\nendpoint = "{endpoint}"\naccess_key = "{access_key}"\nsecret_key_file = "{secret_key_file}"\nca = "{server.ca}"\n')
 
     def __call__(self, command, status=0):
-        return run(f"strongroom kms {command}", self.env, cwd=self.home, status=status)
+        return self.run(f"kms {command}", status)
+
+    def run(self, command, status=0):
+        """Any command of the program."""
+        return run(f"strongroom {command}", self.env, cwd=self.home, status=status)
 
     def json(self, command, status=0):
         return json.loads(self(f"--json {command}", status=status).stdout)

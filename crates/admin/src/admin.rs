@@ -1,6 +1,7 @@
 //! What administration is made of, and how it begins.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use axum::extract::{RawPathParams, Request};
 use axum::routing::{MethodFilter, on};
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
-use strongroom_access::Identity;
+use strongroom_access::{Conditions, Identity};
 use strongroom_audit::{AuditLog, AuditSink, Event};
 use strongroom_engine::Engine;
+use strongroom_iam::Iam;
 use strongroom_keyring::Keyring;
 use strongroom_kms::StateStore;
 use strongroom_notify::Deliveries;
@@ -21,7 +23,7 @@ use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 use crate::http::{ApiError, Endpoint, MAX_BODY_BYTES, Received};
-use crate::{erasure, openapi, rotation, routes};
+use crate::{erasure, iam, openapi, rotation, routes};
 
 /// How often scheduled deletions and rotations are looked at.
 const TICK: Duration = Duration::from_mins(1);
@@ -38,6 +40,8 @@ pub struct AdminParts {
     pub state: Arc<dyn StateStore>,
     /// The deliveries of events.
     pub deliveries: Arc<Deliveries>,
+    /// Users, groups, roles and policies.
+    pub iam: Arc<Iam>,
 }
 
 /// Who signed a request, and how it came.
@@ -47,8 +51,12 @@ pub struct Signer {
     pub identity: Arc<Identity>,
     /// The request's id, as the client sees it.
     pub request_id: String,
+    /// Where it came from, as far as the server knows.
+    pub peer: Option<IpAddr>,
     /// Whether it came over TLS.
     pub secure: bool,
+    /// What policies' conditions see of it.
+    pub conditions: Conditions,
     /// Whether key material may travel: over TLS, or where plain HTTP was chosen for development.
     pub secrets_allowed: bool,
 }
@@ -114,6 +122,11 @@ impl Admin {
     /// are checked by [`Self::call`], when it is known which key is meant.
     pub async fn refusal(&self, method: &Method, path: &str, signer: Signer) -> Option<Response<Body>> {
         self.endpoint(method, path)?.refusal(Arc::clone(&self.inner), signer).await
+    }
+
+    /// Whether users of every account may make such a request, each for the own one.
+    pub fn is_of_every_account(&self, method: &Method, path: &str) -> bool {
+        self.endpoint(method, path).is_some_and(|endpoint| endpoint.of_every_account)
     }
 
     /// The endpoint of exactly this path; none for those with parameters in it, whose bodies are small.
@@ -190,8 +203,10 @@ fn mounted() -> Vec<Mounted> {
         |prefix: &str, endpoint: &Arc<Endpoint>| Mounted { path: format!("{prefix}{}", endpoint.path), endpoint: Arc::clone(endpoint) };
     let kms: Vec<_> = routes::kms().into_iter().map(Arc::new).collect();
     let prefixed = routes::KMS_PREFIXES.iter().flat_map(|prefix| kms.iter().map(|endpoint| under(prefix, endpoint)));
+    let identities: Vec<_> = iam::endpoints().into_iter().map(Arc::new).collect();
+    let identities = iam::PREFIXES.iter().flat_map(|prefix| identities.iter().map(|endpoint| under(prefix, endpoint)));
     let mc = routes::mc().into_iter().map(Arc::new);
-    prefixed.chain(mc.map(|endpoint| under("", &endpoint))).collect()
+    prefixed.chain(identities).chain(mc.map(|endpoint| under("", &endpoint))).collect()
 }
 
 fn serve(inner: &Arc<Inner>, mounted: &Mounted) -> axum::routing::MethodRouter {

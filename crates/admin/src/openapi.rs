@@ -10,17 +10,18 @@ use utoipa::openapi::{
 };
 
 use crate::http::{Endpoint, ErrorBody, Shape};
-use crate::routes;
+use crate::{iam, routes};
 
-const DESCRIPTION: &str = "Key management of Strongroom. Requests are signed with AWS Signature Version 4 (service `s3`). What stands \
-    under `/kms` on the admin port stands on the S3 port under `/strongroom/admin/v1/kms` and `/rustfs/admin/v3/kms`.";
+const DESCRIPTION: &str = "Management of keys and identities of Strongroom. Requests are signed with AWS Signature Version 4 (service `s3`). \
+    What stands under `/kms` on the admin port stands on the S3 port under `/strongroom/admin/v1/kms` and `/rustfs/admin/v3/kms`; what \
+    stands under `/iam` stands there under `/strongroom/admin/v1/iam`.";
 
 /// Every status that an error may have; each has the same body.
 const ERRORS: [(u16, &str); 9] = [
     (400, "A body, a field or a parameter that is not acceptable"),
     (401, "Not signed"),
     (403, "Not permitted"),
-    (404, "No such key, job or backend"),
+    (404, "No such key, job, backend or identity"),
     (405, "Another method is meant"),
     (409, "A state that does not allow this, or still referenced"),
     (500, "A fault of the server"),
@@ -68,8 +69,10 @@ pub(crate) fn document() -> String {
 
 /// Every endpoint with its path, under the first prefix.
 pub(crate) fn documented() -> Vec<(String, Endpoint)> {
-    let kms = routes::kms().into_iter().map(|endpoint| (format!("{}{}", routes::KMS_PREFIXES[0], endpoint.path), endpoint));
-    kms.chain(routes::mc().into_iter().map(|endpoint| (endpoint.path.to_owned(), endpoint))).collect()
+    let under = |prefix: &str, endpoint: Endpoint| (format!("{prefix}{}", endpoint.path), endpoint);
+    let kms = routes::kms().into_iter().map(|endpoint| under(routes::KMS_PREFIXES[0], endpoint));
+    let identities = iam::endpoints().into_iter().map(|endpoint| under(iam::PREFIXES[0], endpoint));
+    kms.chain(identities).chain(routes::mc().into_iter().map(|endpoint| under("", endpoint))).collect()
 }
 
 fn method(endpoint: &Endpoint) -> HttpMethod {
@@ -84,7 +87,7 @@ fn operation(endpoint: &Endpoint, error: &RefOr<Schema>, schemas: &mut Schemas) 
     let needs: Vec<_> = endpoint.actions.iter().map(|action| format!("`{}`", action.as_str())).collect();
     let mut operation = (endpoint.describe)(OperationBuilder::new(), schemas)
         .operation_id(Some(operation_id(endpoint)))
-        .summary(Some(endpoint.summary))
+        .summary(Some(endpoint.summary.clone()))
         .description(Some(format!("Needs {}.", needs.join(" and "))));
     if endpoint.of_backend {
         operation = operation.parameter(
@@ -115,7 +118,9 @@ fn success(shape: &Shape, schemas: &mut Schemas) -> utoipa::openapi::Response {
     let response = ResponseBuilder::new().description("Done");
     match shape {
         Shape::Json(schema) => response.content("application/json", ContentBuilder::new().schema(Some(schema(schemas))).build()).build(),
-        Shape::Stream => response.content("application/json", ContentBuilder::new().schema(Some(Schema::default())).build()).build(),
+        Shape::Stream | Shape::Any => {
+            response.content("application/json", ContentBuilder::new().schema(Some(Schema::default())).build()).build()
+        }
         Shape::Text(content_type) => response.content(*content_type, ContentBuilder::new().schema(Some(Schema::default())).build()).build(),
         Shape::Nothing => response.build(),
     }

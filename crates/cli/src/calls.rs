@@ -19,6 +19,8 @@ const MAX_BUNDLE_LEN: u64 = 48 << 20;
 
 /// A request of the admin API, below its base path.
 pub(crate) struct Call {
+    /// What it administers: `kms` or `iam`.
+    pub(crate) area: &'static str,
     pub(crate) method: &'static str,
     pub(crate) path: Vec<String>,
     pub(crate) query: Vec<(String, String)>,
@@ -27,7 +29,7 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn new(method: &'static str, path: &[&str], body: Option<Value>) -> Self {
-        Self { method, path: path.iter().map(|part| (*part).to_owned()).collect(), query: Vec::new(), body }
+        Self { area: "kms", method, path: path.iter().map(|part| (*part).to_owned()).collect(), query: Vec::new(), body }
     }
 
     pub(crate) fn get(path: &[&str]) -> Self {
@@ -36,6 +38,11 @@ impl Call {
 
     pub(crate) fn post(path: &[&str], body: Value) -> Self {
         Self::new("POST", path, Some(body))
+    }
+
+    /// A call of identity management.
+    pub(crate) fn iam(action: &str, params: Value) -> Self {
+        Self { area: "iam", ..Self::post(&[action], params) }
     }
 
     pub(crate) fn with_query(mut self, name: &str, value: &str) -> Self {
@@ -162,6 +169,12 @@ fn material(path: &Path) -> Result<Zeroizing<String>, Error> {
     };
     let raw = raw.ok_or_else(|| Error::Usage(format!("{} does not hold 32 bytes, raw or in base64", path.display())))?;
     Ok(Zeroizing::new(STANDARD.encode(raw.as_slice())))
+}
+
+/// The text of a file, or of standard input where the file is `-`.
+pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
+    let bytes = if path.as_os_str() == "-" { read_input()? } else { read(path, MAX_FILE_LEN)? };
+    String::from_utf8(bytes.to_vec()).map_err(|_| Error::Usage(format!("{} is not UTF-8", path.display())))
 }
 
 fn read(path: &Path, max_len: u64) -> Result<Zeroizing<Vec<u8>>, Error> {

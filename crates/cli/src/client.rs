@@ -19,7 +19,7 @@ const MAX_ANSWER_LEN: usize = 64 << 20;
 /// Longer than the server's own time-out for its backend, with its retries.
 const TIMEOUT: Duration = Duration::from_mins(2);
 /// The admin API, as the admin port and the S3 port alike serve it.
-const BASE: &str = "/strongroom/admin/v1/kms";
+const BASE: &str = "/strongroom/admin/v1";
 
 pub(crate) struct Client {
     http: reqwest::Client,
@@ -86,7 +86,7 @@ impl Client {
         }
         {
             let mut segments = url.path_segments_mut().map_err(|()| wrong("is no URL such as https://localhost:9001"))?;
-            segments.clear().extend(BASE.trim_start_matches('/').split('/')).extend(&call.path);
+            segments.clear().extend(BASE.trim_start_matches('/').split('/')).push(call.area).extend(&call.path);
         }
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);

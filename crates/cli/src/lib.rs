@@ -1,4 +1,4 @@
-//! `strongroom kms …`, `strongroom inventory` and `strongroom audit …`: administration from the command line, over the admin API.
+//! `strongroom kms …`, `strongroom user …`, `strongroom inventory` and so on: administration from the command line, over the admin API.
 //!
 //! ```text
 //! args (clap) ─▶ calls: one request each ─▶ client: SigV4 over TLS ─▶ output: text or --json, and the exit status
@@ -12,6 +12,7 @@ mod client;
 mod completions;
 mod error;
 mod events;
+mod identities;
 mod inventory;
 mod lifecycle;
 mod output;
@@ -38,6 +39,16 @@ pub fn run_kms(matches: &ArgMatches) -> ExitCode {
         Ok(args) => run::run(&args),
         Err(error) => error.exit(),
     }
+}
+
+/// The commands about identities: `user`, `group`, `role`, `policy` and `accesskey`.
+pub fn identity_commands() -> impl IntoIterator<Item = Command> {
+    identities::commands()
+}
+
+/// Runs the one of that name as given; none if it is not one of them.
+pub fn run_identities(name: &str, matches: &ArgMatches) -> Option<ExitCode> {
+    identities::run(name, matches)
 }
 
 /// The command `inventory`.

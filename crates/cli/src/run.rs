@@ -92,8 +92,8 @@ async fn all_keys(client: &Client, backend: Option<&str>) -> Result<Value, Error
     Ok(json!({ "keys": keys }))
 }
 
-/// A bundle is never written over another, and nobody else may read it.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+/// A bundle or a secret is never written over anything, and nobody else may read it.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let failed = |source| Error::File { path: path.to_owned(), source };
     strongroom_files::write_new(path, bytes, 0o600).and_then(|()| strongroom_files::sync_parent(path)).map_err(failed)
 }

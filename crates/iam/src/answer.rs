@@ -70,7 +70,7 @@ impl Iam {
         }
     }
 
-    async fn run(&self, row: &'static Row, params: &Params, caller: &Caller) -> Result<serde_json::Value, IamError> {
+    pub(crate) async fn run(&self, row: &'static Row, params: &Params, caller: &Caller) -> Result<serde_json::Value, IamError> {
         let call = Call::new(self, caller, params);
         if call.identity.is_anonymous() {
             return self.run_unsigned(row, &call).await;
@@ -216,7 +216,7 @@ fn unrecorded(error: strongroom_audit::AuditError) -> IamError {
 }
 
 /// The cause of a failure of the server, which the client does not get to see.
-fn report(error: &IamError, operation: &str, request_id: &str) {
+pub(crate) fn report(error: &IamError, operation: &str, request_id: &str) {
     if let IamError::Internal(cause) = error {
         tracing::error!(request_id, operation, %cause, "a call of identity management failed");
     }

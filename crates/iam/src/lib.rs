@@ -3,7 +3,7 @@
 //! - [`model`]: what is kept of each, sealed in the catalog.
 //! - [`directory`]: reading and changing it.
 //! - [`calls`], [`sts`]: what each call of IAM and STS does; [`table`] has a row for each.
-//! - [`query`]: how clients send them.
+//! - [`query`]: how clients of AWS send them; [`operation`]: the same in JSON.
 //! - [`resolve`]: from the access key of a request to an [`Identity`](strongroom_access::Identity), as it is at that moment.
 //!
 //! Identities work while every KMS is away: their records are sealed under the store key. `docs/iam.md` tells users the same.
@@ -19,6 +19,8 @@ mod directory;
 mod error;
 pub mod model;
 mod name;
+mod operation;
+mod parameters;
 mod query;
 mod resolve;
 mod sts;
@@ -36,6 +38,8 @@ pub use answer::Answer;
 pub use call::Caller;
 pub use directory::{Directory, Record, Seen};
 pub use error::IamError;
+pub use operation::Operation;
+pub use parameters::{Parameter, ParameterKind};
 pub use query::Params;
 pub use table::Service;
 

@@ -1,6 +1,7 @@
 //! Administration: requests verified as those of S3 are, and handed on with who signed them.
 
 use std::{
+    net::IpAddr,
     pin::Pin,
     sync::{Arc, atomic::AtomicU64},
     time::Instant,
@@ -10,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use hyper::body::{Body, Incoming};
-use strongroom_access::{Identity, MAIN_ACCOUNT};
+use strongroom_access::{Conditions, Identity, MAIN_ACCOUNT};
 use strongroom_engine::{Error, budget::Budget};
 use strongroom_fair::Tenant;
 
@@ -22,7 +23,7 @@ use crate::{
     options::ConnectionInfo,
     refusal::Refusal,
     reply::{Payload, Reply, ResponseBody, ResponseCut},
-    service::{Inner, S3Service, hide_secrets, new_request_id, report},
+    service::{Inner, S3Service, circumstances, hide_secrets, new_request_id, report, source_ip},
 };
 
 /// Answers what is under the reserved first path segments, and all of the admin port.
@@ -30,6 +31,9 @@ use crate::{
 pub trait AdminHandler: Send + Sync + 'static {
     /// The largest body of such a request in bytes; larger ones are refused.
     fn max_body_bytes(&self, method: &Method, path: &str) -> usize;
+
+    /// Whether users of every account may make such a request, each for the own one; else those of the main account alone.
+    fn is_of_every_account(&self, method: &Method, path: &str) -> bool;
 
     /// The response to a signer who may not make such a request at all, whatever its body says; asked before that is read.
     async fn refusal(&self, method: &Method, path: &str, signer: &Signer) -> Option<http::Response<AdminBody>>;
@@ -48,8 +52,12 @@ pub struct Signer {
     pub identity: Arc<Identity>,
     /// As the client sees it in `x-amz-request-id`.
     pub request_id: String,
+    /// Where it came from, as far as the server knows.
+    pub peer: Option<IpAddr>,
     /// Whether it came over TLS, as far as the server knows or a trusted proxy says.
     pub secure: bool,
+    /// What policies' conditions see of it.
+    pub conditions: Conditions,
     /// Whether key material may travel: over TLS, or where plain HTTP from loopback was chosen for development.
     pub secrets_allowed: bool,
 }
@@ -102,7 +110,9 @@ impl S3Service {
         let handler = self.admin.as_ref().ok_or_else(|| Refusal::NotImplemented("Administration".to_owned()))?;
         let (secure, secrets_allowed) = self.inner.security(request.headers(), connection);
         let (parts, body) = request.into_parts();
-        let visitor = Visitor { parts, body, secure, secrets_allowed, request_id };
+        let peer = source_ip(&parts.headers, connection, &self.inner.api.options);
+        let conditions = circumstances(&parts.headers, secure, peer, connection);
+        let visitor = Visitor { parts, body, peer, secure, secrets_allowed, conditions, request_id };
         let response = admit(&self.inner.gate, &**handler, self.inner.api.engine.budget(), visitor, identity).await?;
         let (parts, body) = response.into_parts();
         Ok((Reply { status: parts.status, headers: parts.headers, payload: Payload::Admin(body) }, String::new()))
@@ -129,8 +139,10 @@ const UNSIGNED_BODY: &str = "Administration takes signatures that cover the body
 struct Visitor<'a> {
     parts: Parts,
     body: RawBody,
+    peer: Option<IpAddr>,
     secure: bool,
     secrets_allowed: bool,
+    conditions: Conditions,
     request_id: &'a str,
 }
 
@@ -142,19 +154,20 @@ async fn admit(
     visitor: Visitor<'_>,
     identity: &mut String,
 ) -> Result<http::Response<AdminBody>, Refusal> {
-    let Visitor { mut parts, body, secure, secrets_allowed, request_id } = visitor;
+    let Visitor { mut parts, body, peer, secure, secrets_allowed, conditions, request_id } = visitor;
     hide_secrets(&mut parts.headers);
     let admitted = gate.admit(&parts, Door::Admin).await?;
     identity.clone_from(&admitted.identity.name);
     Tenant::named(identity).take_over();
     // Keys, jobs and the audit log are not of one account alone.
-    if admitted.identity.account != MAIN_ACCOUNT {
+    if admitted.identity.account != MAIN_ACCOUNT && !handler.is_of_every_account(&parts.method, parts.uri.path()) {
         return Err(Refusal::OtherAccount);
     }
     if !admitted.covers_body {
         return Err(Refusal::InvalidRequest(UNSIGNED_BODY.to_owned()));
     }
-    let signer = Signer { identity: Arc::clone(&admitted.identity), request_id: request_id.to_owned(), secure, secrets_allowed };
+    let (identity, request_id) = (Arc::clone(&admitted.identity), request_id.to_owned());
+    let signer = Signer { identity, request_id, peer, secure, conditions, secrets_allowed };
     if let Some(response) = handler.refusal(&parts.method, parts.uri.path(), &signer).await {
         return Ok(response);
     }

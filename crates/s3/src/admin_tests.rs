@@ -73,6 +73,10 @@ impl AdminHandler for Desk {
         self.max_bytes
     }
 
+    fn is_of_every_account(&self, _: &Method, path: &str) -> bool {
+        path.starts_with("/iam/")
+    }
+
     async fn refusal(&self, _: &Method, _: &str, _: &Signer) -> Option<http::Response<AdminBody>> {
         self.refuses.then(|| http::Response::new(Box::pin(Unreadable) as AdminBody))
     }
@@ -117,7 +121,8 @@ async fn admitted_by(desk: &Desk, request: http::Request<RawBody>, secure: bool)
     let root = Identity::root(ACCESS_KEY, SecretKey::new(SECRET.to_owned()).unwrap()).unwrap();
     let gate = Gate::new(Arc::new(Configured::new(root, Vec::new()).unwrap()), "us-east-1");
     let (parts, body) = request.into_parts();
-    let visitor = Visitor { parts, body, secure, secrets_allowed: secure, request_id: "0" };
+    let conditions = Conditions::new(secure);
+    let visitor = Visitor { parts, body, peer: None, secure, secrets_allowed: secure, conditions, request_id: "0" };
     admit(&gate, desk, &Budget::new(1 << 20), visitor, &mut String::new()).await
 }
 

@@ -8,7 +8,6 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
-use strongroom_engine::api::{Caller, Seen};
 use strongroom_fair::Tenant;
 use strongroom_iam::{Caller as IamCaller, Iam, Params};
 
@@ -128,17 +127,7 @@ impl Inner {
         request_id: &str,
     ) -> IamCaller {
         let peer = source_ip(&parts.headers, connection, &self.api.options);
-        let caller = Caller {
-            identity: Arc::clone(&identity),
-            secure,
-            sse_c_allowed: false,
-            expected_owner: None,
-            seen: Seen::default(),
-            request_id: request_id.to_owned(),
-            peer,
-            operation: "",
-        };
-        let conditions = circumstances(&parts.headers, &caller, connection);
+        let conditions = circumstances(&parts.headers, secure, peer, connection);
         IamCaller { identity, request_id: request_id.to_owned(), peer, secure, conditions }
     }
 

@@ -156,7 +156,7 @@ impl Inner {
             operation: "",
         };
         let signing = std::mem::take(&mut admitted.signing);
-        let access = Access::new(signing.in_conditions(circumstances(&parts.headers, &caller, connection)));
+        let access = Access::new(signing.in_conditions(circumstances(&parts.headers, caller.secure, caller.peer, connection)));
         let (operation, mut request) = take_apart(parts, caller, access, findings)?;
         // In a box too: what it decides by takes kilobytes, and is gone when the operation runs.
         Box::pin(authorize(&self.api.engine, operation, &mut request)).await?;
@@ -312,11 +312,11 @@ fn is_secure(headers: &HeaderMap, connection: ConnectionInfo, options: &S3Option
 }
 
 /// What policies' conditions see of every request, besides the caller.
-pub(crate) fn circumstances(headers: &HeaderMap, caller: &Caller, connection: ConnectionInfo) -> Conditions {
+pub(crate) fn circumstances(headers: &HeaderMap, secure: bool, peer: Option<IpAddr>, connection: ConnectionInfo) -> Conditions {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    Conditions::new(caller.secure)
+    Conditions::new(secure)
         .with_some(ConditionKey::TlsVersion, connection.tls_version)
-        .with_some(ConditionKey::SourceIp, caller.peer.map(|address| address.to_string()))
+        .with_some(ConditionKey::SourceIp, peer.map(|address| address.to_string()))
         .with(ConditionKey::CurrentTime, OffsetDateTime::now_utc().unix_timestamp().to_string())
         .with_some(ConditionKey::Referer, text(header::REFERER))
         .with_some(ConditionKey::UserAgent, text(header::USER_AGENT))

@@ -18,6 +18,10 @@ impl AdminHandler for AdminApi {
         self.0.max_body_bytes(method, path)
     }
 
+    fn is_of_every_account(&self, method: &Method, path: &str) -> bool {
+        self.0.is_of_every_account(method, path)
+    }
+
     async fn refusal(&self, method: &Method, path: &str, signer: &Signer) -> Option<Response<AdminBody>> {
         self.0.refusal(method, path, known(signer.clone())).await.map(answered)
     }
@@ -28,8 +32,8 @@ impl AdminHandler for AdminApi {
 }
 
 fn known(signer: Signer) -> strongroom_admin::Signer {
-    let Signer { identity, request_id, secure, secrets_allowed } = signer;
-    strongroom_admin::Signer { identity, request_id, secure, secrets_allowed }
+    let Signer { identity, request_id, peer, secure, secrets_allowed, conditions } = signer;
+    strongroom_admin::Signer { identity, request_id, peer, secure, secrets_allowed, conditions }
 }
 
 fn answered(response: Response<impl BodyExt<Data = Bytes> + Send + 'static>) -> Response<AdminBody> {

@@ -26,7 +26,8 @@ pub(crate) fn parse() -> Request {
         Some(("events", matches)) => Request::Done(strongroom_cli::run_events(matches)),
         Some(("audit", matches)) => Request::Done(strongroom_cli::run_audit(matches)),
         Some(("completions", matches)) => Request::Done(strongroom_cli::run_completions(matches, command())),
-        _ => Request::Version,
+        Some((name, matches)) => strongroom_cli::run_identities(name, matches).map_or(Request::Version, Request::Done),
+        None => Request::Version,
     }
 }
 
@@ -39,6 +40,7 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(serve())
         .subcommand(strongroom_cli::kms_command())
+        .subcommands(strongroom_cli::identity_commands())
         .subcommand(strongroom_cli::inventory_command())
         .subcommand(strongroom_cli::lifecycle_command())
         .subcommand(strongroom_cli::events_command())

@@ -149,9 +149,14 @@ impl Call {
     }
 }
 
-/// Whether an action is one on keys, not on the service.
+/// Whether an action is one on keys.
 pub(crate) fn is_of_a_key(action: Action) -> bool {
     action.as_str().starts_with("kms:")
+}
+
+/// Whether an action is one on the service as a whole.
+pub(crate) fn is_of_the_service(action: Action) -> bool {
+    action.as_str().starts_with("strongroom:")
 }
 
 fn note(event: &mut Event, name: &str, value: &str) {

@@ -1,5 +1,6 @@
 //! One row of the table: a method, a path, who may, what it takes and gives, and what it does.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use strongroom_access::Action;
 use utoipa::ToSchema;
 use utoipa::openapi::path::OperationBuilder;
 
-use super::call::is_of_a_key;
+use super::call::is_of_the_service;
 use super::{Answer, ApiError, Call, Input, Received};
 use crate::admin::{Inner, Signer};
 use crate::openapi::Schemas;
@@ -25,6 +26,8 @@ pub(crate) enum Effect {
     Uses,
     /// A change, recorded durably before the answer.
     Changes,
+    /// What is recorded where it is done.
+    RecordsItself,
 }
 
 /// What answers.
@@ -33,6 +36,8 @@ pub(crate) enum Shape {
     Json(fn(&mut Schemas) -> utoipa::openapi::RefOr<utoipa::openapi::Schema>),
     /// JSON documents one after the other.
     Stream,
+    /// JSON.
+    Any,
     /// Text of this type.
     Text(&'static str),
     /// Nothing.
@@ -42,25 +47,29 @@ pub(crate) enum Shape {
 /// Reads the input, checks the permission, and begins.
 type Prepare = Arc<dyn Fn(Call, &Received) -> Result<Running, ApiError> + Send + Sync>;
 type Running = Pin<Box<dyn Future<Output = Result<Answer, ApiError>> + Send>>;
+/// Says in the OpenAPI document what a call takes.
+type Describe = Arc<dyn Fn(OperationBuilder, &mut Schemas) -> OperationBuilder + Send + Sync>;
 
 /// A row.
 pub(crate) struct Endpoint {
     pub(crate) method: Method,
     /// Behind the prefix; `{name}` stands for a segment.
-    pub(crate) path: &'static str,
+    pub(crate) path: Cow<'static, str>,
     /// The name in the audit log, and in the OpenAPI document.
     pub(crate) operation: &'static str,
-    pub(crate) summary: &'static str,
+    pub(crate) summary: Cow<'static, str>,
     /// All of them are needed.
     pub(crate) actions: &'static [Action],
     pub(crate) effect: Effect,
     /// Whether `?backend=` says which backend is meant.
     pub(crate) of_backend: bool,
+    /// Whether users of every account may make it, each for the own one; else those of the main account alone.
+    pub(crate) of_every_account: bool,
     /// The largest body in bytes.
     pub(crate) max_body_bytes: usize,
     pub(crate) status: StatusCode,
     pub(crate) shape: Shape,
-    pub(crate) describe: fn(OperationBuilder, &mut Schemas) -> OperationBuilder,
+    pub(crate) describe: Describe,
     prepare: Prepare,
 }
 
@@ -93,21 +102,47 @@ where
     Endpoint {
         effect: if method == Method::GET { Effect::Reads } else { Effect::Changes },
         method,
-        path,
+        path: path.into(),
         operation,
-        summary,
+        summary: summary.into(),
         actions,
         of_backend: false,
+        of_every_account: false,
         max_body_bytes: MAX_BODY_BYTES,
         status: O::STATUS,
         shape: O::shape(),
-        describe: I::describe,
+        describe: Arc::new(I::describe),
+        prepare: Arc::new(prepare),
+    }
+}
+
+/// A row of what decides itself who may, and records itself: a call of identity management, for users of every account.
+pub(crate) fn of_identities(
+    (method, path): (Method, String),
+    (operation, actions): (&'static str, &'static [Action]),
+    summary: String,
+    describe: impl Fn(OperationBuilder, &mut Schemas) -> OperationBuilder + Send + Sync + 'static,
+    prepare: impl Fn(Call, &Received) -> Result<Running, ApiError> + Send + Sync + 'static,
+) -> Endpoint {
+    Endpoint {
+        method,
+        path: path.into(),
+        operation,
+        summary: summary.into(),
+        actions,
+        effect: Effect::RecordsItself,
+        of_backend: false,
+        of_every_account: true,
+        max_body_bytes: MAX_BODY_BYTES,
+        status: StatusCode::OK,
+        shape: Shape::Any,
+        describe: Arc::new(describe),
         prepare: Arc::new(prepare),
     }
 }
 
 impl Endpoint {
-    /// `?backend=` says which backend is meant.
+    /// `?backend= says which backend is meant.
     pub(crate) fn of_backend(self) -> Self {
         Self { of_backend: true, ..self }
     }
@@ -124,11 +159,14 @@ impl Endpoint {
     pub(crate) fn also(&self, method: Method, path: &'static str) -> Self {
         Self {
             method,
-            path,
+            path: path.into(),
+            summary: self.summary.clone(),
             prepare: Arc::clone(&self.prepare),
+            describe: Arc::clone(&self.describe),
             shape: match self.shape {
                 Shape::Json(schema) => Shape::Json(schema),
                 Shape::Stream => Shape::Stream,
+                Shape::Any => Shape::Any,
                 Shape::Text(content_type) => Shape::Text(content_type),
                 Shape::Nothing => Shape::Nothing,
             },
@@ -149,7 +187,7 @@ impl Endpoint {
     /// Refuses whoever may not make the call whatever it is about, which is known before its body is read. None: it may be read.
     pub(crate) async fn refusal(&self, inner: Arc<Inner>, signer: Signer) -> Option<Response<Body>> {
         let call = Call::new(inner, signer, self.operation, None);
-        let of_service: Vec<Action> = self.actions.iter().copied().filter(|action| !is_of_a_key(*action)).collect();
+        let of_service: Vec<Action> = self.actions.iter().copied().filter(|action| is_of_the_service(*action)).collect();
         let denied = call.permit(&of_service, None).err()?;
         let unrecorded = self.record(&call, Some(&denied), false).await.err();
         Some(unrecorded.unwrap_or(denied).into_response())
@@ -161,7 +199,7 @@ impl Endpoint {
         match self.effect {
             Effect::Changes => audit.health_for_acts()?,
             Effect::Uses => audit.health()?,
-            Effect::Reads => {}
+            Effect::Reads | Effect::RecordsItself => {}
         }
         let mut was_begun = false;
         let outcome = match (self.prepare)(call.clone(), received) {
@@ -187,7 +225,7 @@ impl Endpoint {
             Effect::Uses => call.inner.record(event).await,
             // Whoever asks for what he may not see is worth a record too.
             Effect::Reads if failed.is_some_and(|error| error.status == StatusCode::FORBIDDEN) => call.inner.record(event).await,
-            Effect::Reads => Ok(()),
+            Effect::Reads | Effect::RecordsItself => Ok(()),
         }
     }
 }

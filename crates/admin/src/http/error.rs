@@ -5,6 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 use strongroom_audit::AuditError;
 use strongroom_engine::Error;
+use strongroom_iam::IamError;
 use strongroom_kms::KmsError;
 use utoipa::ToSchema;
 
@@ -185,6 +186,18 @@ impl From<Error> for ApiError {
             | Error::MissingContentLength
             | Error::Internal(_) => Self::internal(&error),
         }
+    }
+}
+
+impl From<IamError> for ApiError {
+    /// By the codes of IAM. What failed inside the server is in its log already.
+    fn from(error: IamError) -> Self {
+        let (code, status) = error.code();
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            return Self::unavailable(code, error.message().into_owned());
+        }
+        Self::new(status, code, error.message())
     }
 }
 

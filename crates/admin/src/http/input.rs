@@ -206,7 +206,8 @@ fn from_query<T: DeserializeOwned>(query: &[(String, String)]) -> Result<T, ApiE
     serde_urlencoded::from_str(&encoded).map_err(|error| ApiError::invalid(format!("query: {error}")))
 }
 
-fn refuse_query(received: &Received) -> Result<(), ApiError> {
+/// Refuses whatever stands in the query.
+pub(crate) fn refuse_query(received: &Received) -> Result<(), ApiError> {
     match received.query.first() {
         None => Ok(()),
         Some((name, _)) => {

@@ -11,6 +11,7 @@ mod erasure_rules;
 mod erasure_rules_cut_short;
 mod events;
 mod hold;
+mod iam;
 mod inventory;
 mod keys;
 mod locked_keys;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream;
 use serde_json::{Value, json};
-use strongroom_access::{Identity, IdentityError, IdentitySource, PolicySet, SecretKey};
+use strongroom_access::{Conditions, Configured, Identity, IdentityError, IdentitySource, PolicySet, SecretKey};
 use strongroom_admin::{Admin, AdminParts, Signer};
 use strongroom_audit::{AuditLog, LogConfig, SigningKey};
 use strongroom_blobs::testing::MemoryBlobs;
@@ -21,6 +21,7 @@ use strongroom_engine::api::{
 use strongroom_engine::events::{NotificationOptions, NotificationTarget};
 use strongroom_engine::lifecycle::LifecycleOptions;
 use strongroom_engine::{Engine, EngineOptions, EngineParts, Error, STORE_KEY_ID, SealedSettings};
+use strongroom_iam::{Iam, IamParts};
 use strongroom_keyring::{KeyUsage, Keyring, KeyringParts, Registry};
 use strongroom_kms::{KmsError, LocalConfig, LocalKms, MasterKeySource, StateStore};
 use strongroom_notify::Deliveries;
@@ -177,7 +178,7 @@ impl Rig {
             catalog: Arc::new(HookedCatalog::new(catalog.clone(), hold.clone())),
             blobs: Arc::new(blobs.clone()),
             kms: keyring.clone(),
-            settings,
+            settings: settings.clone(),
             audit: audit.clone(),
             identities: people.clone(),
         };
@@ -185,7 +186,11 @@ impl Rig {
         let notifications = NotificationOptions { region: String::new(), targets: vec![hook] };
         let engine = Engine::open(parts, EngineOptions { notifications, lifecycle: lifecycle.clone(), ..EngineOptions::default() });
         let deliveries = Arc::new(Deliveries::open(&[]).unwrap());
-        let parts = AdminParts { keyring: keyring.clone(), engine: engine.clone(), audit: audit.clone(), state: state.clone(), deliveries };
+        let configured = Configured::new(Identity::root("root-key", secret()).unwrap(), Vec::new()).unwrap();
+        let store_key = settings.shared_store_key();
+        let iam = IamParts { catalog: catalog.clone(), store_key, configured, audit: audit.clone(), clock: lifecycle.clock.clone() };
+        let (keyring_part, state_part, iam) = (keyring.clone(), state.clone(), Iam::new(iam));
+        let parts = AdminParts { keyring: keyring_part, engine: engine.clone(), audit: audit.clone(), state: state_part, deliveries, iam };
         let admin = Admin::new(parts);
         Self { admin, engine, keyring, audit, state, people, dir, away, hold, catalog, blobs, lifecycle }
     }
@@ -304,7 +309,8 @@ fn secret() -> SecretKey {
 }
 
 pub(crate) fn signer(identity: Identity) -> Signer {
-    Signer { identity: Arc::new(identity), request_id: "REQUEST1".into(), secure: true, secrets_allowed: true }
+    let conditions = Conditions::new(true);
+    Signer { identity: Arc::new(identity), request_id: "REQUEST1".into(), peer: None, secure: true, secrets_allowed: true, conditions }
 }
 
 pub(crate) fn root() -> Signer {

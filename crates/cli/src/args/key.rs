@@ -110,7 +110,8 @@ pub(crate) struct NewKeyArgs {
     pub(crate) tags: Vec<(String, String)>,
 }
 
-fn tag(text: &str) -> Result<(String, String), String> {
+/// `NAME=VALUE`.
+pub(crate) fn tag(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -47,6 +47,19 @@ impl Output {
         }
     }
 
+    /// Whether the output is for programs.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// A document that stands in an answer as a text, as it is.
+    pub(crate) fn document(&self, answer: &Value, field: &str) {
+        match answer[field].as_str() {
+            Some(text) if !self.json => print(text.trim_end()),
+            _ => self.value(answer),
+        }
+    }
+
     /// One line of text.
     pub(crate) fn line(&self, text: &str) {
         if !self.json {
@@ -100,7 +113,8 @@ impl Output {
         }
     }
 
-    fn rows(&self, answer: &Value, list: &str, columns: &[&str]) {
+    /// A list of rows, with these columns for people.
+    pub(crate) fn rows(&self, answer: &Value, list: &str, columns: &[&str]) {
         match &answer[list] {
             Value::Array(rows) if !self.json => print(table::of(rows, columns).trim_end()),
             _ => self.value(answer),

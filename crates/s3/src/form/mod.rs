@@ -99,7 +99,7 @@ impl Inner {
             operation: operation.name,
         };
         let answer = Answer::of(&fields, secure, &parts, self.host_bucket(&parts.uri, &parts.headers)?.is_some(), &findings.bucket)?;
-        let access = Access::new(signing.in_conditions(circumstances(&parts.headers, &caller, connection)));
+        let access = Access::new(signing.in_conditions(circumstances(&parts.headers, caller.secure, caller.peer, connection)));
         let mut request = Request {
             bucket: findings.bucket.clone(),
             key,

@@ -44,7 +44,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     let space = plan.space(&catalog, &audit);
     let engine = parts::open_engine(&settings, &keys, space, Arc::clone(&catalog) as _, Arc::clone(&audit), Arc::clone(&iam) as _).await?;
     let deliveries = parts::deliveries(&settings).await?;
-    let admin = parts::admin(&keys, &engine, &audit, &deliveries);
+    let admin = parts::admin(&keys, &engine, &audit, &deliveries, &iam);
     let s3 = S3Service::new(Arc::clone(&engine), Arc::clone(&iam) as _, parts::s3_options(&settings)?);
     let s3 = s3.with_admin(Arc::new(AdminApi(Arc::clone(&admin)))).with_iam(Arc::clone(&iam));
     let observed = Observed {

@@ -85,10 +85,10 @@ pub(super) async fn deliveries(settings: &Settings) -> Result<Arc<Deliveries>, S
 }
 
 /// The admin API over everything.
-pub(super) fn admin(keys: &Keys, engine: &Arc<Engine>, audit: &Arc<AuditLog>, deliveries: &Arc<Deliveries>) -> Arc<Admin> {
+pub(super) fn admin(keys: &Keys, engine: &Arc<Engine>, audit: &Arc<AuditLog>, deliveries: &Arc<Deliveries>, iam: &Arc<Iam>) -> Arc<Admin> {
     let (keyring, state) = (Arc::clone(&keys.keyring), Arc::clone(&keys.settings) as _);
-    let deliveries = Arc::clone(deliveries);
-    Admin::new(AdminParts { keyring, engine: Arc::clone(engine), audit: Arc::clone(audit), state, deliveries })
+    let (deliveries, iam) = (Arc::clone(deliveries), Arc::clone(iam));
+    Admin::new(AdminParts { keyring, engine: Arc::clone(engine), audit: Arc::clone(audit), state, deliveries, iam })
 }
 
 /// Identities, wherever they are kept.
