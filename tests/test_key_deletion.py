@@ -38,10 +38,14 @@ def until(condition, what):
 def halves(server, name, between):
     """A body whose second half comes when the server has the key for it, and after `between`."""
     log = AuditLog(server)
-    yield HALF
-    until(lambda: any(event["key"] == name for event in log.events()), "the key was used")
-    between()
-    yield HALF
+
+    def body():
+        yield HALF
+        until(lambda: any(event["key"] == name for event in log.events()), "the key was used")
+        between()
+        yield HALF
+
+    return body()
 
 
 def put_in_halves(raw, server, bucket, name, headers, between, query=()):
