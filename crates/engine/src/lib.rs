@@ -32,6 +32,7 @@ mod engine;
 mod error;
 mod etag;
 pub mod events;
+mod guessing;
 mod ids;
 mod in_use;
 mod ingest;

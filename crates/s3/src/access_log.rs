@@ -10,6 +10,7 @@ use std::{
 };
 
 use http::{Method, StatusCode};
+use strongroom_limits::Slot;
 
 // Texts are recorded as strings, never with `%`: log writers escape them, so that no client breaks out of its line.
 
@@ -26,6 +27,8 @@ pub(crate) struct AccessRecord {
     pub(crate) received_bytes: Arc<AtomicU64>,
     pub(crate) begun: Instant,
     pub(crate) was_cut: bool,
+    /// The request is under way until its line is written.
+    pub(crate) slot: Option<Arc<Slot>>,
 }
 
 impl AccessRecord {

@@ -82,9 +82,16 @@ impl S3Service {
         let method = request.method().clone();
         let received_bytes = Arc::new(AtomicU64::new(0));
         let request = self.inner.receive(request, &received_bytes);
+        let address = source_ip(request.headers(), connection, &self.inner.api.options);
         let mut identity = String::new();
         let outcome = self.answer_admin(request, connection, &request_id, &mut identity).await;
-        let (reply, code) = outcome.unwrap_or_else(|refusal| self.inner.refuse_admin(&refusal, &request_id));
+        let (reply, code) = match outcome {
+            Ok(answered) => answered,
+            Err(refusal) => {
+                self.inner.bounds.hold_back(&self.inner.api.engine, &refusal, address, &request_id).await;
+                self.inner.refuse_admin(&refusal, &request_id)
+            }
+        };
         let record = AccessRecord {
             request_id,
             method,
@@ -96,6 +103,7 @@ impl S3Service {
             received_bytes,
             begun,
             was_cut: false,
+            slot: None,
         };
         self.inner.respond(reply, record)
     }

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, reque
 use hyper::body::Incoming;
 use strongroom_fair::Tenant;
 use strongroom_iam::{Caller as IamCaller, Iam, Params};
+use strongroom_limits::Slot;
 
 use crate::{
     access_log::AccessRecord,
@@ -51,9 +52,16 @@ impl S3Service {
         let (begun, request_id) = (Instant::now(), new_request_id());
         let received_bytes = Arc::new(AtomicU64::new(0));
         let request = self.inner.receive(request, &received_bytes);
+        let address = source_ip(request.headers(), connection, &self.inner.api.options);
         let mut told = Told::default();
         let outcome = self.answer_iam(request, connection, &request_id, &mut told).await;
-        let (mut reply, code) = outcome.unwrap_or_else(|refusal| self.inner.refuse_iam(&refusal, &request_id));
+        let (mut reply, code) = match outcome {
+            Ok(answered) => answered,
+            Err(refusal) => {
+                self.inner.bounds.hold_back(&self.inner.api.engine, &refusal, address, &request_id).await;
+                self.inner.refuse_iam(&refusal, &request_id)
+            }
+        };
         reply.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             reply.headers.insert(REQUEST_ID, value);
@@ -69,6 +77,7 @@ impl S3Service {
             received_bytes,
             begun,
             was_cut: false,
+            slot: told.slot,
         };
         self.inner.respond(reply, record)
     }
@@ -93,6 +102,7 @@ impl S3Service {
         if !identity.is_anonymous() {
             Tenant::named(&told.identity).take_over();
         }
+        told.slot = self.inner.bounds.begin(&identity)?;
         let caller = self.inner.iam_caller(&parts, identity, secure, connection, request_id);
         let params = match Params::parse(&body) {
             Ok(params) => params,
@@ -109,11 +119,12 @@ impl S3Service {
 struct Told {
     operation: &'static str,
     identity: String,
+    slot: Option<Arc<Slot>>,
 }
 
 impl Default for Told {
     fn default() -> Self {
-        Self { operation: "-", identity: String::new() }
+        Self { operation: "-", identity: String::new(), slot: None }
     }
 }
 

@@ -27,6 +27,7 @@ pub mod fuzzing;
 mod gate;
 mod headers;
 mod iam;
+mod limits;
 mod lock;
 mod names;
 mod operation;
@@ -44,7 +45,8 @@ mod timestamp;
 mod xml;
 
 pub use admin::{AdminBody, AdminHandler, Signer};
-pub use options::{ConnectionInfo, ErrorDialect, InvalidNetwork, Network, S3Options, SignatureV2};
+pub use limits::LimitCounts;
+pub use options::{ConnectionInfo, ErrorDialect, InvalidNetwork, Limits, Network, S3Options, SignatureV2};
 pub use pace::Pace;
 pub use reply::{ResponseBody, ResponseCut};
 pub use service::S3Service;

@@ -1,8 +1,9 @@
 //! What the binary decides about the S3 side.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 pub use strongroom_access::{InvalidNetwork, Network};
+pub use strongroom_limits::Limits;
 
 /// Settings of [`crate::S3Service`].
 #[derive(Clone, Debug)]
@@ -28,6 +29,12 @@ pub struct S3Options {
     pub min_transfer_bytes_per_second: u64,
     /// Bound of XML request bodies in bytes.
     pub max_xml_bytes: usize,
+    /// What each identity but root may ask for.
+    pub limits: Limits,
+    /// The same of some, by their names.
+    pub limits_of_some: HashMap<String, Limits>,
+    /// Whether refusals are delayed that go to who sends many wrong signatures.
+    pub delay_guesses: bool,
 }
 
 impl Default for S3Options {
@@ -44,6 +51,9 @@ impl Default for S3Options {
             min_transfer_bytes_per_second: 128,
             // 10,000 parts with quoted ETags and a SHA-256 each take 1.8 MB, 1,000 keys of 1,024 bytes 1.1 MB.
             max_xml_bytes: 4 << 20,
+            limits: Limits::default(),
+            limits_of_some: HashMap::new(),
+            delay_guesses: false,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use strongroom_engine::Error;
+use strongroom_limits::{Refused, TooMuch};
 use strongroom_sigv4::{BodyError, SignatureError, post_policy::FormError};
 
 use crate::{
@@ -66,6 +67,8 @@ pub(crate) enum Refusal {
     CorsForbidden { message: &'static str, method: String },
     /// The method is not one of the resource's.
     MethodNotAllowed,
+    /// The identity asks for more than its limits allow.
+    TooMuch(Refused),
 }
 
 impl From<SignatureError> for Refusal {
@@ -131,6 +134,10 @@ impl Refusal {
             Self::BadRequest(_) => Verdict::new("BadRequest", StatusCode::BAD_REQUEST),
             Self::CorsForbidden { .. } => Verdict::new("AccessForbidden", StatusCode::FORBIDDEN),
             Self::MethodNotAllowed => Verdict::new("MethodNotAllowed", StatusCode::METHOD_NOT_ALLOWED),
+            Self::TooMuch(Refused { retry_after, .. }) => {
+                let seconds = u16::try_from(retry_after.as_millis().div_ceil(1000)).unwrap_or(u16::MAX);
+                Verdict { retry_after_seconds: Some(seconds.max(1)), ..Verdict::new("SlowDown", StatusCode::SERVICE_UNAVAILABLE) }
+            }
         }
     }
 
@@ -160,6 +167,8 @@ impl Refusal {
             Self::InvalidStorageClass => "The storage class you specified is not valid.".to_owned(),
             Self::InvalidLocationConstraint => "The specified location-constraint is not valid.".to_owned(),
             Self::MethodNotAllowed => "The specified method is not allowed against this resource.".to_owned(),
+            Self::TooMuch(Refused { what: TooMuch::Rate, .. }) => "Please reduce your request rate.".to_owned(),
+            Self::TooMuch(Refused { what: TooMuch::AtOnce, .. }) => "Please send fewer requests at once.".to_owned(),
         }
     }
 }

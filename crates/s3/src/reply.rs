@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use hyper::body::{Body, Frame, SizeHint};
 use strongroom_engine::api::ReplyStream;
 
-use crate::{access_log::AccessRecord, admin::AdminBody, refusal::Refusal, xml::Xml};
+use crate::{access_log::AccessRecord, admin::AdminBody, limits::Brake, refusal::Refusal, xml::Xml};
 
 /// What an operation answers.
 pub(crate) struct Reply {
@@ -65,6 +65,8 @@ pub(crate) fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) -> 
 pub struct ResponseBody {
     payload: Payload,
     sent_bytes: u64,
+    /// Pulled where its identity may not take so much at once.
+    brake: Brake,
     record: Option<Box<AccessRecord>>,
 }
 
@@ -82,7 +84,7 @@ impl std::error::Error for ResponseCut {}
 
 impl ResponseBody {
     pub(crate) fn new(payload: Payload, record: AccessRecord) -> Self {
-        Self { payload, sent_bytes: 0, record: Some(Box::new(record)) }
+        Self { payload, sent_bytes: 0, brake: Brake::default(), record: Some(Box::new(record)) }
     }
 
     fn cut(&mut self, reason: &dyn fmt::Display) -> ResponseCut {
@@ -100,6 +102,7 @@ impl Body for ResponseBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ResponseCut>>> {
         let this = &mut *self;
+        std::task::ready!(this.brake.poll_released(context));
         let chunk = match &mut this.payload {
             Payload::Empty => return Poll::Ready(None),
             Payload::Whole(bytes) => {
@@ -130,6 +133,9 @@ impl Body for ResponseBody {
             },
         };
         this.sent_bytes += chunk.len() as u64;
+        if let Some(slot) = this.record.as_ref().and_then(|record| record.slot.as_ref()) {
+            this.brake.pull(slot.downloaded(chunk.len()));
+        }
         Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 

@@ -16,6 +16,7 @@ use strongroom_engine::{
 };
 use strongroom_fair::Tenant;
 use strongroom_iam::Iam;
+use strongroom_limits::Slot;
 use time::OffsetDateTime;
 
 use crate::{
@@ -26,7 +27,9 @@ use crate::{
     body::{RawBody, Received},
     cors,
     gate::{Admitted, Door, Gate},
-    headers, names,
+    headers,
+    limits::{Bounds, LimitCounts, Throttled},
+    names,
     operation::{Operation, resolve},
     ops,
     options::{ConnectionInfo, S3Options},
@@ -53,6 +56,7 @@ pub struct S3Service {
 pub(crate) struct Inner {
     pub(crate) gate: Gate,
     pub(crate) api: Api,
+    pub(crate) bounds: Bounds,
     host_id: String,
 }
 
@@ -63,6 +67,8 @@ pub(crate) struct Findings {
     pub(crate) bucket: String,
     pub(crate) key: String,
     pub(crate) identity: String,
+    /// Where the identity has limits.
+    pub(crate) slot: Option<Arc<Slot>>,
 }
 
 impl S3Service {
@@ -70,8 +76,14 @@ impl S3Service {
     pub fn new(engine: Arc<Engine>, identities: Arc<dyn IdentitySource>, options: S3Options) -> Self {
         let gate = Gate::new(identities, &options.region);
         let host_id = BASE64_STANDARD.encode(random::<24>());
+        let bounds = Bounds::new(&options);
         let api = Api::new(engine, options);
-        Self { inner: Arc::new(Inner { gate, api, host_id }), admin: None, iam: None }
+        Self { inner: Arc::new(Inner { gate, api, bounds, host_id }), admin: None, iam: None }
+    }
+
+    /// How often limits were reached since the start.
+    pub fn limit_counts(&self) -> LimitCounts {
+        self.inner.bounds.counts()
     }
 
     /// Answers a request. Errors are responses; the response's body ends in an error where the connection must be cut.
@@ -90,6 +102,7 @@ impl S3Service {
         let (method, uri, version) = (request.method().clone(), request.uri().clone(), request.version());
         let received_bytes = Arc::new(AtomicU64::new(0));
         let request = self.inner.receive(request, &received_bytes);
+        let address = source_ip(request.headers(), connection, &self.inner.api.options);
 
         let is_preflight = method == Method::OPTIONS;
         let asked = cors::Asked::of_request(&method, request.headers());
@@ -97,7 +110,10 @@ impl S3Service {
         let outcome = self.inner.answer(request, connection, &request_id, &mut findings).await;
         let (mut reply, code) = match outcome {
             Ok(reply) => (reply, String::new()),
-            Err(refusal) => self.inner.refuse(&refusal, &findings, &request_id, &method, &uri, version),
+            Err(refusal) => {
+                self.inner.bounds.hold_back(&self.inner.api.engine, &refusal, address, &request_id).await;
+                self.inner.refuse(&refusal, &findings, &request_id, &method, &uri, version)
+            }
         };
         if let Some(asked) = asked.filter(|_| !findings.bucket.is_empty()) {
             cors::let_in(&self.inner.api, &findings.bucket, &asked, &mut reply.headers).await;
@@ -113,6 +129,7 @@ impl S3Service {
             received_bytes,
             begun,
             was_cut: false,
+            slot: findings.slot,
         };
         self.inner.respond(reply, record)
     }
@@ -145,6 +162,7 @@ impl Inner {
             // The connection is this identity's until another one signs on it.
             Tenant::named(&findings.identity).take_over();
         }
+        findings.slot = self.bounds.begin(&admitted.identity)?;
         let caller = Caller {
             identity: Arc::clone(&admitted.identity),
             secure,
@@ -164,7 +182,7 @@ impl Inner {
             if !admitted.covers_body && !takes_uncovered_body(secure, connection, &self.api.options) {
                 return Err(Refusal::InvalidRequest(UNCOVERED_BODY.to_owned()));
             }
-            request.body = Some(admitted.decode(&request.headers, body)?);
+            request.body = Some(admitted.decode(&request.headers, Throttled::wrap(body, findings.slot.as_ref()))?);
         }
         ops::run(&self.api, operation, request).await
     }

@@ -10,7 +10,7 @@ use strongroom_s3::{ConnectionInfo, ResponseBody, S3Service};
 
 use crate::health::{Health, json, text};
 use crate::listen::{Arrival, Handler};
-use crate::metrics::{Metrics, catalog, disk, events, lifecycle, memory};
+use crate::metrics::{Metrics, catalog, disk, events, lifecycle, limits, memory};
 use crate::observed::Observed;
 
 /// Source: Prometheus, "Exposition formats".
@@ -79,6 +79,7 @@ impl Handler for AdminPort {
             let (integrity_events, kms) = (self.observed.integrity_events(), self.observed.kms().await);
             let mut metrics = self.metrics.render(integrity_events, self.health.is_ready().await, &kms);
             memory::render(&mut metrics, self.observed.memory());
+            limits::render(&mut metrics, self.s3.limit_counts());
             lifecycle::render(&mut metrics, self.observed.lifecycle().await.as_ref());
             events::render(&mut metrics, &self.observed.events().await);
             catalog::render(&mut metrics, self.observed.catalog());

@@ -80,6 +80,8 @@ impl Inner {
         } else {
             admit_anonymous(&self.api.engine, &findings.bucket).await?;
         }
+        findings.slot = self.bounds.begin(&identity)?;
+        let file = file.throttled(findings.slot.as_ref());
 
         let key = fields.get("key").filter(|key| !key.is_empty()).ok_or(FormError::FieldMissing("key"))?.to_owned();
         if key.len() > names::MAX_KEY_LEN_BYTES {

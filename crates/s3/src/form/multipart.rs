@@ -15,11 +15,12 @@ use futures_util::Stream;
 use http::{HeaderMap, StatusCode, header};
 use memchr::memmem;
 use strongroom_engine::{Error, api::BodyError, budget::Budget};
+use strongroom_limits::Slot;
 use strongroom_sigv4::post_policy::FormError;
 use zeroize::Zeroizing;
 
 use super::Fields;
-use crate::refusal::Refusal;
+use crate::{limits::Throttled, refusal::Refusal};
 
 /// So much of a body is read before its file begins.
 pub(super) const MAX_BEFORE_FILE_BYTES: usize = 64 << 10;
@@ -306,6 +307,11 @@ impl FilePart {
         let delimiter = memmem::Finder::new(format!("\r\n--{boundary}").as_bytes()).into_owned();
         let (allowed, refused) = (0..=u64::MAX, Arc::default());
         Self { body, next, held_back: BytesMut::new(), delimiter, allowed, len_bytes: 0, has_ended: false, refused }
+    }
+
+    /// The same, as fast as its sender may send.
+    pub(super) fn throttled(self, slot: Option<&Arc<Slot>>) -> Self {
+        Self { body: Throttled::wrap(self.body, slot), ..self }
     }
 
     /// A file of another length breaks off, and [`Self::refused`] says why.

@@ -36,6 +36,10 @@ pub(super) fn entries<'p>(path: &'p Path, list: &'static str, value: Value, keys
 }
 
 impl Entry<'_> {
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     pub(super) fn text(&mut self, key: &str) -> Result<Option<String>, ConfigError> {
         match self.table.remove(key) {
             None => Ok(None),

@@ -312,6 +312,17 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
         Value("128"),
         "Least average rate at which a client that is waited for sends a body or takes an answer; 0: any",
     ),
+    option("user_requests_per_second", Number(0), "COUNT", Value("0"), "Requests that a user may begin in a second; 0: any number"),
+    option("user_requests_at_once", Number(0), "COUNT", Value("0"), "Requests that a user may have under way; 0: any number"),
+    option("user_upload_bytes_per_second", Number(0), "BYTES", Value("0"), "Bytes that a user may send in a second; 0: any number"),
+    option("user_download_bytes_per_second", Number(0), "BYTES", Value("0"), "Bytes that a user may get in a second; 0: any number"),
+    option(
+        "delay_guesses",
+        Switch,
+        "BOOL",
+        Value("true"),
+        "Let refusals wait, up to 5 s each, that go to an address which sends many wrong signatures",
+    ),
     option(
         "tls_handshake_timeout_seconds",
         Number(1),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use strongroom_engine::{EncryptionType, MinimumMode, api::ObjectOwnership};
 use strongroom_notify::TargetConfig;
+use strongroom_s3::Limits as UserLimits;
 use zeroize::Zeroizing;
 
 use super::{ConfigError, KmsSettings, Layer, Origin, User};
@@ -91,6 +92,9 @@ pub(crate) struct Limits {
     pub(crate) keep_alive_timeout: Duration,
     pub(crate) body_idle_timeout: Duration,
     pub(crate) min_transfer_bytes_per_second: u64,
+    /// Of each user who has none of their own.
+    pub(crate) of_users: UserLimits,
+    pub(crate) delay_guesses: bool,
     pub(crate) tls_handshake_timeout: Duration,
     pub(crate) drain_timeout: Duration,
     /// `None`: the engine's own.
@@ -217,6 +221,13 @@ fn limits(layer: &Layer) -> Result<Limits, ConfigError> {
         keep_alive_timeout: layer.seconds("keep_alive_timeout_seconds")?,
         body_idle_timeout: layer.seconds("body_idle_timeout_seconds")?,
         min_transfer_bytes_per_second: layer.number("min_transfer_bytes_per_second")?,
+        of_users: UserLimits {
+            requests_per_second: layer.number("user_requests_per_second")?,
+            requests_at_once: layer.number("user_requests_at_once")?,
+            upload_bytes_per_second: layer.number("user_upload_bytes_per_second")?,
+            download_bytes_per_second: layer.number("user_download_bytes_per_second")?,
+        },
+        delay_guesses: layer.switch("delay_guesses")?,
         tls_handshake_timeout: layer.seconds("tls_handshake_timeout_seconds")?,
         drain_timeout: layer.seconds("drain_timeout_seconds")?,
         inline_limit_bytes: layer.optional_size("inline_limit_bytes")?,

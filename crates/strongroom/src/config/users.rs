@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use strongroom_s3::Limits as UserLimits;
 use toml::Value;
 use zeroize::Zeroizing;
 
@@ -22,9 +23,25 @@ pub(crate) struct User {
     pub(crate) policies: Vec<String>,
     /// A policy document, JSON.
     pub(crate) policy: Option<String>,
+    /// Instead of those that all users have.
+    pub(crate) limits: Option<UserLimits>,
 }
 
-const KEYS: &[&str] = &["name", "account", "account_root", "access_key", "secret_key", "secret_key_file", "policies", "policy"];
+const KEYS: &[&str] = &[
+    "name",
+    "account",
+    "account_root",
+    "access_key",
+    "secret_key",
+    "secret_key_file",
+    "policies",
+    "policy",
+    LIMITS[0],
+    LIMITS[1],
+    LIMITS[2],
+    LIMITS[3],
+];
+const LIMITS: [&str; 4] = ["requests_per_second", "requests_at_once", "upload_bytes_per_second", "download_bytes_per_second"];
 
 /// Reads the array of tables `users`.
 pub(super) fn from_toml(path: &Path, value: Value) -> Result<Vec<User>, ConfigError> {
@@ -40,7 +57,22 @@ fn user(mut entry: Entry<'_>) -> Result<User, ConfigError> {
         secret_key: secret(&mut entry)?.ok_or_else(|| entry.missing("secret_key or secret_key_file"))?,
         policies: entry.texts("policies")?.unwrap_or_default(),
         policy: entry.text("policy")?,
+        limits: limits(&mut entry)?,
     })
+}
+
+/// One limit is enough to have limits of one's own: the others are then none.
+fn limits(entry: &mut Entry<'_>) -> Result<Option<UserLimits>, ConfigError> {
+    if !LIMITS.iter().any(|limit| entry.has(limit)) {
+        return Ok(None);
+    }
+    let mut number = |limit| entry.number(limit, 0, 0..=u64::MAX);
+    Ok(Some(UserLimits {
+        requests_per_second: number(LIMITS[0])?,
+        requests_at_once: number(LIMITS[1])?,
+        upload_bytes_per_second: number(LIMITS[2])?,
+        download_bytes_per_second: number(LIMITS[3])?,
+    }))
 }
 
 fn secret(entry: &mut Entry<'_>) -> Result<Option<Zeroizing<String>>, ConfigError> {

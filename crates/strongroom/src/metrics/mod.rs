@@ -6,6 +6,7 @@ pub(crate) mod events;
 mod exposition;
 mod kms;
 pub(crate) mod lifecycle;
+pub(crate) mod limits;
 pub(crate) mod memory;
 mod port;
 

@@ -139,6 +139,9 @@ pub(super) fn s3_options(settings: &Settings) -> Result<S3Options, StartError> {
         signature_v2: SignatureV2 { forms: settings.allow_signature_v2_forms, urls: settings.allow_signature_v2_urls },
         body_idle_timeout: settings.limits.body_idle_timeout,
         min_transfer_bytes_per_second: settings.limits.min_transfer_bytes_per_second,
+        limits: settings.limits.of_users,
+        limits_of_some: settings.users.iter().filter_map(|user| Some((user.name.clone(), user.limits?))).collect(),
+        delay_guesses: settings.limits.delay_guesses,
         ..S3Options::default()
     })
 }
