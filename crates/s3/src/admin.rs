@@ -14,11 +14,13 @@ use hyper::body::{Body, Incoming};
 use strongroom_access::{Conditions, Identity, MAIN_ACCOUNT};
 use strongroom_engine::{Error, budget::Budget};
 use strongroom_fair::Tenant;
+use strongroom_limits::Slot;
 
 use crate::{
     access_log::AccessRecord,
     body::{RawBody, collect},
     gate::{Door, Gate},
+    limits::Bounds,
     names,
     options::ConnectionInfo,
     refusal::Refusal,
@@ -83,8 +85,8 @@ impl S3Service {
         let received_bytes = Arc::new(AtomicU64::new(0));
         let request = self.inner.receive(request, &received_bytes);
         let address = source_ip(request.headers(), connection, &self.inner.api.options);
-        let mut identity = String::new();
-        let outcome = self.answer_admin(request, connection, &request_id, &mut identity).await;
+        let mut known = Known::default();
+        let outcome = self.answer_admin(request, connection, &request_id, &mut known).await;
         let (reply, code) = match outcome {
             Ok(answered) => answered,
             Err(refusal) => {
@@ -97,13 +99,13 @@ impl S3Service {
             method,
             operation: "Admin",
             bucket: String::new(),
-            identity,
+            identity: known.identity,
             status: reply.status,
             code,
             received_bytes,
             begun,
             was_cut: false,
-            slot: None,
+            slot: known.slot,
         };
         self.inner.respond(reply, record)
     }
@@ -113,15 +115,16 @@ impl S3Service {
         request: http::Request<RawBody>,
         connection: ConnectionInfo,
         request_id: &str,
-        identity: &mut String,
+        known: &mut Known,
     ) -> Result<(Reply, String), Refusal> {
         let handler = self.admin.as_ref().ok_or_else(|| Refusal::NotImplemented("Administration".to_owned()))?;
         let (secure, secrets_allowed) = self.inner.security(request.headers(), connection);
         let (parts, body) = request.into_parts();
         let peer = source_ip(&parts.headers, connection, &self.inner.api.options);
         let conditions = circumstances(&parts.headers, secure, peer, connection);
-        let visitor = Visitor { parts, body, peer, secure, secrets_allowed, conditions, request_id };
-        let response = admit(&self.inner.gate, &**handler, self.inner.api.engine.budget(), visitor, identity).await?;
+        let bounds = &self.inner.bounds;
+        let visitor = Visitor { parts, body, bounds, peer, secure, secrets_allowed, conditions, request_id };
+        let response = admit(&self.inner.gate, &**handler, self.inner.api.engine.budget(), visitor, known).await?;
         let (parts, body) = response.into_parts();
         Ok((Reply { status: parts.status, headers: parts.headers, payload: Payload::Admin(body) }, String::new()))
     }
@@ -143,10 +146,18 @@ impl Inner {
 /// A signature that does not cover the body can be used again, with another one.
 const UNSIGNED_BODY: &str = "Administration takes signatures that cover the body: x-amz-content-sha256 must be the SHA-256 of the body.";
 
+/// What is known of a request by the time that it is answered.
+#[derive(Default)]
+struct Known {
+    identity: String,
+    slot: Option<Arc<Slot>>,
+}
+
 /// A request for administration of which nothing is known yet.
 struct Visitor<'a> {
     parts: Parts,
     body: RawBody,
+    bounds: &'a Bounds,
     peer: Option<IpAddr>,
     secure: bool,
     secrets_allowed: bool,
@@ -160,16 +171,19 @@ async fn admit(
     handler: &dyn AdminHandler,
     budget: &Budget,
     visitor: Visitor<'_>,
-    identity: &mut String,
+    known: &mut Known,
 ) -> Result<http::Response<AdminBody>, Refusal> {
-    let Visitor { mut parts, body, peer, secure, secrets_allowed, conditions, request_id } = visitor;
+    let Visitor { mut parts, body, bounds, peer, secure, secrets_allowed, conditions, request_id } = visitor;
     hide_secrets(&mut parts.headers);
     let admitted = gate.admit(&parts, Door::Admin).await?;
-    identity.clone_from(&admitted.identity.name);
-    Tenant::named(identity).take_over();
-    // Keys, jobs and the audit log are not of one account alone.
-    if admitted.identity.account != MAIN_ACCOUNT && !handler.is_of_every_account(&parts.method, parts.uri.path()) {
-        return Err(Refusal::OtherAccount);
+    known.identity.clone_from(&admitted.identity.name);
+    Tenant::named(&known.identity).take_over();
+    // Keys, jobs and the audit log are not of one account alone. Those who run the store have no limits here: they must be able to seal it.
+    if admitted.identity.account != MAIN_ACCOUNT {
+        if !handler.is_of_every_account(&parts.method, parts.uri.path()) {
+            return Err(Refusal::OtherAccount);
+        }
+        known.slot = bounds.begin(&admitted.identity)?;
     }
     if !admitted.covers_body {
         return Err(Refusal::InvalidRequest(UNSIGNED_BODY.to_owned()));

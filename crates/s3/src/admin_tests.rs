@@ -122,8 +122,9 @@ async fn admitted_by(desk: &Desk, request: http::Request<RawBody>, secure: bool)
     let gate = Gate::new(Arc::new(Configured::new(root, Vec::new()).unwrap()), "us-east-1");
     let (parts, body) = request.into_parts();
     let conditions = Conditions::new(secure);
-    let visitor = Visitor { parts, body, peer: None, secure, secrets_allowed: secure, conditions, request_id: "0" };
-    admit(&gate, desk, &Budget::new(1 << 20), visitor, &mut String::new()).await
+    let bounds = Bounds::new(&crate::S3Options::default());
+    let visitor = Visitor { parts, body, bounds: &bounds, peer: None, secure, secrets_allowed: secure, conditions, request_id: "0" };
+    admit(&gate, desk, &Budget::new(1 << 20), visitor, &mut Known::default()).await
 }
 
 /// The request as the handler got it, and who signed it.

@@ -142,7 +142,7 @@ pub(crate) fn of_identities(
 }
 
 impl Endpoint {
-    /// `?backend= says which backend is meant.
+    /// `?backend=` says which backend is meant.
     pub(crate) fn of_backend(self) -> Self {
         Self { of_backend: true, ..self }
     }
