@@ -201,6 +201,20 @@ actions! {
     CancelKeyDeletion = "kms:CancelKeyDeletion",
     /// Destroying a key at once, besides `kms:ScheduleKeyDeletion`; on the key. Not of AWS.
     DeleteKeyNow = "kms:DeleteKeyNow",
+    /// Reading the policy of a key; on the key.
+    GetKeyPolicy = "kms:GetKeyPolicy",
+    /// Giving a key a policy, or another one; on the key.
+    PutKeyPolicy = "kms:PutKeyPolicy",
+    /// Adding a grant to a key; on the key.
+    CreateGrant = "kms:CreateGrant",
+    /// Reading the grants of a key; on the key.
+    ListGrants = "kms:ListGrants",
+    /// Taking a grant away; on the key.
+    RevokeGrant = "kms:RevokeGrant",
+    /// Giving a grant up; on the key. Who the grant names for that needs no other right.
+    RetireGrant = "kms:RetireGrant",
+    /// Listing the grants that somebody may give up; on [`crate::arn::ALL_KEYS`].
+    ListRetirableGrants = "kms:ListRetirableGrants",
     /// Destroying a key though Object Lock keeps versions that depend on it, besides `kms:DeleteKeyNow`; on the key. Not of AWS.
     DeleteLockedKey = "kms:DeleteLockedKey",
 

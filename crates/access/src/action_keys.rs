@@ -72,6 +72,9 @@ impl Action {
             Self::AssumeRoleWithWebIdentity | Self::AssumeRoleWithLDAPIdentity | Self::AssumeRoleWithCertificate => {
                 &[Key::RoleSessionName, Key::SessionSourceIdentity]
             }
+            Self::GenerateDataKey | Self::Decrypt => &[Key::ViaService],
+            Self::CreateKey | Self::PutKeyPolicy => &[Key::BypassPolicyLockoutSafetyCheck],
+            Self::CreateGrant => &[Key::GranteePrincipal, Key::RetiringPrincipal, Key::GrantIsForAwsResource],
             _ => &[],
         }
     }
@@ -102,6 +105,11 @@ impl Action {
                 | Self::DeleteObjectTagging
                 | Self::DeleteObjectVersionTagging
         )
+    }
+
+    /// Whether `kms:EncryptionContext:NAME` and `kms:EncryptionContextKeys` can hold for this action.
+    pub(crate) fn has_encryption_context(self) -> bool {
+        matches!(self, Self::GenerateDataKey | Self::Decrypt)
     }
 
     /// Whether `s3:RequestObjectTag/NAME` can hold for this action.

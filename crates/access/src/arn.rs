@@ -18,7 +18,7 @@ pub const ALL_KEYS: &str = "arn:aws:kms:us-east-1:000000000000:key/*";
 /// The resource of key management as a whole.
 pub const KMS: &str = "arn:aws:strongroom:::kms";
 
-/// The region of every KMS key; its account is the main one.
+/// The region of every KMS key.
 const KEY_REGION: &str = "us-east-1";
 
 /// A bucket.
@@ -140,9 +140,14 @@ impl<'a> Entity<'a> {
     }
 }
 
-/// A KMS key, by its bare id.
+/// A KMS key of the main account, by its bare id.
 pub fn key(key_id: &str) -> String {
-    format!("arn:aws:kms:{KEY_REGION}:{MAIN_ACCOUNT}:key/{key_id}")
+    key_of(MAIN_ACCOUNT, key_id)
+}
+
+/// A KMS key of an account, by its bare id.
+pub fn key_of(account: &str, key_id: &str) -> String {
+    format!("arn:aws:kms:{KEY_REGION}:{account}:key/{key_id}")
 }
 
 /// The bare id of a KMS key that a client names by id or by ARN.
@@ -157,7 +162,7 @@ pub(crate) fn key_id(id_or_arn: &str) -> &str {
 #[derive(Clone, Copy)]
 pub(crate) struct Arn<'a> {
     pub(crate) service: &'a str,
-    /// It tells identities of one account from those of another; buckets have none, and keys one.
+    /// It tells identities and keys of one account from those of another; buckets have none.
     pub(crate) account: &'a str,
     relative: &'a str,
 }
@@ -184,6 +189,14 @@ fn has_account(service: &str) -> bool {
     matches!(service, "iam" | "sts")
 }
 
+/// Whether a pattern's account means that of a resource. For keys none stands for every one.
+fn is_of_account(service: &str, pattern: &Pattern, account: &str) -> bool {
+    match service {
+        "kms" => pattern.matches("") || pattern.matches(account),
+        _ => !has_account(service) || pattern.matches(account),
+    }
+}
+
 impl ArnPattern {
     /// Refuses what could never match a resource of this server.
     pub(crate) fn parse(text: &str, has_variables: bool) -> Result<Self, StatementProblem> {
@@ -207,7 +220,7 @@ impl ArnPattern {
         match self {
             Self::Any => Fit::Yes,
             Self::Fields { services, account, relative } => {
-                let may = services.contains(&arn.service) && (!has_account(arn.service) || account.matches(arn.account));
+                let may = services.contains(&arn.service) && is_of_account(arn.service, account, arn.account);
                 if may { relative.fits(arn.relative, question) } else { Fit::No }
             }
         }
@@ -226,7 +239,7 @@ impl fmt::Display for ArnPattern {
             Self::Any => f.write_str("*"),
             Self::Fields { services, account, relative } => {
                 let service = services.first().copied().unwrap_or("*");
-                let account = if has_account(service) { account.to_string() } else { String::new() };
+                let account = if has_account(service) || service == "kms" { account.to_string() } else { String::new() };
                 write!(f, "arn:aws:{service}::{account}:{relative}")
             }
         }
@@ -264,9 +277,10 @@ fn parse_fields(text: &str) -> Result<Fields<'_>, StatementProblem> {
         return Err(malformed());
     }
     let may_be_an_account = account == "aws" || account.contains(['*', '?']) || is_account(account);
+    let may_be_a_key_s = account.is_empty() || account.contains(['*', '?']) || is_account(account);
     let (service, region, account) = (Pattern::new(service)?, Pattern::new(region)?, Pattern::new(account)?);
     let possible = |known: &&'static str| {
-        let is_of_keys = *known == "kms" && (region.matches("") || region.matches(KEY_REGION)) && account.matches(MAIN_ACCOUNT);
+        let is_of_keys = *known == "kms" && (region.matches("") || region.matches(KEY_REGION)) && may_be_a_key_s;
         let is_of_account = has_account(known) && region.matches("") && may_be_an_account;
         let is_bare = !has_account(known) && account.matches("") && (region.matches("") || *known == "kms" && region.matches(KEY_REGION));
         service.matches(known) && (is_bare || is_of_keys || is_of_account)

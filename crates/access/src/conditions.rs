@@ -1,5 +1,7 @@
 //! What a policy's conditions can look at in a request.
 
+use std::collections::BTreeMap;
+
 use crate::arn;
 use crate::key::Key;
 
@@ -76,6 +78,16 @@ condition_keys! {
     RoleSessionName: Text = "sts:RoleSessionName",
     /// Who a request says its session acts for.
     SessionSourceIdentity: Text = "sts:SourceIdentity",
+    /// The service that uses a key on the caller's behalf: [`crate::VIA_S3`] for requests to S3.
+    ViaService: Text = "kms:ViaService",
+    /// Who a grant is for.
+    GranteePrincipal: Text = "kms:GranteePrincipal",
+    /// Who may give a grant up.
+    RetiringPrincipal: Text = "kms:RetiringPrincipal",
+    /// Whether a service makes a grant for itself, which none does: `false`.
+    GrantIsForAwsResource: Bool = "kms:GrantIsForAWSResource",
+    /// Whether a request gives a key a policy that its own sender could not change any more.
+    BypassPolicyLockoutSafetyCheck: Bool = "kms:BypassPolicyLockoutSafetyCheck",
     /// The header `x-amz-server-side-encryption`, as the client sent it.
     Encryption: Text = "s3:x-amz-server-side-encryption",
     /// The KMS key that the request names, by id or ARN.
@@ -137,6 +149,8 @@ pub struct Conditions {
     values: [Option<String>; ConditionKey::ALL.len()],
     existing_tags: Vec<(String, String)>,
     request_tags: Vec<(String, String)>,
+    /// What the data key is bound to that the request makes or opens.
+    encryption_context: Vec<(String, String)>,
     /// What a simulation states, whatever the request would have.
     stated: Vec<(Key, Vec<String>)>,
 }
@@ -148,6 +162,7 @@ impl Conditions {
             values: [const { None }; ConditionKey::ALL.len()],
             existing_tags: Vec::new(),
             request_tags: Vec::new(),
+            encryption_context: Vec::new(),
             stated: Vec::new(),
         };
         none.with(ConditionKey::SecureTransport, secure_transport.to_string())
@@ -183,6 +198,12 @@ impl Conditions {
         Self { request_tags: tags, ..self }
     }
 
+    /// Adds the encryption context of the data key that the request makes or opens.
+    #[must_use]
+    pub fn with_encryption_context(self, context: &BTreeMap<String, String>) -> Self {
+        Self { encryption_context: context.iter().map(|(name, value)| (name.clone(), value.clone())).collect(), ..self }
+    }
+
     /// For simulations alone: states what a request has for the key of that name, whoever asks. None where policies know no such key.
     #[must_use]
     pub fn supposing(mut self, key: &str, values: Vec<String>) -> Option<Self> {
@@ -202,6 +223,10 @@ impl Conditions {
 
     pub(crate) fn existing_tags(&self) -> &[(String, String)] {
         &self.existing_tags
+    }
+
+    pub(crate) fn encryption_context(&self) -> &[(String, String)] {
+        &self.encryption_context
     }
 
     pub(crate) fn request_tags(&self) -> &[(String, String)] {

@@ -101,7 +101,7 @@ pub enum StatementProblem {
     #[error("{0:?} is no action: write * or service:Name, such as s3:GetObject")]
     MalformedAction(String),
     /// `Principal` in the policy of an identity.
-    #[error("Principal belongs in the policy of a bucket: the policy of a user is about that user")]
+    #[error("Principal belongs in the policy of a bucket or a key: the policy of a user is about that user")]
     PrincipalOfIdentity,
     /// Neither `*` nor the name of anybody.
     #[error(
@@ -115,6 +115,12 @@ pub enum StatementProblem {
     /// An action of another service in the trust policy of a role.
     #[error("{0:?} is no action of a trust policy: write those of sts, such as sts:AssumeRole")]
     ActionOfTrust(String),
+    /// A resource in the policy of a key that is not all of it.
+    #[error("the policy of a key has the Resource *, which is the key")]
+    ResourceOfKey,
+    /// An action of another service in the policy of a key.
+    #[error("{0:?} is no action of a key policy: write those of kms, such as kms:Decrypt")]
+    ActionOfKey(String),
     /// A resource of another bucket in the policy of a bucket.
     #[error("the resource {0} is not of this bucket")]
     OtherBucket(String),
@@ -126,8 +132,8 @@ pub enum StatementProblem {
     MalformedResource(String),
     /// An ARN that nothing of this server has.
     #[error(
-        "the resource {0} is not of this server: S3 ARNs have no region and account, KMS keys have none, *, or us-east-1 and 000000000000, \
-         and ARNs of iam and sts have no region and an account of 12 digits or *"
+        "the resource {0} is not of this server: S3 ARNs have no region and account, KMS keys have none, *, or us-east-1 and an account \
+         of 12 digits, and ARNs of iam and sts have no region and an account of 12 digits or *"
     )]
     ForeignResource(String),
     /// A policy variable, such as `${aws:username}`, in a document of a version that has none.

@@ -35,7 +35,7 @@ pub enum Decision {
     ImplicitDeny,
 }
 
-/// The proof that an identity may do an action on a resource. Only [`Identity::authorize`] and [`Identity::authorize_in`] make one.
+/// The proof that an identity may do an action on a resource. Only [`Identity::authorize`] and its like for buckets and keys make one.
 #[derive(Debug)]
 #[must_use]
 pub struct Authorized {
@@ -80,6 +80,8 @@ pub enum PolicyKind {
     Session,
     /// The policy of the bucket.
     Bucket,
+    /// The policy of the key.
+    Key,
     /// The trust policy of a role.
     Trust,
 }
@@ -112,12 +114,17 @@ impl Own {
         self.in_boundary.unwrap_or(true) && self.in_session.unwrap_or(true)
     }
 
-    fn decision(self) -> Decision {
+    /// Whether a policy gives the right, or the identity has it by what it is.
+    pub(crate) fn given(self) -> bool {
+        self.given
+    }
+
+    pub(crate) fn decision(self) -> Decision {
         self.decision_with(self.given)
     }
 
     /// The decision where others than its own policies give the right, or do not.
-    fn decision_with(self, given: bool) -> Decision {
+    pub(crate) fn decision_with(self, given: bool) -> Decision {
         match (self.denied, given && self.is_within_limits()) {
             (true, _) => Decision::ExplicitDeny,
             (false, true) => Decision::Allow,
@@ -183,7 +190,7 @@ impl Identity {
         Question { identity: self, action: asked.action, conditions: asked.conditions, resource_account }
     }
 
-    fn own(&self, question: &Question<'_>, arn: Option<Arn<'_>>, witness: &mut impl Witness) -> Own {
+    pub(crate) fn own(&self, question: &Question<'_>, arn: Option<Arn<'_>>, witness: &mut impl Witness) -> Own {
         let Some(arn) = arn else {
             return Own { given: self.is_root(), denied: false, in_boundary: None, in_session: None };
         };
@@ -279,8 +286,13 @@ impl Identity {
         resource: &str,
         conditions: &Conditions,
     ) -> Result<Authorized, Denied> {
+        self.proven(self.may_in(bucket, object, action, resource, conditions), action, resource)
+    }
+
+    /// The proof of a decision.
+    pub(crate) fn proven(&self, decision: Decision, action: Action, resource: &str) -> Result<Authorized, Denied> {
         let denied = |explicit| Denied { identity: self.name.clone(), action, resource: resource.to_owned(), explicit };
-        match self.may_in(bucket, object, action, resource, conditions) {
+        match decision {
             Decision::Allow => Ok(Authorized { action, resource: resource.into() }),
             Decision::ExplicitDeny => Err(denied(true)),
             Decision::ImplicitDeny => Err(denied(false)),

@@ -304,7 +304,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 /// Whether the text has the form of an account.
-pub(crate) fn is_account(text: &str) -> bool {
+pub fn is_account(text: &str) -> bool {
     text.len() == MAIN_ACCOUNT.len() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 

@@ -21,6 +21,10 @@ pub(crate) enum Key {
     ResourceAccount,
     /// `aws:EpochTime`: `aws:CurrentTime`, which operators for numbers take too.
     EpochTime,
+    /// `kms:EncryptionContext:NAME`: what a data key is bound to under that name.
+    Context(String),
+    /// `kms:EncryptionContextKeys`: the names of all that it is bound to.
+    ContextKeys,
     /// What a provider, directory or certificate says of the caller: `idp.example.org:sub`, `jwt:groups`, `ldap:user`.
     Claim(String),
 }
@@ -32,6 +36,8 @@ pub(crate) enum CallerKey {
     UserId,
     PrincipalArn,
     PrincipalAccount,
+    /// The same, for actions on keys alone.
+    CallerAccount,
     PrincipalType,
     TokenIssueTime,
     SourceIdentity,
@@ -57,11 +63,12 @@ pub(crate) enum TagKind {
     Resource,
 }
 
-const CALLER_KEYS: [(CallerKey, &str, ValueKind); 10] = [
+const CALLER_KEYS: [(CallerKey, &str, ValueKind); 11] = [
     (CallerKey::UserName, "aws:username", ValueKind::Text),
     (CallerKey::UserId, "aws:userid", ValueKind::Text),
     (CallerKey::PrincipalArn, "aws:PrincipalArn", ValueKind::Text),
     (CallerKey::PrincipalAccount, "aws:PrincipalAccount", ValueKind::Text),
+    (CallerKey::CallerAccount, "kms:CallerAccount", ValueKind::Text),
     (CallerKey::PrincipalType, "aws:PrincipalType", ValueKind::Text),
     (CallerKey::TokenIssueTime, "aws:TokenIssueTime", ValueKind::Date),
     (CallerKey::SourceIdentity, "aws:SourceIdentity", ValueKind::Text),
@@ -80,8 +87,12 @@ const TAG_KEYS: [(TagKind, &str); 6] = [
     (TagKind::Resource, "iam:ResourceTag/"),
 ];
 
+/// What stands before the name of an entry of an encryption context.
+const CONTEXT_KEY: &str = "kms:EncryptionContext:";
+
 /// The others, of which some have two names.
-const OTHER_KEYS: [(Key, &str); 5] = [
+const OTHER_KEYS: [(Key, &str); 6] = [
+    (Key::ContextKeys, "kms:EncryptionContextKeys"),
     (Key::ObjectTagKeys, "s3:RequestObjectTagKeys"),
     (Key::TagKeys, "aws:TagKeys"),
     (Key::ResourceAccount, "aws:ResourceAccount"),
@@ -96,10 +107,14 @@ impl Key {
             let (head, tag) = name.split_at_checked(start.len())?;
             (head.eq_ignore_ascii_case(start) && !tag.is_empty()).then(|| Self::Tag(*kind, tag.to_owned()))
         };
+        let context = || {
+            let (head, entry) = name.split_at_checked(CONTEXT_KEY.len())?;
+            (head.eq_ignore_ascii_case(CONTEXT_KEY) && !entry.is_empty()).then(|| Self::Context(entry.to_owned()))
+        };
         let is = |known: &str| known.eq_ignore_ascii_case(name);
         let of_caller = || CALLER_KEYS.iter().find(|(_, known, _)| is(known)).map(|(key, ..)| Self::Caller(*key));
         let other = || OTHER_KEYS.iter().find(|(_, known)| is(known)).map(|(key, _)| key.clone());
-        let named = TAG_KEYS.iter().find_map(tag).or_else(of_caller).or_else(other);
+        let named = TAG_KEYS.iter().find_map(tag).or_else(context).or_else(of_caller).or_else(other);
         named.or_else(|| ConditionKey::parse(name).map(Self::Of)).or_else(|| claim(name).map(Self::Claim))
     }
 
@@ -108,13 +123,13 @@ impl Key {
             Self::Of(key) => key.kind(),
             Self::Caller(key) => CALLER_KEYS.iter().find(|(known, ..)| known == key).map_or(ValueKind::Text, |(.., kind)| *kind),
             Self::Tag(..) | Self::Claim(_) | Self::EpochTime => ValueKind::Any,
-            Self::ObjectTagKeys | Self::TagKeys | Self::ResourceAccount => ValueKind::Text,
+            Self::Context(_) | Self::ContextKeys | Self::ObjectTagKeys | Self::TagKeys | Self::ResourceAccount => ValueKind::Text,
         }
     }
 
     /// Whether a request may have several values for it, whatever they are.
     pub(crate) fn is_a_list(&self) -> bool {
-        matches!(self, Self::ObjectTagKeys | Self::TagKeys)
+        matches!(self, Self::ObjectTagKeys | Self::TagKeys | Self::ContextKeys)
     }
 }
 
@@ -127,6 +142,7 @@ impl fmt::Display for Key {
                 let start = TAG_KEYS.iter().find(|(known, _)| known == kind).map_or("", |(_, start)| start);
                 return write!(f, "{start}{tag}");
             }
+            Self::Context(entry) => return write!(f, "{CONTEXT_KEY}{entry}"),
             Self::Claim(name) => name,
             other => OTHER_KEYS.iter().find(|(known, _)| known == other).map_or("", |(_, name)| name),
         };
@@ -153,8 +169,9 @@ pub(crate) fn known_keys() -> Vec<String> {
     let of_callers = CALLER_KEYS.iter().map(|(_, name, _)| (*name).to_owned());
     let others = OTHER_KEYS.iter().map(|(_, name)| (*name).to_owned());
     let of_tags = TAG_KEYS.iter().map(|(_, start)| format!("{start}NAME"));
+    let contexts = [format!("{CONTEXT_KEY}NAME")];
     let claims = ["ISSUER:CLAIM", "jwt:CLAIM", "ldap:CLAIM"].map(str::to_owned);
-    of_requests.chain(of_callers).chain(others).chain(of_tags).chain(claims).collect()
+    of_requests.chain(of_callers).chain(others).chain(of_tags).chain(contexts).chain(claims).collect()
 }
 
 /// What a request has for a key.
@@ -230,6 +247,8 @@ impl<'a> Question<'a> {
             }
             Key::ObjectTagKeys => Values::many(names(self.tags(TagKind::RequestObject))),
             Key::TagKeys => Values::many(names(self.tags(TagKind::Request))),
+            Key::Context(entry) => Values::one(self.context().iter().find(|(name, _)| name == entry).map(|(_, value)| value.as_str())),
+            Key::ContextKeys => Values::many(names(self.context())),
             Key::ResourceAccount => Values::one(self.resource_account),
             Key::EpochTime => Values::one(conditions.get(ConditionKey::CurrentTime)),
             Key::Claim(name) => {
@@ -237,6 +256,10 @@ impl<'a> Question<'a> {
                 Values::many(claim.map(|(_, values)| values.iter().map(String::as_str).collect()).unwrap_or_default())
             }
         }
+    }
+
+    fn context(&self) -> &'a [(String, String)] {
+        if self.action.has_encryption_context() { self.conditions.encryption_context() } else { &[] }
     }
 
     fn tags(&self, kind: TagKind) -> &'a [(String, String)] {
@@ -260,7 +283,10 @@ impl<'a> Question<'a> {
             },
             CallerKey::UserId => Values::one(Some(identity.user_id.as_str()).filter(|id| !id.is_empty())),
             CallerKey::PrincipalArn => Values::owned(identity.principal_arn()),
-            CallerKey::PrincipalAccount => Values::one(Some(identity.account.as_str()).filter(|account| is_known && !account.is_empty())),
+            CallerKey::CallerAccount if self.action.service() != "kms" => Values::Absent,
+            CallerKey::PrincipalAccount | CallerKey::CallerAccount => {
+                Values::one(Some(identity.account.as_str()).filter(|account| is_known && !account.is_empty()))
+            }
             CallerKey::PrincipalType => Values::one(Some(identity.principal.type_name())),
             CallerKey::TokenIssueTime => Values::owned(identity.token_issued_at.map(|seconds| seconds.to_string())),
             CallerKey::SourceIdentity => Values::one(identity.source_identity.as_deref()),
@@ -286,16 +312,29 @@ mod tests {
                 continue;
             }
             let key = Key::parse(&name).unwrap();
-            let (start, end) = name.split_at(name.find('/').unwrap_or(name.len()));
+            let (start, end) = name.split_at(name.rfind("NAME").unwrap_or(name.len()));
             let is_claim = matches!(key, Key::Claim(_));
             assert!(is_claim || Key::parse(&format!("{}{end}", start.to_ascii_uppercase())) == Some(key.clone()), "{name}");
             assert_eq!(Key::parse(&key.to_string()), Some(key), "{name}");
         }
         assert_ne!(Key::parse("aws:PrincipalTag/Team"), Key::parse("aws:PrincipalTag/team"));
+        assert_eq!(Key::parse("KMS:encryptioncontext:aws:s3:arn"), Some(Key::Context("aws:s3:arn".to_owned())));
+        assert_ne!(Key::parse("kms:EncryptionContext:Team"), Key::parse("kms:EncryptionContext:team"));
         assert_eq!(Key::parse("IDP.example.org/Realm:sub"), Some(Key::Claim("idp.example.org/Realm:sub".to_owned())));
         assert_eq!(Key::parse("localhost:5556/dex:aud"), Some(Key::Claim("localhost:5556/dex:aud".to_owned())));
         assert_ne!(Key::parse("idp.example.org/Realm:sub"), Key::parse("idp.example.org/realm:sub"));
-        for unknown in ["", ":", "aws:", "aws:SourceVpc", "ec2:Region", "username", "aws:PrincipalTag/", "idp.example.org:", "s3:a:b c:d"] {
+        for unknown in [
+            "",
+            ":",
+            "aws:",
+            "aws:SourceVpc",
+            "ec2:Region",
+            "username",
+            "aws:PrincipalTag/",
+            "kms:EncryptionContext:",
+            "idp.example.org:",
+            "s3:a:b c:d",
+        ] {
             assert_eq!(Key::parse(unknown), None, "{unknown}");
         }
     }

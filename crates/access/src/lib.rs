@@ -3,7 +3,7 @@
 //! An [`IdentitySource`] finds the caller by access key: [`Configured`] the users of the configuration, and [`Identity::resolved`] makes any
 //! other, from what was looked up elsewhere. [`Identity::authorize`], and [`Identity::authorize_in`] for what lies in a bucket, decide deny-first (an explicit Deny beats
 //! every Allow, and what nothing allows is denied). They are the only makers of [`Authorized`], so that what takes one cannot be reached by a
-//! request that was not decided on. [`Identity::may_assume`] decides who gets a session of a role, and [`Identity::explain`] says which
+//! request that was not decided on. [`Identity::authorize_with_key`] decides about KMS keys, which may have [`KeyRules`] of their own. [`Identity::may_assume`] decides who gets a session of a role, and [`Identity::explain`] says which
 //! statements a decision rests on. What conditions and variables see of the caller comes from the identity, all else from [`Conditions`].
 //! Policies are compiled when they are loaded: what this server cannot honour is refused then, never ignored. `docs/access.md` tells users
 //! the same.
@@ -36,6 +36,7 @@ mod explain;
 pub mod fuzzing;
 mod identity;
 mod key;
+mod key_rules;
 mod network;
 mod policy;
 mod rights;
@@ -53,8 +54,11 @@ pub use configured::Configured;
 pub use error::{AccessError, StatementProblem};
 pub use evaluate::{Authorized, BucketRules, Decision, Denied, PolicyKind};
 pub use explain::{Explanation, Matched};
-pub use identity::{ANONYMOUS_NAME, Identity, MAIN_ACCOUNT, Principal, ROOT_NAME, Resolved};
+pub use identity::{ANONYMOUS_NAME, Identity, MAIN_ACCOUNT, Principal, ROOT_NAME, Resolved, is_account};
+pub use key_rules::{
+    GRANT_OPERATIONS, GrantConstraint, GrantPrincipal, GrantProblem, KeyGrant, KeyRules, KeyRulesSource, MAX_KEY_GRANTS, VIA_S3,
+};
 pub use network::{InvalidNetwork, Network};
-pub use policy::{BucketPolicy, CANNED_POLICIES, Policy, PolicySet, TrustPolicy};
+pub use policy::{BucketPolicy, CANNED_POLICIES, KeyPolicy, Policy, PolicySet, TrustPolicy};
 pub use secret::SecretKey;
 pub use source::{IdentityError, IdentitySource};

@@ -1,4 +1,4 @@
-//! Entities: users, groups, roles, policies and access keys, as far as the catalog knows them. What they are stands in their sealed records.
+//! Entities: users, groups, roles, policies, access keys and the rules of KMS keys, as far as the catalog knows them. What they are stands in their sealed records.
 
 use std::fmt;
 
@@ -21,6 +21,10 @@ pub enum EntityKind {
     AccessKey,
     /// A provider of identities, such as one of OpenID Connect.
     Provider,
+    /// What a KMS key says of who may do what with it. Its name is the key's id, unique among all accounts, so its account is empty.
+    KmsKey,
+    /// That a KMS key belongs to an account.
+    OwnedKey,
 }
 
 /// Before the account in the names of what the server brings along; no account begins so.

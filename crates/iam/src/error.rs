@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use strongroom_access::AccessError;
+use strongroom_access::{AccessError, GrantProblem};
 use strongroom_catalog::CatalogError;
 use strongroom_seal::SealError;
 
@@ -105,6 +105,12 @@ impl From<CatalogError> for IamError {
 impl From<SealError> for IamError {
     fn from(error: SealError) -> Self {
         Self::Internal(Box::new(error))
+    }
+}
+
+impl From<GrantProblem> for IamError {
+    fn from(problem: GrantProblem) -> Self {
+        Self::Validation(problem.to_string())
     }
 }
 

@@ -3,6 +3,7 @@
 //! - [`model`]: what is kept of each, sealed in the catalog.
 //! - [`directory`]: reading and changing it.
 //! - [`calls`], [`sts`]: what each call of IAM and STS does; [`table`] has a row for each.
+//! - [`keys`]: the KMS keys that belong to accounts, with their policies and grants.
 //! - [`query`]: how clients of AWS send them; [`operation`]: the same in JSON.
 //! - [`resolve`]: from the access key of a request to an [`Identity`](strongroom_access::Identity), as it is at that moment.
 //!
@@ -17,6 +18,7 @@ mod call;
 mod calls;
 mod directory;
 mod error;
+pub mod keys;
 pub mod model;
 mod name;
 mod operation;
@@ -38,6 +40,7 @@ pub use answer::Answer;
 pub use call::Caller;
 pub use directory::{Directory, Record, Seen};
 pub use error::IamError;
+pub use keys::KmsKeys;
 pub use operation::Operation;
 pub use parameters::{Parameter, ParameterKind};
 pub use query::Params;

@@ -6,6 +6,7 @@ mod bucket_tests;
 mod canned;
 mod condition;
 mod document;
+mod key;
 #[cfg(test)]
 mod layer_tests;
 mod principal;
@@ -24,7 +25,8 @@ use crate::{AccessError, StatementProblem};
 pub use bucket::BucketPolicy;
 pub use canned::CANNED_POLICIES;
 use document::{Document, RawStatement};
-pub(crate) use principal::Meant;
+pub use key::KeyPolicy;
+pub(crate) use principal::{Meant, Whom};
 pub(crate) use statement::Statement;
 pub use trust::TrustPolicy;
 
@@ -122,10 +124,18 @@ pub(crate) struct Frame {
 /// Parses a document, and compiles each of its statements.
 fn compile(
     json: &str,
+    statement: impl FnMut(RawStatement, &Frame) -> Result<Statement, StatementProblem>,
+) -> Result<Vec<Statement>, AccessError> {
+    compile_up_to(MAX_POLICY_BYTES, json, statement)
+}
+
+fn compile_up_to(
+    max_bytes: usize,
+    json: &str,
     mut statement: impl FnMut(RawStatement, &Frame) -> Result<Statement, StatementProblem>,
 ) -> Result<Vec<Statement>, AccessError> {
-    if json.len() > MAX_POLICY_BYTES {
-        return Err(AccessError::PolicyTooLarge { len_bytes: json.len(), max_bytes: MAX_POLICY_BYTES });
+    if json.len() > max_bytes {
+        return Err(AccessError::PolicyTooLarge { len_bytes: json.len(), max_bytes });
     }
     let document: Document = serde_json::from_str(json).map_err(AccessError::PolicyMalformed)?;
     let has_variables = document.has_variables();

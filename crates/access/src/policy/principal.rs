@@ -1,4 +1,4 @@
-//! Whom a statement of a bucket's policy or of a role's trust policy is about.
+//! Whom a statement of the policy of a bucket or a key, or of a role's trust policy, is about.
 
 use crate::arn::{Entity, EntityKind};
 use crate::error::StatementProblem;
@@ -15,7 +15,7 @@ pub(super) struct Principals {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Whom {
+pub(crate) enum Whom {
     /// Whoever asks, also without a signature.
     Anybody,
     /// Whoever belongs to the account.
@@ -49,7 +49,12 @@ pub(crate) enum Meant {
 
 impl Principals {
     /// Of `Principal` or `NotPrincipal`, of which one must be there.
-    pub(super) fn compile(plain: Option<RawPrincipal>, negated: Option<RawPrincipal>) -> Result<Self, StatementProblem> {
+    /// A name without an account is one of the account `home`; where none is given, it is unique among all accounts.
+    pub(super) fn compile(
+        plain: Option<RawPrincipal>,
+        negated: Option<RawPrincipal>,
+        home: Option<&str>,
+    ) -> Result<Self, StatementProblem> {
         let (raw, negated) = match (plain, negated) {
             (Some(raw), None) => (raw, false),
             (None, Some(raw)) => (raw, true),
@@ -62,7 +67,7 @@ impl Principals {
                 let mut all = Vec::new();
                 for (kind, OneOrMany(names)) in kinds {
                     for name in names {
-                        all.push(Whom::parse(&kind, &name)?);
+                        all.push(Whom::parse(&kind, &name, home)?);
                     }
                 }
                 all
@@ -88,12 +93,12 @@ impl Principals {
 }
 
 impl Whom {
-    fn parse(kind: &str, name: &str) -> Result<Self, StatementProblem> {
+    fn parse(kind: &str, name: &str, home: Option<&str>) -> Result<Self, StatementProblem> {
         let wrong = || StatementProblem::NoPrincipal(name.to_owned());
         match kind {
             "AWS" if name == "*" => Ok(Self::Anybody),
             "AWS" if is_account(name) => Ok(Self::Account(name.to_owned())),
-            "AWS" => Self::of_arn(name).ok_or_else(wrong),
+            "AWS" => Self::of_arn(name, home).ok_or_else(wrong),
             "CanonicalUser" if is_name(name) => Ok(Self::Owner(name.to_owned())),
             "Federated" if !name.is_empty() && !name.contains('*') => Ok(Self::Provider(name.to_owned())),
             "Service" => Ok(Self::Nobody),
@@ -102,14 +107,15 @@ impl Whom {
     }
 
     /// Of the names of users and roles the paths do not count: an account has no two of one name.
-    fn of_arn(arn: &str) -> Option<Self> {
+    pub(crate) fn of_arn(arn: &str, home: Option<&str>) -> Option<Self> {
         let Entity { account, kind, path, name } = Entity::parse(arn)?;
         let name = name.to_owned();
         let named = is_name(&name);
         // Names without an account are those of earlier releases, which are unique among all of them.
-        match (kind, account) {
-            (EntityKind::Root, "") => return Some(Self::Account(MAIN_ACCOUNT.to_owned())),
-            (EntityKind::User, "") if named => return Some(Self::Name(name)),
+        match (kind, account, home) {
+            (EntityKind::Root, "", home) => return Some(Self::Account(home.unwrap_or(MAIN_ACCOUNT).to_owned())),
+            (EntityKind::User, "", Some(home)) if named => return Some(Self::User { account: home.to_owned(), name }),
+            (EntityKind::User, "", None) if named => return Some(Self::Name(name)),
             _ if is_account(account) => {}
             _ => return None,
         }
@@ -127,7 +133,7 @@ impl Whom {
         }
     }
 
-    fn is(&self, identity: &Identity) -> Meant {
+    pub(crate) fn is(&self, identity: &Identity) -> Meant {
         let is_meant = match (self, &identity.principal) {
             (Self::Anybody, _) => true,
             (_, Principal::Anonymous) => false,

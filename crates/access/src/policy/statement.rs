@@ -45,7 +45,7 @@ impl Statement {
         frame: &Frame,
         unmatched_actions: &mut Vec<String>,
     ) -> Result<Self, StatementProblem> {
-        let principals = Principals::compile(raw.principal.take(), raw.not_principal.take())?;
+        let principals = Principals::compile(raw.principal.take(), raw.not_principal.take(), None)?;
         let compiled = Self::compile_for(Some(principals), raw, frame, unmatched_actions)?;
         if let Some(other) = compiled.resources.iter().find(|pattern| !pattern.reaches_into(bucket)) {
             return Err(StatementProblem::OtherBucket(other.to_string()));
@@ -63,9 +63,30 @@ impl Statement {
         if let Some(other) = patterns.iter().find(|pattern| !is_of_sts(pattern)) {
             return Err(StatementProblem::ActionOfTrust(other.clone()));
         }
-        let principals = Principals::compile(raw.principal.take(), raw.not_principal.take())?;
+        let principals = Principals::compile(raw.principal.take(), raw.not_principal.take(), None)?;
         raw.resource = Some(OneOrMany(vec!["*".to_owned()]));
         Self::compile_for(Some(principals), raw, frame, &mut Vec::new())
+    }
+
+    /// Of the policy of a key of an account, which is the resource itself.
+    pub(super) fn compile_of_key(
+        mut raw: RawStatement,
+        account: &str,
+        frame: &Frame,
+        unmatched_actions: &mut Vec<String>,
+    ) -> Result<Self, StatementProblem> {
+        let is_all = |OneOrMany(patterns): &OneOrMany<String>| patterns.iter().all(|pattern| pattern == "*") && !patterns.is_empty();
+        if raw.not_resource.is_some() || !raw.resource.as_ref().is_some_and(is_all) {
+            return Err(StatementProblem::ResourceOfKey);
+        }
+        let is_of_kms =
+            |pattern: &&String| *pattern == "*" || pattern.split_once(':').is_some_and(|(service, _)| service.eq_ignore_ascii_case("kms"));
+        let OneOrMany(patterns) = raw.action.as_ref().or(raw.not_action.as_ref()).ok_or(StatementProblem::EitherOr("Action"))?;
+        if let Some(other) = patterns.iter().find(|pattern| !is_of_kms(pattern)) {
+            return Err(StatementProblem::ActionOfKey(other.clone()));
+        }
+        let principals = Principals::compile(raw.principal.take(), raw.not_principal.take(), Some(account))?;
+        Self::compile_for(Some(principals), raw, frame, unmatched_actions)
     }
 
     fn compile_for(

@@ -172,7 +172,7 @@ fn read_name(columns: &mut Columns<'_, '_>) -> Result<EntityName, CatalogError> 
     Ok(EntityName { kind: kind(columns.integer()?)?, account: columns.text()?, name: columns.text()? })
 }
 
-const KINDS: [EntityKind; 7] = [
+const KINDS: [EntityKind; 9] = [
     EntityKind::Account,
     EntityKind::User,
     EntityKind::Group,
@@ -180,6 +180,8 @@ const KINDS: [EntityKind; 7] = [
     EntityKind::Policy,
     EntityKind::AccessKey,
     EntityKind::Provider,
+    EntityKind::KmsKey,
+    EntityKind::OwnedKey,
 ];
 
 fn code(kind: EntityKind) -> i64 {
@@ -191,6 +193,8 @@ fn code(kind: EntityKind) -> i64 {
         EntityKind::Policy => 4,
         EntityKind::AccessKey => 5,
         EntityKind::Provider => 6,
+        EntityKind::KmsKey => 7,
+        EntityKind::OwnedKey => 8,
     }
 }
 

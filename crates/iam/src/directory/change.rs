@@ -125,5 +125,6 @@ fn spell(kind: EntityKind) -> &'static str {
         EntityKind::Policy => "policy",
         EntityKind::AccessKey => "access key",
         EntityKind::Provider => "OpenID Connect provider",
+        EntityKind::KmsKey | EntityKind::OwnedKey => "KMS key",
     }
 }

@@ -73,7 +73,7 @@ impl Directory {
     /// Entities of an account in the order of names, greater than `after`, at the most `limit`.
     pub async fn list<R: Record>(&self, account: &str, after: Option<&str>, limit: usize) -> Result<Vec<Seen<R>>, IamError> {
         let account = if R::OF_ALL_ACCOUNTS { "" } else { account };
-        let after = after.map(name::folded);
+        let after = after.map(|after| entity_name::<R>(account, after).name);
         let found = self.catalog.list_entities(R::KIND, account, after.as_deref(), limit).await?;
         found.into_iter().map(|entity| self.open(entity)).collect()
     }
@@ -146,8 +146,9 @@ impl Directory {
 /// What the catalog calls an entity.
 fn entity_name<R: Record>(account: &str, name: &str) -> EntityName {
     let (account, name) = match R::KIND {
-        // The keys of requests are compared as they are.
-        EntityKind::AccessKey => ("", name.to_owned()),
+        // The keys of requests, and those of the KMS, are compared as they are.
+        EntityKind::AccessKey | EntityKind::KmsKey => ("", name.to_owned()),
+        EntityKind::OwnedKey => (account, name.to_owned()),
         _ if R::OF_ALL_ACCOUNTS => ("", name::folded(name)),
         _ => (account, name::folded(name)),
     };
@@ -168,6 +169,8 @@ fn bound_to(name: &EntityName) -> [&[u8]; 4] {
         EntityKind::Policy => b"policy",
         EntityKind::AccessKey => b"access key",
         EntityKind::Provider => b"provider",
+        EntityKind::KmsKey => b"kms key",
+        EntityKind::OwnedKey => b"owned key",
     };
     [b"entity", kind, name.account.as_bytes(), name.name.as_bytes()]
 }
