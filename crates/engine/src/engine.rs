@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use strongroom_access::IdentitySource;
+use strongroom_access::{IdentitySource, KeyRulesSource};
 use strongroom_audit::AuditSink;
 use strongroom_blobs::BlobStore;
 use strongroom_catalog::Catalog;
@@ -18,6 +18,7 @@ use crate::{
     in_use::InUse,
     integrity::Integrity,
     jobs::Jobs,
+    key_rights::Unowned,
     lifecycle::{Again, BelievedClock, Expire, KnownRules, LifecycleOptions},
     rekey::Rekey,
     space::Space,
@@ -38,6 +39,8 @@ pub struct EngineParts {
     pub audit: Arc<dyn AuditSink>,
     /// Whose rights decide of what goes on in the background.
     pub identities: Arc<dyn IdentitySource>,
+    /// What keys that belong to accounts say of who may use them.
+    pub key_rules: Arc<dyn KeyRulesSource>,
 }
 
 /// How the engine behaves.
@@ -111,6 +114,7 @@ pub struct Engine {
     budget: Budget,
     space: Arc<Space>,
     bucket_keys: BucketKeys,
+    unowned: Unowned,
     known_buckets: Known,
     known_cors: KnownCors,
     known_access: KnownAccess,
@@ -142,6 +146,7 @@ impl Engine {
             budget,
             space: Arc::new(space),
             bucket_keys,
+            unowned: Unowned::default(),
             known_buckets: Known::default(),
             known_cors: KnownCors::default(),
             known_access: KnownAccess::default(),
@@ -175,6 +180,14 @@ impl Engine {
     /// The room on the disks.
     pub fn space(&self) -> &Arc<Space> {
         &self.space
+    }
+
+    pub(crate) fn parts(&self) -> &EngineParts {
+        &self.parts
+    }
+
+    pub(crate) fn unowned(&self) -> &Unowned {
+        &self.unowned
     }
 
     pub(crate) fn catalog(&self) -> &dyn Catalog {

@@ -7,6 +7,7 @@
 //! - Every read: the catalog's row, its record opened under the store key ([`record`]), `sse::keys` opens the object keys, [`egress`]
 //!   reads and opens the chunks of the range.
 //! - Every use of a key is in the audit log before it counts (`sse::uses`), and so is every change of a lock (`lock_acts`).
+//! - Whether somebody may use a KMS key is decided in one place (`sse::rights`), which alone calls the KMS ([`KeyName`]).
 //! - What goes on in the background and outlives the process is a job ([`jobs`]).
 //! - Lifecycle rules delete what has expired, in a daily pass ([`lifecycle`]).
 //! - Changes of buckets that ask for it tell of themselves, by way of an outbox ([`events`]).
@@ -40,6 +41,7 @@ mod intact;
 mod integrity;
 pub mod inventory;
 mod jobs;
+mod key_rights;
 pub mod lifecycle;
 mod limits;
 mod lock;
@@ -55,6 +57,7 @@ mod tags;
 
 pub use engine::{Engine, EngineOptions, EngineParts};
 pub use error::Error;
+pub use key_rights::KeyName;
 
 pub use settings::{STORE_KEY_ID, STORE_KEY_SETTING, SealedSettings};
 pub use sse::{EncryptionType, MinimumMode};

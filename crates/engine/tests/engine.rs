@@ -37,6 +37,8 @@ mod golden_versions;
 mod inventory;
 #[path = "engine/key_fences.rs"]
 mod key_fences;
+#[path = "engine/key_policies.rs"]
+mod key_policies;
 #[path = "engine/kms_calls.rs"]
 mod kms_calls;
 #[path = "engine/kms_states.rs"]

@@ -5,6 +5,9 @@ use crate::{KmsError, crypto};
 /// Ids that begin so belong to the store itself. No client or operator may create, use or delete them.
 pub const RESERVED_PREFIX: &str = "strongroom-";
 
+/// The name of the tag by which a key says of itself to which account it belongs.
+pub const OWNER_TAG: &str = "strongroom:owner";
+
 /// Longest key id in bytes.
 const MAX_ID_LEN: usize = 128;
 

@@ -34,7 +34,7 @@ pub use cache::{CacheConfig, CacheSummary, CachedKms};
 pub use error::KmsError;
 pub use fence::{Closed, CommitPermit, Fence};
 pub use iv_budget::IvBudget;
-pub use key_id::{RESERVED_PREFIX, check_new_key_id, is_reserved, random_key_id, resolve_key_id};
+pub use key_id::{OWNER_TAG, RESERVED_PREFIX, check_new_key_id, is_reserved, random_key_id, resolve_key_id};
 pub use lifecycle::{
     Capabilities, DELETION_WINDOW_DAYS, KeyLifecycle, KeyMetadata, KeyPage, KeyState, KeyVersionInfo, Kms, MAX_PAGE_KEYS, MayGo, NewKey,
 };

@@ -20,6 +20,9 @@ pub trait KeySource: KeyService {
     /// The id of the key that is used where none is named. It changes when the service is reconfigured.
     fn default_key_id(&self) -> String;
 
+    /// The account that a key says it belongs to, by its [`crate::OWNER_TAG`]; none where it names none.
+    async fn owner_of(&self, backend: &str, key_id: &str) -> Result<Option<String>, KmsError>;
+
     /// Begins to commit something that will depend on a key, named as its wrapped data key names it. Fails as a use of the key would, as
     /// far as this process knows the key's state: no backend is called. Until the permit is dropped the key is not destroyed.
     async fn begin_commit(&self, backend: &str, key_id: &str) -> Result<CommitPermit, KmsError>;

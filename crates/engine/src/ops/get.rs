@@ -17,7 +17,7 @@ use crate::{
     limits,
     lock::Locked,
     record::{ObjectRecord, VersionBinding, open_part_checksums},
-    sse::{CustomerKey, Identified, KeyUse, User, check_customer_key, check_read_headers, check_readable, mode_of, sse_reply},
+    sse::{CustomerKey, Identified, KeyUse, User, check_customer_key, check_read_headers, mode_of, sse_reply},
 };
 
 /// How often a read looks again when what it found was overwritten and swept before it could be held.
@@ -192,7 +192,7 @@ impl Engine {
     /// Whether the caller may read, where the object is not opened.
     async fn check_found(&self, caller: &Caller, found: &Found, customer: Option<&CustomerKey>) -> Result<(), Error> {
         let (envelope, user) = (envelope_of(found)?, User::Caller(caller));
-        let checked = check_readable(user, envelope, &found.record.sse, customer);
+        let checked = self.check_readable(user, found.identified(), envelope, &found.record.sse, customer).await;
         self.recorded_found(user, found, envelope, customer, checked).await
     }
 
@@ -228,7 +228,8 @@ impl Engine {
         memory: Held,
     ) -> Result<ObjectReply, Error> {
         // Who may not read learns nothing from conditions either. That it may not is recorded with the use that does not take place.
-        let checked = check_readable(User::Caller(caller), envelope_of(&data.found)?, &data.found.record.sse, customer);
+        let (found, user) = (&data.found, User::Caller(caller));
+        let checked = self.check_readable(user, found.identified(), envelope_of(found)?, &found.record.sse, customer).await;
         if checked.is_err() {
             return self.open_found(caller, data, customer).await.and(Err(Error::AccessDenied));
         }

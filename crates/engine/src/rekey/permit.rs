@@ -4,10 +4,7 @@ use strongroom_access::{Action, Conditions, Identity};
 use strongroom_kms::resolve_key_id;
 
 use super::RekeyRequest;
-use crate::{
-    Engine, Error,
-    sse::rights::{check_identity, denied},
-};
+use crate::{Engine, Error, sse::rights::denied};
 
 /// So many key versions are looked at in one look.
 const PAGE: usize = 1000;
@@ -33,14 +30,14 @@ impl Engine {
             self.permit_opening(request, starter).await?;
         }
         match &request.to_key {
-            Some(to_key) => permit(starter, Action::GenerateDataKey, to_key),
+            Some(to_key) => self.permit(starter, Action::GenerateDataKey, to_key).await,
             None => permit_somewhere(starter, Action::GenerateDataKey),
         }
     }
 
     async fn permit_opening(&self, request: &RekeyRequest, starter: Starter<'_>) -> Result<(), Error> {
         if let Some(from_key) = &request.from_key {
-            return permit(starter, Action::Decrypt, from_key);
+            return self.permit(starter, Action::Decrypt, from_key).await;
         }
         permit_somewhere(starter, Action::Decrypt)?;
         let (mut after, mut in_use) = (None, false);
@@ -52,7 +49,7 @@ impl Engine {
                 if request.from_backend.as_ref().is_some_and(|backend| key.backend != *backend) {
                     continue;
                 }
-                if permit(starter, Action::Decrypt, &key.key_id).is_ok() {
+                if self.permit(starter, Action::Decrypt, &key.key_id).await.is_ok() {
                     return Ok(());
                 }
                 in_use = true;
@@ -60,10 +57,10 @@ impl Engine {
         }
         if in_use { Err(denied(&starter.identity.name, Action::Decrypt, ANY_KEY)) } else { Ok(()) }
     }
-}
 
-fn permit(starter: Starter<'_>, action: Action, given: &str) -> Result<(), Error> {
-    check_identity(starter.identity, starter.secure, action, resolve_key_id(given)?)
+    async fn permit(&self, starter: Starter<'_>, action: Action, given: &str) -> Result<(), Error> {
+        self.check_identity(starter.identity, starter.secure, action, resolve_key_id(given)?).await
+    }
 }
 
 fn permit_somewhere(starter: Starter<'_>, action: Action) -> Result<(), Error> {

@@ -42,8 +42,8 @@ impl Targets {
         if mode == Mode::SseC || (mode == Mode::Store && !request.encrypt_plain) {
             return Ok(None);
         }
-        engine.permit_source(user, at, envelope).await?;
-        let (target, present) = self.target(engine, user, request, envelope, recorded).await?;
+        engine.permit_source(user, at, envelope, recorded).await?;
+        let (target, present) = self.target(engine, user, request, at, envelope, recorded).await?;
         if envelope.key.as_ref() == Some(&present) {
             return Ok(None);
         }
@@ -63,16 +63,17 @@ impl Targets {
         engine: &Engine,
         user: User<'_>,
         request: &RekeyRequest,
+        at: Identified<'_>,
         envelope: &Envelope,
         recorded: &RecordedSse,
     ) -> Result<(String, KeyRef), Error> {
         if let Some(target) = &request.to_key {
-            return Ok((target.clone(), self.present(engine, user, target).await?));
+            return Ok((target.clone(), self.present(engine, user, (at, recorded), target).await?));
         }
         if let (Mode::SseKms | Mode::DsseKms, Some(key)) = (mode_of(envelope)?, &envelope.key)
             && key.backend == engine.kms().backend_in_force()
         {
-            match self.present(engine, user, &key.key_id).await {
+            match self.present(engine, user, (at, recorded), &key.key_id).await {
                 Ok(present) if present.backend == key.backend => {
                     return Ok((recorded.kms_key_id.clone().unwrap_or_else(|| key.key_id.clone()), present));
                 }
@@ -82,19 +83,25 @@ impl Targets {
             }
         }
         let default = engine.kms().default_key_id();
-        let present = self.present(engine, user, &default).await?;
+        let present = self.present(engine, user, (at, recorded), &default).await?;
         Ok((default, present))
     }
 
-    async fn present(&self, engine: &Engine, user: User<'_>, key_id: &str) -> Result<KeyRef, Error> {
-        engine.permit_target(user, key_id).await?;
+    async fn present(
+        &self,
+        engine: &Engine,
+        user: User<'_>,
+        (at, recorded): (Identified<'_>, &RecordedSse),
+        key_id: &str,
+    ) -> Result<KeyRef, Error> {
+        engine.permit_target(user, at, recorded, key_id).await?;
         let held = self.held().get(key_id).cloned();
         if let Some((since, present)) = &held
             && since.elapsed() < LIFETIME
         {
             return Ok(present.clone());
         }
-        let present = engine.present_version(user, key_id).await?;
+        let present = engine.present_version(user, at, recorded, key_id).await?;
         if held.is_some_and(|(_, before)| before != present) {
             // It was rotated meanwhile: what is sealed from now on must not come from a bucket key of before.
             engine.forget_bucket_keys();

@@ -16,6 +16,9 @@ use crate::{Error, convert::of_generating};
 /// At the most so many bucket keys are held; a bucket beyond that gets one that serves a single object.
 const MAX_HELD: usize = 1000;
 
+/// A bucket's data key, as many objects share it.
+pub(crate) type BucketKey = Arc<DataKey>;
+
 /// The bucket keys in use for writing. Reading goes through the KMS cache like any other data key.
 pub(crate) struct BucketKeys {
     lifetime: Duration,

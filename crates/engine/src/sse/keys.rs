@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use strongroom_access::Action;
 use strongroom_catalog::{Bucket, Envelope, KeyRef, VersionId};
 use strongroom_kms::{DataKeySpec, EncryptionContext, WrappedKey};
 use strongroom_seal::{ExternalKey, ExternalKeys, Mode, ObjectIdentity, ObjectKeys, SealError, SealedObjectKeys};
@@ -11,10 +12,10 @@ use super::{
     context::{bucket_context, object_context},
     customer::CustomerKey,
     decide::{Decision, KmsChoice},
-    rights,
+    rights::{Asked, Need},
     uses::{KeyUse, UsedKey, User},
 };
-use crate::{Engine, Error, api::SseReply, convert::of_generating, record::RecordedSse};
+use crate::{Engine, Error, api::SseReply, record::RecordedSse};
 
 /// So soon after a data key was handed out, its key is not asked for again.
 const FRESH: Duration = Duration::from_secs(1);
@@ -97,22 +98,49 @@ impl Engine {
             return Ok(());
         }
         let mode = mode_of(envelope)?;
-        let opens = self.unwrapped(mode, at, envelope, recorded).await.map(drop);
+        // Who wrote need not be one who may read; what others began is completed by who may.
+        let action = if since.is_some() { Action::GenerateDataKey } else { Action::Decrypt };
+        let opens = self.unwrapped(user, action, at, envelope, recorded).await.map(drop);
         self.recorded_check(KeyUse::of(user, at, mode), envelope, None, opens).await
     }
 
     /// Refuses a job whose starter may not open what lies under the key of this envelope, in whatever mode: with the key the job takes the
     /// object from whom its policy names to whom the job's does. A refusal is recorded.
-    pub(crate) async fn permit_source(&self, user: User<'_>, at: Identified<'_>, envelope: &Envelope) -> Result<(), Error> {
-        let permitted = if envelope.key.is_some() { rights::may_decrypt(user, envelope) } else { Ok(()) };
+    pub(crate) async fn permit_source(
+        &self,
+        user: User<'_>,
+        at: Identified<'_>,
+        envelope: &Envelope,
+        recorded: &RecordedSse,
+    ) -> Result<(), Error> {
+        let permitted = if envelope.key.is_some() {
+            let context = context_of(at, recorded)?;
+            let asked = Asked::of_envelope(Action::Decrypt, envelope, Need::Callers, &context)?;
+            self.may_use(user, asked).await.map(drop)
+        } else {
+            Ok(())
+        };
         self.recorded_check(KeyUse::of(user, at, mode_of(envelope)?), envelope, None, permitted).await
     }
 
-    /// Refuses a job whose starter may not put anything under this key. A refusal is recorded.
-    pub(crate) async fn permit_target(&self, user: User<'_>, key_id: &str) -> Result<(), Error> {
-        match rights::may_generate(user, key_id) {
-            // There is no default key: whoever uses it says what to do.
-            _ if key_id.is_empty() => Ok(()),
+    /// Refuses a job whose starter may not put this object under this key. A refusal is recorded.
+    pub(crate) async fn permit_target(
+        &self,
+        user: User<'_>,
+        at: Identified<'_>,
+        recorded: &RecordedSse,
+        key_id: &str,
+    ) -> Result<(), Error> {
+        // Where there is no default key, whoever uses it says what to do.
+        if key_id.is_empty() {
+            return Ok(());
+        }
+        let context = context_of(at, recorded)?;
+        let permitted = match Asked::generating(key_id, Need::Callers, &context) {
+            Ok(asked) => self.may_use(user, asked).await.map(drop),
+            Err(error) => Err(error),
+        };
+        match permitted {
             Ok(()) => Ok(()),
             Err(error) => {
                 let key = UsedKey::asked_for(self.kms().backend_in_force(), key_id);
@@ -121,13 +149,26 @@ impl Engine {
         }
     }
 
-    /// The present version of a KMS key, by making a data key under it and throwing that away.
-    pub(crate) async fn present_version(&self, user: User<'_>, key_id: &str) -> Result<KeyRef, Error> {
-        let context = EncryptionContext([("strongroom:purpose".to_owned(), "re-keying".to_owned())].into());
-        let made = self.kms().generate_data_key(key_id, DataKeySpec::Aes256, &context).await.map_err(of_generating);
-        let found = made.map(|data_key| key_ref(&data_key.wrapped));
+    /// The present version of a KMS key, by making a data key under it for this object and throwing that away.
+    pub(crate) async fn present_version(
+        &self,
+        user: User<'_>,
+        at: Identified<'_>,
+        recorded: &RecordedSse,
+        key_id: &str,
+    ) -> Result<KeyRef, Error> {
+        let found = self.look_at_version(user, at, recorded, key_id).await;
         let key = found.as_ref().map_or_else(|_| UsedKey::asked_for(self.kms().backend_in_force(), key_id), |key| Some(key).into());
         self.recorded(KeyUse { user, at: None, mode: None }, key, found).await
+    }
+
+    async fn look_at_version(&self, user: User<'_>, at: Identified<'_>, recorded: &RecordedSse, key_id: &str) -> Result<KeyRef, Error> {
+        let context = context_of(at, recorded)?;
+        let need = if key_id.is_empty() { Need::Servers } else { Need::Callers };
+        let may = self.may_use(user, Asked::generating(key_id, need, &context)?).await?;
+        let apart = EncryptionContext([("strongroom:purpose".to_owned(), "re-keying".to_owned())].into());
+        let made = self.generate_in(&may, DataKeySpec::Aes256, &apart).await?;
+        Ok(key_ref(&made.wrapped))
     }
 
     async fn make_keys(
@@ -155,12 +196,12 @@ impl Engine {
         recorded: &RecordedSse,
         customer: Option<&CustomerKey>,
     ) -> Result<ObjectKeys, Error> {
-        check_readable(user, envelope, recorded, customer)?;
+        check_customer_key(envelope, recorded, customer)?;
         let external = match (mode_of(envelope)?, customer) {
             (Mode::Store, _) => self.store_key().external_keys(),
             (Mode::SseC, Some(customer)) => customer.external_keys(),
             (Mode::SseC, None) => return Err(Error::CustomerKeyRequired),
-            (mode @ (Mode::SseS3 | Mode::SseKms | Mode::DsseKms), _) => self.unwrapped(mode, at, envelope, recorded).await?,
+            (Mode::SseS3 | Mode::SseKms | Mode::DsseKms, _) => self.unwrapped(user, Action::Decrypt, at, envelope, recorded).await?,
         };
         let sealed = SealedObjectKeys::parse(&envelope.sealed_keys).map_err(damaged_keys)?;
         // The column decided which rights were checked; only the sealed mode is authenticated.
@@ -193,14 +234,15 @@ impl Engine {
                 reply: SseReply { customer_key_md5: Some(customer.md5().to_owned()), ..bare_reply(Mode::SseC) },
             }),
             Decision::SseS3 { .. } | Decision::Kms(_) if !self.kms().is_configured() => Err(Error::KmsNotConfigured),
-            Decision::SseS3 { .. } => self.sse_s3_source(self.chosen_key(decision).unwrap_or_default(), at).await,
+            Decision::SseS3 { .. } => self.sse_s3_source(user, self.chosen_key(decision).unwrap_or_default(), at).await,
             Decision::Kms(choice) => self.sse_kms_source(user, choice, self.chosen_key(decision).unwrap_or_default(), at).await,
         }
     }
 
-    async fn sse_s3_source(&self, key_id: String, at: Identified<'_>) -> Result<Source, Error> {
+    async fn sse_s3_source(&self, user: User<'_>, key_id: String, at: Identified<'_>) -> Result<Source, Error> {
         let context = object_context(None, &at.bucket.name, at.key)?;
-        let data_key = self.kms().generate_data_key(&key_id, DataKeySpec::Aes256, &context).await.map_err(of_generating)?;
+        let may = self.may_use(user, Asked::generating(&key_id, Need::Servers, &context)?).await?;
+        let data_key = self.generate(&may, DataKeySpec::Aes256).await?;
         Ok(Source {
             external: ExternalKeys::from_data_key(Mode::SseS3, &data_key.plaintext).map_err(internal)?,
             wrapped: Some(data_key.wrapped),
@@ -210,18 +252,19 @@ impl Engine {
     }
 
     async fn sse_kms_source(&self, user: User<'_>, choice: &KmsChoice, key_id: String, at: Identified<'_>) -> Result<Source, Error> {
-        rights::may_generate(user, &key_id)?;
         let client = choice.context.as_deref();
         let mode = if choice.dsse { Mode::DsseKms } else { Mode::SseKms };
         let (external, wrapped) = if choice.bucket_key {
             let context = bucket_context(client, &at.bucket.name)?;
-            let data_key = self.bucket_keys().get(self.kms(), at.bucket, &key_id, &context).await?;
+            let may = self.may_use(user, Asked::generating(&key_id, Need::Callers, &context)?).await?;
+            let data_key = self.bucket_key(&may, at.bucket).await?;
             let external = ExternalKey::from_bucket_key(&data_key.plaintext, at.version_id).map_err(internal)?;
             (ExternalKeys::single(external), data_key.wrapped.clone())
         } else {
             let context = object_context(client, &at.bucket.name, at.key)?;
             let spec = if choice.dsse { DataKeySpec::TwoAes256 } else { DataKeySpec::Aes256 };
-            let data_key = self.kms().generate_data_key(&key_id, spec, &context).await.map_err(of_generating)?;
+            let may = self.may_use(user, Asked::generating(&key_id, Need::Callers, &context)?).await?;
+            let data_key = self.generate(&may, spec).await?;
             (ExternalKeys::from_data_key(mode, &data_key.plaintext).map_err(internal)?, data_key.wrapped)
         };
         Ok(Source {
@@ -242,7 +285,17 @@ impl Engine {
         })
     }
 
-    async fn unwrapped(&self, mode: Mode, at: Identified<'_>, envelope: &Envelope, recorded: &RecordedSse) -> Result<ExternalKeys, Error> {
+    async fn unwrapped(
+        &self,
+        user: User<'_>,
+        action: Action,
+        at: Identified<'_>,
+        envelope: &Envelope,
+        recorded: &RecordedSse,
+    ) -> Result<ExternalKeys, Error> {
+        let mode = mode_of(envelope)?;
+        let context = context_of(at, recorded)?;
+        let may = self.may_use(user, Asked::of_envelope(action, envelope, need_of(mode), &context)?).await?;
         let key = envelope.key.as_ref().ok_or_else(|| Error::Integrity("its envelope names no KMS key".into()))?;
         let wrapped = WrappedKey {
             backend: key.backend.clone(),
@@ -250,29 +303,45 @@ impl Engine {
             key_version: key.version,
             ciphertext: envelope.wrapped_key.clone(),
         };
-        let client = recorded.kms_context.as_deref();
+        let data_key = self.unwrap(&may, &wrapped).await?;
         if recorded.bucket_key {
-            let context = bucket_context(client, &at.bucket.name)?;
-            let bucket_key = self.kms().unwrap_data_key(&wrapped, &context).await?;
-            return Ok(ExternalKeys::single(ExternalKey::from_bucket_key(&bucket_key, at.version_id).map_err(internal)?));
+            return Ok(ExternalKeys::single(ExternalKey::from_bucket_key(&data_key, at.version_id).map_err(internal)?));
         }
-        let context = object_context(client, &at.bucket.name, at.key)?;
-        let data_key = self.kms().unwrap_data_key(&wrapped, &context).await?;
         ExternalKeys::from_data_key(mode, &data_key).map_err(damaged_keys)
+    }
+
+    /// Whether the caller could read, as far as it can be told without the KMS: HeadObject answers the same errors as GetObject.
+    pub(crate) async fn check_readable(
+        &self,
+        user: User<'_>,
+        at: Identified<'_>,
+        envelope: &Envelope,
+        recorded: &RecordedSse,
+        customer: Option<&CustomerKey>,
+    ) -> Result<(), Error> {
+        check_customer_key(envelope, recorded, customer)?;
+        match mode_of(envelope)? {
+            mode @ (Mode::SseS3 | Mode::SseKms | Mode::DsseKms) => {
+                let context = context_of(at, recorded)?;
+                let asked = Asked::of_envelope(Action::Decrypt, envelope, need_of(mode), &context)?;
+                self.may_use(user, asked).await.map(drop)
+            }
+            Mode::Store | Mode::SseC => Ok(()),
+        }
     }
 }
 
-/// Whether the caller could read, as far as it can be told without the KMS: HeadObject answers the same errors as GetObject.
-pub(crate) fn check_readable(
-    user: User<'_>,
-    envelope: &Envelope,
-    recorded: &RecordedSse,
-    customer: Option<&CustomerKey>,
-) -> Result<(), Error> {
-    check_customer_key(envelope, recorded, customer)?;
-    match mode_of(envelope)? {
-        Mode::SseKms | Mode::DsseKms => rights::may_decrypt(user, envelope),
-        Mode::Store | Mode::SseS3 | Mode::SseC => Ok(()),
+/// What the data key of a stored object is bound to.
+fn context_of(at: Identified<'_>, recorded: &RecordedSse) -> Result<EncryptionContext, Error> {
+    let (client, bucket) = (recorded.kms_context.as_deref(), &at.bucket.name);
+    if recorded.bucket_key { bucket_context(client, bucket) } else { object_context(client, bucket, at.key) }
+}
+
+/// Whose right it takes to use the key of an object in that mode.
+fn need_of(mode: Mode) -> Need {
+    match mode {
+        Mode::SseKms | Mode::DsseKms => Need::Callers,
+        Mode::Store | Mode::SseS3 | Mode::SseC => Need::Servers,
     }
 }
 

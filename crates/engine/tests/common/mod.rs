@@ -28,9 +28,10 @@ use strongroom_engine::{
     api::{self, Caller, CreateBucket},
     rekey::Starter,
 };
+use strongroom_iam::KmsKeys;
 use strongroom_kms::{
-    CacheConfig, CachedKms, CommitPermit, DataKey, DataKeySpec, EncryptionContext, Fence, KeyService, KeySource, KmsError, LocalConfig,
-    LocalKms, MasterKeySource, WrappedKey, testing::CountingKms,
+    CacheConfig, CachedKms, CommitPermit, DataKey, DataKeySpec, EncryptionContext, Fence, KeyLifecycle as _, KeyService, KeySource,
+    KmsError, LocalConfig, LocalKms, MasterKeySource, OWNER_TAG, WrappedKey, testing::CountingKms,
 };
 use tempfile::TempDir;
 use zeroize::Zeroizing;
@@ -77,6 +78,10 @@ impl KeySource for FixedSource {
 
     fn default_key_id(&self) -> String {
         self.default_key_id.lock().unwrap().clone()
+    }
+
+    async fn owner_of(&self, _: &str, key_id: &str) -> Result<Option<String>, KmsError> {
+        Ok(self.local.describe_key(key_id).await?.tags.remove(OWNER_TAG))
     }
 
     async fn begin_commit(&self, backend: &str, key_id: &str) -> Result<CommitPermit, KmsError> {
@@ -222,6 +227,8 @@ pub struct Rig {
     pub catalog: Arc<dyn Catalog>,
     pub settings: Arc<SealedSettings>,
     pub people: Arc<People>,
+    /// The keys that belong to accounts.
+    pub owned: Arc<KmsKeys>,
     pub engine: Arc<Engine>,
     pub root: Caller,
     pub dir: TempDir,
@@ -259,6 +266,7 @@ impl Rig {
         let audit = Arc::new(MemoryAudit::default());
         let settings = SealedSettings::open(Arc::clone(&catalog), local).await.unwrap();
         let people = Arc::new(People::default());
+        let owned = KmsKeys::new(Arc::clone(&catalog), settings.shared_store_key(), Clock::default());
         let parts = EngineParts {
             catalog: Arc::clone(&catalog),
             blobs: blob_store,
@@ -266,9 +274,11 @@ impl Rig {
             settings: Arc::clone(&settings),
             audit: audit.clone(),
             identities: people.clone(),
+            key_rules: owned.clone(),
         };
         let engine = Engine::open(parts, plan.options);
-        let rig = Self { kms, keys, backend, memory, blobs, source, audit, catalog, settings, people, engine, root: root(true), dir };
+        let rig =
+            Self { kms, keys, backend, memory, blobs, source, audit, catalog, settings, people, owned, engine, root: root(true), dir };
         if is_new {
             rig.engine.create_bucket(&rig.root, CreateBucket { name: BUCKET.into(), ..CreateBucket::default() }).await.unwrap();
         }

@@ -354,6 +354,8 @@ async fn writes_ask_the_catalog_nothing_more_and_read_a_configuration_once() {
         rig.remove("k", None).await;
         std::mem::take(&mut *calls.0.lock().unwrap())
     };
+    let first = of_a_round().await;
+    assert_eq!(first.iter().filter(|method| **method == Method::Entities).count(), 1, "whether the key belongs to an account");
     let plain = of_a_round().await;
     assert!(!plain.contains(&Method::BucketDocument), "{plain:?}");
     rig.tell_all().await;

@@ -11,7 +11,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use strongroom_audit::testing::NullAudit;
 use strongroom_blobs::FileBlobs;
-use strongroom_catalog::{SqliteCatalog, SqliteOptions};
+use strongroom_catalog::{Clock, SqliteCatalog, SqliteOptions};
 use strongroom_engine::{
     Engine, EngineOptions, EngineParts, STORE_KEY_ID, SealedSettings,
     api::{
@@ -21,6 +21,7 @@ use strongroom_engine::{
     events::{NotificationOptions, NotificationTarget},
     rekey::{JobState, RekeyRequest},
 };
+use strongroom_iam::KmsKeys;
 use strongroom_kms::{KeyLifecycle as _, LocalConfig, LocalKms, MasterKeySource, StateStore as _};
 use tempfile::TempDir;
 
@@ -176,6 +177,7 @@ impl Store {
             settings: settings.clone(),
             audit: Arc::new(NullAudit),
             identities: Arc::new(People::default()),
+            key_rules: KmsKeys::new(catalog.clone(), settings.shared_store_key(), Clock::default()),
         };
         let target = NotificationTarget { name: GOLDEN_TARGET.into(), buckets: vec!["*".into()], max_queued: 9, max_dead: 9 };
         let options = EngineOptions {

@@ -32,10 +32,10 @@ async fn while_waiting(rig: &Rig, meanwhile: impl Future<Output = ()>) -> RekeyJ
 async fn an_object_that_is_overwritten_meanwhile_is_the_new_one() {
     let rig = Rig::new().await;
     rig.put("object", As::Kms, b"old").await;
-    let job = while_waiting(&rig, async {
+    let overwriting = Box::pin(async {
         rig.put("object", As::Store, b"new").await;
-    })
-    .await;
+    });
+    let job = while_waiting(&rig, overwriting).await;
     assert_eq!((job.state, counts(&job)), (JobState::Completed, (0, 1, 0)));
     assert_eq!(rig.get("object", As::Store).await.unwrap(), b"new");
     assert_eq!(rig.usage(KEY).await, [].into());

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use strongroom_kms::{CommitPermit, DataKey, DataKeySpec, EncryptionContext, KeyService, KeySource, KmsError, WrappedKey};
+use strongroom_kms::{
+    CommitPermit, DataKey, DataKeySpec, EncryptionContext, KeyService, KeySource, KeyState, KmsError, OWNER_TAG, WrappedKey,
+};
 use zeroize::Zeroizing;
 
 use super::Keyring;
@@ -25,6 +27,12 @@ impl KeySource for Keyring {
         let snapshot = self.core.snapshot();
         let configuration = snapshot.document.configuration.as_ref();
         configuration.and_then(|configuration| configuration.settings.default_key_id.clone()).unwrap_or_default()
+    }
+
+    async fn owner_of(&self, backend: &str, key_id: &str) -> Result<Option<String>, KmsError> {
+        let mut key = self.kms(Some(backend))?.describe_key(key_id).await?;
+        // Of a key that is gone there is nothing left to own.
+        Ok(if key.state == KeyState::Erased { None } else { key.tags.remove(OWNER_TAG) })
     }
 
     async fn begin_commit(&self, backend: &str, key_id: &str) -> Result<CommitPermit, KmsError> {

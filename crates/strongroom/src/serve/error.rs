@@ -49,6 +49,11 @@ pub(crate) enum StartError {
     KeyLost { key_id: String, file: PathBuf },
     #[error("the KMS key {0} is reserved for the server itself: configure another name")]
     ReservedKey(String),
+    #[error(
+        "the KMS key {key_id} belongs to the account {account}, which may end it, so it cannot be the default key: name one of the store's own as \
+         kms.default_key_id"
+    )]
+    OwnedDefaultKey { key_id: String, account: String },
     #[error("kms.master_key must be base64 of 32 bytes")]
     MalformedMasterKey,
     #[error("the audit log cannot be opened")]

@@ -42,9 +42,11 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
         return Err(StartError::TakenTwice(what));
     }
     let space = plan.space(&catalog, &audit);
-    let engine = parts::open_engine(&settings, &keys, space, Arc::clone(&catalog) as _, Arc::clone(&audit), Arc::clone(&iam) as _).await?;
+    let owned = parts::owned_keys(&keys, Arc::clone(&catalog) as _).await?;
+    let who = (Arc::clone(&iam) as _, Arc::clone(&owned));
+    let engine = parts::open_engine(&settings, &keys, space, Arc::clone(&catalog) as _, Arc::clone(&audit), who).await?;
     let deliveries = parts::deliveries(&settings).await?;
-    let admin = parts::admin(&keys, &engine, &audit, &deliveries, &iam);
+    let admin = parts::admin(&keys, &engine, &audit, &deliveries, (&iam, owned));
     let s3 = S3Service::new(Arc::clone(&engine), Arc::clone(&iam) as _, parts::s3_options(&settings)?);
     let s3 = s3.with_admin(Arc::new(AdminApi(Arc::clone(&admin)))).with_iam(Arc::clone(&iam));
     let observed = Observed {

@@ -8,7 +8,8 @@ use strongroom_audit::AuditLog;
 use strongroom_blobs::FileBlobs;
 use strongroom_catalog::{Catalog, Clock, SqliteCatalog, SqliteOptions};
 use strongroom_engine::{Engine, EngineOptions, EngineParts, events::NotificationOptions, lifecycle::LifecycleOptions, space::Space};
-use strongroom_iam::{Iam, IamParts};
+use strongroom_iam::{Iam, IamParts, KmsKeys};
+use strongroom_kms::KeySource as _;
 use strongroom_notify::{Deliveries, TargetConfig};
 use strongroom_s3::{ErrorDialect, Network, S3Options, SignatureV2};
 use tokio::task::spawn_blocking;
@@ -38,12 +39,12 @@ pub(super) async fn open_engine(
     space: Space,
     catalog: Arc<dyn Catalog>,
     audit: Arc<AuditLog>,
-    identities: Arc<dyn IdentitySource>,
+    (identities, key_rules): (Arc<dyn IdentitySource>, Arc<KmsKeys>),
 ) -> Result<Arc<Engine>, StartError> {
     let root = settings.data_dir.join(BLOBS_DIR);
     let blobs = Arc::new(spawn_blocking(move || FileBlobs::open(root)).await??);
     let (kms, sealed) = (Arc::clone(&keys.keyring) as _, Arc::clone(&keys.settings));
-    let parts = EngineParts { catalog, blobs, kms, settings: sealed, audit, identities };
+    let parts = EngineParts { catalog, blobs, kms, settings: sealed, audit, identities, key_rules };
     let defaults = EngineOptions::default();
     let options = EngineOptions {
         encrypt_by_default: settings.encrypt_by_default,
@@ -85,10 +86,27 @@ pub(super) async fn deliveries(settings: &Settings) -> Result<Arc<Deliveries>, S
 }
 
 /// The admin API over everything.
-pub(super) fn admin(keys: &Keys, engine: &Arc<Engine>, audit: &Arc<AuditLog>, deliveries: &Arc<Deliveries>, iam: &Arc<Iam>) -> Arc<Admin> {
+pub(super) fn admin(
+    keys: &Keys,
+    engine: &Arc<Engine>,
+    audit: &Arc<AuditLog>,
+    deliveries: &Arc<Deliveries>,
+    (iam, owned): (&Arc<Iam>, Arc<KmsKeys>),
+) -> Arc<Admin> {
     let (keyring, state) = (Arc::clone(&keys.keyring), Arc::clone(&keys.settings) as _);
     let (deliveries, iam) = (Arc::clone(deliveries), Arc::clone(iam));
-    Admin::new(AdminParts { keyring, engine: Arc::clone(engine), audit: Arc::clone(audit), state, deliveries, iam })
+    Admin::new(AdminParts { keyring, engine: Arc::clone(engine), audit: Arc::clone(audit), state, deliveries, iam, owned })
+}
+
+/// The KMS keys that belong to accounts. The default key is none of them: everybody writes under it.
+pub(super) async fn owned_keys(keys: &Keys, catalog: Arc<dyn Catalog>) -> Result<Arc<KmsKeys>, StartError> {
+    let owned = KmsKeys::new(catalog, keys.settings.shared_store_key(), Clock::default());
+    let default_key_id = keys.keyring.default_key_id();
+    let key_id = strongroom_kms::resolve_key_id(&default_key_id).unwrap_or(&default_key_id);
+    match owned.find(key_id).await? {
+        Some(key) => Err(StartError::OwnedDefaultKey { key_id: key.record.key_id, account: key.record.account }),
+        None => Ok(owned),
+    }
 }
 
 /// Identities, wherever they are kept.

@@ -19,7 +19,7 @@ use crate::{
     lifecycle::Subject,
     lock::Locked,
     record::{ObjectRecord, PartRecord, RecordedSse, VersionBinding, manifest_part, open_part_checksums},
-    sse::{CustomerKey, Identified, KeyUse, User, check_part_headers, check_readable, mode_of, sse_reply},
+    sse::{CustomerKey, Identified, KeyUse, User, check_part_headers, mode_of, sse_reply},
 };
 
 /// An upload has at the most so many parts.
@@ -108,7 +108,7 @@ impl Engine {
             return Ok(());
         }
         let user = User::Caller(caller);
-        let checked = check_readable(user, envelope, recorded, customer).map_err(|error| match error {
+        let checked = self.check_readable(user, at, envelope, recorded, customer).await.map_err(|error| match error {
             Error::CustomerKeyWrong => Error::PartKeyWrong,
             other => other,
         });
