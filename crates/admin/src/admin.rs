@@ -14,7 +14,7 @@ use http::{Method, Response, StatusCode};
 use strongroom_access::{Conditions, Identity};
 use strongroom_audit::{AuditLog, AuditSink, Event};
 use strongroom_engine::Engine;
-use strongroom_iam::Iam;
+use strongroom_iam::{Iam, KmsKeys};
 use strongroom_keyring::Keyring;
 use strongroom_kms::StateStore;
 use strongroom_notify::Deliveries;
@@ -42,6 +42,8 @@ pub struct AdminParts {
     pub deliveries: Arc<Deliveries>,
     /// Users, groups, roles and policies.
     pub iam: Arc<Iam>,
+    /// The keys that belong to accounts.
+    pub owned: Arc<KmsKeys>,
 }
 
 /// Who signed a request, and how it came.
@@ -85,6 +87,14 @@ struct Mounted {
     endpoint: Arc<Endpoint>,
 }
 
+impl Mounted {
+    /// Whether the path is one of these, whatever stands for its parameters.
+    fn means(&self, path: &str) -> bool {
+        let fits = |(pattern, given): (&str, &str)| pattern == given || (pattern.starts_with('{') && !given.is_empty());
+        self.path.split('/').count() == path.split('/').count() && self.path.split('/').zip(path.split('/')).all(fits)
+    }
+}
+
 impl Admin {
     /// The API over these parts.
     pub fn new(parts: AdminParts) -> Arc<Self> {
@@ -126,7 +136,10 @@ impl Admin {
 
     /// Whether users of every account may make such a request, each for the own one.
     pub fn is_of_every_account(&self, method: &Method, path: &str) -> bool {
-        self.endpoint(method, path).is_some_and(|endpoint| endpoint.of_every_account)
+        let is_meant = |mounted: &Mounted| mounted.endpoint.method == *method && mounted.means(path);
+        let found =
+            self.endpoint(method, path).or_else(|| self.endpoints.iter().find(|mounted| is_meant(mounted)).map(|found| &*found.endpoint));
+        found.is_some_and(|endpoint| endpoint.of_every_account)
     }
 
     /// The endpoint of exactly this path; none for those with parameters in it, whose bodies are small.

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use strongroom_access::Action;
 use strongroom_kms::{DataKeySpec, EncryptionContext, KmsError, Secret, WrappedKey, is_reserved, resolve_key_id};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use crate::http::{ApiError, Call, Json, Subject};
+use crate::http::{About, ApiError, Call, Json, Subject};
 
 /// The first bytes of every blob, the last of them its format.
 const MAGIC: &[u8] = b"SRDK\x01";
@@ -76,11 +77,22 @@ impl Subject for GenerateDataKey {
     fn key_id(&self) -> Option<&str> {
         Some(&self.key_id)
     }
+
+    fn about(&self) -> About {
+        let encryption_context = self.encryption_context.clone().unwrap_or_default();
+        About { key_id: Some(self.key_id.clone()), encryption_context, ..About::default() }
+    }
 }
 
 impl Subject for Decrypt {
     fn key_id(&self) -> Option<&str> {
         Some(&self.ciphertext_blob.0.key_id)
+    }
+
+    fn about(&self) -> About {
+        let WrappedKey { backend, key_id, .. } = &self.ciphertext_blob.0;
+        let encryption_context = self.encryption_context.clone().unwrap_or_default();
+        About { key_id: Some(key_id.clone()), backend: Some(backend.clone()), encryption_context, ..About::default() }
     }
 }
 
@@ -90,7 +102,13 @@ pub(crate) async fn generate_data_key(call: Call, Json(request): Json<GenerateDa
     refuse_reserved(&request.key_id)?;
     let (_, kms) = call.kms()?;
     let context = EncryptionContext(request.encryption_context.unwrap_or_default());
-    let key = kms.generate_data_key(call.key_id(&request.key_id)?, DataKeySpec::Aes256, &context).await?;
+    let key_id = call.key_id(&request.key_id)?;
+    let key = kms.generate_data_key(key_id, DataKeySpec::Aes256, &context).await?;
+    if key.wrapped.key_id != key_id {
+        // The backend knows the key by another id too, whose rules count.
+        let about = About { key_id: Some(key.wrapped.key_id.clone()), encryption_context: context.0.clone(), ..About::default() };
+        call.permit(&[Action::GenerateDataKey], &about).await?;
+    }
     call.about_key(&key.wrapped.key_id, key.wrapped.key_version);
     let ciphertext_blob = STANDARD.encode(pack(&key.wrapped)?);
     Ok(DataKeyAnswer { plaintext_key: encoded(&key.plaintext), ciphertext_blob, key_id: key.wrapped.key_id })

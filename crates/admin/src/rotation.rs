@@ -68,6 +68,9 @@ impl Subject for RotateKey {
 }
 
 pub(crate) async fn rotate(call: Call, JsonOrQuery(request): JsonOrQuery<RotateKey>) -> Result<KeyAnswer, ApiError> {
+    if call.is_of_a_tenant() && request.rotate_every_days.is_some() {
+        return Err(ApiError::denied("Rotation schedules are the operator's: rotate the key now, or ask for a schedule."));
+    }
     let (backend, kms) = call.kms()?;
     let key_id = call.key_id(&request.key_id)?.to_owned();
     let (key, message) = match request.rotate_every_days {

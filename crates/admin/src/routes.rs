@@ -19,6 +19,7 @@ pub(crate) fn kms() -> Vec<Endpoint> {
         service_calls(),
         key_calls(),
         key_changes(),
+        key_rules(),
         data_key_calls(),
         rekey_calls(),
         lifecycle_calls(),
@@ -51,11 +52,13 @@ fn service_calls() -> Vec<Endpoint> {
 
 fn key_calls() -> Vec<Endpoint> {
     use Action::{CreateKey, DescribeKey, GetKeyUsage, ImportKeyMaterial, ListKeys, ScheduleKeyDeletion};
-    let create = endpoint((POST, "/keys"), "CreateKey", &[CreateKey], "Makes a key", keys::create).of_backend();
-    let list = endpoint((GET, "/keys"), "ListKeys", &[ListKeys], "Keys in the order of their ids, by pages", keys::list).of_backend();
+    let create = endpoint((POST, "/keys"), "CreateKey", &[CreateKey], "Makes a key", keys::create).of_backend().of_every_account();
+    let list = endpoint((GET, "/keys"), "ListKeys", &[ListKeys], "Keys in the order of their ids, by pages", keys::list);
+    let list = list.of_backend().of_every_account();
     let describe_by_query =
         endpoint((GET, "/describe-key"), "DescribeKey", &[DescribeKey], "All that may be told of a key", keys::describe_by_query)
-            .of_backend();
+            .of_backend()
+            .of_every_account();
     let import = &[CreateKey, ImportKeyMaterial];
     vec![
         create.also(POST, "/create-key"),
@@ -67,11 +70,14 @@ fn key_calls() -> Vec<Endpoint> {
         describe_by_query,
         endpoint((POST, "/keys/import"), "ImportKey", import, "Makes a key of one's own 32 bytes", keys::import).of_backend(),
         endpoint((GET, "/keys/in-use"), "ListKeysInUse", &[GetKeyUsage], "Key versions that objects depend on", backends::keys_in_use),
-        endpoint((GET, "/keys/{key_id}"), "DescribeKey", &[DescribeKey], "All that may be told of a key", keys::describe).of_backend(),
+        endpoint((GET, "/keys/{key_id}"), "DescribeKey", &[DescribeKey], "All that may be told of a key", keys::describe)
+            .of_backend()
+            .of_every_account(),
         endpoint((GET, "/keys/{key_id}/usage"), "GetKeyUsage", &[GetKeyUsage], "What depends on a key and its versions", keys::usage)
             .of_backend(),
         endpoint((DELETE, "/keys/delete"), "DeleteKey", &[ScheduleKeyDeletion], "Has a key destroyed, and says what is lost", keys::delete)
-            .of_backend(),
+            .of_backend()
+            .of_every_account(),
     ]
 }
 
@@ -102,7 +108,22 @@ fn key_changes() -> Vec<Endpoint> {
             keys::update_description,
         ),
     ];
-    changes.into_iter().map(Endpoint::of_backend).collect()
+    changes.into_iter().map(|change| change.of_backend().of_every_account()).collect()
+}
+
+fn key_rules() -> Vec<Endpoint> {
+    use Action::{CreateGrant, GetKeyPolicy, ListGrants, ListRetirableGrants, PutKeyPolicy, RetireGrant, RevokeGrant};
+    let get = endpoint((GET, "/keys/{key_id}/policy"), "GetKeyPolicy", &[GetKeyPolicy], "Whose a key is, and its policy", keys::get_policy);
+    let put = endpoint((POST, "/keys/policy"), "PutKeyPolicy", &[PutKeyPolicy], "Gives a key a policy, or another one", keys::put_policy);
+    let list = endpoint((GET, "/keys/{key_id}/grants"), "ListGrants", &[ListGrants], "The grants of a key", keys::list_grants);
+    let create = endpoint((POST, "/keys/grants"), "CreateGrant", &[CreateGrant], "Adds a grant to a key", keys::create_grant);
+    let revoke = endpoint((POST, "/keys/grants/revoke"), "RevokeGrant", &[RevokeGrant], "Takes a grant away", keys::revoke_grant);
+    let retire = endpoint((POST, "/keys/grants/retire"), "RetireGrant", &[RetireGrant], "Gives a grant up", keys::retire_grant);
+    let summary = "The grants of the account's keys that somebody may give up, by pages";
+    let retirable =
+        endpoint((GET, "/grants/retirable"), "ListRetirableGrants", &[ListRetirableGrants], summary, keys::list_retirable_grants);
+    let of_a_key = [get, put, list, create, revoke, retire].map(Endpoint::of_backend);
+    of_a_key.into_iter().chain([retirable]).map(Endpoint::of_every_account).collect()
 }
 
 fn data_key_calls() -> Vec<Endpoint> {
@@ -115,7 +136,7 @@ fn data_key_calls() -> Vec<Endpoint> {
         data_keys::generate_data_key,
     );
     let decrypt = endpoint((POST, "/decrypt"), "Decrypt", &[Decrypt], "A wrapped data key in the clear", data_keys::decrypt);
-    vec![generate.with_effect(Effect::Uses).of_backend(), decrypt.with_effect(Effect::Uses)]
+    vec![generate.with_effect(Effect::Uses).of_backend().of_every_account(), decrypt.with_effect(Effect::Uses).of_every_account()]
 }
 
 fn rekey_calls() -> Vec<Endpoint> {

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::path::OperationBuilder;
 
 use crate::http::{ApiError, Call, Empty, Input, Json, NoContent, Received, Subject};
+use crate::keys::refuse_owned_default;
 use crate::openapi::Schemas;
 
 /// What is to be set, as `POST /kms/configure` and `POST /kms/reconfigure` take it. Besides these, the fields of the backend itself:
@@ -238,6 +239,7 @@ impl Subject for Start {}
 pub(crate) async fn configure(call: Call, Configure(change): Configure) -> Result<ServiceAnswer, ApiError> {
     require_secure(&call, &change)?;
     let notes = notes(&change);
+    refuse_owned_default(&call, change.default_key_id.as_deref()).await?;
     call.inner.parts.keyring.configure(change).await?;
     note(&call, notes);
     done(&call, "KMS configured successfully").await
@@ -246,6 +248,7 @@ pub(crate) async fn configure(call: Call, Configure(change): Configure) -> Resul
 pub(crate) async fn reconfigure(call: Call, Configure(change): Configure) -> Result<ServiceAnswer, ApiError> {
     require_secure(&call, &change)?;
     let notes = notes(&change);
+    refuse_owned_default(&call, change.default_key_id.as_deref()).await?;
     call.inner.parts.keyring.reconfigure(change).await?;
     note(&call, notes);
     done(&call, "KMS reconfigured successfully").await

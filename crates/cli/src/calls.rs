@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use crate::args::{BackendCommand, ConfigureArgs, KeyCommand, KmsCommand};
+use crate::args::{BackendCommand, ConfigureArgs, GrantArgs, GrantCommand, KeyCommand, KeyPolicyCommand, KmsCommand};
 use crate::error::Error;
 use crate::profile::read_private;
 
@@ -81,6 +81,7 @@ pub(crate) fn of(command: &KmsCommand, backend: Option<&str>) -> Result<Call, Er
         KmsCommand::Rekey(_) => return Err(Error::Usage("re-keying makes its own requests".to_owned())),
     };
     Ok(match (backend, command) {
+        (Some(_), KmsCommand::Key(KeyCommand::Grant(GrantCommand::Retirable { .. }))) => call,
         (Some(name), KmsCommand::Key(_)) => call.with_query("backend", name),
         _ => call,
     })
@@ -89,7 +90,25 @@ pub(crate) fn of(command: &KmsCommand, backend: Option<&str>) -> Result<Call, Er
 fn of_key(command: &KeyCommand) -> Result<Call, Error> {
     let change = |name: &str, key_id: &str| Call::post(&["keys", name], json!({ "key_id": key_id }));
     Ok(match command {
-        KeyCommand::Create(key) => Call::post(&["keys"], new_key(key.name.as_deref(), &key.description, &key.tags)),
+        KeyCommand::Create { key, owner, policy, bypass_lockout_check } => {
+            let mut body = new_key(key.name.as_deref(), &key.description, &key.tags);
+            if let Some(owner) = owner {
+                body["Owner"] = json!(owner);
+            }
+            if let Some(file) = policy {
+                body["Policy"] = json!(read_text(file)?);
+                body["BypassPolicyLockoutSafetyCheck"] = json!(bypass_lockout_check);
+            }
+            Call::post(&["keys"], body)
+        }
+        KeyCommand::Policy(KeyPolicyCommand::Get(key)) => Call::get(&["keys", &key.key_id, "policy"]),
+        KeyCommand::Policy(KeyPolicyCommand::Put { key, file, bypass_lockout_check }) => {
+            let body = json!({
+                "key_id": key.key_id, "policy": read_text(file)?, "bypass_policy_lockout_safety_check": bypass_lockout_check
+            });
+            Call::post(&["keys", "policy"], body)
+        }
+        KeyCommand::Grant(command) => of_grant(command),
         KeyCommand::Import { key, material_file } => {
             let mut body = new_key(key.name.as_deref(), &key.description, &key.tags);
             body["material"] = json!(material(material_file)?.as_str());
@@ -125,6 +144,29 @@ fn of_key(command: &KeyCommand) -> Result<Call, Error> {
         }
         KeyCommand::CancelDeletion(key) => change("cancel-deletion", &key.key_id),
     })
+}
+
+fn of_grant(command: &GrantCommand) -> Call {
+    let named = |GrantArgs { key, grant_id }: &GrantArgs| json!({ "key_id": key.key_id, "grant_id": grant_id });
+    match command {
+        GrantCommand::Create { key, to, operations, retiring, context, exact, name } => {
+            let mut body = json!({ "key_id": key.key_id, "grantee_principal": to, "operations": operations });
+            for (field, value) in [("retiring_principal", retiring), ("name", name)] {
+                if let Some(value) = value {
+                    body[field] = json!(value);
+                }
+            }
+            if !context.is_empty() {
+                let constraint = if *exact { "encryption_context_equals" } else { "encryption_context_subset" };
+                body["constraints"] = json!({ constraint: pairs(context) });
+            }
+            Call::post(&["keys", "grants"], body)
+        }
+        GrantCommand::List(key) => Call::get(&["keys", &key.key_id, "grants"]),
+        GrantCommand::Retirable { principal } => Call::get(&["grants", "retirable"]).with_query("retiring_principal", principal),
+        GrantCommand::Revoke(grant) => Call::post(&["keys", "grants", "revoke"], named(grant)),
+        GrantCommand::Retire(grant) => Call::post(&["keys", "grants", "retire"], named(grant)),
+    }
 }
 
 fn new_key(name: Option<&str>, description: &str, tags: &[(String, String)]) -> Value {

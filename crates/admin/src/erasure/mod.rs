@@ -147,6 +147,15 @@ pub(crate) async fn receipt_of_erased(inner: &Inner, intent: Intent) -> Result<S
     conclude(inner, &backend, &key_id, Lost::AsIntended).await
 }
 
+/// Refuses another deletion by a tenant where half of the room for them is taken: the rest is for who runs the store.
+pub(crate) async fn check_room_for_tenants(inner: &Inner) -> Result<(), ApiError> {
+    let intents: Vec<Intent> = document::load(&*inner.parts.state, DOCUMENT).await?;
+    if intents.len() < MAX_INTENTS / 2 {
+        return Ok(());
+    }
+    Err(ApiError::conflict("Conflict", format!("{} keys wait for their deletion already: try again when some are gone.", intents.len())))
+}
+
 /// Remembers an intent. False where there is one for the key already, which is kept unless the new one is due earlier.
 async fn intend(inner: &Inner, intent: Intent) -> Result<bool, ApiError> {
     change(inner, |intents| {
@@ -244,8 +253,22 @@ async fn conclude(inner: &Inner, backend: &str, key_id: &str, lost: Lost) -> Res
     });
     receipts::keep(inner, signed.clone()).await?;
     rotation::forget(inner, backend, key_id).await?;
+    forget_rules(inner, backend, key_id).await;
     forget(inner, backend, key_id).await?;
     Ok(signed)
+}
+
+/// An account has room for another key then. Where they stay, they do no harm: the id is never used again.
+async fn forget_rules(inner: &Inner, backend: &str, key_id: &str) {
+    let owned = &inner.parts.owned;
+    let forgotten = match owned.find(key_id).await {
+        Ok(Some(key)) if key.record.backend == backend => owned.discard(key_id).await,
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = forgotten {
+        tracing::warn!(key_id, %error, "the rules of a key that was destroyed could not be removed");
+    }
 }
 
 fn erased(usage: &Usage, lost: &Numbers, who: &str, request_id: &str) -> Event {

@@ -45,27 +45,6 @@ impl Call {
         Self { inner, signer, backend, event: Arc::new(Mutex::new(event)) }
     }
 
-    /// Refuses unless every action is allowed. Those of `kms` are on the key, or on all keys where there is none; the others on the service.
-    pub(crate) fn permit(&self, actions: &[Action], key_id: Option<&str>) -> Result<(), ApiError> {
-        let conditions = Conditions::new(self.signer.secure);
-        let key = match key_id {
-            Some(given) => arn::key(resolve_key_id(given)?),
-            None => arn::ALL_KEYS.to_owned(),
-        };
-        for action in actions {
-            let resource = if is_of_a_key(*action) { &key } else { arn::KMS };
-            let authorized = self.signer.identity.authorize(*action, resource, &conditions);
-            let _ = authorized.map_err(|denied| ApiError::denied(denied.to_string()))?;
-        }
-        Ok(())
-    }
-
-    /// Whether the signer may do this with this very key: for lists, of which a right to list is none to see every entry.
-    pub(crate) fn may(&self, action: Action, key_id: &str) -> bool {
-        let conditions = Conditions::new(self.signer.secure);
-        self.signer.identity.may(action, &arn::key(key_id), &conditions) == Decision::Allow
-    }
-
     /// Whether the signer may list this bucket, and so learn the names of its objects.
     pub(crate) fn may_list(&self, bucket: &str) -> bool {
         self.may_in_bucket(Action::ListBucket, bucket)
@@ -74,7 +53,8 @@ impl Call {
     /// Whether the signer may do this with this bucket.
     pub(crate) fn may_in_bucket(&self, action: Action, bucket: &str) -> bool {
         let conditions = Conditions::new(self.signer.secure);
-        self.signer.identity.may(action, &arn::bucket(bucket), &conditions) == Decision::Allow
+        // What the policies of another account say of a bucket, its own would have to say too.
+        !self.is_of_a_tenant() && self.signer.identity.may(action, &arn::bucket(bucket), &conditions) == Decision::Allow
     }
 
     /// Key material travels over TLS, or not at all.
@@ -147,16 +127,6 @@ impl Call {
         event.details.insert(BEGUN.0.to_owned(), BEGUN.1.to_owned());
         event
     }
-}
-
-/// Whether an action is one on keys.
-pub(crate) fn is_of_a_key(action: Action) -> bool {
-    action.as_str().starts_with("kms:")
-}
-
-/// Whether an action is one on the service as a whole.
-pub(crate) fn is_of_the_service(action: Action) -> bool {
-    action.as_str().starts_with("strongroom:")
 }
 
 fn note(event: &mut Event, name: &str, value: &str) {

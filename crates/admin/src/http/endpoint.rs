@@ -9,10 +9,10 @@ use axum::body::Body;
 use http::{Method, Response, StatusCode};
 use serde::Serialize;
 use strongroom_access::Action;
+use strongroom_audit::Event;
 use utoipa::ToSchema;
 use utoipa::openapi::path::OperationBuilder;
 
-use super::call::is_of_the_service;
 use super::{Answer, ApiError, Call, Input, Received};
 use crate::admin::{Inner, Signer};
 use crate::openapi::Schemas;
@@ -44,8 +44,9 @@ pub(crate) enum Shape {
     Nothing,
 }
 
-/// Reads the input, checks the permission, and begins.
-type Prepare = Arc<dyn Fn(Call, &Received) -> Result<Running, ApiError> + Send + Sync>;
+/// Reads the input; then checks the permission; then, if that may go on, begins.
+type Prepare = Arc<dyn Fn(Call, &Received) -> Result<Permitting, ApiError> + Send + Sync>;
+type Permitting = Pin<Box<dyn Future<Output = Result<Running, ApiError>> + Send>>;
 type Running = Pin<Box<dyn Future<Output = Result<Answer, ApiError>> + Send>>;
 /// Says in the OpenAPI document what a call takes.
 type Describe = Arc<dyn Fn(OperationBuilder, &mut Schemas) -> OperationBuilder + Send + Sync>;
@@ -90,14 +91,18 @@ where
     F: Fn(Call, I) -> R + Send + Sync + Clone + 'static,
     R: Future<Output = Result<O, ApiError>> + Send + 'static,
 {
-    let prepare = move |call: Call, received: &Received| -> Result<Running, ApiError> {
+    let prepare = move |call: Call, received: &Received| -> Result<Permitting, ApiError> {
         let input = I::read(received)?;
         if let Some(key_id) = input.key_id() {
             call.key_id(key_id)?;
         }
-        call.permit(&input.actions(actions), input.key_id())?;
-        let running = handler(call, input);
-        Ok(Box::pin(async move { running.await?.into_answer() }))
+        let (about, actions, handler) = (input.about(), input.actions(actions), handler.clone());
+        Ok(Box::pin(async move {
+            call.permit(&actions, &about).await?;
+            let call = if call.is_of_a_tenant() { call.on_own_backend(&about).await? } else { call };
+            let running: Running = Box::pin(async move { handler(call, input).await?.into_answer() });
+            Ok(running)
+        }))
     };
     Endpoint {
         effect: if method == Method::GET { Effect::Reads } else { Effect::Changes },
@@ -124,6 +129,10 @@ pub(crate) fn of_identities(
     describe: impl Fn(OperationBuilder, &mut Schemas) -> OperationBuilder + Send + Sync + 'static,
     prepare: impl Fn(Call, &Received) -> Result<Running, ApiError> + Send + Sync + 'static,
 ) -> Endpoint {
+    let prepare = move |call: Call, received: &Received| -> Result<Permitting, ApiError> {
+        let running = prepare(call, received)?;
+        Ok(Box::pin(std::future::ready(Ok(running))))
+    };
     Endpoint {
         method,
         path: path.into(),
@@ -145,6 +154,11 @@ impl Endpoint {
     /// `?backend=` says which backend is meant.
     pub(crate) fn of_backend(self) -> Self {
         Self { of_backend: true, ..self }
+    }
+
+    /// Users of every account may make it, each for the own one.
+    pub(crate) fn of_every_account(self) -> Self {
+        Self { of_every_account: true, ..self }
     }
 
     pub(crate) fn with_effect(self, effect: Effect) -> Self {
@@ -178,6 +192,9 @@ impl Endpoint {
     pub(crate) async fn run(&self, inner: Arc<Inner>, signer: Signer, mut received: Received) -> Response<Body> {
         let backend = self.of_backend.then(|| take(&mut received.query, "backend")).flatten();
         let call = Call::new(inner, signer, self.operation, backend);
+        if let Err(refused) = self.check_account(&call) {
+            return refused.into_response();
+        }
         match self.answer(&call, &received).await {
             Ok(answer) => answer.into_response(),
             Err(error) => error.into_response(),
@@ -187,10 +204,20 @@ impl Endpoint {
     /// Refuses whoever may not make the call whatever it is about, which is known before its body is read. None: it may be read.
     pub(crate) async fn refusal(&self, inner: Arc<Inner>, signer: Signer) -> Option<Response<Body>> {
         let call = Call::new(inner, signer, self.operation, None);
-        let of_service: Vec<Action> = self.actions.iter().copied().filter(|action| is_of_the_service(*action)).collect();
-        let denied = call.permit(&of_service, None).err()?;
+        if let Err(refused) = self.check_account(&call) {
+            return Some(refused.into_response());
+        }
+        let denied = call.permit_with_service(self.actions).err()?;
         let unrecorded = self.record(&call, Some(&denied), false).await.err();
         Some(unrecorded.unwrap_or(denied).into_response())
+    }
+
+    /// Keys, jobs and the audit log are not of one account alone; a key may be.
+    fn check_account(&self, call: &Call) -> Result<(), ApiError> {
+        if self.of_every_account || !call.is_of_a_tenant() {
+            return Ok(());
+        }
+        Err(ApiError::denied("Administration is for users of the main account."))
     }
 
     async fn answer(&self, call: &Call, received: &Received) -> Result<Answer, ApiError> {
@@ -202,11 +229,15 @@ impl Endpoint {
             Effect::Reads | Effect::RecordsItself => {}
         }
         let mut was_begun = false;
-        let outcome = match (self.prepare)(call.clone(), received) {
+        let permitted = match (self.prepare)(call.clone(), received) {
+            Ok(permitting) => permitting.await,
+            Err(error) => Err(error),
+        };
+        let outcome = match permitted {
             Ok(running) => {
                 if self.effect == Effect::Changes {
                     // Whatever happens from here on, the log tells that it was asked for.
-                    call.inner.record_durably(&call.begun()).await?;
+                    self.record_change(call, &call.begun()).await?;
                     was_begun = true;
                 }
                 running.await
@@ -217,10 +248,15 @@ impl Endpoint {
         outcome
     }
 
+    /// What tenants do with their own keys takes nothing of what the log reserves for those who run the store.
+    async fn record_change(&self, call: &Call, event: &Event) -> Result<(), ApiError> {
+        if call.is_of_a_tenant() { call.inner.record_within_quota(event).await } else { call.inner.record_durably(event).await }
+    }
+
     async fn record(&self, call: &Call, failed: Option<&ApiError>, was_begun: bool) -> Result<(), ApiError> {
         let event = call.event(failed.map(|error| error.code));
         match self.effect {
-            Effect::Changes if was_begun => call.inner.record_durably(&event).await,
+            Effect::Changes if was_begun => self.record_change(call, &event).await,
             Effect::Changes => call.inner.record_within_quota(&event).await,
             Effect::Uses => call.inner.record(event).await,
             // Whoever asks for what he may not see is worth a record too.

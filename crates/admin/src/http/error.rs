@@ -201,6 +201,20 @@ impl From<IamError> for ApiError {
     }
 }
 
+impl ApiError {
+    /// What is said of keys that belong to accounts, by the codes of this API.
+    pub(crate) fn of_owned_keys(error: IamError) -> Self {
+        let text = error.to_string();
+        match error {
+            IamError::NoSuchEntity(_) => Self::not_found(text),
+            IamError::EntityAlreadyExists(_) => Self::conflict("KeyExists", text),
+            IamError::ConcurrentModification => Self::conflict("Conflict", text),
+            IamError::Validation(_) => Self::invalid(text),
+            other => other.into(),
+        }
+    }
+}
+
 impl From<AuditError> for ApiError {
     /// What cannot be recorded is not done.
     fn from(error: AuditError) -> Self {

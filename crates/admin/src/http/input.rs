@@ -1,7 +1,9 @@
 //! Reading what an endpoint is told: strictly, so that a misspelt field is an error and never a default.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
-use strongroom_access::Action;
+use strongroom_access::{Action, ConditionKey};
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::{ContentBuilder, ObjectBuilder, Required, Type};
@@ -9,6 +11,21 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{ApiError, Received};
 use crate::openapi::Schemas;
+
+/// What a request is about, as far as decisions look at it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct About {
+    /// The key, as it was named.
+    pub(crate) key_id: Option<String>,
+    /// The backend that has it, where the request says so by itself.
+    pub(crate) backend: Option<String>,
+    /// The account that a key is to belong to.
+    pub(crate) owner: Option<String>,
+    /// What a data key is bound to.
+    pub(crate) encryption_context: BTreeMap<String, String>,
+    /// What else conditions see of it.
+    pub(crate) conditions: Vec<(ConditionKey, String)>,
+}
 
 /// What an endpoint is told.
 pub(crate) trait Input: Sized + Send + 'static {
@@ -18,6 +35,11 @@ pub(crate) trait Input: Sized + Send + 'static {
     /// The key that it is about.
     fn key_id(&self) -> Option<&str> {
         None
+    }
+
+    /// What decisions see of it.
+    fn about(&self) -> About {
+        About { key_id: self.key_id().map(str::to_owned), ..About::default() }
     }
 
     /// What it takes, of the actions that its endpoint declares.
@@ -34,6 +56,11 @@ pub(crate) trait Subject {
     /// The key.
     fn key_id(&self) -> Option<&str> {
         None
+    }
+
+    /// See [`Input::about`].
+    fn about(&self) -> About {
+        About { key_id: self.key_id().map(str::to_owned), ..About::default() }
     }
 
     /// See [`Input::actions`].
@@ -72,6 +99,10 @@ impl<T: DeserializeOwned + ToSchema + Subject + Send + 'static> Input for Json<T
         self.0.key_id()
     }
 
+    fn about(&self) -> About {
+        self.0.about()
+    }
+
     fn actions(&self, declared: &'static [Action]) -> Vec<Action> {
         self.0.actions(declared)
     }
@@ -98,6 +129,10 @@ impl<T: DeserializeOwned + ToSchema + Subject + Send + 'static> Input for JsonOr
         self.0.key_id()
     }
 
+    fn about(&self) -> About {
+        self.0.about()
+    }
+
     fn actions(&self, declared: &'static [Action]) -> Vec<Action> {
         self.0.actions(declared)
     }
@@ -117,6 +152,10 @@ impl<T: DeserializeOwned + IntoParams + Subject + Send + 'static> Input for Quer
 
     fn key_id(&self) -> Option<&str> {
         self.0.key_id()
+    }
+
+    fn about(&self) -> About {
+        self.0.about()
     }
 
     fn actions(&self, declared: &'static [Action]) -> Vec<Action> {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use strongroom_kms::{Kms, KmsError};
 use utoipa::ToSchema;
 
+use super::owned::refuse_reserved_tags;
 use super::{KeyAnswer, Metadata};
 use crate::erasure;
 use crate::http::{ApiError, Call, Json, JsonOrQuery, Subject};
@@ -100,10 +101,12 @@ pub(crate) async fn cancel_deletion(call: Call, JsonOrQuery(request): JsonOrQuer
 }
 
 pub(crate) async fn tag(call: Call, Json(request): Json<TagRequest>) -> Result<KeyAnswer, ApiError> {
+    refuse_reserved_tags(request.tags.keys())?;
     change(&call, &request.key_id, Change::Tag(request.tags), "key tags updated").await
 }
 
 pub(crate) async fn untag(call: Call, Json(request): Json<UntagRequest>) -> Result<KeyAnswer, ApiError> {
+    refuse_reserved_tags(&request.tag_keys)?;
     change(&call, &request.key_id, Change::Untag(request.tag_keys), "key tags removed").await
 }
 

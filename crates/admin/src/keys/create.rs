@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use strongroom_kms::{Kms, KmsError, NewKey, resolve_key_id};
 use utoipa::ToSchema;
 
+use super::owned::{self, Ownership, bypassing, refuse_reserved_tags};
 use super::{Metadata, usage_of};
-use crate::http::{ApiError, Call, JsonOrQuery, Subject};
+use crate::http::{About, ApiError, Call, JsonOrQuery, Subject};
 
 /// What a new key is to be.
 #[derive(Deserialize, ToSchema)]
@@ -26,6 +27,15 @@ pub(crate) struct CreateKey {
     /// Its id; without one the backend chooses.
     #[serde(default, alias = "Name", alias = "key_id", alias = "keyId", alias = "key-id", alias = "key_name", alias = "keyName")]
     name: Option<String>,
+    /// The account that it is to belong to. Left out: the caller's own one; users of the main account then make a key of the store's own.
+    #[serde(default, rename = "Owner", alias = "owner")]
+    owner: Option<String>,
+    /// The policy of a key that belongs to the caller's account, as JSON. Left out: the one that leaves it to the account.
+    #[serde(default, rename = "Policy", alias = "policy")]
+    policy: Option<String>,
+    /// Takes a policy that the caller could not change any more.
+    #[serde(default, rename = "BypassPolicyLockoutSafetyCheck", alias = "bypass_policy_lockout_safety_check")]
+    bypass_lockout_check: bool,
 }
 
 /// What a key is for.
@@ -40,6 +50,11 @@ enum KeyUsageName {
 impl Subject for CreateKey {
     fn key_id(&self) -> Option<&str> {
         plain_id(self.name.as_deref())
+    }
+
+    fn about(&self) -> About {
+        let conditions = bypassing(self.bypass_lockout_check);
+        About { key_id: self.key_id().map(str::to_owned), owner: self.owner.clone(), conditions, ..About::default() }
     }
 }
 
@@ -58,11 +73,17 @@ impl CreatedKey {
 
 pub(crate) async fn create(call: Call, JsonOrQuery(request): JsonOrQuery<CreateKey>) -> Result<CreatedKey, ApiError> {
     let (backend, kms) = call.kms()?;
-    let CreateKey { usage: _, description, tags, name } = request;
+    let CreateKey { usage: _, description, tags, name, owner, policy, bypass_lockout_check } = request;
+    refuse_reserved_tags(tags.iter().flat_map(BTreeMap::keys))?;
+    let new = NewKey { name: name.clone(), description: description.unwrap_or_default(), tags: tags.unwrap_or_default() };
+    if owner.is_some() || policy.is_some() || call.is_of_a_tenant() {
+        let account = owner.unwrap_or_else(|| call.signer.identity.account.clone());
+        let key = owned::create(&call, (&backend, &*kms), new, Ownership { account, policy, bypass_lockout_check }).await?;
+        return Ok(CreatedKey::new(Metadata::new(&backend, key, None)));
+    }
     if let Some(name) = &name {
         refuse_lost(&call, &*kms, &backend, name).await?;
     }
-    let new = NewKey { name, description: description.unwrap_or_default(), tags: tags.unwrap_or_default() };
     let key = kms.create_key(new).await?;
     call.about_key(&key.key_id, key.current_version);
     Ok(CreatedKey::new(Metadata::new(&backend, key, None)))

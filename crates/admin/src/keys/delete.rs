@@ -69,6 +69,9 @@ pub(crate) struct DeletedKey {
 }
 
 pub(crate) async fn delete(call: Call, JsonOrQuery(request): JsonOrQuery<DeleteKey>) -> Result<DeletedKey, ApiError> {
+    if call.is_of_a_tenant() {
+        erasure::check_room_for_tenants(&call.inner).await?;
+    }
     let (backend, kms) = call.kms()?;
     // What depends on the key is stored under the id that the backend knows it by.
     let key_id = kms.describe_key(call.key_id(&request.key_id)?).await?.key_id;

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::Metadata;
 use super::create::{CreatedKey, plain_id, refuse_lost};
+use super::owned::refuse_reserved_tags;
 use crate::http::{ApiError, Call, Json, Subject};
 
 /// A key to be made of one's own 32 bytes.
@@ -42,6 +43,7 @@ impl Subject for ImportKey {
 pub(crate) async fn import(call: Call, Json(request): Json<ImportKey>) -> Result<CreatedKey, ApiError> {
     call.require_secure()?;
     let ImportKey { name, material, description, tags, replaces_lost } = request;
+    refuse_reserved_tags(tags.iter().flat_map(BTreeMap::keys))?;
     let material = decoded(&material)?;
     let (backend, kms) = call.kms()?;
     if !replaces_lost {

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use strongroom_access::Action;
+use strongroom_kms::KmsError;
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Metadata;
-use crate::http::{ApiError, Call, KeyPath, Query, Subject};
+use crate::http::{About, ApiError, Call, KeyPath, Query, Subject};
 use crate::rotation;
 
 /// So many keys a page has where nothing is asked for.
@@ -68,12 +69,44 @@ impl Subject for KeyName {
 }
 
 pub(crate) async fn list(call: Call, Query(page): Query<Page>) -> Result<KeyList, ApiError> {
-    let (backend, kms) = call.kms()?;
     let marker = page.marker.as_deref().filter(|marker| !marker.is_empty());
-    let found = kms.list_keys(marker, page.limit.unwrap_or(DEFAULT_LIMIT)).await?;
-    let listed = found.keys.into_iter().filter(|key| call.may(Action::ListKeys, &key.key_id));
-    let keys = listed.map(|key| ListedKey::from(Metadata::new(&backend, key, None))).collect();
+    let limit = page.limit.unwrap_or(DEFAULT_LIMIT);
+    if call.is_of_a_tenant() {
+        return list_own(&call, marker, limit).await;
+    }
+    let (backend, kms) = call.kms()?;
+    let (found, mut keys) = (kms.list_keys(marker, limit).await?, Vec::new());
+    for key in found.keys {
+        if call.may(Action::ListKeys, &key.key_id).await? {
+            keys.push(ListedKey::from(Metadata::new(&backend, key, None)));
+        }
+    }
     Ok(KeyList { keys, truncated: found.next.is_some(), next_marker: found.next })
+}
+
+/// The keys of the signer's account, wherever they are.
+async fn list_own(call: &Call, marker: Option<&str>, limit: usize) -> Result<KeyList, ApiError> {
+    if limit == 0 {
+        return Err(ApiError::invalid("limit: expected at least 1"));
+    }
+    let (owned, keyring, limit) = (&call.inner.parts.owned, &call.inner.parts.keyring, limit.min(DEFAULT_LIMIT));
+    let ids = owned.of_account(&call.signer.identity.account, marker, limit + 1).await.map_err(ApiError::of_owned_keys)?;
+    let (truncated, mut keys) = (ids.len() > limit, Vec::new());
+    let next_marker = if truncated { ids.get(limit - 1).cloned() } else { None };
+    for key_id in ids.iter().take(limit) {
+        // One that was destroyed meanwhile is no more to be seen.
+        let Some(key) = owned.find(key_id).await.map_err(ApiError::of_owned_keys)? else { continue };
+        if call.permit_as_seen(Action::ListKeys, &key.record, &About::default()).is_err() {
+            continue;
+        }
+        let backend = &key.record.backend;
+        match keyring.kms(Some(backend))?.describe_key(key_id).await {
+            Ok(described) => keys.push(ListedKey::from(Metadata::new(backend, described, None))),
+            Err(KmsError::KeyNotFound(_) | KmsError::KeyErased(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(KeyList { keys, truncated, next_marker })
 }
 
 pub(crate) async fn describe(call: Call, KeyPath(key_id): KeyPath) -> Result<DescribedKey, ApiError> {

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use strongroom_access::Action;
-use strongroom_kms::{DataKeySpec, EncryptionContext, KeySource, Kms, KmsError, MAX_PAGE_KEYS, NewKey, is_reserved, resolve_key_id};
+use strongroom_kms::{
+    DataKeySpec, EncryptionContext, KeyMetadata, KeySource, Kms, KmsError, MAX_PAGE_KEYS, NewKey, is_reserved, resolve_key_id,
+};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use super::pattern::matches;
-use crate::http::{ApiError, Call, Done, Empty, Query, Subject};
+use crate::http::{About, ApiError, Call, Done, Empty, Query, Subject};
 use crate::keys::refuse_lost;
 
 /// The most keys that are looked at for a list.
@@ -108,9 +110,12 @@ pub(crate) async fn list_keys(call: Call, Query(Pattern { pattern }): Query<Patt
     loop {
         let page = kms.list_keys(after.as_deref(), MAX_PAGE_KEYS).await?;
         seen += page.keys.len();
-        let wanted = page.keys.into_iter().filter(|key| !is_reserved(&key.key_id) && call.may(Action::ListKeys, &key.key_id));
-        let wanted = wanted.filter(|key| pattern.is_empty() || matches(&pattern, &key.key_id));
-        keys.extend(wanted.map(|key| Key { name: key.key_id, created_at: key.created, created_by: "strongroom" }));
+        let is_wanted = |key: &KeyMetadata| !is_reserved(&key.key_id) && (pattern.is_empty() || matches(&pattern, &key.key_id));
+        for key in page.keys.into_iter().filter(is_wanted) {
+            if call.may(Action::ListKeys, &key.key_id).await? {
+                keys.push(Key { name: key.key_id, created_at: key.created, created_by: "strongroom" });
+            }
+        }
         match page.next {
             Some(next) if seen < MAX_LISTED_KEYS => after = Some(next),
             _ => return Ok(keys),
@@ -123,7 +128,8 @@ pub(crate) async fn key_status(call: Call, Query(KeyName { key_id }): Query<KeyN
     let key_id = if key_id.is_empty() { call.inner.parts.keyring.default_key_id() } else { key_id };
     let key_id = call.key_id(&key_id)?;
     // The default key was no part of what the table checked.
-    call.permit(&[Action::DescribeKey, Action::GenerateDataKey, Action::Decrypt], Some(key_id))?;
+    let about = About { key_id: Some(key_id.to_owned()), ..About::default() };
+    call.permit(&[Action::DescribeKey, Action::GenerateDataKey, Action::Decrypt], &about).await?;
     let (_, kms) = call.kms()?;
     if is_reserved(key_id) {
         return Err(KmsError::KeyNotFound(key_id.to_owned()).into());

@@ -77,7 +77,12 @@ async fn users_of_another_account_administer_that_one_alone_and_reach_nothing_el
         (http::Method::POST, "/iam/Create%55ser", false),
         (http::Method::POST, "/iam/AssumeRole", false),
         (http::Method::GET, "/kms/status", false),
-        (http::Method::POST, "/kms/keys", false),
+        (http::Method::POST, "/kms/configure", false),
+        (http::Method::GET, "/kms/keys/in-use", false),
+        (http::Method::GET, "/kms/keys/alpha/usage", false),
+        (http::Method::POST, "/kms/keys", true),
+        (http::Method::GET, "/kms/keys/alpha", true),
+        (http::Method::GET, "/kms/keys/", false),
     ] {
         assert_eq!(rig.admin.is_of_every_account(&method, path), expected, "{method} {path}");
     }

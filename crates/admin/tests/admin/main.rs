@@ -13,6 +13,7 @@ mod events;
 mod hold;
 mod iam;
 mod inventory;
+mod key_policies;
 mod keys;
 mod locked_keys;
 mod mc;

@@ -15,6 +15,11 @@ fn body(method: &str, path: &str) -> String {
         ("POST", "/kms/keys/tag") => json!({"key_id": "alpha", "tags": {}}),
         ("POST", "/kms/keys/untag") => json!({"key_id": "alpha", "tag_keys": []}),
         ("POST", "/kms/keys/update-description") => json!({"key_id": "alpha", "description": ""}),
+        ("POST", "/kms/keys/policy") => json!({"key_id": "alpha", "policy": "{}"}),
+        ("POST", "/kms/keys/grants") => {
+            json!({"key_id": "alpha", "grantee_principal": "arn:aws:iam::000000000000:root", "operations": ["Decrypt"]})
+        }
+        ("POST", "/kms/keys/grants/revoke" | "/kms/keys/grants/retire") => json!({"key_id": "alpha", "grant_id": "0"}),
         ("POST" | "DELETE", path) if path.starts_with("/kms/keys/") => key,
         ("POST", "/kms/generate-data-key") => key,
         // Of the key alpha, version 1, with a ciphertext of no worth.
@@ -67,6 +72,7 @@ fn uri(path: &str) -> String {
     let path = path.replace("{key_id}", "alpha").replace("{id}", "local");
     let query = match path.as_str() {
         "/kms/describe-key" | "/kms/key/status" => "?key_id=alpha",
+        "/kms/grants/retirable" => "?retiring_principal=arn:aws:iam::000000000000:root",
         path if path.starts_with("/minio/kms/v1/key/") => "?key-id=alpha&pattern=%2A",
         path if path.ends_with("-job") && !path.ends_with("start-job") => "?jobId=0",
         "/minio/admin/v3/metrics" => "?by-jobID=0&types=8",

@@ -21,7 +21,7 @@ use strongroom_engine::api::{
 use strongroom_engine::events::{NotificationOptions, NotificationTarget};
 use strongroom_engine::lifecycle::LifecycleOptions;
 use strongroom_engine::{Engine, EngineOptions, EngineParts, Error, STORE_KEY_ID, SealedSettings};
-use strongroom_iam::{Iam, IamParts};
+use strongroom_iam::{Iam, IamParts, KmsKeys};
 use strongroom_keyring::{KeyUsage, Keyring, KeyringParts, Registry};
 use strongroom_kms::{KmsError, LocalConfig, LocalKms, MasterKeySource, StateStore};
 use strongroom_notify::Deliveries;
@@ -38,6 +38,7 @@ pub(crate) struct Rig {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) audit: Arc<AuditLog>,
     pub(crate) state: Arc<dyn StateStore>,
+    pub(crate) owned: Arc<KmsKeys>,
     /// Who there is at present, for jobs.
     pub(crate) people: Arc<People>,
     pub(crate) dir: TempDir,
@@ -141,7 +142,7 @@ impl Rig {
 
     /// The same store in another process.
     pub(crate) async fn after_a_kill(self) -> Self {
-        let Self { admin, engine, keyring, audit, state, people, dir, away, hold: _, catalog, blobs, lifecycle } = self;
+        let Self { admin, engine, keyring, audit, state, people, dir, away, hold: _, catalog, blobs, lifecycle, owned: _ } = self;
         audit.close().await.unwrap();
         drop((admin, engine, keyring, audit, state, people));
         Self::open(dir, catalog, blobs, lifecycle, away).await
@@ -174,6 +175,7 @@ impl Rig {
         let (audit, _) = AuditLog::open(LogConfig::new(dir.path().join("audit")), key, None).await.unwrap();
         let audit = Arc::new(audit);
         let hold = Arc::new(Hold::default());
+        let owned = KmsKeys::new(catalog.clone(), settings.shared_store_key(), Clock::default());
         let parts = EngineParts {
             catalog: Arc::new(HookedCatalog::new(catalog.clone(), hold.clone())),
             blobs: Arc::new(blobs.clone()),
@@ -181,6 +183,7 @@ impl Rig {
             settings: settings.clone(),
             audit: audit.clone(),
             identities: people.clone(),
+            key_rules: owned.clone(),
         };
         let hook = NotificationTarget { name: "hook".into(), buckets: vec!["*".into()], max_queued: 9, max_dead: 9 };
         let notifications = NotificationOptions { region: String::new(), targets: vec![hook] };
@@ -189,10 +192,17 @@ impl Rig {
         let configured = Configured::new(Identity::root("root-key", secret()).unwrap(), Vec::new()).unwrap();
         let store_key = settings.shared_store_key();
         let iam = IamParts { catalog: catalog.clone(), store_key, configured, audit: audit.clone(), clock: lifecycle.clock.clone() };
-        let (keyring_part, state_part, iam) = (keyring.clone(), state.clone(), Iam::new(iam));
-        let parts = AdminParts { keyring: keyring_part, engine: engine.clone(), audit: audit.clone(), state: state_part, deliveries, iam };
+        let parts = AdminParts {
+            keyring: keyring.clone(),
+            engine: engine.clone(),
+            audit: audit.clone(),
+            state: state.clone(),
+            deliveries,
+            iam: Iam::new(iam),
+            owned: owned.clone(),
+        };
         let admin = Admin::new(parts);
-        Self { admin, engine, keyring, audit, state, people, dir, away, hold, catalog, blobs, lifecycle }
+        Self { admin, engine, keyring, audit, state, owned, people, dir, away, hold, catalog, blobs, lifecycle }
     }
 
     /// A call of root, over TLS.
@@ -321,6 +331,17 @@ pub(crate) fn root() -> Signer {
 pub(crate) fn user(policy: &Value) -> Signer {
     let policies = PolicySet::from_config(&[] as &[&str], Some(&policy.to_string())).unwrap();
     signer(Identity::user("alice", "alice-key", secret(), policies).unwrap())
+}
+
+/// Root of another account than the main one.
+pub(crate) fn root_of(account: &str) -> Signer {
+    signer(Identity::account_root(format!("root-{account}"), "tenant-key", secret(), account).unwrap())
+}
+
+/// A user of an account with what a policy document says.
+pub(crate) fn user_of(account: &str, policy: &Value) -> Signer {
+    let policies = PolicySet::from_config(&[] as &[&str], Some(&policy.to_string())).unwrap();
+    signer(Identity::user("dora", "dora-key", secret(), policies).unwrap().in_account(account).unwrap())
 }
 
 /// A policy that allows these actions on everything.

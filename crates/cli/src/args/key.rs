@@ -8,7 +8,25 @@ use clap::{Args, Subcommand};
 #[derive(Subcommand)]
 pub(crate) enum KeyCommand {
     /// Create a key
-    Create(NewKeyArgs),
+    Create {
+        #[command(flatten)]
+        key: NewKeyArgs,
+        /// The account that it is to belong to
+        #[arg(long, value_name = "ACCOUNT")]
+        owner: Option<String>,
+        /// The file that holds its policy; it then belongs to your own account
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+        /// Take a policy that you could not change any more
+        #[arg(long, requires = "policy")]
+        bypass_lockout_check: bool,
+    },
+    /// Read the policy of a key, or give it one
+    #[command(subcommand)]
+    Policy(KeyPolicyCommand),
+    /// Grants: rights to a key for one user or role
+    #[command(subcommand)]
+    Grant(GrantCommand),
     /// Bring a key of one's own: 32 bytes, raw or in base64
     Import {
         #[command(flatten)]
@@ -86,6 +104,74 @@ pub(crate) enum KeyCommand {
     },
     /// Take a scheduled deletion back
     CancelDeletion(KeyArg),
+}
+
+/// `strongroom kms key policy …`
+#[derive(Subcommand)]
+pub(crate) enum KeyPolicyCommand {
+    /// Show to whom a key belongs, and its policy
+    Get(KeyArg),
+    /// Give a key a policy, or another one
+    Put {
+        #[command(flatten)]
+        key: KeyArg,
+        /// The file that holds it
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Take a policy that you could not change any more
+        #[arg(long)]
+        bypass_lockout_check: bool,
+    },
+}
+
+/// `strongroom kms key grant …`
+#[derive(Subcommand)]
+pub(crate) enum GrantCommand {
+    /// Add a grant
+    Create {
+        #[command(flatten)]
+        key: KeyArg,
+        /// Who it is for, by ARN
+        #[arg(long, value_name = "ARN")]
+        to: String,
+        /// What it allows: Decrypt, GenerateDataKey, DescribeKey, RetireGrant; may be repeated
+        #[arg(long = "operation", value_name = "NAME", required = true)]
+        operations: Vec<String>,
+        /// Who else may give it up, by ARN
+        #[arg(long, value_name = "ARN")]
+        retiring: Option<String>,
+        /// Only for encryption contexts with this pair; may be repeated
+        #[arg(long, value_name = "NAME=VALUE", value_parser = tag)]
+        context: Vec<(String, String)>,
+        /// Only for encryption contexts without further pairs
+        #[arg(long, requires = "context")]
+        exact: bool,
+        /// The same grant under the same name is made once
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List the grants of a key
+    List(KeyArg),
+    /// List the grants of your account's keys that somebody may give up
+    Retirable {
+        /// Who, by ARN
+        #[arg(value_name = "ARN")]
+        principal: String,
+    },
+    /// Take a grant away
+    Revoke(GrantArgs),
+    /// Give up a grant that names you for it
+    Retire(GrantArgs),
+}
+
+/// A grant of a key.
+#[derive(Args)]
+pub(crate) struct GrantArgs {
+    #[command(flatten)]
+    pub(crate) key: KeyArg,
+    /// The grant's id
+    #[arg(value_name = "GRANT")]
+    pub(crate) grant_id: String,
 }
 
 /// A key.

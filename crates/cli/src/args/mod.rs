@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 pub(crate) use inventory::{Format, InventoryArgs};
-pub(crate) use key::{KeyCommand, tag};
+pub(crate) use key::{GrantArgs, GrantCommand, KeyCommand, KeyPolicyCommand, tag};
 pub(crate) use rekey::RekeyCommand;
 pub(crate) use service::{BackendCommand, ConfigureArgs};
 

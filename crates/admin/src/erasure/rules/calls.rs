@@ -14,7 +14,7 @@ use super::document::{self, End, Rule};
 use super::obstacles::{self, Obstacle};
 use super::standing::{self, Due};
 use crate::erasure::{self, ReceiptShape};
-use crate::http::{ApiError, Call, Empty, Json, Path, Subject};
+use crate::http::{About, ApiError, Call, Empty, Json, Path, Subject};
 
 /// A hundred years ahead is far enough.
 const MAX_DAYS: u32 = 36_500;
@@ -148,7 +148,8 @@ pub(crate) async fn remove(call: Call, Path(id): Path) -> Result<Removed, ApiErr
     call.about_bucket(&rule.bucket);
     call.note_event(|event| event.backend.clone_from(&rule.backend));
     // Whoever may not have the key destroyed does not decide that it stays either.
-    call.permit(&[Action::ScheduleKeyDeletion], Some(call.key_id(&rule.key_id)?))?;
+    let about = About { key_id: Some(call.key_id(&rule.key_id)?.to_owned()), ..About::default() };
+    call.permit(&[Action::ScheduleKeyDeletion], &about).await?;
     if !rule.is_live() {
         return Err(ApiError::conflict("Conflict", "The erasure rule was carried out, and stays in the list as it is."));
     }
