@@ -79,6 +79,10 @@ secret_key = "secret-of-acme-0123456789"
 """
 
 
+# Roots of accounts, who administer keys of their own.
+LANDLORDS = {"landlord-a": "111122223333", "landlord-b": "444455556666"}
+
+
 def users_toml(users):
     """These users and their policies, for the configuration."""
     tables = []
@@ -86,6 +90,13 @@ def users_toml(users):
         policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
         tables.append(f"[[users]]\nname = '{name}'\naccess_key = '{access_key(name)}'\nsecret_key = '{secret_key(name)}'\npolicy = '{policy}'\n")
     return "".join(tables)
+
+
+def landlords_toml():
+    return "".join(
+        f"[[users]]\nname = '{name}'\naccount = '{account}'\naccount_root = true\naccess_key = '{access_key(name)}'\nsecret_key = '{secret_key(name)}'\n"
+        for name, account in LANDLORDS.items()
+    )
 
 
 def access_key(name):
@@ -109,7 +120,7 @@ class Field:
     """A server, what it holds, and the ways to send something to it."""
 
     def __init__(self, home, config=CONFIG, users=USERS, planted=True):
-        self.server = Server(home, config + users_toml(users)).start()
+        self.server = Server(home, config + users_toml(users) + landlords_toml()).start()
         self.root = self.credentials("root")
         self.admin = Admin(self.server)
         self.context = self.server.raw()._context
@@ -140,6 +151,15 @@ class Field:
         self.etag = raw.upload_part(VICTIM, "upload", self.upload, 1, BODY).ok().etag
         self.own_upload = raw.begin_upload(TENANT, "upload")
         self.plant_identities()
+        self.plant_owned_key()
+
+    def plant_owned_key(self):
+        """A key that belongs to an account, a data key of it, and an object under it in the account's bucket."""
+        admin, raw = self.admin_of("landlord-a"), self.raw("landlord-a")
+        self.owned_key, self.owned_bucket = admin("POST", "/keys", {})["key_id"], "of-landlord-a"
+        self.owned_blob = admin("POST", "/generate-data-key", {"key_id": self.owned_key})["ciphertext_blob"]
+        raw.request("PUT", f"/{self.owned_bucket}").ok()
+        raw.put(self.owned_bucket, "object", BODY, {SSE: "aws:kms", KMS_KEY_ID: self.owned_key}).ok()
 
     def plant_identities(self):
         """A user with an access key, a group, a role and a policy."""

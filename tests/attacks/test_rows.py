@@ -4,11 +4,24 @@ import http.client
 
 import pytest
 
-from attacks import admin_identities, chunks, documents, forms, identities, names, policies, presigned, signatures, smuggling, version_two
+from attacks import (
+    admin_identities,
+    chunks,
+    documents,
+    forms,
+    identities,
+    names,
+    owned_keys,
+    policies,
+    presigned,
+    signatures,
+    smuggling,
+    version_two,
+)
 from attacks.field import Field
 from attacks.row import ATTACKERS, EVERYTHING, SECRETS, STORE
 
-TABLES = [signatures, presigned, version_two, chunks, forms, policies, smuggling, documents, names, identities, admin_identities]
+TABLES = [signatures, presigned, version_two, chunks, forms, policies, smuggling, documents, names, identities, admin_identities, owned_keys]
 ROWS = [pytest.param(row, id=f"{table.__name__.rsplit('.', 1)[1]}: {row.name}") for table in TABLES for row in table.ROWS]
 
 
