@@ -5,7 +5,7 @@ import json
 import pytest
 
 from harness import leaks
-from harness.admin import Admin, Kms
+from harness.admin import Admin, Program
 from harness.iam import allow, client, code, trust
 from harness.server import BINARY, Server
 
@@ -25,21 +25,6 @@ def server(tmp_path_factory):
     yield server
     server.stop()
     server.remove()
-
-
-class Program(Kms):
-    """`program("user list")`, and its JSON."""
-
-    def __call__(self, command, status=0):
-        return self.run(command, status)
-
-    def json(self, command, status=0):
-        name, _, rest = command.partition(" ")
-        return json.loads(self(f"{name} --json {rest}", status).stdout)
-
-    def file(self, name, text):
-        (self.home / name).write_text(text)
-        return name
 
 
 @pytest.fixture
@@ -201,5 +186,5 @@ def test_what_tools_of_aws_change_is_what_the_admin_api_shows(server):
 def test_the_program_s_completions_know_the_commands():
     from harness.cli import run
 
-    for command in ("user", "group", "role", "policy", "accesskey"):
+    for command in ("user", "group", "role", "policy", "accesskey", "account"):
         assert command in run([BINARY, "completions", "bash"], {}).stdout

@@ -102,3 +102,18 @@ class Kms:
 
     def json(self, command, status=0):
         return json.loads(self(f"--json {command}", status=status).stdout)
+
+
+class Program(Kms):
+    """`program("user list")`, and its JSON."""
+
+    def __call__(self, command, status=0):
+        return self.run(command, status)
+
+    def json(self, command, status=0):
+        name, _, rest = command.partition(" ")
+        return json.loads(self(f"{name} --json {rest}", status).stdout)
+
+    def file(self, name, text):
+        (self.home / name).write_text(text)
+        return name

@@ -250,6 +250,22 @@ actions! {
     ManageEvents = "strongroom:ManageEvents",
     /// The head of the audit log, and erasure receipts.
     ReadAudit = "strongroom:ReadAudit",
+    /// Making an account.
+    CreateAccount = "strongroom:CreateAccount",
+    /// Describing an account.
+    GetAccount = "strongroom:GetAccount",
+    /// Listing accounts.
+    ListAccounts = "strongroom:ListAccounts",
+    /// Removing an account in which nothing is.
+    DeleteAccount = "strongroom:DeleteAccount",
+    /// Making an access key of the root of an account.
+    CreateAccountKey = "strongroom:CreateAccountKey",
+    /// The access keys of the root of an account, without secrets.
+    ListAccountKeys = "strongroom:ListAccountKeys",
+    /// Switching one on or off.
+    UpdateAccountKey = "strongroom:UpdateAccountKey",
+    /// Removing one.
+    DeleteAccountKey = "strongroom:DeleteAccountKey",
 
     /// Making a user; on the user.
     CreateUser = "iam:CreateUser",

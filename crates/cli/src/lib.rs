@@ -41,7 +41,7 @@ pub fn run_kms(matches: &ArgMatches) -> ExitCode {
     }
 }
 
-/// The commands about identities: `user`, `group`, `role`, `policy` and `accesskey`.
+/// The commands about identities: `user`, `group`, `role`, `policy`, `accesskey` and `account`.
 pub fn identity_commands() -> impl IntoIterator<Item = Command> {
     identities::commands()
 }

@@ -13,7 +13,7 @@ use crate::{
 /// The most characters that are recorded of a parameter.
 const MAX_NOTED_CHARS: usize = 128;
 /// The parameters that the audit log names.
-const NOTED: [&str; 12] = [
+const NOTED: [&str; 14] = [
     "UserName",
     "NewUserName",
     "GroupName",
@@ -26,6 +26,8 @@ const NOTED: [&str; 12] = [
     "Status",
     "PermissionsBoundary",
     "OpenIDConnectProviderArn",
+    "AccountId",
+    "AccountName",
 ];
 
 /// The parameters that hold a policy, of which a call has one.
@@ -124,11 +126,15 @@ fn takes_reserve(row: &Row, call: &Call<'_>) -> bool {
 /// Refuses whoever may not make the call on what it is about.
 async fn permit(row: &Row, call: &Call<'_>) -> Result<(), IamError> {
     // GetSessionToken gives credentials for the work, not for administration. Source: "GetSessionToken" in the API reference of STS.
-    if row.service == Service::Iam && call.identity.is_temporary() && call.identity.user_name().is_some() {
+    if row.service != Service::Sts && call.identity.is_temporary() && call.identity.user_name().is_some() {
         return Err(IamError::AccessDenied(format!("{} is not available with the credentials of GetSessionToken.", row.name)));
     }
     if row.on == On::ItsOwn {
         return Ok(());
+    }
+    // Whatever its policies say: the store is not of one account alone.
+    if row.service == Service::Strongroom && call.account != MAIN_ACCOUNT {
+        return Err(IamError::AccessDenied(format!("{} is for users of the main account.", row.name)));
     }
     for target in row.on.targets(call).await? {
         permit_on(row, call, target)?;
@@ -175,7 +181,7 @@ fn conditions(action: Action, call: &Call<'_>, target: &Target) -> Conditions {
 fn event(row: &Row, call: &Call<'_>, failed: Option<&IamError>) -> Event {
     let mut details = call.notes();
     // Calls of STS have their own notes, and whoever adds parameters to one must not make its record longer.
-    for name in NOTED.into_iter().filter(|_| row.service == Service::Iam) {
+    for name in NOTED.into_iter().filter(|_| row.service != Service::Sts) {
         if let Some(value) = call.params.get(name) {
             details.insert(name.to_owned(), value.chars().take(MAX_NOTED_CHARS).collect());
         }

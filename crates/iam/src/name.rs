@@ -44,6 +44,12 @@ pub(crate) fn new_id(of: IdOf) -> String {
     of.prefix().chars().chain(random.iter().map(|byte| char::from(BASE32[usize::from(byte % 32)]))).collect()
 }
 
+/// An id for a new account: twelve digits, the first of which is none of the main account's.
+pub(crate) fn new_account_id() -> String {
+    let random = u64::from_le_bytes(random_array::<8>());
+    (100_000_000_000 + random % 900_000_000_000).to_string()
+}
+
 /// A new secret access key: 40 letters and digits, 238 random bits.
 pub(crate) fn new_secret() -> String {
     let mut secret = String::with_capacity(SECRET_CHARS);

@@ -1,4 +1,4 @@
-//! Calls of IAM in JSON: the same rows of the table as the query protocol has, with their parameters as an object and their answers as they are.
+//! Calls of IAM, and those about accounts, in JSON: the same rows of the table as the query protocol has, with their parameters as an object and their answers as they are.
 
 use serde_json::{Map, Value};
 use strongroom_access::Action;
@@ -12,14 +12,14 @@ use crate::{
 /// So deep may lists and objects lie in each other in a parameter.
 const MAX_DEPTH: usize = 4;
 
-/// A call of IAM that front ends offer.
+/// A call that front ends offer.
 #[derive(Clone, Copy)]
 pub struct Operation(&'static Row);
 
 impl Operation {
     /// All there are.
     pub fn all() -> impl Iterator<Item = Self> {
-        ROWS.iter().filter(|row| row.service == Service::Iam).map(Self)
+        ROWS.iter().filter(|row| row.service != Service::Sts).map(Self)
     }
 
     /// The one of that name.
@@ -30,6 +30,11 @@ impl Operation {
     /// As AWS calls it.
     pub fn name(self) -> &'static str {
         self.0.name
+    }
+
+    /// Whether users of every account may make it, each for the own one; else it is about the store as a whole.
+    pub fn is_of_every_account(self) -> bool {
+        self.0.service == Service::Iam
     }
 
     /// The right that it needs on what it is about.

@@ -99,8 +99,14 @@ fn spelled(call: &str) -> Option<(&'static str, bool)> {
 
         "GetAccountAuthorizationDetails" => by_pages("Filter"),
         "ListVirtualMFADevices" => by_pages("AssignmentStatus"),
-        "ListAccountAliases" => by_pages(""),
+        "ListAccountAliases" | "ListAccounts" => by_pages(""),
         "GetAccountSummary" | "GetAccountPasswordPolicy" | "ListSAMLProviders" | "ListOpenIDConnectProviders" => alone(""),
+
+        "CreateAccount" => alone("AccountName! AccountId"),
+        "GetAccount" | "DeleteAccount" | "CreateAccountKey" => alone("AccountId!"),
+        "ListAccountKeys" => by_pages("AccountId!"),
+        "UpdateAccountKey" => alone("AccountId! AccessKeyId! Status!"),
+        "DeleteAccountKey" => alone("AccountId! AccessKeyId!"),
 
         "SimulatePrincipalPolicy" => by_pages(
             "PolicySourceArn! ActionNames! ResourceArns PolicyInputList PermissionsBoundaryPolicyInputList ContextEntries ResourcePolicy \

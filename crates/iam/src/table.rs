@@ -8,7 +8,7 @@ use strongroom_access::{Action, arn};
 use crate::{
     IamError,
     call::Call,
-    calls::{absent, account, details, groups, holders, keys, page, policies, providers, roles, users},
+    calls::{absent, account, accounts, details, groups, holders, keys, page, policies, providers, roles, users},
     model::{Group, ManagedPolicy, PolicyRef, Provider, Role, Tag, Tags, User},
     name, sts,
 };
@@ -20,6 +20,8 @@ pub enum Service {
     Iam,
     /// Security Token Service.
     Sts,
+    /// This server's own calls: accounts. They are none of the query protocol.
+    Strongroom,
 }
 
 impl Service {
@@ -27,6 +29,7 @@ impl Service {
         match self {
             Self::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
             Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
+            Self::Strongroom => "",
         }
     }
 
@@ -35,6 +38,7 @@ impl Service {
         match self {
             Self::Iam => "iam",
             Self::Sts => "sts",
+            Self::Strongroom => "strongroom",
         }
     }
 }
@@ -75,6 +79,8 @@ pub(crate) enum On {
     Roles,
     Policies,
     Providers,
+    /// The store as a whole.
+    Store,
     /// Nothing: the call itself decides who may.
     ItsOwn,
 }
@@ -212,14 +218,23 @@ rows! {
     ListAccountAliases Iam Reads Account => absent::account_aliases;
     GetAccountPasswordPolicy Iam Reads Account => absent::password_policy;
 
+    CreateAccount Strongroom Changes Store => accounts::create;
+    GetAccount Strongroom Reads Store => accounts::get;
+    ListAccounts Strongroom Reads Store => accounts::list;
+    DeleteAccount Strongroom Changes Store => accounts::delete;
+    CreateAccountKey Strongroom Changes Store => accounts::create_key;
+    ListAccountKeys Strongroom Reads Store => accounts::list_keys;
+    UpdateAccountKey Strongroom Changes Store => accounts::update_key;
+    DeleteAccountKey Strongroom Changes Store => accounts::delete_key;
+
     AssumeRole Sts Changes ItsOwn => sts::assume_role::assume_role;
     GetSessionToken Sts Changes ItsOwn => sts::session_token::get_session_token;
     GetCallerIdentity Sts Reads ItsOwn => sts::caller::get_caller_identity;
 }
 
-/// The row of the call of that name.
+/// The row of the call of that name, of the query protocol.
 pub(crate) fn find(name: &str) -> Option<&'static Row> {
-    ROWS.iter().find(|row| row.name == name)
+    ROWS.iter().find(|row| row.name == name && row.service != Service::Strongroom)
 }
 
 /// What a call is about, as policies see it.
@@ -274,6 +289,7 @@ impl On {
         let new_path = call.params.get("Path").filter(|path| path.starts_with('/') && path.ends_with('/')).unwrap_or("/");
         Ok(match self {
             Self::Account | Self::ItsOwn => Target::new(arn::account(account)),
+            Self::Store => Target::new(arn::KMS.to_owned()),
             Self::Users => Target::new(arn::user(account, &page::path_prefix(call)?, "")),
             Self::Groups => Target::new(arn::group(account, &page::path_prefix(call)?, "")),
             Self::Roles => Target::new(arn::role(account, &page::path_prefix(call)?, "")),

@@ -121,7 +121,7 @@ where
     }
 }
 
-/// A row of what decides itself who may, and records itself: a call of identity management, for users of every account.
+/// A row of what decides itself who may, and records itself: a call of identity management.
 pub(crate) fn of_identities(
     (method, path): (Method, String),
     (operation, actions): (&'static str, &'static [Action]),
@@ -141,7 +141,7 @@ pub(crate) fn of_identities(
         actions,
         effect: Effect::RecordsItself,
         of_backend: false,
-        of_every_account: true,
+        of_every_account: false,
         max_body_bytes: MAX_BODY_BYTES,
         status: StatusCode::OK,
         shape: Shape::Any,
@@ -203,6 +203,9 @@ impl Endpoint {
 
     /// Refuses whoever may not make the call whatever it is about, which is known before its body is read. None: it may be read.
     pub(crate) async fn refusal(&self, inner: Arc<Inner>, signer: Signer) -> Option<Response<Body>> {
+        if self.effect == Effect::RecordsItself {
+            return None;
+        }
         let call = Call::new(inner, signer, self.operation, None);
         if let Err(refused) = self.check_account(&call) {
             return Some(refused.into_response());

@@ -18,7 +18,11 @@ const MAX_BODY_BYTES: usize = 256 << 10;
 
 /// Every call, behind each of [`PREFIXES`].
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    Operation::all().map(|operation| endpoint(operation).with_max_body_bytes(MAX_BODY_BYTES)).collect()
+    let mounted = |operation: Operation| {
+        let endpoint = endpoint(operation).with_max_body_bytes(MAX_BODY_BYTES);
+        if operation.is_of_every_account() { endpoint.of_every_account() } else { endpoint }
+    };
+    Operation::all().map(mounted).collect()
 }
 
 fn endpoint(operation: Operation) -> Endpoint {
@@ -26,7 +30,7 @@ fn endpoint(operation: Operation) -> Endpoint {
     of_identities(
         (Method::POST, format!("/{name}")),
         (name, std::slice::from_ref(operation.action())),
-        format!("{name} of AWS IAM, for the caller's account"),
+        summary(operation),
         move |builder, _| describe(builder, &operation.parameters()),
         move |call, received| {
             call.require_secure()?;
@@ -39,6 +43,15 @@ fn endpoint(operation: Operation) -> Endpoint {
             }))
         },
     )
+}
+
+fn summary(operation: Operation) -> String {
+    let name = operation.name();
+    if operation.is_of_every_account() {
+        format!("{name} of AWS IAM, for the caller's account")
+    } else {
+        format!("{name}, for who administers the whole store")
+    }
 }
 
 /// Who calls, as identity management sees it.

@@ -1,6 +1,7 @@
 //! The admin API over a real keyring, a real engine and a real audit log, all in one temporary directory.
 #![allow(clippy::unwrap_used)]
 
+mod accounts;
 mod audited;
 mod backends;
 mod backup;

@@ -63,6 +63,7 @@ fn sample(parameter: &str) -> Value {
         "Tags" => json!([{"Key": "team", "Value": "red"}]),
         "TagKeys" | "ThumbprintList" => json!([]),
         "Status" => json!("Active"),
+        "AccountId" => json!("111122223333"),
         "VersionId" => json!("v1"),
         _ => json!("somebody"),
     }

@@ -42,13 +42,15 @@ pub(super) enum AccessKeyCommand {
 pub(super) struct KeyArg {
     /// Its id
     #[arg(value_name = "ACCESS_KEY")]
-    id: String,
+    pub(super) id: String,
 }
 
 impl Ask for AccessKeyCommand {
     async fn ask(&self, session: &Session<'_>) -> Result<(), Error> {
         match self {
-            Self::Create { user, secret_file } => create(user, secret_file.as_ref(), session).await,
+            Self::Create { user, secret_file } => {
+                create("CreateAccessKey", json!({ "UserName": user }), secret_file.as_ref(), session).await
+            }
             Self::List { user } => {
                 let columns = ["AccessKeyId", "Status", "CreateDate"];
                 session.list("ListAccessKeys", json!({ "UserName": user }), "AccessKeyMetadata", &columns).await
@@ -61,12 +63,13 @@ impl Ask for AccessKeyCommand {
     }
 }
 
-async fn create(user: &str, secret_file: Option<&PathBuf>, session: &Session<'_>) -> Result<(), Error> {
+/// Makes the call that creates a key, and shows the secret or writes it to a file.
+pub(super) async fn create(action: &str, params: Value, secret_file: Option<&PathBuf>, session: &Session<'_>) -> Result<(), Error> {
     // Before there is a secret that could not be written.
     if let Some(path) = secret_file.filter(|path| path.exists()) {
         return Err(Error::Usage(format!("{} exists; give a file that does not", path.display())));
     }
-    let mut answer = session.call("CreateAccessKey", json!({ "UserName": user })).await?;
+    let mut answer = session.call(action, params).await?;
     if let Some(path) = secret_file {
         let secret = answer["AccessKey"]["SecretAccessKey"].take();
         write_new(path, secret.as_str().unwrap_or_default().as_bytes())?;

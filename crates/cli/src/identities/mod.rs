@@ -1,6 +1,7 @@
-//! `strongroom user | group | role | policy | accesskey …`: identities of the caller's account, by the calls of IAM over the admin API.
+//! `strongroom user | group | role | policy | accesskey | account …`: identities of the caller's account, by the calls of IAM over the admin API.
 
 mod accesskey;
+mod account;
 mod group;
 mod holder;
 mod policy;
@@ -20,7 +21,7 @@ use crate::run::asked;
 
 /// Printed below the help.
 const AFTER_HELP: &str = "\
-Everything concerns the account of whoever asks. A POLICY is the name of a managed policy, or its ARN.
+Everything but strongroom account concerns the account of whoever asks. A POLICY is the name of a managed policy, or its ARN.
 
 The server and the credentials come from the same places as those of strongroom kms (see its help).
 
@@ -51,13 +52,14 @@ trait Ask: Subcommand {
 }
 
 /// The commands, for the program's own list of commands.
-pub(crate) fn commands() -> [Command; 5] {
+pub(crate) fn commands() -> [Command; 6] {
     [
         command::<user::UserCommand>("user", "Create, change and delete users of the store"),
         command::<group::GroupCommand>("group", "Create, change and delete groups of users"),
         command::<role::RoleCommand>("role", "Create, change and delete roles, which others take on for a time"),
         command::<policy::PolicyCommand>("policy", "Create, change and delete managed policies"),
         command::<accesskey::AccessKeyCommand>("accesskey", "Create and withdraw access keys of users"),
+        command::<account::AccountCommand>("account", "Create and delete accounts, and access keys of their roots"),
     ]
 }
 
@@ -69,6 +71,7 @@ pub(crate) fn run(name: &str, matches: &ArgMatches) -> Option<ExitCode> {
         "role" => run_as::<role::RoleCommand>(matches),
         "policy" => run_as::<policy::PolicyCommand>(matches),
         "accesskey" => run_as::<accesskey::AccessKeyCommand>(matches),
+        "account" => run_as::<account::AccountCommand>(matches),
         _ => return None,
     })
 }

@@ -1,4 +1,4 @@
-//! Access keys of users.
+//! Access keys of users, and of the roots of accounts.
 
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -8,7 +8,7 @@ use crate::{
     IamError,
     call::Call,
     directory::{Changes, Seen, missing},
-    model::{AccessKey, KeyStatus, User},
+    model::{AccessKey, Account, KeyStatus, User},
     name::{self, IdOf},
 };
 
@@ -19,26 +19,78 @@ pub(crate) const MAX_OF_USER: usize = 100;
 /// How often a creation is tried again that found its id taken or its user changed meanwhile.
 const MAX_ATTEMPTS: usize = 16;
 
+/// Who has access keys.
+pub(crate) enum Keyholder {
+    User(Seen<User>),
+    /// Root of an account of the store.
+    Root(Seen<Account>),
+}
+
+impl Keyholder {
+    /// The name of the user; empty of a root.
+    fn user(&self) -> &str {
+        match self {
+            Self::User(user) => &user.record.name,
+            Self::Root(_) => "",
+        }
+    }
+
+    fn account<'a>(&'a self, call: &'a Call<'_>) -> &'a str {
+        match self {
+            Self::User(_) => &call.account,
+            Self::Root(account) => &account.record.id,
+        }
+    }
+
+    async fn keys(&self, call: &Call<'_>) -> Result<Vec<Seen<AccessKey>>, IamError> {
+        let directory = call.directory();
+        match self {
+            Self::User(user) => directory.referring::<User, AccessKey>(&call.account, &user.record.name, None, MAX_OF_USER).await,
+            Self::Root(account) => directory.referring::<Account, AccessKey>("", &account.record.id, None, MAX_OF_USER).await,
+        }
+    }
+
+    /// Written again as it was seen, so that two calls at once that counted its keys do not both go through.
+    fn unchanged(&self, changes: Changes, call: &Call<'_>) -> Result<Changes, IamError> {
+        match self {
+            Self::User(user) => changes.replace(call.directory(), &call.account, user),
+            Self::Root(account) => changes.replace(call.directory(), "", account),
+        }
+    }
+
+    /// A key of somebody else is none: nobody learns that it is there.
+    fn check_has(&self, key: &AccessKey, call: &Call<'_>) -> Result<(), IamError> {
+        let has = key.account == self.account(call) && key.user.eq_ignore_ascii_case(self.user());
+        if has { Ok(()) } else { Err(missing::<AccessKey>(&key.id)) }
+    }
+}
+
 pub(crate) async fn create(call: &Call<'_>) -> Result<Value, IamError> {
-    let (directory, account) = (call.directory(), &call.account);
+    create_for(call, || holder(call)).await
+}
+
+/// Creates a key for whom `holder` finds.
+pub(crate) async fn create_for<F: Future<Output = Result<Keyholder, IamError>>>(
+    call: &Call<'_>,
+    holder: impl Fn() -> F,
+) -> Result<Value, IamError> {
     for _ in 0..MAX_ATTEMPTS {
-        let user = of_user(call).await?;
-        let present = directory.referring::<User, AccessKey>(account, &user.record.name, None, MAX_OF_USER).await?;
+        let holder = holder().await?;
+        let present = holder.keys(call).await?;
         if present.iter().filter(|seen| seen.record.service_account.is_none()).count() >= MAX_KEYS {
             return Err(IamError::LimitExceeded(format!("Cannot exceed quota for AccessKeysPerUser: {MAX_KEYS}")));
         }
         let key = AccessKey {
             id: name::new_id(IdOf::AccessKey),
             secret: Zeroizing::new(name::new_secret()),
-            account: account.clone(),
-            user: user.record.name.clone(),
+            account: holder.account(call).to_owned(),
+            user: holder.user().to_owned(),
             created: call.now(),
             status: KeyStatus::Active,
             service_account: None,
         };
-        // With the user as it was when its keys were counted, so that two calls at once do not create a third.
-        let changes = Changes::default().create(directory, account, &key)?.replace(directory, account, &user)?;
-        match directory.commit(changes).await {
+        let changes = holder.unchanged(Changes::default().create(call.directory(), &call.account, &key)?, call)?;
+        match call.directory().commit(changes).await {
             Err(IamError::ConcurrentModification) => {}
             other => {
                 other?;
@@ -54,18 +106,28 @@ pub(crate) async fn create(call: &Call<'_>) -> Result<Value, IamError> {
 }
 
 pub(crate) async fn list(call: &Call<'_>) -> Result<Value, IamError> {
-    let user = of_user(call).await?.record;
-    let keys = page::referring::<User, AccessKey>(call, &user.name, |key| key.service_account.is_none()).await?;
+    list_of(call, &holder(call).await?).await
+}
+
+pub(crate) async fn list_of(call: &Call<'_>, holder: &Keyholder) -> Result<Value, IamError> {
+    let is_plain = |key: &AccessKey| key.service_account.is_none();
+    let keys = match holder {
+        Keyholder::User(user) => page::referring::<User, AccessKey>(call, &user.record.name, is_plain).await?,
+        Keyholder::Root(account) => page::referring::<Account, AccessKey>(call, &account.record.id, is_plain).await?,
+    };
     let mut answer = keys.answer("AccessKeyMetadata", shapes::access_key);
-    answer["UserName"] = json!(user.name);
+    answer["UserName"] = json!(Some(holder.user()).filter(|user| !user.is_empty()));
     Ok(answer)
 }
 
 pub(crate) async fn update(call: &Call<'_>) -> Result<Value, IamError> {
+    update_of(call, &holder(call).await?).await
+}
+
+pub(crate) async fn update_of(call: &Call<'_>, holder: &Keyholder) -> Result<Value, IamError> {
     let (id, status) = (call.params.text("AccessKeyId")?, KeyStatus::parse(call.params.text("Status")?)?);
-    let user = of_user(call).await?.record;
     let set = |key: &mut AccessKey| {
-        check_is_of(key, call, &user)?;
+        holder.check_has(key, call)?;
         key.status = status;
         Ok(())
     };
@@ -75,10 +137,13 @@ pub(crate) async fn update(call: &Call<'_>) -> Result<Value, IamError> {
 }
 
 pub(crate) async fn delete(call: &Call<'_>) -> Result<Value, IamError> {
+    delete_of(call, &holder(call).await?).await
+}
+
+pub(crate) async fn delete_of(call: &Call<'_>, holder: &Keyholder) -> Result<Value, IamError> {
     let id = call.params.text("AccessKeyId")?;
-    let user = of_user(call).await?.record;
     call.note("access_key", id);
-    call.directory().delete(&call.account, id, |key: &AccessKey| check_is_of(key, call, &user)).await?;
+    call.directory().delete(&call.account, id, |key: &AccessKey| holder.check_has(key, call)).await?;
     Ok(Value::Null)
 }
 
@@ -90,25 +155,28 @@ pub(crate) async fn last_used(call: &Call<'_>) -> Result<Value, IamError> {
         Some(used) => json!({"LastUsedDate": shapes::date(used.used), "ServiceName": used.service, "Region": used.region}),
         None => json!({"ServiceName": "N/A", "Region": "N/A"}),
     };
-    Ok(json!({"UserName": key.user, "AccessKeyLastUsed": used}))
+    let owner = Some(key.user).filter(|user| !user.is_empty());
+    Ok(json!({"UserName": owner, "AccessKeyLastUsed": used}))
 }
 
 /// The user whose access key is named, if it is one of the account.
 pub(crate) async fn owner_of(call: &Call<'_>) -> Result<Option<String>, IamError> {
     let found = call.directory().find::<AccessKey>(&call.account, call.params.text("AccessKeyId")?).await?;
-    Ok(found.filter(|seen| seen.record.account == call.account).map(|seen| seen.record.user))
+    let found = found.filter(|seen| seen.record.account == call.account).map(|seen| seen.record.user);
+    // The key of a root has no user, and is the account's.
+    Ok(found.filter(|user| !user.is_empty()))
 }
 
-/// The user that is named, else the caller.
-async fn of_user(call: &Call<'_>) -> Result<Seen<User>, IamError> {
-    let name = call.user_name().ok_or_else(|| {
-        IamError::validation("The request must contain the parameter UserName: the keys of root stand in the server's configuration.")
-    })?;
-    call.directory().get::<User>(&call.account, &name).await
-}
-
-/// A key of somebody else is none: nobody learns that it is there.
-fn check_is_of(key: &AccessKey, call: &Call<'_>, user: &User) -> Result<(), IamError> {
-    let is_of = key.account == call.account && key.user.eq_ignore_ascii_case(&user.name);
-    if is_of { Ok(()) } else { Err(missing::<AccessKey>(&key.id)) }
+/// The user that is named, else the caller, who may be root of an account of the store.
+async fn holder(call: &Call<'_>) -> Result<Keyholder, IamError> {
+    if let Some(name) = call.user_name() {
+        return Ok(Keyholder::User(call.directory().get::<User>(&call.account, &name).await?));
+    }
+    if call.identity.is_account_root()
+        && let Some(account) = call.directory().find::<Account>("", &call.account).await?
+    {
+        return Ok(Keyholder::Root(account));
+    }
+    let message = "The request must contain the parameter UserName: the keys of root stand in the server's configuration.";
+    Err(IamError::validation(message))
 }

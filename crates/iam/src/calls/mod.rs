@@ -2,6 +2,7 @@
 
 pub(crate) mod absent;
 pub(crate) mod account;
+pub(crate) mod accounts;
 pub(crate) mod details;
 pub(crate) mod groups;
 pub(crate) mod holders;

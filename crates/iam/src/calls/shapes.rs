@@ -7,7 +7,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     builtin,
-    model::{AccessKey, Group, ManagedPolicy, PolicyRef, PolicyVersion, Role, Tags, User},
+    model::{AccessKey, Account, Group, ManagedPolicy, PolicyRef, PolicyVersion, Role, Tags, User},
 };
 
 /// When the policies of this server were made, as far as clients ask.
@@ -76,8 +76,14 @@ pub(crate) fn built_in_version(name: &str) -> Value {
     json!({"Document": builtin::find(name), "VersionId": "v1", "IsDefaultVersion": true, "CreateDate": date(BUILT_IN_DATE)})
 }
 
+pub(crate) fn account(account: &Account) -> Value {
+    json!({"AccountId": account.id, "AccountName": account.name, "Arn": arn::root(&account.id), "CreateDate": date(account.created)})
+}
+
+/// The key of a root has no user.
 pub(crate) fn access_key(key: &AccessKey) -> Value {
-    json!({"UserName": key.user, "AccessKeyId": key.id, "Status": key.status.as_str(), "CreateDate": date(key.created)})
+    let user = Some(&key.user).filter(|user| !user.is_empty());
+    json!({"UserName": user, "AccessKeyId": key.id, "Status": key.status.as_str(), "CreateDate": date(key.created)})
 }
 
 pub(crate) fn attached(account: &str, policy: &PolicyRef) -> Value {

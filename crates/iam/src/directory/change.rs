@@ -1,9 +1,12 @@
 //! Changes of entities: all of a call, or none.
 
+use std::collections::BTreeSet;
+
+use strongroom_access::MAIN_ACCOUNT;
 use strongroom_catalog::{CatalogError, EntityChange, EntityKind, EntityName, NewEntity};
 
 use super::{Directory, Record, Seen, entity_name, missing};
-use crate::IamError;
+use crate::{IamError, model::Account};
 
 /// How often a change is tried again that found another one made meanwhile.
 const MAX_ATTEMPTS: usize = 16;
@@ -44,7 +47,8 @@ impl Directory {
     }
 
     /// Commits changes. That one of them lost against another change is [`IamError::ConcurrentModification`].
-    pub(crate) async fn commit(&self, changes: Changes) -> Result<(), IamError> {
+    pub(crate) async fn commit(&self, mut changes: Changes) -> Result<(), IamError> {
+        self.hold_accounts(&mut changes).await?;
         match self.catalog.change_entities(changes.0).await {
             Ok(_) => Ok(()),
             Err(CatalogError::NoSuchEntity(EntityName { kind, name, .. })) => {
@@ -53,6 +57,29 @@ impl Directory {
             Err(CatalogError::EntityInUse(by)) => Err(conflict(&by)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What is in an account of the store keeps it from being deleted. Accounts of the configuration have no entity.
+    async fn hold_accounts(&self, Changes(changes): &mut Changes) -> Result<(), IamError> {
+        let account = |change: &EntityChange| change.name.account.clone();
+        let accounts: BTreeSet<String> = changes
+            .iter()
+            .filter(|change| change.becomes.is_some())
+            .map(account)
+            .filter(|id| !id.is_empty() && id != MAIN_ACCOUNT)
+            .collect();
+        if accounts.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<EntityName> = accounts.iter().map(|id| Account::entity(id)).collect();
+        for entity in self.catalog.entities(names).await?.into_iter().flatten() {
+            for change in changes.iter_mut().filter(|change| change.name.account == entity.name.name) {
+                if let Some(becomes) = &mut change.becomes {
+                    becomes.refers_to.push(entity.name.clone());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Adds an entity; that there is one of its name is an error.

@@ -5,6 +5,8 @@ use strongroom_catalog::{EntityKind, EntityName, UnixMillis};
 
 use crate::directory::Record;
 
+pub(crate) const MAX_NAME: usize = 64;
+
 /// An account: users, groups, roles and policies of one owner, closed to all others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
@@ -16,10 +18,18 @@ pub struct Account {
     pub created: UnixMillis,
 }
 
+impl Account {
+    /// What names the account of that id.
+    pub(crate) fn entity(id: &str) -> EntityName {
+        EntityName { kind: EntityKind::Account, account: String::new(), name: id.to_owned() }
+    }
+}
+
 impl Record for Account {
     const KIND: EntityKind = EntityKind::Account;
     const WHAT: &'static str = "account";
     const OF_ALL_ACCOUNTS: bool = true;
+    const QUOTA: u64 = 100_000;
 
     fn name(&self) -> String {
         self.id.clone()

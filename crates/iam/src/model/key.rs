@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_catalog::{EntityKind, EntityName, UnixMillis};
 use zeroize::Zeroizing;
 
-use super::secret;
+use super::{Account, secret};
 use crate::{IamError, directory::Record, name};
 
 /// An access key and its secret.
@@ -19,7 +19,7 @@ pub struct AccessKey {
     pub secret: Zeroizing<String>,
     /// Of the user.
     pub account: String,
-    /// Whose it is, as the name is written.
+    /// Whose it is, as the name is written; empty of the root of the account.
     pub user: String,
     /// When it was created.
     pub created: UnixMillis,
@@ -90,6 +90,9 @@ impl Record for AccessKey {
     }
 
     fn refers_to(&self, _account: &str) -> Vec<EntityName> {
+        if self.user.is_empty() {
+            return vec![Account::entity(&self.account)];
+        }
         vec![EntityName { kind: EntityKind::User, account: self.account.clone(), name: name::folded(&self.user) }]
     }
 }

@@ -1,6 +1,6 @@
 //! What is kept of each entity: documents that are sealed in the catalog.
 
-mod account;
+pub(crate) mod account;
 pub(crate) mod group;
 mod key;
 mod policies;

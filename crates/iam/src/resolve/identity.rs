@@ -12,7 +12,7 @@ use super::compiled::{Compiled, Source};
 use crate::{
     IamError, builtin,
     directory::{Directory, Seen},
-    model::{Group, ManagedPolicy, Policies, PolicyRef, Role, Tag, User},
+    model::{Account, Group, ManagedPolicy, Policies, PolicyRef, Role, Tag, User},
     sts::Session,
 };
 
@@ -58,6 +58,12 @@ impl Parts {
         }
         parts.collect(directory, compiled, holders, boundary).await?;
         Ok(parts)
+    }
+
+    /// Root of an account of the store, whom no policy limits in it.
+    pub(super) fn of_root(account: Seen<Account>) -> Self {
+        let id = account.record.id;
+        Self::new(Principal::Root, &id, id.clone(), Vec::new(), vec![(account.name, Some(account.revision))])
     }
 
     pub(super) async fn of_role(

@@ -8,7 +8,7 @@ mod uses;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use strongroom_access::{Identity, IdentityError, IdentitySource, SecretKey};
+use strongroom_access::{Identity, IdentityError, IdentitySource, MAIN_ACCOUNT, ROOT_NAME, SecretKey};
 use strongroom_catalog::{EntityName, UnixMillis};
 
 use cache::{Cache, Credential, Known};
@@ -18,7 +18,7 @@ use uses::Uses;
 
 use crate::{
     Iam, IamError,
-    model::{AccessKey, KeyStatus, Role, User},
+    model::{AccessKey, Account, KeyStatus, Role, User},
     name,
     sts::{Session, SessionOf},
 };
@@ -69,6 +69,9 @@ impl IdentitySource for Iam {
         if self.configured.is_owner(owner).await? {
             return Ok(true);
         }
+        if self.directory.find::<Account>("", owner).await.map_err(failed)?.is_some() {
+            return Ok(true);
+        }
         // An account owns what its users create, once it has any.
         Ok(!self.directory.list::<User>(owner, None, 1).await.map_err(failed)?.is_empty())
     }
@@ -93,10 +96,9 @@ impl IdentitySource for Iam {
             };
         }
         let (account, user_name) = identity::user_of(name);
-        let Some(user) = self.directory.find::<User>(account, user_name).await.map_err(failed)?.filter(|user| user.record.enabled) else {
-            return Ok(None);
-        };
-        let mut parts = Parts::of_user(&self.directory, &self.memory.compiled, account, user).await.map_err(failed)?;
+        // No user may be called root.
+        let user_name = if account != MAIN_ACCOUNT && user_name == ROOT_NAME { "" } else { user_name };
+        let Some(mut parts) = self.parts_of_holder(account, user_name).await? else { return Ok(None) };
         // It signs nothing: what it does in the background, it does by its name.
         Ok(Some(Arc::new(parts.identity(UNUSED_KEY, SecretKey::new(name::new_secret())?)?)))
     }
@@ -157,17 +159,23 @@ impl Iam {
             return Err(IdentityError::UnknownAccessKey);
         }
         let AccessKey { account, user, secret, service_account, .. } = &key.record;
-        let user = self.directory.find::<User>(account, user).await.map_err(failed)?.ok_or(IdentityError::UnknownAccessKey)?;
-        if !user.record.enabled {
-            return Err(IdentityError::UnknownAccessKey);
-        }
-        let mut parts = Parts::of_user(&self.directory, &self.memory.compiled, account, user).await.map_err(failed)?;
+        let mut parts = self.parts_of_holder(account, user).await?.ok_or(IdentityError::UnknownAccessKey)?;
         parts.made_of.push((key.name.clone(), Some(key.revision)));
         if let Some(document) = service_account.as_ref().and_then(|of| of.policy.as_deref()) {
             parts.bound_session(document)?;
         }
         let identity = Arc::new(parts.identity(access_key, SecretKey::new(secret.clone())?)?);
         Ok(Known { identity, made_of: parts.made_of.into(), generation: 0, expires, weight_bytes: parts.weight_bytes })
+    }
+
+    /// Of the user whose key it is, if it is enabled, or of the root of the account.
+    async fn parts_of_holder(&self, account: &str, user: &str) -> Result<Option<Parts>, IdentityError> {
+        if user.is_empty() {
+            return Ok(self.directory.find::<Account>("", account).await.map_err(failed)?.map(Parts::of_root));
+        }
+        let user = self.directory.find::<User>(account, user).await.map_err(failed)?;
+        let Some(user) = user.filter(|user| user.record.enabled) else { return Ok(None) };
+        Parts::of_user(&self.directory, &self.memory.compiled, account, user).await.map(Some).map_err(failed)
     }
 
     fn open_session(&self, access_key: &str, token: &str) -> Result<Session, IdentityError> {

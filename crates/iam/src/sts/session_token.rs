@@ -19,6 +19,9 @@ pub(crate) async fn get_session_token(call: &Call<'_>) -> Result<Value, IamError
     }
     let key = call.directory().find::<AccessKey>(&call.account, &call.identity.access_key).await?;
     let key = key.ok_or_else(|| denied("as root, or as a user of the configuration file"))?.record;
+    if key.user.is_empty() {
+        return Err(denied("as root of an account"));
+    }
     if key.service_account.is_some() {
         return Err(denied("with the access key of a service account"));
     }
