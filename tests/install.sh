@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Puts what the tests need where they look for it: a virtual environment in .tools/venv, the key servers of install-servers.sh, the MinIO client, and the
+# Puts what the tests need where they look for it: a virtual environment in .tools/venv, the key servers of install-servers.sh, the identity provider of
+# install-oidc.sh, the MinIO client, and the
 # system's Chromium, rclone, restic, s3cmd and strace.
 # Quick when all of it is there. A tool that cannot be had is a failure, never a skipped test.
 set -euo pipefail
@@ -19,6 +20,7 @@ apt_install "${missing[@]}"
 
 tests/install-mc.sh
 tests/install-servers.sh
+tests/install-oidc.sh
 if ! cmp -s tests/requirements.txt "$stamp"; then
   "$python" -m venv "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/requirements.txt

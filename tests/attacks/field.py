@@ -6,10 +6,12 @@ import re
 import secrets
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from attacks import calls, row
 from harness import disk, leaks, sigv4
 from harness.admin import Admin
+from harness.oidc import CLIENT_ID, Scripted
 from harness.raw import receive
 from harness.server import Server
 from harness.sse import KMS_KEY_ID, SSE, SSE_C
@@ -120,7 +122,8 @@ class Field:
     """A server, what it holds, and the ways to send something to it."""
 
     def __init__(self, home, config=CONFIG, users=USERS, planted=True):
-        self.server = Server(home, config + users_toml(users) + landlords_toml()).start()
+        self.provider = Scripted(Path(home).parent / "provider")
+        self.server = Server(home, config + self.provider.config + users_toml(users) + landlords_toml()).start()
         self.root = self.credentials("root")
         self.admin = Admin(self.server)
         self.context = self.server.raw()._context
@@ -172,6 +175,14 @@ class Field:
         iam.create_group(GroupName="iam-group")
         iam.create_role(RoleName="iam-role", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": trust}))
         iam.create_policy(PolicyName="iam-policy", PolicyDocument=document)
+        self.plant_provider(iam)
+
+    def plant_provider(self, iam):
+        """An identity provider, and a role for one of whom it knows."""
+        provider = iam.create_open_id_connect_provider(Url=self.provider.url, ClientIDList=[CLIENT_ID])["OpenIDConnectProviderArn"]
+        only = {"StringEquals": {f"{self.provider.host}:sub": "ada"}}
+        trust = {"Effect": "Allow", "Principal": {"Federated": provider}, "Action": "sts:AssumeRoleWithWebIdentity", "Condition": only}
+        iam.create_role(RoleName="sso-role", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}))
 
     def raw(self, user="root"):
         """A client of that user."""
@@ -187,6 +198,7 @@ class Field:
             connection.close()
         assert self.server.stop() == 0
         self.server.remove()
+        self.provider.stop()
 
     def new_name(self, prefix="mallory"):
         self.count += 1

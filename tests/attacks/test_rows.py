@@ -16,12 +16,13 @@ from attacks import (
     presigned,
     signatures,
     smuggling,
+    tokens,
     version_two,
 )
 from attacks.field import Field
 from attacks.row import ATTACKERS, EVERYTHING, SECRETS, STORE
 
-TABLES = [signatures, presigned, version_two, chunks, forms, policies, smuggling, documents, names, identities, admin_identities, owned_keys]
+TABLES = [signatures, presigned, version_two, chunks, forms, policies, smuggling, documents, names, identities, admin_identities, owned_keys, tokens]
 ROWS = [pytest.param(row, id=f"{table.__name__.rsplit('.', 1)[1]}: {row.name}") for table in TABLES for row in table.ROWS]
 
 

@@ -25,7 +25,8 @@ def client(server, service, credentials=None):
         aws_access_key_id=keys["AccessKeyId"],
         aws_secret_access_key=keys["SecretAccessKey"],
         aws_session_token=keys.get("SessionToken"),
-        config=Config(**ONCE, s3={"addressing_style": "path"}),
+        # For presigned URLs boto3 would still take version 2.
+        config=Config(**ONCE, s3={"addressing_style": "path"}, signature_version="s3v4" if service == "s3" else None),
     )
 
 

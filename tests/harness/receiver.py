@@ -1,10 +1,8 @@
 """A webhook: records what it is sent, checks each signature, and answers as a test wants."""
 
 import base64
-import datetime
 import hashlib
 import hmac
-import ipaddress
 import json
 import os
 import ssl
@@ -13,12 +11,7 @@ import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
-from harness import leaks
+from harness import certificates, leaks
 
 # What a test may have it do in place of a status.
 CLOSE, HANG, ENDLESS = "close", "hang", "endless"
@@ -79,7 +72,7 @@ class Receiver:
         self.http = Listener(("127.0.0.1", self.port), handler)
         if self.tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*self._certificate())
+            context.load_cert_chain(*certificates.self_signed(self.home, "receiver"))
             self.http.socket = context.wrap_socket(self.http.socket, server_side=True)
         self.port = self.http.server_address[1]
         threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -117,21 +110,6 @@ class Receiver:
         path.touch(mode=0o600)
         path.write_text(text + "\n")
         return path
-
-    def _certificate(self):
-        cert, key_file = self.home / "receiver.pem", self.home / "receiver.key"
-        if not cert.exists():
-            key = ec.generate_private_key(ec.SECP256R1())
-            name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "receiver")])
-            now = datetime.datetime.now(datetime.UTC)
-            built = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-            built = built.serial_number(1).not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
-            built = built.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-            built = built.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            cert.write_bytes(built.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-            pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-            key_file.write_bytes(pem)
-        return cert, key_file
 
     # ---- what it got
 

@@ -7,7 +7,7 @@ use crate::{
     Caller, Iam, IamError, Params,
     call::Call,
     query,
-    table::{self, Effect, On, Row, Service, Target},
+    table::{self, Effect, Row, Service, Target},
 };
 
 /// The most characters that are recorded of a parameter.
@@ -120,7 +120,7 @@ impl Iam {
 /// Whether a call that its caller may make is recorded even when the log has reached its quota. What anybody may ask, or what a tenant's root may do
 /// as often as they like, must not use up what is kept for those who run the store.
 fn takes_reserve(row: &Row, call: &Call<'_>) -> bool {
-    row.on != On::ItsOwn && call.account == MAIN_ACCOUNT
+    !row.decides_itself() && call.account == MAIN_ACCOUNT
 }
 
 /// Refuses whoever may not make the call on what it is about.
@@ -129,7 +129,7 @@ async fn permit(row: &Row, call: &Call<'_>) -> Result<(), IamError> {
     if row.service != Service::Sts && call.identity.is_temporary() && call.identity.user_name().is_some() {
         return Err(IamError::AccessDenied(format!("{} is not available with the credentials of GetSessionToken.", row.name)));
     }
-    if row.on == On::ItsOwn {
+    if row.decides_itself() {
         return Ok(());
     }
     // Whatever its policies say: the store is not of one account alone.
@@ -189,7 +189,7 @@ fn event(row: &Row, call: &Call<'_>, failed: Option<&IamError>) -> Event {
     if let Some(peer) = call.caller.peer {
         details.insert("source_ip".to_owned(), peer.to_string());
     }
-    if call.account != MAIN_ACCOUNT {
+    if !call.identity.is_anonymous() && call.account != MAIN_ACCOUNT {
         details.insert("account".to_owned(), call.account.clone());
     }
     Event {

@@ -45,6 +45,9 @@ pub enum IamError {
     /// An identity provider could not be asked.
     #[error("{0}")]
     IdpCommunication(String),
+    /// What a session should hold is too much.
+    #[error("{0}")]
+    PackedPolicyTooLarge(String),
     /// There is no such call.
     #[error("{0}")]
     InvalidAction(String),
@@ -79,6 +82,7 @@ impl IamError {
             Self::InvalidIdentityToken(_) => ("InvalidIdentityToken", 400),
             Self::IdpRejectedClaim(_) => ("IDPRejectedClaim", 403),
             Self::IdpCommunication(_) => ("IDPCommunicationError", 400),
+            Self::PackedPolicyTooLarge(_) => ("PackedPolicyTooLarge", 400),
             Self::InvalidAction(_) => ("InvalidAction", 400),
             Self::ConcurrentModification => ("ConcurrentModification", 409),
             Self::Unavailable(_) => ("ServiceUnavailable", 503),

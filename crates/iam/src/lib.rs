@@ -34,6 +34,7 @@ use strongroom_access::{Configured, MAIN_ACCOUNT};
 use strongroom_audit::AuditLog;
 use strongroom_catalog::{Catalog, Clock};
 use strongroom_seal::StoreKey;
+use strongroom_sso::Providers;
 use tokio::task::JoinHandle;
 
 pub use answer::Answer;
@@ -61,6 +62,8 @@ pub struct IamParts {
     pub audit: Arc<AuditLog>,
     /// Says when credentials expire.
     pub clock: Clock,
+    /// Verifies the tokens of identity providers.
+    pub providers: Providers,
 }
 
 /// Identities and what may be done to them.
@@ -69,14 +72,22 @@ pub struct Iam {
     configured: Configured,
     audit: Arc<AuditLog>,
     clock: Clock,
+    providers: Providers,
     memory: resolve::Memory,
 }
 
 impl Iam {
     /// Identity management over these parts.
     pub fn new(parts: IamParts) -> Arc<Self> {
-        let IamParts { catalog, store_key, configured, audit, clock } = parts;
-        Arc::new(Self { directory: Directory::new(catalog, store_key), configured, audit, clock, memory: resolve::Memory::default() })
+        let IamParts { catalog, store_key, configured, audit, clock, providers } = parts;
+        Arc::new(Self {
+            directory: Directory::new(catalog, store_key),
+            configured,
+            audit,
+            clock,
+            providers,
+            memory: resolve::Memory::default(),
+        })
     }
 
     /// What a user of the configuration file and one of the store both have, a name or an access key: nothing could tell the two apart.

@@ -83,6 +83,8 @@ pub(crate) enum On {
     Store,
     /// Nothing: the call itself decides who may.
     ItsOwn,
+    /// As that, and nobody signs: what the call brings along says who asks.
+    Vouched,
 }
 
 type Running<'a> = Pin<Box<dyn Future<Output = Result<Value, IamError>> + Send + 'a>>;
@@ -100,6 +102,13 @@ pub(crate) struct Row {
     pub(crate) run: Handler,
 }
 
+impl Row {
+    /// Whether no policy of the caller is asked first: anybody may make the call.
+    pub(crate) fn decides_itself(&self) -> bool {
+        matches!(self.on, On::ItsOwn | On::Vouched)
+    }
+}
+
 macro_rules! rows {
     ($($name:ident $service:ident $effect:ident $on:ident => $handler:expr;)*) => {
         /// Every call there is.
@@ -109,7 +118,7 @@ macro_rules! rows {
             action: Action::$name,
             on: On::$on,
             effect: Effect::$effect,
-            is_unsigned: false,
+            is_unsigned: matches!(On::$on, On::Vouched),
             run: |call| Box::pin($handler(call)),
         },)*];
     };
@@ -228,6 +237,7 @@ rows! {
     DeleteAccountKey Strongroom Changes Store => accounts::delete_key;
 
     AssumeRole Sts Changes ItsOwn => sts::assume_role::assume_role;
+    AssumeRoleWithWebIdentity Sts Changes Vouched => sts::web_identity::assume_role_with_web_identity;
     GetSessionToken Sts Changes ItsOwn => sts::session_token::get_session_token;
     GetCallerIdentity Sts Reads ItsOwn => sts::caller::get_caller_identity;
 }
@@ -288,7 +298,7 @@ impl On {
         let account = call.account.as_str();
         let new_path = call.params.get("Path").filter(|path| path.starts_with('/') && path.ends_with('/')).unwrap_or("/");
         Ok(match self {
-            Self::Account | Self::ItsOwn => Target::new(arn::account(account)),
+            Self::Account | Self::ItsOwn | Self::Vouched => Target::new(arn::account(account)),
             Self::Store => Target::new(arn::KMS.to_owned()),
             Self::Users => Target::new(arn::user(account, &page::path_prefix(call)?, "")),
             Self::Groups => Target::new(arn::group(account, &page::path_prefix(call)?, "")),

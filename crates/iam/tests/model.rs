@@ -10,6 +10,7 @@ use strongroom_audit::{AuditLog, LogConfig, SigningKey};
 use strongroom_catalog::{Clock, testing::MemoryCatalog};
 use strongroom_iam::{Caller, Iam, IamParts, Params, Service};
 use strongroom_seal::StoreKey;
+use strongroom_sso::{ProviderOptions, Providers};
 use zeroize::Zeroizing;
 
 const ALLOW: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:ListAllMyBuckets","Resource":"*"}]}"#;
@@ -216,6 +217,7 @@ impl Rig {
             configured: Configured::new(root(), Vec::new()).unwrap(),
             audit: Arc::new(audit),
             clock: Clock::default(),
+            providers: Providers::new(&ProviderOptions::default()).unwrap(),
         });
         Self { iam, root: Arc::new(root()), _home: home }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts};
 use hyper::body::Incoming;
 use strongroom_fair::Tenant;
 use strongroom_iam::{Caller as IamCaller, Iam, Params};
@@ -43,7 +43,7 @@ impl S3Service {
         self.iam.is_some()
             && request.method() == Method::POST
             && request.uri().path() == "/"
-            && request.headers().get(header::CONTENT_TYPE).is_some_and(form)
+            && (request.headers().get(header::CONTENT_TYPE).is_some_and(form) || names_a_call(request.uri()))
             && self.inner.host_bucket(request.uri(), request.headers()).is_ok_and(|bucket| bucket.is_none())
     }
 
@@ -104,7 +104,9 @@ impl S3Service {
         }
         told.slot = self.inner.bounds.begin(&identity)?;
         let caller = self.inner.iam_caller(&parts, identity, secure, connection, request_id);
-        let params = match Params::parse(&body) {
+        // Some clients write the parameters of STS into the query of the URL, and nothing into the body.
+        let given = if body.is_empty() { parts.uri.query().unwrap_or_default().as_bytes() } else { &body };
+        let params = match Params::parse(given) {
             Ok(params) => params,
             Err(error) => return Err(Refusal::InvalidRequest(error.to_string())),
         };
@@ -113,6 +115,10 @@ impl S3Service {
         let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Ok((Reply { status, headers: HeaderMap::new(), payload: Payload::Whole(Bytes::from(answer.body)) }, answer.code.to_owned()))
     }
+}
+
+fn names_a_call(uri: &Uri) -> bool {
+    uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("Action=")))
 }
 
 /// What is known of a call by the time that it is answered.

@@ -16,3 +16,4 @@ mod provider;
 pub use error::TokenError;
 pub use jwt::{Claims, MAX_TOKEN_BYTES, Token, Vouched};
 pub use provider::{Asked, ProviderOptions, Providers};
+pub use strongroom_outbound::OutboundError as SetupError;

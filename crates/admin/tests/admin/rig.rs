@@ -25,6 +25,7 @@ use strongroom_iam::{Iam, IamParts, KmsKeys};
 use strongroom_keyring::{KeyUsage, Keyring, KeyringParts, Registry};
 use strongroom_kms::{KmsError, LocalConfig, LocalKms, MasterKeySource, StateStore};
 use strongroom_notify::Deliveries;
+use strongroom_sso::{ProviderOptions, Providers};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
@@ -191,7 +192,9 @@ impl Rig {
         let deliveries = Arc::new(Deliveries::open(&[]).unwrap());
         let configured = Configured::new(Identity::root("root-key", secret()).unwrap(), Vec::new()).unwrap();
         let store_key = settings.shared_store_key();
-        let iam = IamParts { catalog: catalog.clone(), store_key, configured, audit: audit.clone(), clock: lifecycle.clock.clone() };
+        let providers = Providers::new(&ProviderOptions::default()).unwrap();
+        let iam =
+            IamParts { catalog: catalog.clone(), store_key, configured, audit: audit.clone(), clock: lifecycle.clock.clone(), providers };
         let parts = AdminParts {
             keyring: keyring.clone(),
             engine: engine.clone(),

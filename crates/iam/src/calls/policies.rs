@@ -191,9 +191,14 @@ pub(crate) async fn existing(call: &Call<'_>, parameter: &'static str) -> Result
 
 /// The policy under this very path.
 pub(crate) async fn record_of(call: &Call<'_>, policy: &PolicyRef) -> Result<ManagedPolicy, IamError> {
-    let found = call.directory().find::<ManagedPolicy>(&call.account, policy.name()).await?;
-    let is_meant = |found: &ManagedPolicy| arn::policy(&call.account, &found.path, &found.name) == policy.arn(&call.account);
-    let missing = || IamError::NoSuchEntity(format!("Policy {} was not found.", policy.arn(&call.account)));
+    record_in(call, &call.account, policy).await
+}
+
+/// The same in another account than the caller's.
+pub(crate) async fn record_in(call: &Call<'_>, account: &str, policy: &PolicyRef) -> Result<ManagedPolicy, IamError> {
+    let found = call.directory().find::<ManagedPolicy>(account, policy.name()).await?;
+    let is_meant = |found: &ManagedPolicy| arn::policy(account, &found.path, &found.name) == policy.arn(account);
+    let missing = || IamError::NoSuchEntity(format!("Policy {} was not found.", policy.arn(account)));
     found.map(|seen| seen.record).filter(is_meant).ok_or_else(missing)
 }
 

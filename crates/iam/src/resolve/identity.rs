@@ -13,7 +13,7 @@ use crate::{
     IamError, builtin,
     directory::{Directory, Seen},
     model::{Account, Group, ManagedPolicy, Policies, PolicyRef, Role, Tag, User},
-    sts::Session,
+    sts::{Session, web_identity::with_short_names},
 };
 
 /// An identity on its way.
@@ -160,7 +160,7 @@ impl Parts {
             self.tags.retain(|(other, _)| !other.eq_ignore_ascii_case(key));
             self.tags.push((key.clone(), value.clone()));
         }
-        self.claims.clone_from(&session.claims);
+        self.claims = with_short_names(&session.claims);
         Ok(())
     }
 

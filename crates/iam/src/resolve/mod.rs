@@ -18,7 +18,7 @@ use uses::Uses;
 
 use crate::{
     Iam, IamError,
-    model::{AccessKey, Account, KeyStatus, Role, User},
+    model::{AccessKey, Account, KeyStatus, Provider, Role, User},
     name,
     sts::{Session, SessionOf},
 };
@@ -228,6 +228,11 @@ impl Iam {
         };
         if session.issued < sessions_from {
             return Err(IdentityError::InvalidToken);
+        }
+        if let Some(by) = &session.vouched_by {
+            let provider = self.directory.find::<Provider>(account, &by.provider).await.map_err(failed)?;
+            let provider = provider.filter(|provider| provider.record.created == by.created).ok_or(IdentityError::InvalidToken)?;
+            parts.made_of.push((provider.name, Some(provider.revision)));
         }
         parts.of_session(session)?;
         let identity = Arc::new(parts.identity(access_key, SecretKey::new(session.secret.clone())?)?);

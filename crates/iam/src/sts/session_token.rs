@@ -28,5 +28,5 @@ pub(crate) async fn get_session_token(call: &Call<'_>) -> Result<Value, IamError
     let user = call.directory().get::<User>(&call.account, &key.user).await?.record;
     let seconds = credentials::seconds(call, USUAL_SECONDS, MAX_SECONDS)?;
     let of = SessionOf::User { name: user.name, id: user.id, key: Some(key.id) };
-    Ok(json!({"Credentials": credentials::give(call, seconds, |session| session, of)?}))
+    Ok(json!({"Credentials": credentials::give(call, seconds, |session| session, of)?.credentials}))
 }

@@ -11,7 +11,7 @@ use crate::{
     model::{Tag, secret},
 };
 
-/// Longer than any that the server gives: policies of 2 KiB, 50 tags.
+/// Longer than any that the server or an earlier release gives.
 const MAX_TOKEN_BYTES: usize = 48 << 10;
 
 /// What temporary credentials are good for.
@@ -34,6 +34,18 @@ pub(crate) struct Session {
     pub(crate) claims: Vec<(String, Vec<String>)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) source_identity: Option<String>,
+    /// The provider that said who asks; without it the session is worth nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) vouched_by: Option<VouchedBy>,
+}
+
+/// A provider, as it was when it vouched for somebody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VouchedBy {
+    /// Its name.
+    pub(crate) provider: String,
+    /// When it was created: another provider of that name later is not meant.
+    pub(crate) created: UnixMillis,
 }
 
 /// Whose session it is.
@@ -98,6 +110,7 @@ mod tests {
             tags: Vec::new(),
             claims: Vec::new(),
             source_identity: None,
+            vouched_by: None,
         }
     }
 

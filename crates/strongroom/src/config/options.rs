@@ -238,6 +238,14 @@ pub(crate) static OPTIONS: &[OptionSpec] = &[
     option("kms.vault_namespace", Text, "NAME", Value(""), "The namespace, where Vault has several"),
     option("kms.vault_ca_file", Path, "FILE", Value(""), "The only authority to trust for Vault, PEM"),
     option(
+        "sso.private_hosts",
+        List,
+        "HOST,…",
+        Value(""),
+        "Identity providers whose hosts may have private addresses, as HOST or HOST:PORT; all others must have public ones",
+    ),
+    option("sso.ca_file", Path, "FILE", Value(""), "The only authority to trust for those hosts, PEM"),
+    option(
         "audit_dir",
         Path,
         "DIR",

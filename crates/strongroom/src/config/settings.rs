@@ -6,6 +6,7 @@ use std::time::Duration;
 use strongroom_engine::{EncryptionType, MinimumMode, api::ObjectOwnership};
 use strongroom_notify::TargetConfig;
 use strongroom_s3::Limits as UserLimits;
+use strongroom_sso::ProviderOptions;
 use zeroize::Zeroizing;
 
 use super::{ConfigError, KmsSettings, Layer, Origin, User};
@@ -25,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) root: Option<RootKeys>,
     pub(crate) users: Vec<User>,
     pub(crate) notification_targets: Vec<TargetConfig>,
+    /// How providers of OpenID Connect are reached.
+    pub(crate) providers: ProviderOptions,
     pub(crate) region: String,
     pub(crate) domains: Vec<String>,
     pub(crate) encrypt_by_default: bool,
@@ -133,6 +136,7 @@ impl Settings {
             root: root(layer)?,
             users: lists.users,
             notification_targets: lists.notification_targets,
+            providers: ProviderOptions { private_hosts: layer.list("sso.private_hosts"), ca_file: layer.path("sso.ca_file")? },
             region: layer.text("region"),
             domains: layer.list("domains"),
             encrypt_by_default: layer.switch("encrypt_by_default")?,

@@ -86,6 +86,8 @@ pub(crate) enum StartError {
     TakenTwice(String),
     #[error("identities cannot be looked up")]
     Iam(#[from] strongroom_iam::IamError),
+    #[error("single sign-on cannot be set up: sso.{0}")]
+    SingleSignOn(#[source] strongroom_sso::SetupError),
     #[error("trusted_proxies names {given}")]
     Proxy {
         given: String,

@@ -37,7 +37,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), StartError> {
     let catalog = parts::open_catalog(&settings, &plan).await?;
     let keys = keys::open(&settings, Arc::clone(&catalog) as _).await?;
     let audit = audit::open(&settings, plan.audit_reserve_bytes(), &keys.settings).await?;
-    let iam = parts::iam(root.keys(), &settings.users, &keys, Arc::clone(&catalog) as _, &audit)?;
+    let iam = parts::iam(root.keys(), &settings, &keys, Arc::clone(&catalog) as _, &audit).await?;
     if let Some(what) = iam.taken_twice().await? {
         return Err(StartError::TakenTwice(what));
     }

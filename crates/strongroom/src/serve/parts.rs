@@ -12,6 +12,7 @@ use strongroom_iam::{Iam, IamParts, KmsKeys};
 use strongroom_kms::KeySource as _;
 use strongroom_notify::{Deliveries, TargetConfig};
 use strongroom_s3::{ErrorDialect, Network, S3Options, SignatureV2};
+use strongroom_sso::Providers;
 use tokio::task::spawn_blocking;
 
 use super::keys::Keys;
@@ -110,15 +111,17 @@ pub(super) async fn owned_keys(keys: &Keys, catalog: Arc<dyn Catalog>) -> Result
 }
 
 /// Identities, wherever they are kept.
-pub(super) fn iam(
+pub(super) async fn iam(
     root: &RootKeys,
-    users: &[User],
+    settings: &Settings,
     keys: &Keys,
     catalog: Arc<dyn Catalog>,
     audit: &Arc<AuditLog>,
 ) -> Result<Arc<Iam>, StartError> {
-    let (configured, store_key) = (configured(root, users)?, keys.settings.shared_store_key());
-    Ok(Iam::new(IamParts { catalog, store_key, configured, audit: Arc::clone(audit), clock: Clock::default() }))
+    let (configured, store_key) = (configured(root, &settings.users)?, keys.settings.shared_store_key());
+    let options = settings.providers.clone();
+    let providers = spawn_blocking(move || Providers::new(&options)).await?.map_err(StartError::SingleSignOn)?;
+    Ok(Iam::new(IamParts { catalog, store_key, configured, audit: Arc::clone(audit), clock: Clock::default(), providers }))
 }
 
 /// Root and the configured users.
