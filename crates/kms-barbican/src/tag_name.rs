@@ -8,10 +8,14 @@ use strongroom_kms::RESERVED_PREFIX;
 pub(crate) fn to_row_name(tag: &str) -> String {
     let mut row = String::with_capacity(tag.len());
     let mut after_hyphen = false;
+    let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
+    let next = tag.strip_prefix(RESERVED_PREFIX.trim_end_matches('-')).and_then(|rest| rest.bytes().next());
+    // The store's own rows begin with its name and a hyphen, as an escape does.
+    let begins_as_ours = next.is_some_and(|byte| !is_plain(byte));
     for (at, byte) in tag.bytes().enumerate() {
-        // The store's own rows begin so, and a literal "--" would read as an escape.
-        let ambiguous = (at == 0 && tag.starts_with(RESERVED_PREFIX)) || (byte == b'-' && after_hyphen);
-        let literal = matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-') && !ambiguous;
+        // A literal "--" would read as an escape.
+        let ambiguous = (at == 0 && begins_as_ours) || (byte == b'-' && after_hyphen);
+        let literal = (is_plain(byte) || byte == b'-') && !ambiguous;
         after_hyphen = literal && byte == b'-';
         if literal {
             row.push(char::from(byte));
@@ -72,6 +76,9 @@ mod tests {
             "a--43",
             "ü/ü",
             "strongroom-x",
+            "strongroom:owner",
+            "strongroom",
+            "strongroom_x",
             "Strongroom-x",
             "xstrongroom-",
             " ",
