@@ -12,7 +12,7 @@ use crate::{
     call::Call,
     directory::{Directory, Record},
     keys::OwnedKey,
-    model::{Account, Group, ManagedPolicy, Provider, Role, User, account::MAX_NAME},
+    model::{Account, Group, KeyStatus, ManagedPolicy, Provider, Role, User, account::MAX_NAME},
     name,
 };
 
@@ -83,6 +83,7 @@ pub(crate) async fn delete(call: &Call<'_>) -> Result<Value, IamError> {
 }
 
 pub(crate) async fn create_key(call: &Call<'_>) -> Result<Value, IamError> {
+    check_owns_no_keys(call).await?;
     keys::create_for(call, || root(call)).await
 }
 
@@ -91,11 +92,25 @@ pub(crate) async fn list_keys(call: &Call<'_>) -> Result<Value, IamError> {
 }
 
 pub(crate) async fn update_key(call: &Call<'_>) -> Result<Value, IamError> {
+    if KeyStatus::parse(call.params.text("Status")?)? == KeyStatus::Active {
+        check_owns_no_keys(call).await?;
+    }
     keys::update_of(call, &root(call).await?).await
 }
 
 pub(crate) async fn delete_key(call: &Call<'_>) -> Result<Value, IamError> {
     keys::delete_of(call, &root(call).await?).await
+}
+
+/// Root of an account uses the KMS keys of that account, and who administers the store does not: so nobody else gives out what root signs with,
+/// once there are such keys.
+async fn check_owns_no_keys(call: &Call<'_>) -> Result<(), IamError> {
+    let id = call.params.text("AccountId")?;
+    if call.directory().count::<OwnedKey>(id).await? == 0 {
+        return Ok(());
+    }
+    let text = format!("The account {id} has KMS keys of its own, so its root alone makes access keys of its root and switches them on.");
+    Err(IamError::AccessDenied(text))
 }
 
 async fn root(call: &Call<'_>) -> Result<Keyholder, IamError> {
