@@ -5,16 +5,19 @@
 use std::sync::Arc;
 
 use crate::{
-    Action, BucketPolicy, BucketRules, ConditionKey, Conditions, Decision, Identity, MAIN_ACCOUNT, Policy, Principal, Resolved, SecretKey,
-    TrustPolicy, arn,
+    Action, BucketPolicy, BucketRules, ConditionKey, Conditions, Decision, Identity, KeyPolicy, KeyRules, MAIN_ACCOUNT, Policy, Principal,
+    Resolved, SecretKey, TrustPolicy, arn,
 };
 
-/// A policy document of an identity, of a bucket and of a role. Whatever it says: an explanation says what the decision does, what limits
+/// A policy document of an identity, of a bucket, of a key and of a role. Whatever it says: an explanation says what the decision does, what limits
 /// gives nothing, and what a policy denies nobody is allowed.
 pub fn policy(document: &[u8]) {
     let Ok(json) = std::str::from_utf8(document) else { return };
     if let Ok(trust) = TrustPolicy::parse(json) {
         check_trust(&trust);
+    }
+    if let Ok(policy) = KeyPolicy::parse(MAIN_ACCOUNT, json) {
+        check_key(policy);
     }
     if let Ok(policy) = BucketPolicy::parse("b", json) {
         check_bucket(policy);
@@ -61,6 +64,20 @@ fn check_bucket(policy: BucketPolicy) {
         assert!((may(&without) == Decision::ExplicitDeny) == (may(&with_rights) == Decision::ExplicitDeny));
         assert!(may(&without) != Decision::Allow || may(&with_rights) == Decision::Allow);
         assert!(may(&limited) != Decision::Allow);
+    }
+}
+
+/// Rights of one's own never give less, and limits never more, than the policy of the key says.
+fn check_key(policy: KeyPolicy) {
+    let rules = KeyRules { account: MAIN_ACCOUNT.to_owned(), policy, grants: Vec::new() };
+    let (with_rights, without) = (alice(vec![everything()], Vec::new()), alice(Vec::new(), Vec::new()));
+    let limited = alice(vec![everything()], vec![nothing()]);
+    for action in Action::ALL.iter().copied().filter(|action| action.as_str().starts_with("kms:")) {
+        let may = |identity: &Identity| identity.may_with_key(Some(&rules), action, "k", &conditions());
+        assert!((may(&without) == Decision::ExplicitDeny) == (may(&with_rights) == Decision::ExplicitDeny));
+        assert!(may(&without) != Decision::Allow || may(&with_rights) == Decision::Allow);
+        assert!(may(&limited) != Decision::Allow);
+        assert!(may(&Identity::anonymous()) == Decision::ImplicitDeny);
     }
 }
 

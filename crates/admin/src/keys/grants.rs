@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use strongroom_access::{Action, ConditionKey, KeyGrant};
-use strongroom_iam::Seen;
 use strongroom_iam::keys::{Constraint, Grant, KmsKey};
+use strongroom_iam::{IamError, Seen};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
@@ -13,6 +13,8 @@ use crate::http::{About, ApiError, Call, Json, KeyPath, Query, Subject};
 
 /// So many keys of an account are looked at for one page of what somebody may give up.
 const PAGE_KEYS: usize = 100;
+/// How often a change is tried again that found another one made meanwhile.
+const MAX_ATTEMPTS: usize = 100;
 
 /// A grant to be made.
 #[derive(Deserialize, ToSchema)]
@@ -171,11 +173,10 @@ impl From<Constraint> for Constraints {
 }
 
 pub(crate) async fn create_grant(call: Call, Json(request): Json<CreateGrant>) -> Result<CreatedGrant, ApiError> {
-    let seen = seen(&call, &request.key_id).await?;
-    call.permit_as_seen(Action::CreateGrant, &seen.record, &request.about())?;
+    let about = request.about();
     call.note("grantee_principal", &request.grantee_principal);
     call.note("operations", request.operations.join(" "));
-    let (key_id, constraint) = (seen.record.key_id.clone(), request.constraints.map(Constraints::into_one).transpose()?);
+    let constraint = request.constraints.map(Constraints::into_one).transpose()?;
     let grant = Grant {
         id: String::new(),
         name: request.name,
@@ -186,9 +187,21 @@ pub(crate) async fn create_grant(call: Call, Json(request): Json<CreateGrant>) -
         operations: request.operations,
         constraint,
     };
-    let grant_id = call.inner.parts.owned.add_grant(seen, grant).await.map_err(ApiError::of_owned_keys)?;
-    call.note("grant_id", &grant_id);
-    Ok(CreatedGrant { key_id, grant_id })
+    for _ in 0..MAX_ATTEMPTS {
+        let seen = seen(&call, &request.key_id).await?;
+        call.permit_as_seen(Action::CreateGrant, &seen.record, &about)?;
+        let key_id = seen.record.key_id.clone();
+        match call.inner.parts.owned.add_grant(seen, grant.clone()).await {
+            // Another change was faster: by what it made of the key it is decided again.
+            Err(IamError::ConcurrentModification) => {}
+            added => {
+                let grant_id = added.map_err(ApiError::of_owned_keys)?;
+                call.note("grant_id", &grant_id);
+                return Ok(CreatedGrant { key_id, grant_id });
+            }
+        }
+    }
+    Err(ApiError::of_owned_keys(IamError::ConcurrentModification))
 }
 
 pub(crate) async fn list_grants(call: Call, KeyPath(given): KeyPath) -> Result<GrantList, ApiError> {
@@ -199,13 +212,28 @@ pub(crate) async fn list_grants(call: Call, KeyPath(given): KeyPath) -> Result<G
 }
 
 pub(crate) async fn revoke_grant(call: Call, Json(request): Json<GrantRequest>) -> Result<RemovedGrant, ApiError> {
-    let seen = seen(&call, &request.key_id).await?;
-    call.permit_as_seen(Action::RevokeGrant, &seen.record, &About::default())?;
-    remove(&call, seen, request.grant_id).await
+    for _ in 0..MAX_ATTEMPTS {
+        let seen = seen(&call, &request.key_id).await?;
+        call.permit_as_seen(Action::RevokeGrant, &seen.record, &About::default())?;
+        if let Some(removed) = remove(&call, seen, &request.grant_id).await? {
+            return Ok(removed);
+        }
+    }
+    Err(ApiError::of_owned_keys(IamError::ConcurrentModification))
 }
 
-/// By who may give grants of the key up, or this one.
 pub(crate) async fn retire_grant(call: Call, Json(request): Json<RetireGrant>) -> Result<RemovedGrant, ApiError> {
+    for _ in 0..MAX_ATTEMPTS {
+        let seen = permitted_to_retire(&call, &request).await?;
+        if let Some(removed) = remove(&call, seen, &request.grant_id).await? {
+            return Ok(removed);
+        }
+    }
+    Err(ApiError::of_owned_keys(IamError::ConcurrentModification))
+}
+
+/// The key, if the signer may give grants of it up, or this one.
+async fn permitted_to_retire(call: &Call, request: &RetireGrant) -> Result<Seen<KmsKey>, ApiError> {
     let key_id = call.key_id(&request.key_id)?;
     let about = About { key_id: Some(key_id.to_owned()), ..About::default() };
     let permitted = call.permit(&[Action::RetireGrant], &about).await;
@@ -220,7 +248,7 @@ pub(crate) async fn retire_grant(call: Call, Json(request): Json<RetireGrant>) -
         permitted?;
         call.permit_as_seen(Action::RetireGrant, &seen.record, &about)?;
     }
-    remove(&call, seen, request.grant_id).await
+    Ok(seen)
 }
 
 pub(crate) async fn list_retirable_grants(call: Call, Query(request): Query<Retirable>) -> Result<GrantList, ApiError> {
@@ -238,11 +266,15 @@ pub(crate) async fn list_retirable_grants(call: Call, Query(request): Query<Reti
     Ok(GrantList { grants, truncated, next_marker: if truncated { ids.last().cloned() } else { None } })
 }
 
-async fn remove(call: &Call, seen: Seen<KmsKey>, grant_id: String) -> Result<RemovedGrant, ApiError> {
-    call.note("grant_id", &grant_id);
+/// None where another change was faster.
+async fn remove(call: &Call, seen: Seen<KmsKey>, grant_id: &str) -> Result<Option<RemovedGrant>, ApiError> {
+    call.note("grant_id", grant_id);
     let key_id = seen.record.key_id.clone();
-    call.inner.parts.owned.remove_grant(seen, &grant_id).await.map_err(ApiError::of_owned_keys)?;
-    Ok(RemovedGrant { key_id, grant_id, success: true })
+    match call.inner.parts.owned.remove_grant(seen, grant_id).await {
+        Ok(()) => Ok(Some(RemovedGrant { key_id, grant_id: grant_id.to_owned(), success: true })),
+        Err(IamError::ConcurrentModification) => Ok(None),
+        Err(error) => Err(ApiError::of_owned_keys(error)),
+    }
 }
 
 async fn seen(call: &Call, given: &str) -> Result<Seen<KmsKey>, ApiError> {

@@ -44,11 +44,15 @@ pub(super) async fn create(
     new.tags.insert(OWNER_TAG.to_owned(), account.clone());
     let key = kms.create_key(new).await?;
     call.about_key(&key.key_id, key.current_version);
-    if let Err(error) = owned.create(backend, &key.key_id, &account, policy.as_deref()).await {
+    let given = match check_mark(kms, backend, &key).await {
+        Ok(()) => owned.create(backend, &key.key_id, &account, policy.as_deref()).await.map_err(ApiError::of_owned_keys),
+        Err(unmarked) => Err(unmarked),
+    };
+    if let Err(error) = given {
         if let Err(left) = kms.schedule_deletion(&key.key_id, SHORTEST_WINDOW_DAYS).await {
             tracing::error!(key_id = key.key_id, error = %left, "a key that was made for an account is left without rules: delete it");
         }
-        return Err(ApiError::of_owned_keys(error));
+        return Err(error);
     }
     if let Some(policy) = &policy {
         call.note("policy", policy);
@@ -104,8 +108,8 @@ pub(super) async fn adopt(call: &Call, key_id: &str, policy: &str) -> Result<(),
     // In this order a policy is never lost: where the key cannot be marked, it has its rules all the same, and the next policy marks it.
     let created = call.inner.parts.owned.create(&backend, key_id, account, Some(policy)).await;
     created.map_err(ApiError::of_owned_keys)?;
-    kms.tag(key_id, [(OWNER_TAG.to_owned(), account.clone())].into()).await?;
-    Ok(())
+    let marked = kms.tag(key_id, [(OWNER_TAG.to_owned(), account.clone())].into()).await?;
+    check_mark(&*kms, &backend, &marked).await
 }
 
 /// Has a key say to whom it belongs, where it does not.
@@ -167,6 +171,14 @@ fn check_tags(kms: &dyn Kms, backend: &str) -> Result<(), ApiError> {
     }
     Err(KmsError::Unsupported { backend: backend.to_owned(), operation: "keep tags of keys, by which a key says to whom it belongs" }
         .into())
+}
+
+/// Whether the key says to whom it belongs, so that it would be noticed if its rules were gone.
+async fn check_mark(kms: &dyn Kms, backend: &str, key: &KeyMetadata) -> Result<(), ApiError> {
+    if key.tags.contains_key(OWNER_TAG) || kms.describe_key(&key.key_id).await?.tags.contains_key(OWNER_TAG) {
+        return Ok(());
+    }
+    Err(KmsError::Unsupported { backend: backend.to_owned(), operation: "keep the tag by which a key says to whom it belongs" }.into())
 }
 
 /// Refuses tags that are the store's own to set.

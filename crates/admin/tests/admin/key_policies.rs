@@ -287,3 +287,40 @@ async fn the_audit_log_tells_who_made_a_key_for_whom_and_who_was_refused() {
     let record = rig.record("GenerateDataKey").await;
     assert_eq!((&record["who"], &record["key_id"], &record["outcome"]), (&json!("root"), &json!(key), &json!({"error": "AccessDenied"})));
 }
+
+#[tokio::test]
+async fn grants_that_are_made_and_revoked_at_the_same_moment_are_all_made_and_all_revoked() {
+    let rig = Rig::new().await;
+    let tenant = root_of(A);
+    let key = rig.made_by(&tenant, json!({})).await;
+    let grant = json!({"key_id": key, "grantee_principal": format!("arn:aws:iam::{A}:user/dora"), "operations": ["Decrypt"]});
+    let made = futures_util::future::join_all((0..50).map(|_| rig.by(&tenant, "POST", "/kms/keys/grants", grant.clone()))).await;
+    let ids: std::collections::BTreeSet<_> = made.iter().map(|made| made.json["grant_id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((ids.len(), rig.owned.get(&key).await.unwrap().record.grants.len()), (50, 50));
+    let named = |id: &String| json!({"key_id": key, "grant_id": id});
+    let gone = futures_util::future::join_all(ids.iter().map(|id| rig.by(&tenant, "POST", "/kms/keys/grants/revoke", named(id)))).await;
+    assert!(gone.iter().all(|gone| gone.status == 200), "{gone:?}");
+    assert!(rig.owned.get(&key).await.unwrap().record.grants.is_empty());
+}
+
+#[tokio::test]
+async fn nobody_gives_out_access_keys_of_the_root_of_an_account_that_has_keys_of_its_own() {
+    let rig = Rig::new().await;
+    rig.ok("POST", "/iam/CreateAccount", json!({"AccountName": "acme", "AccountId": A})).await;
+    let account = json!({"AccountId": A});
+    let mut first = rig.ok("POST", "/iam/CreateAccountKey", account.clone()).await;
+    let id = first["AccessKey"]["AccessKeyId"].take();
+    let status = |status: &str| json!({"AccountId": A, "AccessKeyId": id, "Status": status});
+    let tenant = root_of(A);
+    let key = rig.made_by(&tenant, json!({})).await;
+    rig.ok("POST", "/iam/UpdateAccountKey", status("Inactive")).await;
+    for (call, body) in [("CreateAccountKey", account.clone()), ("UpdateAccountKey", status("Active"))] {
+        let refused = rig.refused("POST", &format!("/iam/{call}"), body, 403, "AccessDenied").await;
+        assert!(refused.contains("has KMS keys of its own"), "{refused}");
+    }
+    rig.refused("POST", "/iam/DeleteAccount", account.clone(), 409, "DeleteConflict").await;
+    let now = json!({"key_id": key, "force_immediate": true, "confirm_key_id": key});
+    rig.ok("DELETE", "/kms/keys/delete", now).await;
+    rig.ok("POST", "/iam/UpdateAccountKey", status("Active")).await;
+    rig.ok("POST", "/iam/CreateAccountKey", account).await;
+}
