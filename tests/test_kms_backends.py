@@ -17,6 +17,16 @@ from harness.keyservers import Barbican, LocalStack, OpenBao, PyKmip, SoftHsm, t
 from harness.sse import KEY, KMS_KEY_ID, SSE, customer
 from test_kms_seed_002 import OpenConnection
 
+ACCOUNT = "111122223333"
+# Root of an account, who has keys of its own.
+LANDLORD = f"""
+[[users]]
+name = "landlord"
+account = "{ACCOUNT}"
+account_root = true
+access_key = "AKLANDLORD"
+secret_key = "the-secret-of-the-landlord"
+"""
 TRACED = 'encrypt_by_default = false\nlog_level = "trace"\n[kms]\nbackend = "none"\n'
 TIMEOUT_SECONDS = 10
 OUTAGE_TIMEOUT_SECONDS = 1
@@ -161,12 +171,13 @@ def under(key, headers=MODES["SSE-KMS"]):
 def test_a_store_lives_on_a_backend_through_everything(kind, new_server):
     backend = kind()
     try:
-        server = new_server(TRACED + trusted_dirs(backend.configuration), env=backend.env)
+        server = new_server(TRACED + trusted_dirs(backend.configuration) + LANDLORD, env=backend.env)
         store = Store(backend, server)
         default = configure(store)
         pid = server.process.pid
         objects_come_back_in_every_mode(store, default)
         imported_and_outside_keys_work(store)
+        a_key_belongs_to_an_account(store)
         rotation_and_rekeying_free_the_old_version(store)
         a_locked_key_locks_its_objects_at_once(store)
         a_scheduled_deletion_can_be_cancelled(store)
@@ -207,6 +218,21 @@ def objects_come_back_in_every_mode(store, default):
     store.admin("POST", "/clear-cache", status=204)
     for name in MODES:
         store.get(name).ok()
+
+
+def a_key_belongs_to_an_account(store):
+    """The key says so itself, and root gets nothing out of it."""
+    landlord = Admin(store.server, access_key="AKLANDLORD", secret_key="the-secret-of-the-landlord")
+    key = landlord("POST", "/keys", {})["key_id"]
+    assert store.admin.key(key)["tags"] == {"strongroom:owner": ACCOUNT}
+    blob = {"ciphertext_blob": landlord("POST", "/generate-data-key", {"key_id": key})["ciphertext_blob"]}
+    store.admin.fails(403, "POST", "/decrypt", blob)
+    store.raw.put(store.bucket, "of-the-landlord", b"x", {SSE: "aws:kms", KMS_KEY_ID: key}).fails(403, "AccessDenied")
+    store.admin.fails(400, "POST", "/keys/untag", {"key_id": key, "tag_keys": ["strongroom:owner"]})
+    store.admin.change("disable", key)
+    landlord.fails(409, "POST", "/decrypt", blob)
+    store.admin.change("enable", key)
+    landlord("POST", "/decrypt", blob)
 
 
 def imported_and_outside_keys_work(store):

@@ -121,9 +121,10 @@ class State:
 class Field:
     """A server, what it holds, and the ways to send something to it."""
 
-    def __init__(self, home, config=CONFIG, users=USERS, planted=True):
+    def __init__(self, home, config=CONFIG, users=USERS, planted=True, landlords=False):
         self.provider = Scripted(Path(home).parent / "provider")
-        self.server = Server(home, config + self.provider.config + users_toml(users) + landlords_toml()).start()
+        more = users_toml(users) + (landlords_toml() if landlords else "")
+        self.server = Server(home, config + self.provider.config + more).start()
         self.root = self.credentials("root")
         self.admin = Admin(self.server)
         self.context = self.server.raw()._context
@@ -131,6 +132,8 @@ class Field:
         self._connections = {}
         if planted:
             self.plant()
+        if landlords:
+            self.plant_owned_key()
         self.planted = set(disk.blobs(self.server))
         self.calm_rss_bytes = self.rss_bytes()
 
@@ -154,7 +157,6 @@ class Field:
         self.etag = raw.upload_part(VICTIM, "upload", self.upload, 1, BODY).ok().etag
         self.own_upload = raw.begin_upload(TENANT, "upload")
         self.plant_identities()
-        self.plant_owned_key()
 
     def plant_owned_key(self):
         """A key that belongs to an account, a data key of it, and an object under it in the account's bucket."""

@@ -146,7 +146,7 @@ def trusting(tmp_path_factory):
     """A field whose administrators may name files of one directory, in which a certificate and its key are."""
     home = tmp_path_factory.mktemp("trusting")
     (home / "trusted").mkdir()
-    made = Field(home / "home", f'{CONFIG}trusted_dirs = ["{home}/trusted"]\n')
+    made = Field(home / "home", CONFIG.replace("[[users]]", f'trusted_dirs = ["{home}/trusted"]\n[[users]]', 1))
     for name, source in (("certificate.pem", "server.pem"), ("key.pem", "server.key")):
         shutil.copy(made.server.secrets / "tls" / source, home / "trusted" / name)
     yield made

@@ -35,7 +35,7 @@ class Fields:
 
     def get(self):
         if self.field is None:
-            self.field = Field(self.factory.mktemp("attacked") / "home")
+            self.field = Field(self.factory.mktemp("attacked") / "home", landlords=True)
         return self.field
 
     def give_up_unless_as(self, before):
