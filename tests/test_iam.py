@@ -363,6 +363,11 @@ def test_the_source_identity_of_a_chain_of_sessions_stays(server, iam):
     first = client(server, "sts", sts.assume_role(RoleArn=arn, RoleSessionName="s1", SourceIdentity="sue")["Credentials"])
     assert code(first.assume_role, RoleArn=arn, RoleSessionName="s2", SourceIdentity="boss") == ("AccessDenied", 403)
     first.assume_role(RoleArn=arn, RoleSessionName="s2", SourceIdentity="sue")
+    # It goes along unsaid, and only to roles that let it.
+    closed = iam.create_role(RoleName="Unchained", AssumeRolePolicyDocument=trust({"AWS": "000000000000"}))["Role"]["Arn"]
+    assert code(first.assume_role, RoleArn=closed, RoleSessionName="s2") == ("AccessDenied", 403)
+    assert first.assume_role(RoleArn=arn, RoleSessionName="s2")["SourceIdentity"] == "sue"
+    sts.assume_role(RoleArn=closed, RoleSessionName="s1")
 
 
 def test_a_session_token_has_the_rights_of_its_user_and_no_administration(server, iam):

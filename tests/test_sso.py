@@ -1,8 +1,8 @@
 """Single sign-on: people log in at a real identity provider, and take on roles with the tokens that it gives them."""
 
 import json
+import ssl
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -333,8 +333,6 @@ def test_a_client_that_writes_everything_into_the_url_is_answered(server, iam, p
     query = {"Action": "AssumeRoleWithWebIdentity", "Version": "2011-06-15", "RoleArn": role, "RoleSessionName": "by-url", "WebIdentityToken": provider.log_in("ada")}
     request = urllib.request.Request(f"{server.endpoint}/?{urllib.parse.urlencode(query)}", b"", method="POST")
     request.remove_header("Content-type")
-    import ssl
-
     with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=str(server.ca)), timeout=10) as reply:
         body = reply.read().decode()
     assert reply.status == 200 and "<SubjectFromWebIdentityToken>ada</SubjectFromWebIdentityToken>" in body

@@ -28,7 +28,7 @@ pub(crate) async fn assume_role(call: &Call<'_>) -> Result<Value, IamError> {
         session,
         tags: credentials::session_tags(call)?,
         source_identity: source_identity(call)?,
-        sets_source_identity: call.params.get("SourceIdentity").is_some(),
+        said_source_identity: call.params.get("SourceIdentity").map(str::to_owned),
         max_seconds: if call.identity.is_temporary() { MAX_CHAINED_SECONDS } else { u32::MAX },
     };
     role::take_on(call, wanted, denied, |session| session).await

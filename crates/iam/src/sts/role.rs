@@ -22,9 +22,10 @@ pub(super) struct Wanted<'a> {
     pub(super) role_arn: &'a str,
     pub(super) session: &'a str,
     pub(super) tags: Vec<Tag>,
+    /// Whom the session acts for.
     pub(super) source_identity: Option<String>,
-    /// Whether it is said anew whom the session acts for.
-    pub(super) sets_source_identity: bool,
+    /// The same, where it is said anew.
+    pub(super) said_source_identity: Option<String>,
     /// The longest that such a session lasts, whatever the role says.
     pub(super) max_seconds: u32,
 }
@@ -46,8 +47,11 @@ pub(super) async fn take_on(
     let role = call.directory().find::<Role>(account, name).await?.map(|Seen { record, .. }| record);
     let role = role.filter(|role| arn::role(account, &role.path, &role.name) == role_arn).ok_or_else(&denied)?;
     let (trust, conditions) = (TrustPolicy::parse(&role.trust)?, conditions(call, &wanted));
-    let asked =
-        [(wanted.action, true), (Action::TagSession, !wanted.tags.is_empty()), (Action::SetSourceIdentity, wanted.sets_source_identity)];
+    let asked = [
+        (wanted.action, true),
+        (Action::TagSession, !wanted.tags.is_empty()),
+        (Action::SetSourceIdentity, wanted.source_identity.is_some()),
+    ];
     for (action, _) in asked.into_iter().filter(|(_, is_asked)| *is_asked) {
         if wanted.asker.may_assume(role_arn, &trust, action, &conditions) != Decision::Allow {
             return Err(denied());
@@ -76,6 +80,6 @@ pub(super) async fn take_on(
 fn conditions(call: &Call<'_>, wanted: &Wanted<'_>) -> Conditions {
     let conditions = call.caller.conditions.clone().with(ConditionKey::RoleSessionName, wanted.session);
     let conditions = conditions.with_some(ConditionKey::ExternalId, call.params.get("ExternalId"));
-    let said = wanted.source_identity.as_deref().filter(|_| wanted.sets_source_identity);
+    let said = wanted.said_source_identity.as_deref();
     conditions.with_some(ConditionKey::SessionSourceIdentity, said).with_request_tags(wanted.tags.clone())
 }

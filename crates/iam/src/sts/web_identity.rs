@@ -49,7 +49,7 @@ pub(crate) async fn assume_role_with_web_identity(call: &Call<'_>) -> Result<Val
         role_arn,
         session,
         tags: Tags::new(vouched.tags)?.iter().cloned().collect(),
-        sets_source_identity: vouched.source_identity.is_some(),
+        said_source_identity: vouched.source_identity.clone(),
         source_identity: vouched.source_identity,
         max_seconds: u32::MAX,
     };
