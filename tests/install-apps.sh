@@ -61,6 +61,7 @@ java_libraries() {
 # The programs of tests/apps that use an SDK; Go and cargo look themselves whether anything has changed.
 sdk_programs() {
   (cd tests/apps/go && go build -buildvcs=false -o "$apps/bin/sdk-go" .)
+  (cd tests/apps/go/velero && go build -buildvcs=false -o "$apps/bin/velero-day" .)
   (cd tests/apps/rust && CARGO_TARGET_DIR=$apps/rust cargo build --quiet --locked)
   javascript
   java_libraries java
@@ -75,5 +76,6 @@ go_program promtool github.com/prometheus/prometheus v0.309.1 cmd/promtool
 go_program registry github.com/distribution/distribution/v3 v3.1.2 cmd/registry
 go_program thanos github.com/thanos-io/thanos v0.42.4 cmd/thanos
 go_program tofu github.com/opentofu/opentofu v1.12.6 cmd/tofu
+go_program velero-plugin-for-aws github.com/vmware-tanzu/velero-plugin-for-aws v1.14.3 velero-plugin-for-aws
 sdk_programs
 java_libraries hadoop
