@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, PathsBuilder};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, InfoBuilder, ObjectBuilder, OpenApiBuilder, Ref, RefOr, Required, ResponseBuilder, Schema, Type,
+    ArrayBuilder, ComponentsBuilder, ContentBuilder, InfoBuilder, ObjectBuilder, OpenApiBuilder, Ref, RefOr, Required, ResponseBuilder,
+    Schema, Type,
 };
 
 use crate::http::{Endpoint, ErrorBody, Shape};
@@ -79,6 +80,7 @@ fn method(endpoint: &Endpoint) -> HttpMethod {
     match endpoint.method.as_str() {
         "POST" => HttpMethod::Post,
         "DELETE" => HttpMethod::Delete,
+        "PUT" => HttpMethod::Put,
         _ => HttpMethod::Get,
     }
 }
@@ -121,6 +123,7 @@ fn success(shape: &Shape, schemas: &mut Schemas) -> utoipa::openapi::Response {
         Shape::Stream | Shape::Any => {
             response.content("application/json", ContentBuilder::new().schema(Some(Schema::default())).build()).build()
         }
+        Shape::List => response.content("application/json", ContentBuilder::new().schema(Some(ArrayBuilder::new())).build()).build(),
         Shape::Text(content_type) => response.content(*content_type, ContentBuilder::new().schema(Some(Schema::default())).build()).build(),
         Shape::Nothing => response.build(),
     }

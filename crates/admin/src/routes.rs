@@ -215,7 +215,7 @@ fn other_calls() -> Vec<Endpoint> {
 pub(crate) fn mc() -> Vec<Endpoint> {
     use Action::{CreateKey, Decrypt, DescribeKey, GenerateDataKey, GetKmsStatus, GetRekeyJobs, ListKeys, RekeyObjects};
     let test = &[DescribeKey, GenerateDataKey, Decrypt];
-    vec![
+    let others = vec![
         endpoint((POST, "/minio/kms/v1/key/create"), "CreateKey", &[CreateKey], "mc admin kms key create", mc::create_key),
         endpoint((GET, "/minio/kms/v1/key/list"), "ListKeys", &[ListKeys], "mc admin kms key list", mc::list_keys),
         endpoint((GET, "/minio/kms/v1/key/status"), "TestKey", test, "mc admin kms key status", mc::key_status).with_effect(Effect::Uses),
@@ -226,7 +226,8 @@ pub(crate) fn mc() -> Vec<Endpoint> {
         endpoint((GET, "/minio/admin/v3/status-job"), "GetRekeyJobStatus", &[GetRekeyJobs], "The last state of a job, for mc", mc::status),
         endpoint((GET, "/minio/admin/v3/metrics"), "WatchRekeyJob", &[GetRekeyJobs], "mc batch status", mc::metrics),
         endpoint((DELETE, "/minio/admin/v3/cancel-job"), "CancelRekey", &[RekeyObjects], "mc batch cancel", mc::cancel),
-    ]
+    ];
+    others.into_iter().chain(mc::identities()).collect()
 }
 
 struct Document;

@@ -7,7 +7,7 @@ use crate::{
     Caller, Iam, IamError, Params,
     call::Call,
     query,
-    table::{self, Effect, Row, Service, Target},
+    table::{self, Effect, On, Row, Service, Target},
 };
 
 /// The most characters that are recorded of a parameter.
@@ -72,6 +72,16 @@ impl Iam {
         }
     }
 
+    /// Refuses who may not make a call, and records that as if they had made it.
+    pub(crate) async fn check(&self, row: &'static Row, params: &Params, caller: &Caller) -> Result<(), IamError> {
+        let call = Call::new(self, caller, params);
+        let permitted = permit(row, &call).await;
+        if row.effect == Effect::Changes && permitted.is_err() {
+            self.record(row, &call, permitted.as_ref().err(), false).await?;
+        }
+        permitted
+    }
+
     pub(crate) async fn run(&self, row: &'static Row, params: &Params, caller: &Caller) -> Result<serde_json::Value, IamError> {
         let call = Call::new(self, caller, params);
         if call.identity.is_anonymous() {
@@ -133,7 +143,7 @@ async fn permit(row: &Row, call: &Call<'_>) -> Result<(), IamError> {
         return Ok(());
     }
     // Whatever its policies say: the store is not of one account alone.
-    if row.service == Service::Strongroom && call.account != MAIN_ACCOUNT {
+    if row.on == On::Store && call.account != MAIN_ACCOUNT {
         return Err(IamError::AccessDenied(format!("{} is for users of the main account.", row.name)));
     }
     for target in row.on.targets(call).await? {

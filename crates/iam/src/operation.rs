@@ -1,4 +1,4 @@
-//! Calls of IAM, and those about accounts, in JSON: the same rows of the table as the query protocol has, with their parameters as an object and their answers as they are.
+//! Calls of IAM, and this server's own beside them, in JSON: the same rows of the table as the query protocol has, with their parameters as an object and their answers as they are.
 
 use serde_json::{Map, Value};
 use strongroom_access::Action;
@@ -6,7 +6,7 @@ use strongroom_access::Action;
 use crate::{
     Caller, Iam, IamError, Params,
     parameters::{self, Parameter, ParameterKind},
-    table::{ROWS, Row, Service},
+    table::{OWN_ROWS, On, ROWS, Row, Service},
 };
 
 /// So deep may lists and objects lie in each other in a parameter.
@@ -19,7 +19,7 @@ pub struct Operation(&'static Row);
 impl Operation {
     /// All there are.
     pub fn all() -> impl Iterator<Item = Self> {
-        ROWS.iter().filter(|row| row.service != Service::Sts).map(Self)
+        ROWS.iter().filter(|row| row.service != Service::Sts).chain(OWN_ROWS).map(Self)
     }
 
     /// The one of that name.
@@ -27,14 +27,19 @@ impl Operation {
         Self::all().find(|operation| operation.name() == name)
     }
 
-    /// As AWS calls it.
+    /// Whether AWS has it.
+    pub fn is_of_aws(self) -> bool {
+        self.0.service == Service::Iam
+    }
+
+    /// As AWS calls it, if it is one of AWS's.
     pub fn name(self) -> &'static str {
         self.0.name
     }
 
     /// Whether users of every account may make it, each for the own one; else it is about the store as a whole.
     pub fn is_of_every_account(self) -> bool {
-        self.0.service == Service::Iam
+        self.0.on != On::Store
     }
 
     /// The right that it needs on what it is about.
@@ -56,6 +61,11 @@ impl Operation {
             IamError::validation(message)
         };
         let given: Map<String, Value> = serde_json::from_slice(body).map_err(place)?;
+        self.params(given)
+    }
+
+    /// The same of an object that is at hand.
+    pub fn params(self, given: Map<String, Value>) -> Result<Params, IamError> {
         let taken = self.parameters();
         let mut params = Vec::new();
         for (name, value) in given {
@@ -68,6 +78,13 @@ impl Operation {
         Params::new(params)
     }
 
+    /// Those of an object that the call takes.
+    pub fn some_params(self, given: &Value) -> Result<Params, IamError> {
+        let taken = self.parameters();
+        let given = given.as_object().into_iter().flatten().filter(|(name, _)| taken.iter().any(|parameter| parameter.name == *name));
+        self.params(given.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
     fn unknown(self, name: &str, taken: &[Parameter]) -> IamError {
         let shown: String = name.chars().filter(|one| !one.is_control()).take(64).collect();
         let names: Vec<&str> = taken.iter().map(|parameter| parameter.name).collect();
@@ -77,6 +94,11 @@ impl Operation {
 }
 
 impl Iam {
+    /// Refuses who may not make a call, as [`Iam::call`] does, and makes none.
+    pub async fn permit(&self, operation: Operation, params: &Params, caller: &Caller) -> Result<(), IamError> {
+        self.check(operation.0, params, caller).await
+    }
+
     /// Makes a call for who signed it: permits, records and runs it as the query protocol does. Null where there is nothing to answer.
     pub async fn call(&self, operation: Operation, params: &Params, caller: &Caller) -> Result<Value, IamError> {
         let done = self.run(operation.0, params, caller).await;

@@ -37,11 +37,15 @@ fn spelled(call: &str) -> Option<(&'static str, bool)> {
     match call {
         "CreateUser" => alone("UserName! Path PermissionsBoundary Tags"),
         "GetUser" | "CreateAccessKey" => alone("UserName"),
-        "ListUsers" | "ListGroups" | "ListRoles" | "ListInstanceProfiles" | "ListServerCertificates" => by_pages("PathPrefix"),
+        "ListUsers" | "DescribeUsers" | "ListGroups" | "ListRoles" | "ListInstanceProfiles" | "ListServerCertificates" => {
+            by_pages("PathPrefix")
+        }
         "UpdateUser" => alone("UserName! NewUserName NewPath"),
-        "DeleteUser" | "DeleteUserPermissionsBoundary" | "GetLoginProfile" | "DeleteLoginProfile" => alone("UserName!"),
+        "DescribeUser" | "DeleteUser" | "DeleteUserPermissionsBoundary" | "GetLoginProfile" | "DeleteLoginProfile" => alone("UserName!"),
         "ListGroupsForUser" | "ListUserTags" | "ListUserPolicies" => by_pages("UserName!"),
-        "ListMFADevices" | "ListSSHPublicKeys" | "ListSigningCertificates" | "ListAccessKeys" => by_pages("UserName"),
+        "ListServiceAccounts" | "ListMFADevices" | "ListSSHPublicKeys" | "ListSigningCertificates" | "ListAccessKeys" => {
+            by_pages("UserName")
+        }
         "ListServiceSpecificCredentials" => by_pages("UserName ServiceName"),
         "TagUser" => alone("UserName! Tags!"),
         "UntagUser" => alone("UserName! TagKeys!"),
@@ -53,12 +57,12 @@ fn spelled(call: &str) -> Option<(&'static str, bool)> {
 
         "UpdateAccessKey" => alone("AccessKeyId! Status! UserName"),
         "DeleteAccessKey" => alone("AccessKeyId! UserName"),
-        "GetAccessKeyLastUsed" => alone("AccessKeyId!"),
+        "GetAccessKeyLastUsed" | "DescribeAccessKey" | "DeleteServiceAccount" => alone("AccessKeyId!"),
 
         "CreateGroup" => alone("GroupName! Path"),
         "GetGroup" | "ListGroupPolicies" => by_pages("GroupName!"),
         "UpdateGroup" => alone("GroupName! NewGroupName NewPath"),
-        "DeleteGroup" => alone("GroupName!"),
+        "DeleteGroup" | "DescribeGroup" => alone("GroupName!"),
         "AddUserToGroup" | "RemoveUserFromGroup" => alone("GroupName! UserName!"),
         "PutGroupPolicy" => alone("GroupName! PolicyName! PolicyDocument!"),
         "GetGroupPolicy" | "DeleteGroupPolicy" => alone("GroupName! PolicyName!"),
@@ -101,6 +105,12 @@ fn spelled(call: &str) -> Option<(&'static str, bool)> {
         "ListVirtualMFADevices" => by_pages("AssignmentStatus"),
         "ListAccountAliases" | "ListAccounts" => by_pages(""),
         "GetAccountSummary" | "GetAccountPasswordPolicy" | "ListSAMLProviders" | "ListOpenIDConnectProviders" => alone(""),
+
+        "SetUserStatus" => alone("UserName! Status!"),
+        "SetGroupStatus" => alone("GroupName! Status!"),
+        "PutAccessKey" => alone("UserName AccessKeyId! SecretAccessKey!"),
+        "CreateServiceAccount" => alone("UserName AccessKeyId SecretAccessKey Name Description PolicyDocument Expiration"),
+        "UpdateServiceAccount" => alone("AccessKeyId! SecretAccessKey Name Description PolicyDocument Expiration Status"),
 
         "CreateAccount" => alone("AccountName! AccountId"),
         "GetAccount" | "DeleteAccount" | "CreateAccountKey" => alone("AccountId!"),

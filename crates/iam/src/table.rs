@@ -8,7 +8,9 @@ use strongroom_access::{Action, arn};
 use crate::{
     IamError,
     call::Call,
-    calls::{absent, account, accounts, details, groups, holders, keys, page, policies, providers, roles, users},
+    calls::{
+        absent, account, accounts, described, details, groups, holders, keys, page, policies, providers, roles, service_accounts, users,
+    },
     model::{Group, ManagedPolicy, PolicyRef, Provider, Role, Tag, Tags, User},
     name, sts,
 };
@@ -20,7 +22,7 @@ pub enum Service {
     Iam,
     /// Security Token Service.
     Sts,
-    /// This server's own calls: accounts. They are none of the query protocol.
+    /// This server's own calls. They are none of the query protocol.
     Strongroom,
 }
 
@@ -122,6 +124,44 @@ macro_rules! rows {
             run: |call| Box::pin($handler(call)),
         },)*];
     };
+}
+
+/// Rows of this server's own calls: what they do has a name of their own, and the right of a call of AWS.
+macro_rules! own_rows {
+    ($($name:ident $effect:ident $on:ident as $action:ident => $handler:expr;)*) => {
+        /// Calls beside those of AWS. The query protocol has none of them.
+        pub(crate) const OWN_ROWS: &[Row] = &[$(Row {
+            service: Service::Strongroom,
+            name: stringify!($name),
+            action: Action::$action,
+            on: On::$on,
+            effect: Effect::$effect,
+            is_unsigned: false,
+            run: |call| Box::pin($handler(call)),
+        },)*];
+    };
+}
+
+own_rows! {
+    DescribeUsers Reads Users as ListUsers => described::users;
+    DescribeUser Reads User as GetUser => described::user;
+    DescribeGroup Reads Group as GetGroup => described::group;
+    SetUserStatus Changes User as UpdateUser => described::set_user_status;
+    SetGroupStatus Changes Group as UpdateGroup => described::set_group_status;
+    PutAccessKey Changes User as CreateAccessKey => service_accounts::put_key;
+    DescribeAccessKey Reads KeyOwner as ListAccessKeys => service_accounts::describe;
+    CreateServiceAccount Changes User as CreateAccessKey => service_accounts::create;
+    UpdateServiceAccount Changes KeyOwner as UpdateAccessKey => service_accounts::update;
+    ListServiceAccounts Reads User as ListAccessKeys => service_accounts::list;
+    DeleteServiceAccount Changes KeyOwner as DeleteAccessKey => service_accounts::delete;
+    CreateAccount Changes Store as CreateAccount => accounts::create;
+    GetAccount Reads Store as GetAccount => accounts::get;
+    ListAccounts Reads Store as ListAccounts => accounts::list;
+    DeleteAccount Changes Store as DeleteAccount => accounts::delete;
+    CreateAccountKey Changes Store as CreateAccountKey => accounts::create_key;
+    ListAccountKeys Reads Store as ListAccountKeys => accounts::list_keys;
+    UpdateAccountKey Changes Store as UpdateAccountKey => accounts::update_key;
+    DeleteAccountKey Changes Store as DeleteAccountKey => accounts::delete_key;
 }
 
 rows! {
@@ -227,15 +267,6 @@ rows! {
     ListAccountAliases Iam Reads Account => absent::account_aliases;
     GetAccountPasswordPolicy Iam Reads Account => absent::password_policy;
 
-    CreateAccount Strongroom Changes Store => accounts::create;
-    GetAccount Strongroom Reads Store => accounts::get;
-    ListAccounts Strongroom Reads Store => accounts::list;
-    DeleteAccount Strongroom Changes Store => accounts::delete;
-    CreateAccountKey Strongroom Changes Store => accounts::create_key;
-    ListAccountKeys Strongroom Reads Store => accounts::list_keys;
-    UpdateAccountKey Strongroom Changes Store => accounts::update_key;
-    DeleteAccountKey Strongroom Changes Store => accounts::delete_key;
-
     AssumeRole Sts Changes ItsOwn => sts::assume_role::assume_role;
     AssumeRoleWithWebIdentity Sts Changes Vouched => sts::web_identity::assume_role_with_web_identity;
     GetSessionToken Sts Changes ItsOwn => sts::session_token::get_session_token;
@@ -244,7 +275,7 @@ rows! {
 
 /// The row of the call of that name, of the query protocol.
 pub(crate) fn find(name: &str) -> Option<&'static Row> {
-    ROWS.iter().find(|row| row.name == name && row.service != Service::Strongroom)
+    ROWS.iter().find(|row| row.name == name)
 }
 
 /// What a call is about, as policies see it.
@@ -380,7 +411,17 @@ mod tests {
             assert_eq!(row.action.as_str(), format!("{}:{}", row.service.name(), row.name));
             let only_reads = row.name.starts_with("Get") && row.name != "GetSessionToken" || row.name.starts_with("List");
             assert_eq!(row.effect == Effect::Reads, only_reads, "{}", row.name);
-            assert_eq!(ROWS.iter().filter(|other| other.name == row.name).count(), 1, "{}", row.name);
+            assert_eq!(ROWS.iter().chain(OWN_ROWS).filter(|other| other.name == row.name).count(), 1, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn a_call_of_our_own_has_the_right_of_aws_unless_it_is_about_the_store() {
+        for row in OWN_ROWS {
+            let of_store = row.action.as_str() == format!("strongroom:{}", row.name);
+            assert_eq!(row.on == On::Store, of_store, "{}", row.name);
+            let only_reads = ["Get", "List", "Describe"].iter().any(|verb| row.name.starts_with(verb));
+            assert_eq!(row.effect == Effect::Reads, only_reads, "{}", row.name);
         }
     }
 }

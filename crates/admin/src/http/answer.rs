@@ -31,6 +31,11 @@ impl Answer {
         Self { status: StatusCode::OK, content_type: Some(content_type), body: Body::from(text) }
     }
 
+    /// Bytes that were encrypted.
+    pub(crate) fn bytes(content_type: &'static str, bytes: Vec<u8>) -> Self {
+        Self { status: StatusCode::OK, content_type: Some(content_type), body: Body::from(bytes) }
+    }
+
     /// JSON documents one after the other, as they come.
     pub(crate) fn stream(body: Body) -> Self {
         Self { status: StatusCode::OK, content_type: Some("application/json"), body }

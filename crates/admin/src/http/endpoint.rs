@@ -38,6 +38,8 @@ pub(crate) enum Shape {
     Stream,
     /// JSON.
     Any,
+    /// A list in JSON.
+    List,
     /// Text of this type.
     Text(&'static str),
     /// Nothing.
@@ -156,6 +158,11 @@ impl Endpoint {
         Self { of_backend: true, ..self }
     }
 
+    /// Answers so.
+    pub(crate) fn with_answer(self, status: StatusCode, shape: Shape) -> Self {
+        Self { status, shape, ..self }
+    }
+
     /// Users of every account may make it, each for the own one.
     pub(crate) fn of_every_account(self) -> Self {
         Self { of_every_account: true, ..self }
@@ -181,6 +188,7 @@ impl Endpoint {
                 Shape::Json(schema) => Shape::Json(schema),
                 Shape::Stream => Shape::Stream,
                 Shape::Any => Shape::Any,
+                Shape::List => Shape::List,
                 Shape::Text(content_type) => Shape::Text(content_type),
                 Shape::Nothing => Shape::Nothing,
             },

@@ -13,5 +13,5 @@ pub(crate) use endpoint::{
     Accepted, Documents, Done, Effect, Endpoint, MAX_BODY_BYTES, NoContent, Reply, Shape, Yaml, endpoint, of_identities,
 };
 pub(crate) use error::{ApiError, ErrorBody};
-pub(crate) use input::{About, Empty, Input, Json, JsonOrQuery, KeyPath, Path, Query, Raw, Subject, refuse_query};
+pub(crate) use input::{About, Empty, Input, Json, JsonOrQuery, KeyPath, Path, Query, Raw, Subject, from_json, refuse_query};
 pub(crate) use permit::is_of_a_key;

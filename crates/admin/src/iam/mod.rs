@@ -47,10 +47,10 @@ fn endpoint(operation: Operation) -> Endpoint {
 
 fn summary(operation: Operation) -> String {
     let name = operation.name();
-    if operation.is_of_every_account() {
-        format!("{name} of AWS IAM, for the caller's account")
-    } else {
-        format!("{name}, for who administers the whole store")
+    match (operation.is_of_aws(), operation.is_of_every_account()) {
+        (true, _) => format!("{name} of AWS IAM, for the caller's account"),
+        (false, true) => format!("{name} of this server, for the caller's account"),
+        (false, false) => format!("{name} of this server, for who administers the whole store"),
     }
 }
 

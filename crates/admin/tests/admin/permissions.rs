@@ -1,5 +1,7 @@
 //! Who may what: for every call that the OpenAPI document lists, so that a new one cannot be forgotten.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::openapi;
@@ -37,17 +39,30 @@ fn body(method: &str, path: &str) -> String {
 }
 
 /// How a call of identity management is made: with what the document says that it needs, and about a user where it may be about one.
-fn body_of(method: &str, path: &str, call: &Value) -> String {
-    if !path.starts_with("/iam/") {
-        return body(method, path);
+fn body_of(method: &str, path: &str, call: &Value) -> Vec<u8> {
+    let of_mc = match path {
+        "/minio/admin/v3/idp/builtin/policy/attach" | "/minio/admin/v3/idp/builtin/policy/detach" => {
+            STANDARD.decode(SEALED_ASSOCIATION).unwrap()
+        }
+        "/minio/admin/v3/add-service-account" => STANDARD.decode(SEALED_SERVICE_ACCOUNT).unwrap(),
+        "/minio/admin/v3/update-group-members" => br#"{"group":"somebody","members":["somebody"]}"#.to_vec(),
+        "/minio/admin/v3/add-canned-policy" => allowing(&["s3:GetObject"]).to_string().into_bytes(),
+        _ => Vec::new(),
+    };
+    if !of_mc.is_empty() || !path.starts_with("/iam/") {
+        return if of_mc.is_empty() { body(method, path).into_bytes() } else { of_mc };
     }
     let schema = &call["requestBody"]["content"]["application/json"]["schema"];
     let needed: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let taken = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
     let given = taken.filter(|name| needed.contains(name) || *name == "UserName");
     let body: serde_json::Map<_, _> = given.map(|name| (name.to_owned(), sample(name))).collect();
-    Value::Object(body).to_string()
+    Value::Object(body).to_string().into_bytes()
 }
+
+/// `{"policies":["readonly"],"user":"somebody"}` and a service account of somebody, encrypted with the secret of tests as `mc` does.
+const SEALED_ASSOCIATION: &str = "K8mQBZRzRI5uvUQqoWv6oFZ6wD3QlIdr2x/YNKvkLB4AZI+OGToGwwe3JoDANzqJa7E3X9Y/XDLkoi1ZFPh2r4iSdVGAckP+0XGdQZE7RBeojl7AMAqusVIg0ep1kRczSpD20g==";
+const SEALED_SERVICE_ACCOUNT: &str = "28RXmuKzqykyE/QruFJwbqmVw7XDmH+KqfquUASss88CYm4eO2k1xmrhi/jljNk3aPIolE8GuP9nLdhZcBv8vla4IiEHT4Lx8gHzaeFg8qAEUK+zNP3TnDKlu/Audkmj2oZ86aKGZbwb5/S/N3dDUIfD+AgJUMMpXqBw/LCZ3K+/cKPiKCsykCQU";
 
 fn sample(parameter: &str) -> Value {
     match parameter {
@@ -62,8 +77,9 @@ fn sample(parameter: &str) -> Value {
         "OpenIDConnectProviderArn" => json!("arn:aws:iam::000000000000:oidc-provider/idp.example.org"),
         "Tags" => json!([{"Key": "team", "Value": "red"}]),
         "TagKeys" | "ThumbprintList" => json!([]),
-        "Status" => json!("Active"),
+        "Status" => json!("enabled"),
         "AccountId" => json!("111122223333"),
+        "SecretAccessKey" => json!("a-secret-of-tests"),
         "VersionId" => json!("v1"),
         _ => json!("somebody"),
     }
@@ -77,6 +93,18 @@ fn uri(path: &str) -> String {
         path if path.starts_with("/minio/kms/v1/key/") => "?key-id=alpha&pattern=%2A",
         path if path.ends_with("-job") && !path.ends_with("start-job") => "?jobId=0",
         "/minio/admin/v3/metrics" => "?by-jobID=0&types=8",
+        "/minio/admin/v3/set-user-status" => "?accessKey=somebody&status=enabled",
+        "/minio/admin/v3/set-group-status" => "?group=somebody&status=enabled",
+        "/minio/admin/v3/group" => "?group=somebody",
+        "/minio/admin/v3/info-canned-policy" => "?name=readonly&v=2",
+        path if path.ends_with("-canned-policy") => "?name=one",
+        "/minio/admin/v3/list-service-accounts" => "?user=somebody",
+        "/minio/admin/v3/list-access-keys-bulk" => "?all=true",
+        path if ["-user", "-info", "-service-account", "-access-key"].iter().any(|end| path.ends_with(end))
+            && !path.ends_with("add-service-account") =>
+        {
+            "?accessKey=somebody"
+        }
         _ => "",
     };
     format!("{path}{query}")

@@ -236,11 +236,12 @@ impl Rig {
         answered.json["message"].as_str().unwrap().to_owned()
     }
 
-    pub(crate) async fn send(&self, method: &str, path: &str, body: String, signer: Signer) -> Answered {
-        let request = http::Request::builder().method(method).uri(path).body(Bytes::from(body)).unwrap();
+    pub(crate) async fn send(&self, method: &str, path: &str, body: impl Into<Bytes>, signer: Signer) -> Answered {
+        let request = http::Request::builder().method(method).uri(path).body(body.into()).unwrap();
         let (parts, body) = self.admin.call(request, signer).await.into_parts();
         let bytes = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
-        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        // What is encrypted for mc is no text.
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         assert_eq!(parts.headers["cache-control"], "no-store");
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
         Answered { status: parts.status.as_u16(), json, text, retry_after: parts.headers.contains_key("retry-after") }

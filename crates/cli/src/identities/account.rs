@@ -27,6 +27,15 @@ pub(super) enum AccountCommand {
     Show(AccountArg),
     /// Delete an account without users, roles, policies, buckets and keys
     Delete(AccountArg),
+    /// Take identities of a MinIO server into the account of whoever asks
+    Import {
+        /// What mc admin cluster iam export wrote
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Say what would be taken, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Create and withdraw access keys of its root
     #[command(subcommand)]
     Key(KeyCommand),
@@ -86,6 +95,7 @@ impl Ask for AccountCommand {
             Self::List => session.list("ListAccounts", json!({}), "Accounts", &["AccountId", "AccountName", "CreateDate"]).await,
             Self::Show(account) => session.tell("GetAccount", named(account)).await,
             Self::Delete(account) => session.tell("DeleteAccount", named(account)).await,
+            Self::Import { file, dry_run } => super::import::run(file, *dry_run, session).await,
             Self::Key(command) => key(command, session).await,
         }
     }

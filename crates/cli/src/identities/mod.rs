@@ -4,6 +4,7 @@ mod accesskey;
 mod account;
 mod group;
 mod holder;
+mod import;
 mod policy;
 mod requests;
 mod role;

@@ -13,11 +13,11 @@ use crate::{
 };
 
 /// Access keys that a user may have, besides service accounts.
-const MAX_KEYS: usize = 2;
+pub(crate) const MAX_KEYS: usize = 2;
 /// And with these.
 pub(crate) const MAX_OF_USER: usize = 100;
 /// How often a creation is tried again that found its id taken or its user changed meanwhile.
-const MAX_ATTEMPTS: usize = 16;
+pub(crate) const MAX_ATTEMPTS: usize = 16;
 
 /// Who has access keys.
 pub(crate) enum Keyholder {
@@ -165,6 +165,14 @@ pub(crate) async fn owner_of(call: &Call<'_>) -> Result<Option<String>, IamError
     let found = found.filter(|seen| seen.record.account == call.account).map(|seen| seen.record.user);
     // The key of a root has no user, and is the account's.
     Ok(found.filter(|user| !user.is_empty()))
+}
+
+/// As [`holder`], where it must be a user.
+pub(crate) async fn holder_user(call: &Call<'_>) -> Result<Seen<User>, IamError> {
+    match holder(call).await? {
+        Keyholder::User(user) => Ok(user),
+        Keyholder::Root(_) => Err(IamError::validation("The request must contain the parameter UserName: this is for users alone.")),
+    }
 }
 
 /// The user that is named, else the caller, who may be root of an account of the store.
