@@ -158,7 +158,7 @@ def test_who_guesses_secrets_is_answered_ever_later_and_who_has_one_is_not(tmp_p
     server.remove()
 
 
-def test_a_thousand_guesses_at_once_keep_nobody_waiting(tmp_path):
+def test_a_hundred_connections_that_guess_keep_nobody_waiting(tmp_path):
     server = Server(tmp_path / "stormed", config({"victim": ""}), env=DELAYING).start()
     server.raw().request("PUT", "/stormed").ok()
     wrong, ended = server.raw(users.access_key("victim"), "a-wrong-secret-0123456789"), threading.Event()
@@ -174,7 +174,7 @@ def test_a_thousand_guesses_at_once_keep_nobody_waiting(tmp_path):
         time.sleep(5)
         # A hundred connections that wait five seconds each.
         assert metric(server, "strongroom_wrong_signatures_total") - before <= 220
-        assert max(seconds(lambda: user(server, "victim").request("GET", "/stormed").ok()) for _ in range(5)) < 2
+        assert max(seconds(lambda: user(server, "victim").request("GET", "/stormed").ok()) for _ in range(5)) < 4, "a refusal would have waited five seconds"
         ended.set()
         for one in guessing:
             one.result()
