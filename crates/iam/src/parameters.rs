@@ -117,17 +117,6 @@ fn spelled(call: &str) -> Option<(&'static str, bool)> {
         "ListAccountKeys" => by_pages("AccountId!"),
         "UpdateAccountKey" => alone("AccountId! AccessKeyId! Status!"),
         "DeleteAccountKey" => alone("AccountId! AccessKeyId!"),
-
-        "SimulatePrincipalPolicy" => by_pages(
-            "PolicySourceArn! ActionNames! ResourceArns PolicyInputList PermissionsBoundaryPolicyInputList ContextEntries ResourcePolicy \
-             ResourceOwner CallerArn ResourceHandlingOption",
-        ),
-        "SimulateCustomPolicy" => by_pages(
-            "PolicyInputList! ActionNames! ResourceArns PermissionsBoundaryPolicyInputList ContextEntries ResourcePolicy ResourceOwner \
-             CallerArn ResourceHandlingOption",
-        ),
-        "GetContextKeysForPrincipalPolicy" => alone("PolicySourceArn! PolicyInputList"),
-        "GetContextKeysForCustomPolicy" => alone("PolicyInputList!"),
         _ => None,
     }
 }
@@ -150,15 +139,8 @@ fn kind(name: &str) -> ParameterKind {
         "MaxItems" | "MaxSessionDuration" => ParameterKind::Number,
         "OnlyAttached" | "SetAsDefault" => ParameterKind::Flag,
         "PolicyDocument" | "AssumeRolePolicyDocument" => ParameterKind::Document,
-        "TagKeys"
-        | "Filter"
-        | "ClientIDList"
-        | "ThumbprintList"
-        | "ActionNames"
-        | "ResourceArns"
-        | "PolicyInputList"
-        | "PermissionsBoundaryPolicyInputList" => ParameterKind::Texts,
-        "Tags" | "ContextEntries" => ParameterKind::Objects,
+        "TagKeys" | "Filter" | "ClientIDList" | "ThumbprintList" => ParameterKind::Texts,
+        "Tags" => ParameterKind::Objects,
         _ => ParameterKind::Text,
     }
 }
